@@ -1,0 +1,87 @@
+use std::time::SystemTime;
+
+use http::header::HOST;
+use http::{HeaderMap, StatusCode, request, response};
+
+use crate::attributes::{ConnectionInfo, MatchedRoute, ResponseFlag};
+
+/// What a format string is filled in from: a request, as far as it has come.
+///
+/// The connection, the peer's identity and, unless [`with_route`](Self::with_route) names one, the
+/// route are taken from the request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange<'a> {
+    pub(super) request: &'a request::Parts,
+    route: Option<&'a MatchedRoute>,
+    pub(super) response: Option<ResponseHead<'a>>,
+    pub(super) start: SystemTime,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ResponseHead<'a> {
+    pub(super) status: StatusCode,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) flag: Option<ResponseFlag>,
+}
+
+impl<'a> Exchange<'a> {
+    /// A request that was received at `start` and has no response yet.
+    pub fn of_request(request: &'a request::Parts, start: SystemTime) -> Self {
+        Self {
+            request,
+            route: None,
+            response: None,
+            start,
+        }
+    }
+
+    /// Sets the route, for requests that do not carry it in their extensions.
+    #[must_use]
+    pub fn with_route(self, route: &'a MatchedRoute) -> Self {
+        let route = Some(route);
+        Self { route, ..self }
+    }
+
+    /// Adds the response.
+    #[must_use]
+    pub fn with_response(self, response: &'a response::Parts) -> Self {
+        let response = Some(ResponseHead {
+            status: response.status,
+            headers: &response.headers,
+            flag: response.extensions.get().copied(),
+        });
+        Self { response, ..self }
+    }
+
+    pub(super) fn route(&self) -> Option<&'a MatchedRoute> {
+        self.route.or_else(|| self.request.extensions.get())
+    }
+
+    pub(super) fn connection(&self) -> Option<&'a ConnectionInfo> {
+        self.request.extensions.get()
+    }
+
+    pub(super) fn authority(&self) -> Option<&'a [u8]> {
+        let of_uri = self
+            .request
+            .uri
+            .authority()
+            .map(|authority| authority.as_str().as_bytes());
+        of_uri.or_else(|| Some(self.request.headers.get(HOST)?.as_bytes()))
+    }
+
+    pub(super) fn scheme(&self) -> &'a str {
+        let of_connection = || match self.connection() {
+            Some(ConnectionInfo { tls: Some(_), .. }) => "https",
+            _ => "http",
+        };
+        self.request.uri.scheme_str().unwrap_or_else(of_connection)
+    }
+
+    pub(super) fn path_and_query(&self) -> &'a str {
+        self.request
+            .uri
+            .path_and_query()
+            .map_or("", http::uri::PathAndQuery::as_str)
+    }
+}

@@ -1,0 +1,271 @@
+//! Envoy's format strings: text with `%…%` operators, filled in from a request and its response.
+//!
+//! Istio passes the values of its header operations and access-log formats to Envoy, so they may
+//! hold Envoy's [command operators]: `%REQ(x-user)%`, `%START_TIME(%Y-%m-%d)%`, `%%` for a percent
+//! sign. A format is parsed once; operators that are unknown, or known but not available here, are
+//! errors that name them, never passed on as text.
+//!
+//! | operator | value |
+//! |---|---|
+//! | `REQ(name?other):n`, `RESP(name?other):n` | the first value of the field, else of the other, cut to `n` bytes; `:method`, `:scheme`, `:authority`, `:path` are fields of requests |
+//! | `PATH`, `PATH(WQ)`, `PATH(NQ)` | the path, with or without its query; second argument `ORIG`, `PATH` or `ORIG_OR_PATH` |
+//! | `PROTOCOL` | `HTTP/1.1`, `HTTP/2` … |
+//! | `RESPONSE_CODE`, `RESPONSE_FLAGS` | `0` and `-` before there is a response |
+//! | `START_TIME(format)` | when the request began, in UTC; RFC 3339 with milliseconds if there is no format |
+//! | `DOWNSTREAM_REMOTE_ADDRESS`, `…_WITHOUT_PORT`, `DOWNSTREAM_REMOTE_PORT`, the same with `DOWNSTREAM_DIRECT_REMOTE_` and `DOWNSTREAM_LOCAL_` | ends of the client's connection |
+//! | `DOWNSTREAM_PEER_URI_SAN` | the client's verified SPIFFE ID |
+//! | `REQUESTED_SERVER_NAME` | server name of the TLS handshake |
+//! | `ROUTE_NAME`, `UPSTREAM_CLUSTER`, `UPSTREAM_CLUSTER_RAW` | of the matched route |
+//! | `HOSTNAME`, `ENVIRONMENT(name):n` | what [`Constants`] say; nothing is read from the process |
+//!
+//! [command operators]: https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage#command-operators
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::SystemTime;
+//!
+//! use http::Request;
+//! use mesh_core::format_string::{Exchange, FormatString};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let format: FormatString = "%REQ(:method)% %REQ(x-user?user)% 100%%".parse()?;
+//!
+//! let request = Request::get("/cart").header("user", "jason").body(())?;
+//! let (request, ()) = request.into_parts();
+//! let exchange = Exchange::of_request(&request, SystemTime::UNIX_EPOCH);
+//! assert_eq!(format.evaluate(&exchange, "-"), b"GET jason 100%");
+//!
+//! let unknown = "%NONSENSE%".parse::<FormatString>().unwrap_err();
+//! assert_eq!(unknown.to_string(), "unknown operator `NONSENSE`");
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+mod exchange;
+mod operator;
+mod parse;
+#[cfg(test)]
+mod tests;
+mod time;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use http::HeaderValue;
+use serde::{Serialize, Serializer};
+
+pub use self::error::ParseFormatError;
+pub use self::exchange::Exchange;
+use self::operator::Operator;
+
+/// A parsed format string.
+///
+/// See the [module docs](self) for an example. Two are equal if they were parsed from the same
+/// text with the same [`Constants`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct FormatString {
+    source: Box<str>,
+    pieces: Vec<Piece>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Piece {
+    Literal(String),
+    Operator {
+        operator: Operator,
+        /// Bytes that are kept of the value.
+        limit: Option<usize>,
+    },
+}
+
+/// What `HOSTNAME` and `ENVIRONMENT` stand for.
+///
+/// Envoy reads them from its process. Here they are given: a format that uses one that is not
+/// given is refused.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Constants {
+    /// Value of `HOSTNAME`.
+    pub hostname: Option<String>,
+    /// Values of `ENVIRONMENT(name)`.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl FormatString {
+    /// Parses a format, replacing `HOSTNAME` and `ENVIRONMENT` by `constants`.
+    ///
+    /// # Errors
+    ///
+    /// - A `%` begins no operator.
+    /// - An operator is unknown, not available here, or has the wrong argument.
+    /// - A constant is not given.
+    pub fn parse(text: &str, constants: &Constants) -> Result<Self, ParseFormatError> {
+        Ok(Self {
+            source: text.into(),
+            pieces: parse::pieces(text, constants)?,
+        })
+    }
+
+    /// The text it was parsed from.
+    pub fn as_str(&self) -> &str {
+        &self.source
+    }
+
+    /// Fills in the operators. Those without a value are replaced by `absent`: `-` in access logs,
+    /// nothing in header values.
+    pub fn evaluate(&self, exchange: &Exchange<'_>, absent: &str) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.source.len());
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(text) => out.extend(text.as_bytes()),
+                Piece::Operator { operator, limit } => {
+                    let start = out.len();
+                    if !operator.write(exchange, &mut out) {
+                        out.extend(absent.as_bytes());
+                    }
+                    out.truncate(limit.map_or(out.len(), |limit| start.saturating_add(limit)));
+                }
+            }
+        }
+        out
+    }
+
+    /// Whether the value depends on nothing but the response.
+    fn is_of_response(&self) -> bool {
+        self.pieces.iter().all(|piece| match piece {
+            Piece::Literal(_) => true,
+            Piece::Operator { operator, .. } => operator.is_of_response(),
+        })
+    }
+
+    /// The text, if there are no operators.
+    fn literal(&self) -> Option<&str> {
+        match self.pieces.as_slice() {
+            [] => Some(""),
+            [Piece::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for FormatString {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)
+    }
+}
+
+impl FromStr for FormatString {
+    type Err = ParseFormatError;
+
+    /// Parses a format that uses no [`Constants`].
+    ///
+    /// # Errors
+    ///
+    /// As [`FormatString::parse`].
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text, &Constants::default())
+    }
+}
+
+impl Serialize for FormatString {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.source)
+    }
+}
+
+/// The value of a header field to write: a format string whose text may stand in a header.
+///
+/// Values without operators are kept ready to use.
+///
+/// ```
+/// use mesh_core::format_string::HeaderFormat;
+///
+/// # fn main() -> Result<(), mesh_core::format_string::ParseFormatError> {
+/// let fixed: HeaderFormat = "100%%".parse()?;
+/// assert_eq!(fixed.fixed().unwrap(), "100%");
+///
+/// let varying: HeaderFormat = "%REQ(:path)%".parse()?;
+/// assert_eq!(varying.fixed(), None);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeaderFormat {
+    format: FormatString,
+    fixed: Option<HeaderValue>,
+}
+
+impl HeaderFormat {
+    /// Parses a format, replacing `HOSTNAME` and `ENVIRONMENT` by `constants`.
+    ///
+    /// # Errors
+    ///
+    /// As [`FormatString::parse`], and when the text has a character that may not stand in a
+    /// header field.
+    pub fn parse(text: &str, constants: &Constants) -> Result<Self, ParseFormatError> {
+        // A value with operators has to be one that a header can hold, too.
+        let illegal = |_| ParseFormatError::IllegalCharacter {
+            text: text.to_owned(),
+        };
+        HeaderValue::from_str(text).map_err(illegal)?;
+        let format = FormatString::parse(text, constants)?;
+        let fixed = format.literal().map(HeaderValue::from_str);
+        let fixed = fixed.transpose().map_err(illegal)?;
+        Ok(Self { format, fixed })
+    }
+
+    /// The text it was parsed from.
+    pub fn as_str(&self) -> &str {
+        self.format.as_str()
+    }
+
+    /// The value, if it is the same for all requests.
+    pub fn fixed(&self) -> Option<&HeaderValue> {
+        self.fixed.as_ref()
+    }
+
+    /// Whether evaluating it for a response needs to know the request.
+    pub fn needs_request(&self) -> bool {
+        self.fixed.is_none() && !self.format.is_of_response()
+    }
+
+    /// The value for an exchange. `None` if it is empty, which means that no field is written, or
+    /// if an operator yields what may not stand in a header.
+    pub fn evaluate(&self, exchange: &Exchange<'_>) -> Option<HeaderValue> {
+        let value = match &self.fixed {
+            Some(value) => value.clone(),
+            None => {
+                let value = self.format.evaluate(exchange, "");
+                HeaderValue::from_maybe_shared(bytes::Bytes::from(value)).ok()?
+            }
+        };
+        (!value.is_empty()).then_some(value)
+    }
+}
+
+impl fmt::Display for HeaderFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.format.fmt(f)
+    }
+}
+
+impl FromStr for HeaderFormat {
+    type Err = ParseFormatError;
+
+    /// Parses a format that uses no [`Constants`].
+    ///
+    /// # Errors
+    ///
+    /// As [`HeaderFormat::parse`].
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text, &Constants::default())
+    }
+}
+
+impl Serialize for HeaderFormat {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.format.serialize(serializer)
+    }
+}

@@ -1,0 +1,301 @@
+use http::HeaderName;
+
+use super::operator::{End, Field, Operator, Part, PathSource};
+use super::time::TimeFormat;
+use super::{Constants, ParseFormatError, Piece};
+
+/// Operators that have a value here, beside the addresses of the client's connection.
+const AVAILABLE: [&str; 14] = [
+    "DOWNSTREAM_PEER_URI_SAN",
+    "ENVIRONMENT",
+    "HOSTNAME",
+    "PATH",
+    "PROTOCOL",
+    "REQ",
+    "REQUESTED_SERVER_NAME",
+    "RESP",
+    "RESPONSE_CODE",
+    "RESPONSE_FLAGS",
+    "ROUTE_NAME",
+    "START_TIME",
+    "UPSTREAM_CLUSTER",
+    "UPSTREAM_CLUSTER_RAW",
+];
+
+/// Operators of Envoy 1.40 that have no value here, for an error that says so. All of `UPSTREAM_`
+/// but the cluster belong to them, too.
+const UNAVAILABLE: [&str; 57] = [
+    "ACCESS_LOG_TYPE",
+    "BYTES_RECEIVED",
+    "BYTES_RETRANSMITTED",
+    "BYTES_SENT",
+    "CEL",
+    "CLUSTER_METADATA",
+    "COALESCE",
+    "COMMON_DURATION",
+    "CONNECTION_ID",
+    "CONNECTION_TERMINATION_DETAILS",
+    "CUSTOM_FLAGS",
+    "DOWNSTREAM_DETECTED_CLOSE_TYPE",
+    "DOWNSTREAM_HANDSHAKE_DURATION",
+    "DOWNSTREAM_HEADER_BYTES_RECEIVED",
+    "DOWNSTREAM_HEADER_BYTES_SENT",
+    "DOWNSTREAM_LOCAL_DNS_SAN",
+    "DOWNSTREAM_LOCAL_SUBJECT",
+    "DOWNSTREAM_LOCAL_URI_SAN",
+    "DOWNSTREAM_PEER_CERT",
+    "DOWNSTREAM_PEER_CERT_V_END",
+    "DOWNSTREAM_PEER_CERT_V_START",
+    "DOWNSTREAM_PEER_DNS_SAN",
+    "DOWNSTREAM_PEER_FINGERPRINT_1",
+    "DOWNSTREAM_PEER_FINGERPRINT_256",
+    "DOWNSTREAM_PEER_ISSUER",
+    "DOWNSTREAM_PEER_SERIAL",
+    "DOWNSTREAM_PEER_SUBJECT",
+    "DOWNSTREAM_TLS_CIPHER",
+    "DOWNSTREAM_TLS_SESSION_ID",
+    "DOWNSTREAM_TLS_VERSION",
+    "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
+    "DURATION",
+    "DYNAMIC_METADATA",
+    "EMIT_TIME",
+    "FILTER_CHAIN_NAME",
+    "FILTER_STATE",
+    "GRPC_STATUS",
+    "GRPC_STATUS_NUMBER",
+    "LOCAL_REPLY_BODY",
+    "METADATA",
+    "PER_REQUEST_STATE",
+    "QUERY_PARAM",
+    "QUERY_PARAMS",
+    "REQUEST_DURATION",
+    "REQUEST_HEADERS_BYTES",
+    "REQUEST_TX_DURATION",
+    "RESPONSE_CODE_DETAILS",
+    "RESPONSE_DURATION",
+    "RESPONSE_FLAGS_LONG",
+    "RESPONSE_HEADERS_BYTES",
+    "RESPONSE_TX_DURATION",
+    "STREAM_ID",
+    "TRACE_ID",
+    "TRAILER",
+    "UNIQUE_ID",
+    "VIRTUAL_CLUSTER_NAME",
+    "VIRTUAL_HOST_NAME",
+];
+
+/// Splits `text` into literals and operators.
+pub(super) fn pieces(text: &str, constants: &Constants) -> Result<Vec<Piece>, ParseFormatError> {
+    let mut pieces = Vec::new();
+    let mut literal = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find('%') {
+        literal.push_str(&rest[..start]);
+        let after = &rest[start + 1..];
+        if let Some(escaped) = after.strip_prefix('%') {
+            literal.push('%');
+            rest = escaped;
+            continue;
+        }
+        let command = Command::read(after).ok_or_else(|| ParseFormatError::Unterminated {
+            rest: rest[start..].to_owned(),
+        })?;
+        match command.constant(constants)? {
+            Some(value) => literal.push_str(value),
+            None => {
+                flush(&mut literal, &mut pieces);
+                let operator = command.operator()?;
+                let limit = command.limit;
+                pieces.push(Piece::Operator { operator, limit });
+            }
+        }
+        rest = command.rest;
+    }
+    literal.push_str(rest);
+    flush(&mut literal, &mut pieces);
+    Ok(pieces)
+}
+
+fn flush(literal: &mut String, pieces: &mut Vec<Piece>) {
+    if !literal.is_empty() {
+        pieces.push(Piece::Literal(std::mem::take(literal)));
+    }
+}
+
+/// `NAME`, `NAME(argument)` or `NAME(argument):limit`, up to the closing `%`.
+struct Command<'a> {
+    name: &'a str,
+    argument: Option<&'a str>,
+    limit: Option<usize>,
+    rest: &'a str,
+}
+
+impl<'a> Command<'a> {
+    /// Reads a command from the text after its opening `%`.
+    fn read(text: &'a str) -> Option<Self> {
+        let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        let end = text.find(|c| !is_name(c)).filter(|&end| end > 0)?;
+        let (name, after) = text.split_at(end);
+        let Some(inner) = after.strip_prefix('(') else {
+            let (limit, rest) = Self::close(after)?;
+            return Some(Self {
+                name,
+                argument: None,
+                limit,
+                rest,
+            });
+        };
+        // The argument may hold brackets and percent signs: it ends where the command can end.
+        inner.match_indices(')').find_map(|(end, _)| {
+            let (limit, rest) = Self::close(&inner[end + 1..])?;
+            let argument = Some(&inner[..end]);
+            Some(Self {
+                name,
+                argument,
+                limit,
+                rest,
+            })
+        })
+    }
+
+    /// Reads `:limit` and the closing `%`.
+    fn close(text: &'a str) -> Option<(Option<usize>, &'a str)> {
+        let Some(limited) = text.strip_prefix(':') else {
+            return Some((None, text.strip_prefix('%')?));
+        };
+        let (digits, rest) = limited.split_once('%')?;
+        let limit = digits.bytes().all(|byte| byte.is_ascii_digit());
+        Some((Some(digits.parse().ok().filter(|_| limit)?), rest))
+    }
+
+    /// The value, if the command stands for a constant.
+    fn constant<'c>(&self, constants: &'c Constants) -> Result<Option<&'c str>, ParseFormatError> {
+        let value = match (self.name, self.argument) {
+            ("HOSTNAME", None) => constants.hostname.as_deref(),
+            ("ENVIRONMENT", Some(name)) => constants.environment.get(name).map(String::as_str),
+            _ => return Ok(None),
+        };
+        let value = value.ok_or_else(|| ParseFormatError::NotGiven {
+            operator: match self.argument {
+                Some(argument) => format!("{}({argument})", self.name),
+                None => self.name.to_owned(),
+            },
+        })?;
+        let mut end = self.limit.unwrap_or(value.len()).min(value.len());
+        while !value.is_char_boundary(end) {
+            end -= 1;
+        }
+        Ok(Some(&value[..end]))
+    }
+
+    fn operator(&self) -> Result<Operator, ParseFormatError> {
+        if let Some(argument) = self.argument {
+            return self.with_argument(argument)?.ok_or_else(|| self.refusal());
+        }
+        let operator = match self.name {
+            "DOWNSTREAM_PEER_URI_SAN" => Operator::PeerUriSan,
+            "PATH" => path("")?,
+            "PROTOCOL" => Operator::Protocol,
+            "REQUESTED_SERVER_NAME" => Operator::RequestedServerName,
+            "RESPONSE_CODE" => Operator::ResponseCode,
+            "RESPONSE_FLAGS" => Operator::ResponseFlags,
+            "ROUTE_NAME" => Operator::RouteName,
+            "START_TIME" => Operator::StartTime(TimeFormat::rfc3339()),
+            "UPSTREAM_CLUSTER" | "UPSTREAM_CLUSTER_RAW" => Operator::UpstreamCluster,
+            name => address(name).ok_or_else(|| self.refusal())?,
+        };
+        Ok(operator)
+    }
+
+    fn with_argument(&self, argument: &str) -> Result<Option<Operator>, ParseFormatError> {
+        let invalid = || ParseFormatError::InvalidArgument {
+            operator: self.name.to_owned(),
+            argument: argument.to_owned(),
+        };
+        let operator = match self.name {
+            "PATH" => path(argument)?,
+            "REQ" => Operator::Request(names(argument, field).ok_or_else(invalid)?),
+            "RESP" => Operator::Response(names(argument, name).ok_or_else(invalid)?),
+            "START_TIME" if argument.is_empty() => Operator::StartTime(TimeFormat::rfc3339()),
+            "START_TIME" => {
+                Operator::StartTime(TimeFormat::parse(argument).map_err(|_| invalid())?)
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(operator))
+    }
+
+    /// Why the command is no operator.
+    fn refusal(&self) -> ParseFormatError {
+        let operator = self.name.to_owned();
+        if AVAILABLE.contains(&self.name) || address(self.name).is_some() {
+            let argument = self.argument.unwrap_or_default().to_owned();
+            ParseFormatError::InvalidArgument { operator, argument }
+        } else if UNAVAILABLE.contains(&self.name) || self.name.starts_with("UPSTREAM_") {
+            ParseFormatError::Unsupported { operator }
+        } else {
+            ParseFormatError::Unknown { operator }
+        }
+    }
+}
+
+/// Reads `name?other`.
+fn names<T>(argument: &str, read: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    let mut parts = argument.split('?');
+    let names = parts.by_ref().take(2).map(read).collect();
+    // Envoy allows one alternative.
+    if parts.next().is_none() { names } else { None }
+}
+
+fn name(name: &str) -> Option<HeaderName> {
+    name.parse().ok()
+}
+
+fn field(text: &str) -> Option<Field> {
+    let field = match text.to_ascii_lowercase().as_str() {
+        ":authority" | "host" => Field::Authority,
+        ":method" => Field::Method,
+        ":path" => Field::Path,
+        ":scheme" => Field::Scheme,
+        lower => Field::Named(name(lower)?),
+    };
+    Some(field)
+}
+
+fn path(argument: &str) -> Result<Operator, ParseFormatError> {
+    let (query, source) = argument.split_once(':').unwrap_or((argument, ""));
+    let query = match query {
+        "" | "WQ" => Some(true),
+        "NQ" => Some(false),
+        _ => None,
+    };
+    let source = match source {
+        "" | "ORIG_OR_PATH" => Some(PathSource::OriginalOrCurrent),
+        "ORIG" => Some(PathSource::Original),
+        "PATH" => Some(PathSource::Current),
+        _ => None,
+    };
+    let (Some(query), Some(source)) = (query, source) else {
+        let (operator, argument) = ("PATH".to_owned(), argument.to_owned());
+        return Err(ParseFormatError::InvalidArgument { operator, argument });
+    };
+    Ok(Operator::Path { source, query })
+}
+
+fn address(name: &str) -> Option<Operator> {
+    let name = name.strip_prefix("DOWNSTREAM_")?;
+    let remote = name
+        .strip_prefix("DIRECT_REMOTE_")
+        .or_else(|| name.strip_prefix("REMOTE_"));
+    let (end, part) = match remote {
+        Some(part) => (End::Remote, part),
+        None => (End::Local, name.strip_prefix("LOCAL_")?),
+    };
+    let part = match part {
+        "ADDRESS" => Part::Both,
+        "ADDRESS_WITHOUT_PORT" => Part::Ip,
+        "PORT" => Part::Port,
+        _ => return None,
+    };
+    Some(Operator::Address { end, part })
+}

@@ -1,0 +1,215 @@
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::{Request, Response, request};
+use proptest::prelude::*;
+
+use super::*;
+use crate::attributes::{ConnectionInfo, MatchedRoute, ResponseFlag, TlsInfo};
+use crate::model::route::{Route, RouteMatch};
+use crate::service::ClusterName;
+
+fn request() -> request::Parts {
+    let request = Request::get("https://shop.example:8443/cart?item=1")
+        .header("user-agent", "curl/8")
+        .header("x-twice", "first")
+        .header("x-twice", "second")
+        .header("x-envoy-original-path", "/before?q")
+        .extension(ConnectionInfo {
+            peer: "10.0.0.7:4711".parse().unwrap(),
+            local: "[::1]:8443".parse().unwrap(),
+            tls: Some(TlsInfo {
+                server_name: Some("shop.example".into()),
+                alpn: None,
+            }),
+        })
+        .extension(MatchedRoute::new(
+            Arc::new(Route::forward(
+                "cart",
+                RouteMatch::prefix("/"),
+                ClusterName::outbound(80, "", "cart.shop.svc.cluster.local"),
+            )),
+            0,
+        ));
+    request.body(()).unwrap().into_parts().0
+}
+
+fn evaluated(format: &str) -> String {
+    let request = request();
+    let response = Response::builder()
+        .status(503)
+        .header("x-up", "yes")
+        .extension(ResponseFlag::NoHealthyUpstream);
+    let response = response.body(()).unwrap().into_parts().0;
+    let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+    let exchange = Exchange::of_request(&request, start).with_response(&response);
+    let format: FormatString = format.parse().unwrap();
+    String::from_utf8(format.evaluate(&exchange, "-")).unwrap()
+}
+
+#[test]
+fn operators_are_filled_in() {
+    let cases = [
+        ("", ""),
+        ("100%% plain", "100% plain"),
+        ("%REQ(:method)% %REQ(:PATH)%", "GET /cart?item=1"),
+        (
+            "%REQ(:authority)% %REQ(host)% %REQ(:scheme)%",
+            "shop.example:8443 shop.example:8443 https",
+        ),
+        ("%REQ(User-Agent):4%", "curl"),
+        ("%REQ(x-twice)%", "first"),
+        ("%REQ(x-absent?user-agent)%", "curl/8"),
+        ("%REQ(x-absent?x-absent-too)%", "-"),
+        ("%RESP(x-up)%%RESP(x-down)%", "yes-"),
+        (
+            "%PATH%|%PATH(NQ)%|%PATH(NQ:PATH)%|%PATH(WQ:ORIG)%",
+            "/before?q|/before|/cart|/before?q",
+        ),
+        ("%PROTOCOL%", "HTTP/1.1"),
+        ("%RESPONSE_CODE% %RESPONSE_FLAGS%", "503 UH"),
+        ("%START_TIME%", "1970-01-01T00:00:01.000Z"),
+        ("%START_TIME(%Y (%s))%", "1970 (1)"),
+        ("%DOWNSTREAM_REMOTE_ADDRESS%", "10.0.0.7:4711"),
+        (
+            "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
+            "10.0.0.7",
+        ),
+        (
+            "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_PORT%",
+            "[::1]:8443 8443",
+        ),
+        ("%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%", "::1"),
+        ("%DOWNSTREAM_PEER_URI_SAN%", "-"),
+        ("%REQUESTED_SERVER_NAME%", "shop.example"),
+        ("%ROUTE_NAME%", "cart"),
+        (
+            "%UPSTREAM_CLUSTER%",
+            "outbound|80||cart.shop.svc.cluster.local",
+        ),
+    ];
+    for (format, expected) in cases {
+        assert_eq!(evaluated(format), expected, "{format}");
+    }
+}
+
+#[test]
+fn a_format_that_cannot_be_filled_in_is_refused() {
+    let cases = [
+        ("100%", "no operator begins at `%`"),
+        ("%REQ(x-a%", "no operator begins at `%REQ(x-a%`"),
+        ("%req(x-a)%", "no operator begins at `%req(x-a)%`"),
+        ("%REQ(x-a):x%", "no operator begins at `%REQ(x-a):x%`"),
+        ("%NONSENSE%", "unknown operator `NONSENSE`"),
+        ("%REQ%", "operator `REQ` cannot have the argument ``"),
+        (
+            "%REQ(a?b?c)%",
+            "operator `REQ` cannot have the argument `a?b?c`",
+        ),
+        (
+            "%REQ(x a)%",
+            "operator `REQ` cannot have the argument `x a`",
+        ),
+        (
+            "%PROTOCOL(x)%",
+            "operator `PROTOCOL` cannot have the argument `x`",
+        ),
+        (
+            "%START_TIME(%n)%",
+            "operator `START_TIME` cannot have the argument `%n`",
+        ),
+        (
+            "%PATH(XQ)%",
+            "operator `PATH` cannot have the argument `XQ`",
+        ),
+        (
+            "%DYNAMIC_METADATA(a:b)%",
+            "operator `DYNAMIC_METADATA` is not supported",
+        ),
+        (
+            "%PER_REQUEST_STATE(k)%",
+            "operator `PER_REQUEST_STATE` is not supported",
+        ),
+        (
+            "%UPSTREAM_REMOTE_ADDRESS%",
+            "operator `UPSTREAM_REMOTE_ADDRESS` is not supported",
+        ),
+        ("%HOSTNAME%", "no value is given for `HOSTNAME`"),
+        (
+            "%ENVIRONMENT(POD)%",
+            "no value is given for `ENVIRONMENT(POD)`",
+        ),
+    ];
+    for (format, expected) in cases {
+        let error = format.parse::<FormatString>().unwrap_err();
+        assert_eq!(error.to_string(), expected, "{format}");
+    }
+}
+
+#[test]
+fn constants_become_text() {
+    let constants = Constants {
+        hostname: Some("pod-1".into()),
+        environment: [("ZONE".into(), "eu-1".into())].into(),
+    };
+    let format = HeaderFormat::parse("%HOSTNAME% %ENVIRONMENT(ZONE):2%", &constants).unwrap();
+    assert_eq!(format.fixed().unwrap(), "pod-1 eu");
+}
+
+#[test]
+fn a_header_is_not_written_when_its_value_is_empty() {
+    let request = request();
+    let exchange = Exchange::of_request(&request, SystemTime::UNIX_EPOCH);
+    for (format, expected) in [
+        ("", None),
+        ("%REQ(x-absent)%", None),
+        ("<%REQ(x-absent)%>", Some("<>")),
+    ] {
+        let format: HeaderFormat = format.parse().unwrap();
+        let value = format.evaluate(&exchange);
+        assert_eq!(
+            value.as_ref().map(|value| value.as_bytes()),
+            expected.map(str::as_bytes)
+        );
+    }
+}
+
+#[test]
+fn a_header_cannot_hold_a_line_break() {
+    for text in ["a\nb", "%REQ(x)%\r"] {
+        let error = text.parse::<HeaderFormat>().unwrap_err();
+        assert!(
+            matches!(error, ParseFormatError::IllegalCharacter { .. }),
+            "{text:?}"
+        );
+    }
+}
+
+#[test]
+fn formats_of_the_response_alone_do_not_need_the_request() {
+    for (format, needs) in [
+        ("fixed", false),
+        ("%RESP(x)% %RESPONSE_CODE%", false),
+        ("%RESP(x)% %REQ(x)%", true),
+        ("%START_TIME%", true),
+    ] {
+        assert_eq!(
+            format.parse::<HeaderFormat>().unwrap().needs_request(),
+            needs,
+            "{format}"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_can_be_written_with_doubled_percent_signs(text in "[ -~]{0,40}") {
+        let format: FormatString = text.replace('%', "%%").parse().unwrap();
+        prop_assert_eq!(format.literal().unwrap(), text);
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "[%():?A-Z0-9_äRESPQ]{0,30}") {
+        let _ = text.parse::<FormatString>();
+    }
+}

@@ -1,0 +1,82 @@
+//! For whom configuration is resolved.
+//!
+//! # Example
+//!
+//! ```
+//! use mesh_core::workload::{Workload, WorkloadKind};
+//!
+//! let gateway = Workload::gateway("istio-system").with_label("istio", "ingressgateway");
+//! assert_eq!(gateway.kind, WorkloadKind::Gateway);
+//! ```
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::labels::Labels;
+
+/// A proxy or service that configuration is resolved for.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Workload {
+    /// What it does in the mesh.
+    pub kind: WorkloadKind,
+    /// Its name; empty if it has none. Only for people.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The labels that selectors see.
+    pub labels: Labels,
+    /// Its addresses. Services that list one of them as an endpoint are its own.
+    pub addresses: Vec<IpAddr>,
+    /// Its service account; empty is `default`.
+    pub service_account: String,
+    /// `region/zone/subzone`; empty if unknown.
+    pub locality: String,
+    /// The network it is in; empty is the default one.
+    pub network: String,
+    /// Suffix of service names in its cluster, without a leading dot. Default `cluster.local`.
+    pub domain: String,
+}
+
+impl Workload {
+    /// A gateway in `namespace`.
+    pub fn gateway(namespace: impl Into<String>) -> Self {
+        Self::new(WorkloadKind::Gateway, namespace.into())
+    }
+
+    /// A service, or the sidecar of one, in `namespace`.
+    pub fn sidecar(namespace: impl Into<String>) -> Self {
+        Self::new(WorkloadKind::Sidecar, namespace.into())
+    }
+
+    fn new(kind: WorkloadKind, namespace: String) -> Self {
+        Self {
+            kind,
+            name: String::new(),
+            namespace,
+            labels: Labels::default(),
+            addresses: Vec::new(),
+            service_account: String::new(),
+            locality: String::new(),
+            network: String::new(),
+            domain: "cluster.local".into(),
+        }
+    }
+
+    /// Adds a label.
+    #[must_use]
+    pub fn with_label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(key, value);
+        self
+    }
+}
+
+/// What a workload does in the mesh.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WorkloadKind {
+    /// Stands between networks, and does what Gateways tell it.
+    Gateway,
+    /// Serves and calls for one application.
+    Sidecar,
+}
