@@ -1,0 +1,389 @@
+use serde_json::json;
+
+use super::*;
+use crate::validate::testing::{assert_errors, read};
+
+#[track_caller]
+fn assert_all<T: serde::de::DeserializeOwned>(
+    validate: fn(&T, At<'_>),
+    cases: &[(serde_json::Value, usize)],
+) {
+    for (value, errors) in cases {
+        assert_errors(&value.to_string(), *errors, |at| {
+            validate(&read(value.clone()), at)
+        });
+    }
+}
+
+#[test]
+fn a_class_names_its_controller() {
+    assert_all(
+        gateway::validate_class,
+        &[
+            (json!({"controllerName": "istio.io/gateway-controller"}), 0),
+            (json!({}), 1),
+            (json!({"controllerName": "istio"}), 1),
+            (
+                json!({"controllerName": "a.b/c", "description": "a".repeat(65)}),
+                1,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_gateway_has_a_class_and_listeners() {
+    let listeners = json!([{"name": "http", "port": 80, "protocol": "HTTP"}]);
+    let gateway = |field: &str, value: serde_json::Value| {
+        let mut gateway = json!({"gatewayClassName": "istio", "listeners": listeners});
+        gateway[field] = value;
+        gateway
+    };
+    assert_all(
+        gateway::validate,
+        &[
+            (
+                json!({"gatewayClassName": "istio", "listeners": listeners}),
+                0,
+            ),
+            (json!({}), 2),
+            (gateway("addresses", json!([{"value": "10.0.0.1"}])), 0),
+            (gateway("addresses", json!([{"value": "10.0.0.1:80"}])), 1),
+            (
+                gateway("addresses", json!([{"type": "Hostname", "value": "*.a.b"}])),
+                0,
+            ),
+            (
+                gateway("addresses", json!([{"type": "Hostname", "value": "a_b"}])),
+                1,
+            ),
+            (
+                gateway(
+                    "addresses",
+                    json!([{"value": "10.0.0.1"}, {"value": "10.0.0.1"}]),
+                ),
+                1,
+            ),
+            (
+                gateway("infrastructure", json!({"labels": {"a/b": "c"}})),
+                0,
+            ),
+            (
+                gateway(
+                    "infrastructure",
+                    json!({"labels": {"a b": "c", "d": "e f"}}),
+                ),
+                2,
+            ),
+            (
+                gateway("tls", json!({"frontend": {"default": {"validation": {}}}})),
+                1,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn listeners_are_distinct_and_have_tls_where_it_belongs() {
+    let listener =
+        |protocol: &str, tls| json!([{"name": "a", "port": 80, "protocol": protocol, "tls": tls}]);
+    let refs = json!([{"name": "secret"}]);
+    assert_all(
+        |listeners: &Vec<_>, at| listener::validate_all(listeners, at),
+        &[
+            (listener("HTTPS", json!({"certificateRefs": refs})), 0),
+            (listener("HTTPS", json!(null)), 0),
+            (listener("HTTPS", json!({})), 1),
+            (listener("HTTPS", json!({"mode": "Passthrough"})), 1),
+            (listener("TLS", json!({"mode": "Passthrough"})), 0),
+            (listener("TLS", json!(null)), 1),
+            (listener("HTTP", json!({"certificateRefs": refs})), 1),
+            (listener("a.b/own", json!(null)), 0),
+            (listener("a b", json!(null)), 1),
+            (
+                json!([{"name": "a", "port": 80, "protocol": "TCP", "hostname": "a.b"}]),
+                1,
+            ),
+            (
+                json!([{"name": "A", "port": 0, "protocol": "HTTP", "hostname": "A"}]),
+                3,
+            ),
+            (
+                json!([
+                    {"name": "a", "port": 80, "protocol": "HTTP"},
+                    {"name": "a", "port": 80, "protocol": "HTTP"},
+                ]),
+                2,
+            ),
+            (
+                json!([
+                    {"name": "a", "port": 80, "protocol": "HTTP", "hostname": "a.b"},
+                    {"name": "b", "port": 80, "protocol": "HTTP"},
+                ]),
+                0,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn references_to_one_parent_differ() {
+    let parent = |section: Option<&str>, port: Option<u16>| {
+        let mut parent = json!({"name": "gw", "sectionName": section});
+        parent["port"] = json!(port);
+        parent
+    };
+    assert_all(
+        |parents: &Vec<_>, at| parent_reference::validate(parents, at),
+        &[
+            (json!([{"name": "gw"}, {"name": "gw", "namespace": "b"}]), 0),
+            (json!([parent(Some("a"), None), parent(Some("b"), None)]), 0),
+            (json!([parent(None, Some(1)), parent(None, Some(2))]), 0),
+            (json!([parent(None, None), parent(None, None)]), 1),
+            (json!([parent(Some("a"), None), parent(Some("a"), None)]), 1),
+            (json!([parent(Some("a"), None), parent(None, None)]), 1),
+            (
+                json!([parent(Some("a"), None), parent(Some("b"), Some(1))]),
+                1,
+            ),
+            (json!([{}]), 1),
+        ],
+    );
+}
+
+#[test]
+fn an_http_route_has_valid_rules() {
+    let rule = |rule: serde_json::Value| json!({"rules": [rule]});
+    let backend = json!([{"name": "a", "port": 80}]);
+    let redirect = json!({"type": "RequestRedirect", "requestRedirect": {"statusCode": 301}});
+    assert_all(
+        http_route::validate,
+        &[
+            (json!({}), 0),
+            (rule(json!({"backendRefs": backend})), 0),
+            (rule(json!({"backendRefs": [{"name": "a"}]})), 1),
+            (
+                rule(json!({"backendRefs": [{"name": "a", "kind": "Foo"}]})),
+                0,
+            ),
+            (
+                rule(json!({"backendRefs": backend, "filters": [redirect]})),
+                1,
+            ),
+            (
+                rule(json!({"timeouts": {"request": "1s", "backendRequest": "2s"}})),
+                1,
+            ),
+            (
+                rule(json!({"timeouts": {"request": "0s", "backendRequest": "2s"}})),
+                0,
+            ),
+            (
+                rule(json!({"retry": {"attempts": 0, "codes": [399, 500]}})),
+                2,
+            ),
+            (json!({"rules": [{"name": "a"}, {"name": "a"}]}), 1),
+            (json!({"hostnames": ["*.a.b", "a.*"]}), 1),
+            (
+                json!({"rules": vec![json!({"matches": vec![json!({}); 64]}); 3]}),
+                1,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_prefix_is_replaced_where_one_is_matched() {
+    let path = json!({"type": "ReplacePrefixMatch", "replacePrefixMatch": "/b"});
+    let filters = json!([{"type": "URLRewrite", "urlRewrite": {"path": path}}]);
+    let rule = |matches| json!({"rules": [{"matches": matches, "filters": filters}]});
+    assert_all(
+        http_route::validate,
+        &[
+            (rule(json!([])), 0),
+            (rule(json!([{"path": {"value": "/a"}}])), 0),
+            (rule(json!([{"path": {"type": "Exact", "value": "/a"}}])), 1),
+            (
+                rule(json!([{"path": {"value": "/a"}}, {"path": {"value": "/b"}}])),
+                1,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn paths_are_normalized() {
+    let path = |kind: &str, value: &str| json!({"path": {"type": kind, "value": value}});
+    assert_all(
+        http_match::validate,
+        &[
+            (path("PathPrefix", "/a/%20b"), 0),
+            (path("RegularExpression", "[ab]"), 0),
+            (path("Exact", "a"), 1),
+            (path("Exact", "/a//b"), 1),
+            (path("Exact", "/a/.."), 1),
+            (path("Exact", "/a%2Fb"), 1),
+            (path("PathPrefix", "/[a]"), 1),
+            (path("PathPrefix", "/a%zz"), 1),
+            (json!({"headers": [{"name": "a", "value": "b c"}]}), 0),
+            (json!({"headers": [{"name": "a b", "value": " c"}]}), 2),
+            (
+                json!({"queryParams": [{"name": "a", "value": "b"}, {"name": "a", "value": "c"}]}),
+                1,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_filter_has_the_settings_of_its_type() {
+    let mirror = |field: &str, value: serde_json::Value| {
+        let settings = json!({"backendRef": {"name": "a", "port": 80}, field: value});
+        json!([{"type": "RequestMirror", "requestMirror": settings}])
+    };
+    let path = |path| json!([{"type": "URLRewrite", "urlRewrite": {"path": path}}]);
+    let cors = |cors| json!([{"type": "CORS", "cors": cors}]);
+    let redirect = json!({"type": "RequestRedirect", "requestRedirect": {"scheme": "https"}});
+    let rewrite = json!({"type": "URLRewrite", "urlRewrite": {"hostname": "a.b"}});
+    assert_all(
+        |filters: &Vec<_>, at| http_filter::validate_all(filters, at),
+        &[
+            (json!([{"type": "CORS"}]), 1),
+            (json!([{"type": "CORS", "cors": {}, "urlRewrite": {}}]), 1),
+            (json!([{"type": "ExtensionRef"}]), 1),
+            (json!([redirect, redirect]), 1),
+            (json!([redirect, rewrite]), 1),
+            (mirror("percent", json!(100)), 0),
+            (mirror("percent", json!(101)), 1),
+            (mirror("fraction", json!({"numerator": 101})), 1),
+            (
+                mirror("fraction", json!({"numerator": 1, "denominator": 3})),
+                0,
+            ),
+            (
+                path(json!({"type": "ReplaceFullPath", "replaceFullPath": "/a"})),
+                0,
+            ),
+            (path(json!({"type": "ReplaceFullPath"})), 1),
+            (
+                path(json!({"type": "ReplaceFullPath", "replacePrefixMatch": "/a"})),
+                2,
+            ),
+            (cors(json!({"allowOrigins": ["*", "http://a"]})), 1),
+            (cors(json!({"allowMethods": ["*", "GET"], "maxAge": 0})), 2),
+        ],
+    );
+}
+
+#[test]
+fn a_grpc_route_matches_services_and_methods() {
+    let method = |method: serde_json::Value| json!({"rules": [{"matches": [{"method": method}]}]});
+    assert_all(
+        grpc_route::validate,
+        &[
+            (method(json!({"service": "a.b.C", "method": "D"})), 0),
+            (method(json!({"service": ".a"})), 0),
+            (method(json!({})), 1),
+            (method(json!({"service": "a b"})), 1),
+            (method(json!({"service": "a..b", "method": "1a"})), 2),
+            (
+                method(json!({"type": "RegularExpression", "service": "a|b"})),
+                0,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_tls_route_has_server_names_and_one_rule() {
+    let rules = json!([{"backendRefs": [{"name": "a", "port": 443}]}]);
+    assert_all(
+        l4_route::validate_tls,
+        &[
+            (json!({"hostnames": ["*.a.b"], "rules": rules}), 0),
+            (json!({"hostnames": ["10.0.0.1"], "rules": rules}), 1),
+            (json!({"rules": rules}), 1),
+            (json!({"hostnames": ["a"], "rules": [{}]}), 1),
+        ],
+    );
+}
+
+#[test]
+fn a_grant_names_both_sides() {
+    let from = json!([{"group": "", "kind": "Service", "namespace": "a"}]);
+    let to = json!([{"group": "", "kind": "Secret"}]);
+    assert_all(
+        reference_grant::validate,
+        &[
+            (json!({"from": from, "to": to}), 0),
+            (json!({}), 2),
+            (json!({"from": [{"kind": "Service"}], "to": to}), 1),
+            (
+                json!({"from": from, "to": [{"kind": "a b", "name": ""}]}),
+                2,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn tls_to_backends_is_verified() {
+    let policy = |validation: serde_json::Value| {
+        let targets = json!([{"group": "", "kind": "Service", "name": "a"}]);
+        json!({"targetRefs": targets, "validation": validation})
+    };
+    let system = |names: serde_json::Value| {
+        policy(json!({
+            "wellKnownCACertificates": "System", "hostname": "a.b", "subjectAltNames": names,
+        }))
+    };
+    let authority = json!([{"group": "", "kind": "ConfigMap", "name": "ca"}]);
+    assert_all(
+        backend_tls_policy::validate,
+        &[
+            (system(json!([])), 0),
+            (
+                policy(json!({"caCertificateRefs": authority, "hostname": "a.b"})),
+                0,
+            ),
+            (policy(json!({"hostname": "a.b"})), 1),
+            (policy(json!({"caCertificateRefs": authority})), 1),
+            (
+                policy(json!({"wellKnownCACertificates": "own", "hostname": "a.b"})),
+                1,
+            ),
+            (
+                policy(json!({"wellKnownCACertificates": "a.b/own", "hostname": "a.b"})),
+                0,
+            ),
+            (system(json!([{"type": "URI", "uri": "spiffe://a/b"}])), 0),
+            (
+                system(json!([{"type": "Hostname", "uri": "spiffe://a/b"}])),
+                2,
+            ),
+            (system(json!([{"type": "URI"}])), 1),
+        ],
+    );
+}
+
+#[test]
+fn a_session_has_the_settings_of_its_type() {
+    assert_all(
+        session_persistence::validate,
+        &[
+            (json!({"cookie": {}}), 0),
+            (json!({"type": "Header", "header": {"name": "x-a"}}), 0),
+            (json!({}), 1),
+            (json!({"type": "Header", "cookie": {}}), 2),
+            (json!({"cookie": {"lifetimeType": "Permanent"}}), 1),
+            (
+                json!({"cookie": {"lifetimeType": "Permanent"}, "absoluteTimeout": "1h"}),
+                0,
+            ),
+            (
+                json!({"sessionName": "a", "cookieConfig": {"lifetimeType": "Session"}}),
+                0,
+            ),
+        ],
+    );
+}

@@ -1,0 +1,236 @@
+//! What resources apply to: workloads by their labels, other resources by reference.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//!
+//! use mesh_core::resource::istio::selector::WorkloadSelector;
+//! use mesh_core::validate::{Report, selector};
+//!
+//! let match_labels = BTreeMap::from([("app".to_owned(), "shop*".to_owned())]);
+//! let report = Report::default();
+//! selector::validate_workload(&WorkloadSelector { match_labels }, report.root());
+//! assert_eq!(
+//!     report.into_violations()[0].to_string(),
+//!     "value: error: a selector has no wildcards, as in `app=shop*`"
+//! );
+//! ```
+
+use std::collections::BTreeMap;
+
+use super::At;
+use crate::labels;
+use crate::resource::istio::selector::{
+    NetworkingWorkloadSelector, PolicyTargetReference, WorkloadSelector,
+};
+
+/// The longest name of a kind in a reference.
+const MAX_KIND_LEN: usize = 63;
+
+/// The longest API group or name in a reference.
+const MAX_NAME_LEN: usize = 253;
+
+/// The most resources that a policy can be attached to.
+const MAX_TARGETS: usize = 16;
+
+/// The longest value of a label in a selector.
+const MAX_VALUE_LEN: usize = 63;
+
+/// Group and kind of the resources that policies can be attached to.
+const TARGETS: [(&str, &str); 5] = [
+    ("", "Service"),
+    ("core", "Service"),
+    ("gateway.networking.k8s.io", "Gateway"),
+    ("gateway.networking.k8s.io", "GatewayClass"),
+    ("networking.istio.io", "ServiceEntry"),
+];
+
+/// The fields by which a policy says what it applies to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attachment<'s> {
+    pub(super) selector: Option<&'s WorkloadSelector>,
+    pub(super) target_ref: Option<&'s PolicyTargetReference>,
+    pub(super) target_refs: &'s [PolicyTargetReference],
+}
+
+impl Attachment<'_> {
+    /// Checks the fields of the `spec` at `at`, of which one at most may be set.
+    pub(super) fn validate(&self, at: At<'_>) {
+        let refs = at.field("targetRefs");
+        at.at_most_one(&[
+            ("selector", self.selector.is_some()),
+            ("targetRef", self.target_ref.is_some()),
+            (
+                "targetRefs",
+                !self.target_refs.is_empty() || refs.is_written(),
+            ),
+        ]);
+        if let Some(selector) = self.selector {
+            validate_workload(selector, at.field("selector"));
+        }
+        if let Some(target) = self.target_ref {
+            validate_target(target, at.field("targetRef"));
+        }
+        validate_targets(self.target_refs, refs);
+    }
+}
+
+/// Checks the selector of a policy: no empty keys, no wildcards, and preferably some labels
+/// (`validateWorkloadSelector`).
+pub fn validate_workload(selector: &WorkloadSelector, at: At<'_>) {
+    validate_match_labels(&selector.match_labels, at.field("matchLabels"));
+    if selector.match_labels.is_empty() {
+        at.warning("a selector without labels selects every workload");
+    }
+}
+
+/// Checks the selector of a Sidecar, ServiceEntry or EnvoyFilter by the same rules
+/// (`ValidateAlphaWorkloadSelector`).
+pub fn validate_networking(selector: &NetworkingWorkloadSelector, at: At<'_>) {
+    validate_match_labels(&selector.labels, at.field("labels"));
+    if selector.labels.is_empty() {
+        at.warning("a selector without labels selects every workload of the namespace");
+    }
+}
+
+fn validate_match_labels(selected: &BTreeMap<String, String>, at: At<'_>) {
+    at.each_entry(selected, |key, value, at| {
+        if key.is_empty() {
+            at.error(format_args!(
+                "a label to select by has a key, unlike `={value}`"
+            ));
+        }
+        if key.contains('*') || value.contains('*') {
+            at.error(format_args!(
+                "a selector has no wildcards, as in `{key}={value}`"
+            ));
+        }
+        if value.len() > MAX_VALUE_LEN {
+            at.error(format_args!(
+                "`{value}` is longer than {MAX_VALUE_LEN} bytes"
+            ));
+        }
+    });
+}
+
+/// Checks the resources that a policy is attached to (`validatePolicyTargetReferences`).
+pub fn validate_targets(targets: &[PolicyTargetReference], at: At<'_>) {
+    if targets.len() > MAX_TARGETS {
+        at.error(format_args!("more than {MAX_TARGETS} resources"));
+    }
+    at.each(targets, validate_target);
+}
+
+/// Checks one resource that a policy is attached to: a Service, ServiceEntry, Gateway or
+/// GatewayClass by its name, in the policy's namespace (`validatePolicyTargetReference`).
+pub fn validate_target(target: &PolicyTargetReference, at: At<'_>) {
+    let PolicyTargetReference {
+        group,
+        kind,
+        name,
+        namespace,
+    } = target;
+    let name_at = at.field("name");
+    name_at.require(!name.is_empty(), "a name is required");
+    if name.len() > MAX_NAME_LEN || kind.len() > MAX_KIND_LEN {
+        at.error("a kind has at most 63 bytes, a name at most 253");
+    }
+    at.field("namespace").require(
+        namespace.is_empty(),
+        "resources of another namespace cannot be referred to",
+    );
+    if !TARGETS.contains(&(group, kind)) {
+        at.error(format_args!(
+            "a policy cannot be attached to `{kind}` of `{group}`"
+        ))
+        .help(
+            "use Service of the core group, ServiceEntry of `networking.istio.io`, Gateway or \
+                 GatewayClass of `gateway.networking.k8s.io`",
+        );
+    }
+}
+
+/// Checks the keys and values of labels (`labels.Instance.Validate`).
+pub fn validate_labels(set: &BTreeMap<String, String>, at: At<'_>) {
+    at.each_entry(set, |key, value, at| {
+        at.check(labels::validate_key(key));
+        at.check(labels::validate_value(value));
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::validate::testing::{assert_errors, assert_warnings, read};
+
+    #[test]
+    fn labels_to_select_by_are_exact() {
+        let cases = [
+            (json!({"app": "shop"}), 0),
+            (json!({"app": ""}), 0),
+            (json!({"": "shop"}), 1),
+            (json!({"app*": "shop"}), 1),
+            (json!({"app": "*"}), 1),
+            (json!({"app": "a".repeat(64)}), 1),
+        ];
+        for (labels, errors) in cases {
+            let policy = read(json!({"matchLabels": labels}));
+            assert_errors(&labels.to_string(), errors, |at| {
+                validate_workload(&policy, at)
+            });
+            let networking = read(json!({"labels": labels}));
+            assert_errors(&labels.to_string(), errors, |at| {
+                validate_networking(&networking, at);
+            });
+        }
+        assert_warnings("no labels", 1, |at| validate_workload(&read(json!({})), at));
+    }
+
+    #[test]
+    fn policies_are_attached_to_some_kinds_only() {
+        let gateways = "gateway.networking.k8s.io";
+        let cases = [
+            (json!({"kind": "Service", "name": "a"}), 0),
+            (json!({"group": "core", "kind": "Service", "name": "a"}), 0),
+            (
+                json!({"group": gateways, "kind": "Gateway", "name": "a"}),
+                0,
+            ),
+            (json!({"kind": "Service"}), 1),
+            (json!({"kind": "Service", "name": "a", "namespace": "b"}), 1),
+            (
+                json!({"group": "networking.istio.io", "kind": "Gateway", "name": "a"}),
+                1,
+            ),
+            (json!({"kind": "Pod", "name": "a"}), 1),
+        ];
+        for (target, errors) in cases {
+            assert_errors(&target.to_string(), errors, |at| {
+                validate_target(&read(target.clone()), at);
+            });
+        }
+    }
+
+    #[test]
+    fn one_way_of_attachment_is_enough() {
+        let target: PolicyTargetReference = read(json!({"kind": "Service", "name": "a"}));
+        let selector: WorkloadSelector = read(json!({"matchLabels": {"app": "a"}}));
+        let cases = [
+            (None, None, 0),
+            (Some(&selector), None, 0),
+            (None, Some(&target), 0),
+            (Some(&selector), Some(&target), 1),
+        ];
+        for (selector, target_ref, errors) in cases {
+            let attachment = Attachment {
+                selector,
+                target_ref,
+                target_refs: &[],
+            };
+            assert_errors(&format!("{attachment:?}"), errors, |at| {
+                attachment.validate(at)
+            });
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Changes of headers.
+
+use crate::header;
+use crate::resource::istio::virtual_service::{HeaderOperations, Headers, HttpRewrite};
+use crate::validate::At;
+
+/// Checks the names and values that are set, added and removed.
+pub(super) fn validate_headers(headers: &Headers, at: At<'_>) {
+    let Headers { request, response } = headers;
+    if let Some(request) = request {
+        validate_operations(request, header::validate_set_name, at.field("request"));
+    }
+    if let Some(response) = response {
+        validate_operations(response, header::validate_remove_name, at.field("response"));
+    }
+}
+
+fn validate_operations(
+    operations: &HeaderOperations,
+    validate_name: fn(&str) -> Result<(), header::HeaderNameError>,
+    at: At<'_>,
+) {
+    let HeaderOperations { set, add, remove } = operations;
+    for (field, headers) in [("set", set), ("add", add)] {
+        at.field(field).each_entry(headers, |name, value, at| {
+            at.check(validate_name(name));
+            at.check(header::validate_value(value));
+        });
+    }
+    at.field("remove").each(remove, |name, at| {
+        at.check(header::validate_remove_name(name));
+    });
+}
+
+/// Checks that the authority is rewritten in one place only (`validateAuthorityRewrite`).
+pub(super) fn validate_authority(
+    rewrite: Option<&HttpRewrite>,
+    headers: Option<&Headers>,
+    at: At<'_>,
+) {
+    let rewritten = rewrite.is_some_and(|rewrite| !rewrite.authority.is_empty());
+    let request = headers.and_then(|headers| headers.request.as_ref());
+    let changed = request
+        .iter()
+        .flat_map(|request| request.set.iter().chain(&request.add));
+    let values = changed.filter(|(name, value)| header::is_authority(name) && !value.is_empty());
+    if usize::from(rewritten) + values.count() > 1 {
+        at.error("the authority is rewritten more than once")
+            .help("use one of `rewrite.authority` and the headers `Host` and `:authority`");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::validate::testing::{assert_errors, read};
+
+    #[test]
+    fn hosts_are_set_on_requests_only() {
+        let cases = [
+            (
+                json!({"request": {"set": {"Host": "a"}, "add": {":authority": "b"}}}),
+                0,
+            ),
+            (json!({"request": {"set": {":path": "a"}}}), 1),
+            (json!({"request": {"add": {"": "a"}}}), 1),
+            (
+                json!({"request": {"remove": ["host", ":method", "", "x-a"]}}),
+                3,
+            ),
+            (json!({"response": {"set": {"host": "a"}}}), 1),
+            (
+                json!({"response": {"add": {"x-a": "%START_TIME%"}, "remove": ["x-b"]}}),
+                0,
+            ),
+            (json!({"response": {"add": {"x-a": "100%"}}}), 1),
+        ];
+        for (headers, errors) in cases {
+            assert_errors(&headers.to_string(), errors, |at| {
+                validate_headers(&read(headers.clone()), at);
+            });
+        }
+    }
+
+    #[test]
+    fn the_authority_is_rewritten_once() {
+        let cases = [
+            (
+                json!({"uri": "/"}),
+                json!({"request": {"set": {"Host": "a"}}}),
+                0,
+            ),
+            (json!({"authority": "b"}), json!({}), 0),
+            (
+                json!({"authority": "b"}),
+                json!({"request": {"add": {":Authority": "a"}}}),
+                1,
+            ),
+            (
+                json!({}),
+                json!({"request": {"set": {"host": "a"}, "add": {"host": "a"}}}),
+                1,
+            ),
+        ];
+        for (rewrite, headers, errors) in cases {
+            assert_errors(&format!("{rewrite} {headers}"), errors, |at| {
+                let (rewrite, headers) = (read(rewrite.clone()), read(headers.clone()));
+                validate_authority(Some(&rewrite), Some(&headers), at);
+            });
+        }
+    }
+}

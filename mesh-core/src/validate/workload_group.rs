@@ -1,0 +1,164 @@
+//! Rules of WorkloadGroup (`ValidateWorkloadGroup`).
+//!
+//! ```
+//! use mesh_core::resource::Resource;
+//! use mesh_core::resource::istio::WorkloadGroup;
+//! use mesh_core::validate::{Report, workload_group};
+//!
+//! let resource = Resource::<WorkloadGroup>::default();
+//! let report = Report::default();
+//! workload_group::validate(&resource, report.root());
+//! assert_eq!(report.into_violations()[0].message, "a template is required");
+//! ```
+
+use super::address::UNIX_PREFIX;
+use super::{At, address, port, selector, workload_entry};
+use crate::header;
+use crate::resource::Resource;
+use crate::resource::istio::workload_entry::WorkloadEntry;
+use crate::resource::istio::workload_group::{
+    HttpHealthCheckConfig, ReadinessProbe, WorkloadGroup,
+};
+
+/// Checks a WorkloadGroup. Its template may lack what each workload adds, such as its address.
+pub fn validate(resource: &Resource<WorkloadGroup>, at: At<'_>) {
+    let WorkloadGroup {
+        metadata,
+        template,
+        probe,
+    } = &resource.spec;
+    let at = at.field("spec");
+    match template {
+        Some(template) => validate_template(template, at.field("template")),
+        None => {
+            at.error("a template is required");
+        }
+    }
+    if let Some(metadata) = metadata {
+        selector::validate_labels(&metadata.labels, at.field("metadata").field("labels"));
+    }
+    if let Some(probe) = probe {
+        validate_probe(probe, at.field("probe"));
+    }
+}
+
+fn validate_template(template: &WorkloadEntry, at: At<'_>) {
+    if let Some(path) = template.address.strip_prefix(UNIX_PREFIX) {
+        address::validate_unix_path(path, at.field("address"));
+        at.field("ports").require(
+            template.ports.is_empty(),
+            "an endpoint at a Unix domain socket has no ports",
+        );
+    }
+    workload_entry::validate_ports(template, None, at.field("ports"));
+    workload_entry::validate_shape(template, at);
+}
+
+/// Checks how the health of a workload is probed (`validateReadinessProbe`).
+pub(super) fn validate_probe(probe: &ReadinessProbe, at: At<'_>) {
+    for (field, value) in [
+        ("initialDelaySeconds", probe.initial_delay_seconds),
+        ("timeoutSeconds", probe.timeout_seconds),
+        ("periodSeconds", probe.period_seconds),
+        ("successThreshold", probe.success_threshold),
+        ("failureThreshold", probe.failure_threshold),
+    ] {
+        if value < 0 {
+            at.field(field).error(format_args!("`{value}` is negative"));
+        }
+    }
+    at.exactly_one(&[
+        ("httpGet", probe.http_get.is_some()),
+        ("tcpSocket", probe.tcp_socket.is_some()),
+        ("exec", probe.exec.is_some()),
+        ("grpc", probe.grpc.is_some()),
+    ]);
+    if let Some(http) = &probe.http_get {
+        validate_http(http, at.field("httpGet"));
+    }
+    if let Some(socket) = &probe.tcp_socket {
+        port::validate_number(socket.port, at.field("tcpSocket").field("port"));
+    }
+    if let Some(exec) = &probe.exec {
+        let exec_at = at.field("exec");
+        let at = exec_at.field("command");
+        at.require(!exec.command.is_empty(), "a command is required");
+        at.each(&exec.command, |word, at| {
+            at.require(!word.is_empty(), "a word of a command cannot be empty");
+        });
+    }
+    if let Some(grpc) = &probe.grpc
+        && grpc.port != 0
+    {
+        port::validate_number(grpc.port, at.field("grpc").field("port"));
+    }
+}
+
+fn validate_http(http: &HttpHealthCheckConfig, at: At<'_>) {
+    port::validate_number(http.port, at.field("port"));
+    if !matches!(http.scheme.as_str(), "" | "HTTP" | "HTTPS") {
+        at.field("scheme").error("the scheme is `HTTP` or `HTTPS`");
+    }
+    at.field("httpHeaders")
+        .each(&http.http_headers, |header, at| {
+            at.field("name")
+                .check(header::validate_probe_name(&header.name));
+        });
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::validate::testing::{assert_errors, read};
+
+    #[test]
+    fn a_template_needs_no_address() {
+        let group = |spec| Resource::<WorkloadGroup> {
+            spec: read(spec),
+            ..Resource::default()
+        };
+        let cases = [
+            (json!({"template": {}}), 0),
+            (json!({"template": {"ports": {"http": 99999}}}), 1),
+            (
+                json!({"template": {"address": "unix://a", "ports": {"http": 80}}}),
+                2,
+            ),
+            (
+                json!({"template": {}, "metadata": {"labels": {"a b": "c"}}}),
+                1,
+            ),
+            (json!({}), 1),
+        ];
+        for (spec, errors) in cases {
+            assert_errors(&spec.to_string(), errors, |at| {
+                validate(&group(spec.clone()), at)
+            });
+        }
+    }
+
+    #[test]
+    fn a_probe_uses_one_method() {
+        let cases = [
+            (json!({"httpGet": {"port": 80, "scheme": "HTTPS"}}), 0),
+            (json!({"tcpSocket": {"port": 80}, "periodSeconds": 5}), 0),
+            (json!({"exec": {"command": ["true"]}}), 0),
+            (json!({"grpc": {}}), 0),
+            (json!({}), 1),
+            (json!({"httpGet": {"port": 80}, "grpc": {"port": 80}}), 1),
+            (
+                json!({"httpGet": {"port": 0, "scheme": "http", "httpHeaders": [{"name": "_"}]}}),
+                3,
+            ),
+            (json!({"exec": {}}), 1),
+            (json!({"tcpSocket": {"port": 80}, "timeoutSeconds": -1}), 1),
+        ];
+        for (probe, errors) in cases {
+            assert_errors(&probe.to_string(), errors, |at| {
+                validate_probe(&read(probe.clone()), at)
+            });
+        }
+    }
+}
