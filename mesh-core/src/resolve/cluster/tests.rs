@@ -1,0 +1,145 @@
+#![cfg(feature = "yaml")]
+
+use std::sync::Arc;
+
+use crate::config::MeshConfig;
+use crate::model::Notice;
+use crate::model::listener::{FilterChain, Listener, NetworkFilter};
+use crate::model::route::{Route, RouteConfiguration, RouteMatch, VirtualHost};
+use crate::parse::{Limits, parse};
+use crate::workload::Workload;
+
+use super::*;
+
+const SERVICES: &str = "
+apiVersion: v1
+kind: Service
+metadata: { name: cart, namespace: shop }
+spec:
+  clusterIP: 10.0.0.1
+  ports: [{ name: http, port: 80 }, { name: dns, port: 53, protocol: UDP }]
+---
+apiVersion: v1
+kind: Service
+metadata: { name: basket, namespace: shop }
+spec: { type: ExternalName, externalName: cart.shop.svc.cluster.local }
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: cart, namespace: shop }
+spec: { host: cart, subsets: [{ name: v1, labels: { version: v1 } }] }
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: api, namespace: shop }
+spec:
+  hosts: [api.example]
+  ports: [{ number: 80, name: http, protocol: HTTP }]
+";
+
+fn resolve_parts(parts: &Parts) -> (Clusters, Vec<Notice>) {
+    let parsed = parse("mesh.yaml", SERVICES, &Limits::default());
+    let builder = MeshConfig::builder().extend(parsed.objects);
+    let config = builder.build(1).unwrap();
+    let workload = Workload::gateway("istio-system");
+    let context = Context::new(&config, &workload);
+    let mut notices = Vec::new();
+    let clusters = resolve(&context, parts, &mut notices);
+    (clusters, notices)
+}
+
+/// A route configuration that forwards to `name`.
+fn route_to(name: ClusterName) -> Parts {
+    let route = Route::forward("route", RouteMatch::prefix("/"), name);
+    let configuration = RouteConfiguration {
+        virtual_hosts: vec![VirtualHost::new("host", ["*"], [route])],
+        ..RouteConfiguration::default()
+    };
+    let mut parts = Parts::default();
+    let configurations = &mut parts.route_configurations;
+    configurations.insert("http.80".into(), Arc::new(configuration));
+    parts
+}
+
+#[test]
+fn a_gateway_has_the_clusters_that_its_routes_name() {
+    for subset in ["", "v1"] {
+        let name = ClusterName::outbound(80, subset, "cart.shop.svc.cluster.local");
+        let (clusters, notices) = resolve_parts(&route_to(name.clone()));
+        assert!(clusters.contains_key(&name), "{name}");
+        assert_eq!(clusters.len(), 2, "{name}");
+        assert_eq!(notices, [], "{name}");
+    }
+}
+
+#[test]
+fn a_cluster_that_cannot_be_is_left_out_and_noticed_with_the_reason() {
+    let cart = "cart.shop.svc.cluster.local";
+    let basket = "basket.shop.svc.cluster.local";
+    for (name, reason) in [
+        (
+            ClusterName::outbound(80, "", "ghost.example"),
+            "no service `ghost.example` is visible",
+        ),
+        (
+            ClusterName::outbound(81, "", cart),
+            "the service `cart.shop.svc.cluster.local` has no port 81",
+        ),
+        (
+            ClusterName::outbound(80, "v2", cart),
+            "no DestinationRule has the subset `v2`",
+        ),
+        (
+            ClusterName::outbound(53, "", cart),
+            "port 53 of the service `cart.shop.svc.cluster.local` is UDP",
+        ),
+        (
+            ClusterName::outbound(80, "", basket),
+            "`basket.shop.svc.cluster.local` is another name of `cart.shop.svc.cluster.local`",
+        ),
+        (ClusterName::inbound(80), "it stands for no service"),
+    ] {
+        let (clusters, notices) = resolve_parts(&route_to(name.clone()));
+        assert!(!clusters.contains_key(&name), "{name}");
+        let messages: Vec<_> = notices.iter().map(|notice| &*notice.message).collect();
+        assert_eq!(
+            messages,
+            [format!("the cluster `{name}` does not exist: {reason}")]
+        );
+    }
+}
+
+#[test]
+fn a_listener_that_goes_by_server_name_has_plaintext_clusters_of_mesh_services() {
+    let chain = FilterChain::new(NetworkFilter::SniCluster);
+    let mut parts = Parts::default();
+    parts
+        .listeners
+        .push(Listener::new("0.0.0.0_15443", 15443, [chain]));
+    let (clusters, _) = resolve_parts(&parts);
+    let names: Vec<_> = clusters.keys().map(ClusterName::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "BlackHoleCluster",
+            "outbound_.80_._.cart.shop.svc.cluster.local",
+            "outbound_.80_.v1_.cart.shop.svc.cluster.local",
+        ]
+    );
+    let tls: Vec<_> = clusters.values().map(|cluster| &cluster.tls).collect();
+    assert!(
+        tls.iter().all(|tls| **tls == UpstreamTls::Plaintext),
+        "{tls:?}"
+    );
+}
+
+#[test]
+fn clusters_of_the_workload_itself_are_kept() {
+    let mut parts = route_to(ClusterName::inbound(8080));
+    parts
+        .clusters
+        .push(Cluster::new(ClusterName::inbound(8080)));
+    let (clusters, notices) = resolve_parts(&parts);
+    assert!(clusters.contains_key(&ClusterName::inbound(8080)));
+    assert_eq!(notices, []);
+}

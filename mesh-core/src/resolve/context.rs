@@ -1,0 +1,59 @@
+//! What the parts of a resolution share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::MeshConfig;
+use crate::config::destination_rules::MergedRule;
+use crate::config::services::Service;
+use crate::model::Notice;
+use crate::model::cluster::Cluster;
+use crate::model::listener::Listener;
+use crate::model::route::RouteConfiguration;
+use crate::resolve::peer::NamespaceModes;
+use crate::resolve::scope::Scope;
+use crate::workload::Workload;
+
+/// For whom a configuration is resolved, and what of it they see.
+#[derive(Debug)]
+pub(super) struct Context<'a> {
+    /// The whole configuration.
+    pub(super) config: &'a MeshConfig,
+    /// For whom it is resolved.
+    pub(super) workload: &'a Workload,
+    /// What they see.
+    pub(super) scope: Scope<'a>,
+    /// Whether the namespaces of services ask for mesh mTLS.
+    pub(super) namespace_modes: NamespaceModes<'a>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(config: &'a MeshConfig, workload: &'a Workload) -> Self {
+        Self {
+            config,
+            workload,
+            scope: Scope::new(config, workload),
+            namespace_modes: NamespaceModes::new(config),
+        }
+    }
+
+    /// The DestinationRule that applies to calls of the workload to `service`.
+    pub(super) fn destination_rule(&self, service: &Service) -> Option<&'a MergedRule> {
+        let rules = self.config.destination_rules();
+        rules.lookup(service, self.workload)
+    }
+}
+
+/// What a gateway or a sidecar makes of the configuration. The clusters that it names are resolved
+/// later, and need not be among `clusters`.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    /// What the workload listens on.
+    pub(super) listeners: Vec<Listener>,
+    /// The route configurations that the listeners name, by name.
+    pub(super) route_configurations: BTreeMap<String, Arc<RouteConfiguration>>,
+    /// Clusters that are not those of a service's port, such as inbound ones.
+    pub(super) clusters: Vec<Cluster>,
+    /// What was written in vain.
+    pub(super) notices: Vec<Notice>,
+}

@@ -1,0 +1,191 @@
+#![cfg(feature = "yaml")]
+
+use crate::config::MeshConfig;
+use crate::model::Model;
+use crate::model::listener::NetworkFilter;
+use crate::model::route::{PathMatch, VirtualHost};
+use crate::parse::{Limits, parse};
+use crate::resolve::resolve;
+use crate::resource::istio::mesh_config::MeshConfig as MeshOptions;
+use crate::service::ClusterName;
+use crate::workload::Workload;
+
+/// Resolves the documents of `text` for the gateway of Ingresses.
+fn model(text: &str, options: &str) -> Model {
+    let parsed = parse("test.yaml", text, &Limits::default());
+    assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
+    let options: MeshOptions = serde_json::from_str(options).unwrap();
+    let config = MeshConfig::builder().mesh(options).extend(parsed.objects);
+    let workload = Workload::gateway("istio-system").with_label("istio", "ingressgateway");
+    resolve(&config.build(1).unwrap(), &workload)
+}
+
+/// An Ingress of Istio's class in `shop`, with `spec` as YAML flow.
+fn ingress(name: &str, spec: &str) -> String {
+    format!(
+        "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\n\
+         metadata: {{ name: {name}, namespace: shop }}\n\
+         spec: {{ ingressClassName: istio, {spec} }}\n"
+    )
+}
+
+/// A path to the port 80 of a Service, as YAML flow.
+fn path(path: &str, path_type: &str, service: &str) -> String {
+    format!(
+        "{{ path: {path}, pathType: {path_type}, \
+         backend: {{ service: {{ name: {service}, port: {{ number: 80 }} }} }} }}"
+    )
+}
+
+fn rule(host: &str, paths: &[String]) -> String {
+    format!(
+        "{{ host: {host}, http: {{ paths: [{}] }} }}",
+        paths.join(", ")
+    )
+}
+
+/// The host that serves `domain` without TLS.
+fn host<'m>(model: &'m Model, domain: &str) -> &'m VirtualHost {
+    let mut hosts = model.route_configurations["http.80"].virtual_hosts.iter();
+    hosts.find(|host| host.domains == [domain]).unwrap()
+}
+
+fn paths(host: &VirtualHost) -> Vec<PathMatch> {
+    let routes = host.routes.iter();
+    routes.map(|route| route.matches.path.clone()).collect()
+}
+
+#[test]
+fn the_longest_path_of_all_ingresses_of_a_host_comes_first() {
+    let first = [
+        path("/a", "Prefix", "cart"),
+        path("/", "Prefix", "cart"),
+        path("/a", "Exact", "cart"),
+    ];
+    let second = [path("/a/b/", "Prefix", "cart")];
+    let text = ingress("one", &format!("rules: [{}]", rule("shop.example", &first)))
+        + &ingress(
+            "two",
+            &format!("rules: [{}]", rule("shop.example", &second)),
+        );
+    let model = model(&text, "{}");
+
+    let host = host(&model, "shop.example");
+    assert_eq!(
+        paths(host),
+        [
+            PathMatch::PathSeparatedPrefix("/a/b".into()),
+            PathMatch::Exact("/a".into()),
+            PathMatch::PathSeparatedPrefix("/a".into()),
+            PathMatch::Prefix("/".into()),
+        ]
+    );
+    let first = &host.routes[0];
+    assert_eq!(
+        first.origin.to_string(),
+        "Ingress shop/two spec.rules[0].http.paths[0] (test.yaml:10:80)"
+    );
+    let to = &first.forward_to().unwrap().destinations[0];
+    let cluster = "outbound|80||cart.shop.svc.cluster.local".to_owned();
+    assert_eq!(to.cluster, ClusterName::from(cluster).into());
+}
+
+#[test]
+fn a_path_without_a_type_is_a_prefix_where_a_star_ends_it() {
+    for (written, expected) in [
+        ("/foo", PathMatch::Exact("/foo".into())),
+        ("/foo/*", PathMatch::PathSeparatedPrefix("/foo".into())),
+        ("/foo.*", PathMatch::PathSeparatedPrefix("/foo".into())),
+        ("/.*", PathMatch::Prefix("/".into())),
+        ("/*", PathMatch::Prefix("/".into())),
+        ("/foo*", PathMatch::Exact("/foo*".into())),
+    ] {
+        let paths_written = [path(written, "ImplementationSpecific", "cart")];
+        let spec = format!("rules: [{}]", rule("shop.example", &paths_written));
+        let model = model(&ingress("one", &spec), "{}");
+        assert_eq!(paths(host(&model, "shop.example")), [expected], "{written}");
+    }
+}
+
+#[test]
+fn each_secret_has_a_server_with_tls() {
+    let rules = rule("shop.example", &[path("/", "Prefix", "cart")]);
+    let spec = format!(
+        "tls: [{{ hosts: [shop.example], secretName: shop }}, {{ hosts: [x.example] }}], \
+         rules: [{rules}]"
+    );
+    let model = model(&ingress("one", &spec), "{}");
+    let names: Vec<_> = model
+        .listeners
+        .iter()
+        .map(|listener| &*listener.name)
+        .collect();
+    assert_eq!(names, ["0.0.0.0_80", "0.0.0.0_443"]);
+    let [chain] = model.listeners[1].filter_chains.as_slice() else {
+        panic!("{:?}", model.listeners)
+    };
+    assert_eq!(chain.matches.server_names, ["shop.example"]);
+    let NetworkFilter::Http(connection) = &chain.filter else {
+        panic!("{chain:?}")
+    };
+    let name = "https.443.https-443-ingress-one-shop-0.\
+                one-istio-autogenerated-k8s-ingress-shop.istio-system";
+    assert_eq!(connection.route_configuration, name);
+    let routes = &model.route_configurations[name];
+    assert_eq!(routes.virtual_hosts[0].domains, ["shop.example"]);
+    let notices = model.notices.iter();
+    let mut messages = notices.map(|notice| notice.message.as_str());
+    assert!(messages.any(|message| message == "TLS without a secret is left out"));
+}
+
+#[test]
+fn a_backend_may_name_its_port() {
+    let service = "---
+apiVersion: v1
+kind: Service
+metadata: { name: cart, namespace: shop }
+spec: { ports: [{ name: web, port: 8000 }, { name: admin, port: 9000 }] }
+";
+    for (name, port) in [("admin", Some(9000)), ("none", None)] {
+        let written = path("/", "Prefix", "cart").replace("number: 80", &format!("name: {name}"));
+        let spec = format!("rules: [{}]", rule("shop.example", &[written]));
+        let model = model(&(ingress("one", &spec) + service), "{}");
+        let host = host(&model, "shop.example");
+        let to = host.routes.first().and_then(|route| route.forward_to());
+        let to = to.map(|forward| forward.destinations[0].cluster.clone());
+        let cluster = |port| ClusterName::outbound(port, "", "cart.shop.svc.cluster.local").into();
+        assert_eq!(to, port.map(cluster), "{name}");
+        let refused = model
+            .notices
+            .iter()
+            .any(|notice| notice.message.contains("no port"));
+        assert_eq!(refused, port.is_none(), "{name}");
+    }
+}
+
+#[test]
+fn the_class_says_whose_an_ingress_is() {
+    let rules = rule("shop.example", &[path("/", "Prefix", "cart")]);
+    let text = ingress("one", &format!("rules: [{rules}]"));
+    let without = text.replace("ingressClassName: istio, ", "");
+    let other = text.replace("ingressClassName: istio", "ingressClassName: nginx");
+    let annotated = without.replace(
+        "namespace: shop }",
+        "namespace: shop, annotations: { kubernetes.io/ingress.class: istio } }",
+    );
+    for (text, options, served) in [
+        (&text, "{}", true),
+        (&annotated, "{}", true),
+        (&other, "{}", false),
+        (&without, "{}", false),
+        (&without, r#"{"ingressControllerMode": "DEFAULT"}"#, true),
+        (&other, r#"{"ingressControllerMode": "DEFAULT"}"#, false),
+        (&text, r#"{"ingressControllerMode": "OFF"}"#, false),
+        (&other, r#"{"ingressClass": "nginx"}"#, true),
+        (&text, r#"{"ingressSelector": "elsewhere"}"#, false),
+        (&text, r#"{"ingressService": "elsewhere"}"#, false),
+    ] {
+        let model = model(text, options);
+        assert_eq!(!model.listeners.is_empty(), served, "{options} and {text}");
+    }
+}

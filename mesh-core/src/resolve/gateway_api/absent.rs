@@ -1,0 +1,21 @@
+//! What there is of the Gateway API without the feature `gateway-api`: nothing.
+
+use crate::model::Notice;
+use crate::resolve::context::Context;
+use crate::resolve::gateway::server::GatewayServer;
+use crate::resolve::sidecar::mesh_route::MeshRoute;
+
+pub(in crate::resolve) fn servers(_: &Context<'_>, _: &mut Vec<Notice>) -> Vec<GatewayServer> {
+    Vec::new()
+}
+
+pub(in crate::resolve) fn mesh_routes<'a>(
+    _: &'a Context<'a>,
+    _: &mut Vec<Notice>,
+) -> Vec<MeshRoute<'a>> {
+    Vec::new()
+}
+
+pub(in crate::resolve) fn backend_tls_notices(_: &Context<'_>) -> Vec<Notice> {
+    Vec::new()
+}

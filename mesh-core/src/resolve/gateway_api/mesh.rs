@@ -1,0 +1,193 @@
+//! Routes that are attached to Services, for the sidecars that call them.
+//!
+//! The routes of one namespace for a port of a service are one list. Those of the service's own
+//! namespace are for all clients, those of another for the clients there.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use crate::config::resources::cmp_by_age;
+use crate::config::services::{Provider, Service};
+use crate::model::Notice;
+use crate::origin::Origin;
+use crate::resolve::context::Context;
+use crate::resolve::gateway_api::attach::RouteSpec;
+use crate::resolve::gateway_api::backend::RuleContext;
+use crate::resolve::gateway_api::reason::{Reason, Refusal};
+use crate::resolve::gateway_api::routes::{self, RankedRoute};
+use crate::resolve::gateway_api::rule::RequestRoute;
+use crate::resolve::place::Place;
+use crate::resolve::sidecar::mesh_route::MeshRoute;
+use crate::resource::gateway_api::parent_reference::ParentReference;
+use crate::resource::kind::Kind;
+use crate::resource::{Metadata, Resource};
+
+/// The routes that the workload has for the services that it calls.
+pub(in crate::resolve) fn mesh_routes<'a>(
+    context: &'a Context<'a>,
+    notices: &mut Vec<Notice>,
+) -> Vec<MeshRoute<'a>> {
+    let resources = &context.config.resources().gateway_api;
+    let mut mesh = Mesh::new(context);
+    mesh.add(&resources.http_routes, notices);
+    mesh.add(&resources.grpc_routes, notices);
+    mesh.refuse(&resources.tcp_routes, notices);
+    mesh.refuse(&resources.tls_routes, notices);
+    let lists = mesh.by_port.into_iter();
+    lists
+        .filter_map(|((_, hostname, port), list)| mesh_route(hostname, port, list))
+        .collect()
+}
+
+fn mesh_route<'a>(hostname: &str, port: u16, mut list: Vec<Attached<'a>>) -> Option<MeshRoute<'a>> {
+    list.sort_by(|a, b| cmp_by_age(a.metadata, b.metadata));
+    let first = list.first()?;
+    Some(MeshRoute {
+        metadata: first.metadata,
+        hosts: vec![hostname.to_owned()],
+        port: Some(port),
+        routes: routes::in_order(list.iter().flat_map(|attached| &attached.ranked)).to_vec(),
+        origin: first.origin.clone(),
+    })
+}
+
+/// A route at a port of a service.
+struct Attached<'a> {
+    metadata: &'a Metadata,
+    ranked: Vec<RankedRoute>,
+    origin: Origin,
+}
+
+struct Mesh<'a> {
+    context: &'a Context<'a>,
+    // By provider, namespace and name.
+    services: BTreeMap<(Provider, &'a str, &'a str), Vec<&'a Service>>,
+    // By the routes' namespace, and the service's hostname and port.
+    by_port: BTreeMap<(&'a str, &'a str, u16), Vec<Attached<'a>>>,
+}
+
+impl<'a> Mesh<'a> {
+    fn new(context: &'a Context<'a>) -> Self {
+        let mut services: BTreeMap<_, Vec<&'a Service>> = BTreeMap::new();
+        for service in context.scope.services() {
+            let key = (service.provider, &*service.namespace, &*service.name);
+            services.entry(key).or_default().push(service);
+        }
+        Self {
+            context,
+            services,
+            by_port: BTreeMap::new(),
+        }
+    }
+
+    fn add<S: RequestRoute>(&mut self, routes: &'a [Arc<Resource<S>>], notices: &mut Vec<Notice>) {
+        for route in routes {
+            for (service, port) in self.targets(route, notices) {
+                self.add_at(route, service, port, notices);
+            }
+        }
+    }
+
+    fn add_at<S: RequestRoute>(
+        &mut self,
+        route: &'a Resource<S>,
+        service: &'a Service,
+        port: u16,
+        notices: &mut Vec<Notice>,
+    ) {
+        let namespace = route.metadata.namespace.as_str();
+        let context = RuleContext {
+            context: self.context,
+            kind: S::KIND,
+            namespace,
+            port,
+            tls: false,
+            mesh: true,
+        };
+        let key = (namespace, &*service.hostname, port);
+        self.by_port.entry(key).or_default().push(Attached {
+            metadata: &route.metadata,
+            ranked: routes::routes(&context, route, notices),
+            origin: route.origin(),
+        });
+    }
+
+    /// Says of routes that are for services, but not of requests, that they have no effect.
+    fn refuse<S: RouteSpec>(&self, routes: &'a [Arc<Resource<S>>], notices: &mut Vec<Notice>) {
+        for route in routes {
+            if self.targets(route, notices).is_empty() {
+                continue;
+            }
+            let origin = route.origin();
+            let root = Place::root(&origin, &route.source);
+            let spec = root.field("spec");
+            let kind = S::KIND.name();
+            let message = format!("a {kind} of a Service has no effect on its clients");
+            let refusal = Refusal::new(Reason::UnsupportedValue, message);
+            notices.push(refusal.at(&spec.field("parentRefs")));
+        }
+    }
+
+    /// The ports of services that the route is attached to and the workload has it for, each once.
+    fn targets<S: RouteSpec>(
+        &self,
+        route: &'a Resource<S>,
+        notices: &mut Vec<Notice>,
+    ) -> Vec<(&'a Service, u16)> {
+        let namespace = route.metadata.namespace.as_str();
+        let is_own = namespace == self.context.workload.namespace;
+        let mut targets: Vec<(&'a Service, u16)> = Vec::new();
+        for (index, parent) in route.spec.parent_refs().iter().enumerate() {
+            let Some(provider) = provider(parent) else {
+                continue;
+            };
+            let of = parent.namespace.as_deref().unwrap_or(namespace);
+            let services = self.services.get(&(provider, of, &*parent.name));
+            if services.is_none() && is_own {
+                notices.push(not_found(route, index));
+            }
+            let services = services.into_iter().flatten();
+            let admitted = services.filter(|service| is_own || service.namespace == namespace);
+            targets.extend(admitted.flat_map(|service| {
+                let ports = ports(service, parent, S::KIND);
+                ports.map(move |port| (&**service, port))
+            }));
+        }
+        let mut seen = HashSet::new();
+        targets.retain(|(service, port)| seen.insert((&*service.hostname, *port)));
+        targets
+    }
+}
+
+/// The kind of services that a reference is to, if it is to one.
+fn provider(parent: &ParentReference) -> Option<Provider> {
+    match parent.group_kind() {
+        ("", "Service") => Some(Provider::Kubernetes),
+        ("networking.istio.io", "ServiceEntry") => Some(Provider::External),
+        _ => None,
+    }
+}
+
+/// The ports of a service that a reference is to, and that can carry requests.
+fn ports(service: &Service, parent: &ParentReference, kind: Kind) -> impl Iterator<Item = u16> {
+    let number = parent.port.filter(|port| *port != 0);
+    let name = parent.section_name.as_deref();
+    let name = name.filter(|name| !name.is_empty());
+    let is_request = matches!(kind, Kind::HttpRoute | Kind::GrpcRoute);
+    let ports = service.ports.iter().filter(move |port| {
+        let carries = port.protocol.is_http() || port.protocol.is_unsupported();
+        (carries || !is_request)
+            && number.is_none_or(|number| number == port.number)
+            && name.is_none_or(|name| name == port.name)
+    });
+    ports.map(|port| port.number)
+}
+
+fn not_found<S: RouteSpec>(route: &Resource<S>, index: usize) -> Notice {
+    let origin = route.origin();
+    let root = Place::root(&origin, &route.source);
+    let spec = root.field("spec");
+    let parents = spec.field("parentRefs");
+    let message = "no such service is visible";
+    Refusal::new(Reason::NoMatchingParent, message).at(&parents.index(index))
+}

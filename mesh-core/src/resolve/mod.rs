@@ -1,0 +1,95 @@
+//! What the configuration asks of one workload.
+//!
+//! [`resolve`] reads a [`MeshConfig`] for a [`Workload`] and gives the [`Model`] of all that the
+//! workload has to do: Sidecars and `exportTo` decide what it sees, Gateways and services what it
+//! listens on, VirtualServices where requests go, DestinationRules how, and policies who may call.
+//!
+//! It is pure, and it cannot fail: what cannot be done becomes a
+//! [`Notice`] with its origin, and nothing is dropped in silence.
+//!
+//! # Example
+//!
+//! ```
+//! # #[cfg(feature = "yaml")] {
+//! use mesh_core::config::MeshConfig;
+//! use mesh_core::parse::{Limits, parse};
+//! use mesh_core::resolve::resolve;
+//! use mesh_core::service::ClusterName;
+//! use mesh_core::workload::Workload;
+//!
+//! let text = "
+//! apiVersion: networking.istio.io/v1
+//! kind: ServiceEntry
+//! metadata: { name: books, namespace: shop }
+//! spec:
+//!   hosts: [books.example]
+//!   resolution: STATIC
+//!   ports: [{ number: 80, name: http, protocol: HTTP }]
+//!   endpoints: [{ address: 192.0.2.7 }]
+//! ";
+//! let parsed = parse("books.yaml", text, &Limits::default());
+//! let config = MeshConfig::builder().extend(parsed.objects).build(1).unwrap();
+//!
+//! let model = resolve(&config, &Workload::sidecar("shop"));
+//! let books = &model.clusters[&ClusterName::outbound(80, "", "books.example")];
+//! assert_eq!(books.endpoints.len(), 1);
+//! # }
+//! ```
+
+mod attachment;
+mod cluster;
+mod context;
+mod gateway;
+#[cfg(feature = "gateway-api")]
+mod gateway_api;
+#[cfg(not(feature = "gateway-api"))]
+#[path = "gateway_api/absent.rs"]
+mod gateway_api;
+mod peer;
+mod place;
+mod policy;
+mod scope;
+mod sidecar;
+mod traffic_policy;
+pub mod virtual_service;
+
+use std::collections::HashSet;
+
+use crate::config::MeshConfig;
+use crate::model::{Model, Notice};
+use crate::workload::{Workload, WorkloadKind};
+
+use self::context::Context;
+
+/// Says what `config` asks of `workload`.
+pub fn resolve(config: &MeshConfig, workload: &Workload) -> Model {
+    let context = Context::new(config, workload);
+    let mut notices = context.scope.notices.clone();
+    notices.extend(gateway_api::backend_tls_notices(&context));
+    let mut parts = match workload.kind {
+        WorkloadKind::Gateway => gateway::resolve(&context),
+        WorkloadKind::Sidecar => {
+            let mesh_routes = gateway_api::mesh_routes(&context, &mut notices);
+            sidecar::resolve(&context, mesh_routes)
+        }
+    };
+    notices.append(&mut parts.notices);
+    let clusters = cluster::resolve(&context, &parts, &mut notices);
+    let policies = policy::resolve(config, workload, &mut notices);
+    retain_first(&mut notices);
+    Model {
+        workload: workload.clone(),
+        version: config.version(),
+        listeners: parts.listeners,
+        route_configurations: parts.route_configurations,
+        clusters,
+        policies,
+        notices,
+    }
+}
+
+/// Drops notices that repeat an earlier one.
+fn retain_first(notices: &mut Vec<Notice>) {
+    let mut seen = HashSet::new();
+    notices.retain(|notice| seen.insert((notice.origin.clone(), notice.message.clone())));
+}

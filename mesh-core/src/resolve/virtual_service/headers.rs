@@ -1,0 +1,93 @@
+//! Header operations (`TranslateHeadersOperations`).
+
+use std::collections::BTreeMap;
+
+use http::HeaderName;
+
+use crate::format_string::HeaderFormat;
+use crate::header;
+use crate::model::Notice;
+use crate::model::filter::{HeaderMutation, HeaderMutations, HeaderOption};
+use crate::resolve::place::Place;
+use crate::resource::istio::virtual_service::{HeaderOperations, Headers};
+
+/// The operations of one level, and the authority that they write, if they do.
+///
+/// All `set` come before all `add`, each by name. `:authority` and `Host` are no header fields to
+/// write but a rewrite of the authority, `set` before `add`.
+pub(in crate::resolve) fn translate(
+    written: &Headers,
+    place: &Place<'_>,
+) -> Result<(HeaderMutations, Option<String>), Notice> {
+    let mut mutations = HeaderMutations::default();
+    let mut authority = None;
+    if let Some(request) = &written.request {
+        mutations.request = mutation(request, &place.field("request"))?;
+        let written = find_authority(&request.set).or_else(|| find_authority(&request.add));
+        authority = written.map(str::to_owned);
+    }
+    if let Some(response) = &written.response {
+        mutations.response = mutation(response, &place.field("response"))?;
+    }
+    Ok((mutations, authority))
+}
+
+/// Puts the operations of the only destination behind those of the route.
+pub(in crate::resolve) fn append(route: &mut HeaderMutations, destination: HeaderMutations) {
+    for (route, destination) in [
+        (&mut route.request, destination.request),
+        (&mut route.response, destination.response),
+    ] {
+        route.remove.extend(destination.remove);
+        route.options.extend(destination.options);
+    }
+}
+
+fn find_authority(written: &BTreeMap<String, String>) -> Option<&str> {
+    let mut authorities = written
+        .iter()
+        .filter(|(name, _)| header::is_authority(name));
+    let (_, authority) = authorities.next()?;
+    Some(authority.as_str()).filter(|authority| !authority.is_empty())
+}
+
+fn mutation(written: &HeaderOperations, place: &Place<'_>) -> Result<HeaderMutation, Notice> {
+    let mut mutation = HeaderMutation::default();
+    let remove = place.field("remove");
+    for (index, name) in written.remove.iter().enumerate() {
+        if !header::is_internal(name) {
+            mutation
+                .remove
+                .push(header_name(name, &remove.index(index))?);
+        }
+    }
+    let mut options = |written: &BTreeMap<String, String>, field, option: MakeOption| {
+        let place = place.field(field);
+        for (name, value) in written
+            .iter()
+            .filter(|(name, _)| !header::is_internal(name))
+        {
+            let place = place.key(name);
+            let refuse = |error| place.notice(format_args!("the rule is left out: {error}"));
+            let value: HeaderFormat = value.parse().map_err(refuse)?;
+            mutation
+                .options
+                .push(option(header_name(name, &place)?, value));
+        }
+        Ok(())
+    };
+    options(&written.set, "set", HeaderOption::overwrite)?;
+    options(&written.add, "add", HeaderOption::append)?;
+    Ok(mutation)
+}
+
+type MakeOption = fn(HeaderName, HeaderFormat) -> HeaderOption;
+
+fn header_name(name: &str, place: &Place<'_>) -> Result<HeaderName, Notice> {
+    let refuse = |_| {
+        place.notice(format_args!(
+            "the rule is left out: `{name}` is not a header name"
+        ))
+    };
+    HeaderName::from_bytes(name.as_bytes()).map_err(refuse)
+}

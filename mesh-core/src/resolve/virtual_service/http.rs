@@ -1,0 +1,184 @@
+//! Routes of the HTTP rules of a VirtualService (`pilot/pkg/networking/core/route/route.go`).
+
+use crate::matcher::Regex;
+use crate::model::Notice;
+use crate::model::filter::HeaderMutations;
+use crate::model::route::{PathMatch, Route, RouteAction, RouteMatch};
+use crate::resolve::place::Place;
+use crate::resolve::virtual_service::context::RouteContext;
+use crate::resolve::virtual_service::rules::{Rule, rules};
+use crate::resolve::virtual_service::{answers, cors, fault, forward, headers, matches};
+use crate::resource::Resource;
+use crate::resource::istio::VirtualService;
+use crate::resource::istio::virtual_service::HttpMatchRequest;
+
+/// The routes of `vs` at a listener, one for each match block of a rule that can apply there
+/// (`BuildHTTPRoutesForVirtualService`).
+///
+/// Routes behind one that takes every request are left out. A rule that cannot be translated makes
+/// no route but a notice; one that would have taken every request still ends the list, so that no
+/// later rule gets what was meant for it.
+pub(in crate::resolve) fn http_routes<'a>(
+    context: &RouteContext<'a>,
+    vs: &'a Resource<VirtualService>,
+    notices: &mut Vec<Notice>,
+) -> Vec<Route> {
+    let mut routes = Vec::new();
+    for rule in rules(context, vs, notices) {
+        let origin = rule.owner.origin();
+        let root = Place::root(&origin, &rule.owner.source);
+        let spec = root.field("spec");
+        let http = spec.field("http");
+        let place = http.index(rule.index);
+        if push_routes(context, &rule, &place, &mut routes, notices) {
+            break;
+        }
+    }
+    routes
+}
+
+/// Whether a route takes every request that its virtual host gets (`IsCatchAllRoute`).
+pub(in crate::resolve) fn is_catch_all(route: &RouteMatch) -> bool {
+    let any_path = match &route.path {
+        PathMatch::Prefix(prefix) => prefix == "/",
+        PathMatch::PathSeparatedPrefix(prefix) => prefix == "/" || prefix.is_empty(),
+        PathMatch::Regex(regex) => Regex::as_str(regex) == ".*",
+        PathMatch::Exact(_) => false,
+    };
+    any_path
+        && route.method.is_none()
+        && route.scheme.is_none()
+        && route.authority.is_none()
+        && route.headers.is_empty()
+        && route.query_params.is_empty()
+        && route.claims.is_empty()
+        && !route.grpc
+}
+
+/// Adds the routes of one rule. Returns whether one of them takes every request.
+fn push_routes(
+    context: &RouteContext<'_>,
+    rule: &Rule<'_>,
+    place: &Place<'_>,
+    routes: &mut Vec<Route>,
+    notices: &mut Vec<Notice>,
+) -> bool {
+    let blocks = applicable_blocks(context, rule);
+    if blocks.is_empty() && !rule.route.r#match.is_empty() {
+        return false;
+    }
+    let template = match template(context, rule, place) {
+        Ok(route) => Some(route),
+        Err(notice) => {
+            notices.push(notice);
+            None
+        }
+    };
+    if rule.route.r#match.is_empty() {
+        routes.extend(template);
+        return true;
+    }
+    let match_place = place.field("match");
+    for (index, block) in blocks {
+        let block_place = match rule.match_index(index) {
+            Some(index) => match_place.index(index),
+            None => *place,
+        };
+        match matches::translate(block, &block_place) {
+            Ok(condition) => {
+                let ends = is_catch_all(&condition);
+                let template = template.clone();
+                routes.extend(
+                    template.map(|route| with_match(route, block, condition, &block_place)),
+                );
+                if ends {
+                    return true;
+                }
+            }
+            Err(notice) => notices.push(notice),
+        }
+    }
+    false
+}
+
+fn with_match(
+    route: Route,
+    block: &HttpMatchRequest,
+    matches: RouteMatch,
+    place: &Place<'_>,
+) -> Route {
+    let name = match block.name.as_str() {
+        "" => route.name,
+        name => format!("{}.{name}", route.name),
+    };
+    Route {
+        name,
+        matches,
+        origin: place.origin(),
+        ..route
+    }
+}
+
+/// The match blocks of the rule that can apply at the listener, with their indices.
+fn applicable_blocks<'r>(
+    context: &RouteContext<'_>,
+    rule: &'r Rule<'_>,
+) -> Vec<(usize, &'r HttpMatchRequest)> {
+    let namespace = &rule.owner.metadata.namespace;
+    let blocks = rule.route.r#match.iter().enumerate();
+    let applies = |block: &HttpMatchRequest| {
+        let port = block.port == 0 || block.port == u32::from(context.port);
+        port && is_source(context, block, namespace)
+    };
+    blocks.filter(|(_, block)| applies(block)).collect()
+}
+
+/// Whether the block is for the workload (`sourceMatchHTTP`). One that names gateways does not
+/// look at the workload's labels and namespace.
+fn is_source(context: &RouteContext<'_>, block: &HttpMatchRequest, namespace: &str) -> bool {
+    if !block.gateways.is_empty() {
+        return context.is_bound(&block.gateways, namespace);
+    }
+    let workload = context.workload;
+    let mut labels = block.source_labels.iter();
+    labels.all(|(key, value)| workload.labels.value(key) == Some(value))
+        && (block.source_namespace.is_empty() || block.source_namespace == workload.namespace)
+}
+
+/// The route of a rule, but for its condition.
+fn template(
+    context: &RouteContext<'_>,
+    rule: &Rule<'_>,
+    place: &Place<'_>,
+) -> Result<Route, Notice> {
+    let written = &*rule.route;
+    let (mut mutations, authority) = match &written.headers {
+        Some(headers) => headers::translate(headers, &place.field("headers"))?,
+        None => (HeaderMutations::default(), None),
+    };
+    let action = if let Some(redirect) = &written.redirect {
+        let redirect = answers::redirect(context, redirect, &place.field("redirect"))?;
+        RouteAction::Redirect(Box::new(redirect))
+    } else if let Some(response) = &written.direct_response {
+        let response = answers::direct_response(response, &place.field("directResponse"))?;
+        RouteAction::DirectResponse(Box::new(response))
+    } else {
+        let mut forward = forward::translate(context, rule, place, &mut mutations)?;
+        forward.rewrite.authority = forward.rewrite.authority.or(authority);
+        forward::prefer_route_authority(&mut forward);
+        RouteAction::Forward(Box::new(forward))
+    };
+    let fault = written.fault.as_ref();
+    let fault = fault.map(|fault| fault::translate(fault, &place.field("fault")));
+    let cors = written.cors_policy.as_ref();
+    let cors = cors.map(|cors| cors::translate(cors, &place.field("corsPolicy")));
+    Ok(Route {
+        name: written.name.clone(),
+        matches: RouteMatch::default(),
+        action,
+        headers: mutations,
+        cors: cors.transpose()?.map(Box::new),
+        fault: fault.transpose()?.flatten().map(Box::new),
+        origin: place.origin(),
+    })
+}

@@ -1,0 +1,129 @@
+//! A configuration as a whole: mesh-wide settings, duplicates, and what is found by name.
+#![cfg(feature = "yaml")]
+
+mod support;
+
+use mesh_core::config::MeshConfig;
+use mesh_core::labels::Labels;
+use mesh_core::parse::{Limits, parse};
+
+use crate::support::config;
+
+#[test]
+fn mesh_wide_settings_are_taken_from_the_config_map_of_the_root_namespace() {
+    let map = |namespace: &str| {
+        format!(
+            "
+apiVersion: v1
+kind: ConfigMap
+metadata: {{ name: istio, namespace: {namespace} }}
+data:
+  mesh: |
+    trustDomain: shop.example
+  meshNetworks: |
+    networks: {{ east: {{ endpoints: [{{ fromCidr: 10.0.0.0/8 }}] }} }}
+"
+        )
+    };
+    for (namespace, trust_domain, networks) in [
+        ("istio-system", "shop.example", 1),
+        ("other", "cluster.local", 0),
+    ] {
+        let parsed = parse("mesh.yaml", &map(namespace), &Limits::default());
+        let builder = MeshConfig::builder().extend(parsed.objects);
+        let config = builder.options_from_config_map().unwrap().build(1).unwrap();
+        assert_eq!(config.options().trust_domain(), trust_domain, "{namespace}");
+        assert_eq!(config.networks().networks.len(), networks, "{namespace}");
+    }
+}
+
+#[test]
+fn a_config_map_that_does_not_parse_is_refused() {
+    let text = "
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: istio, namespace: istio-system }
+data: { mesh: 'trustDomian: typo' }
+";
+    let parsed = parse("mesh.yaml", text, &Limits::default());
+    let builder = MeshConfig::builder().extend(parsed.objects);
+    let problems = builder.options_from_config_map().unwrap_err();
+    assert_eq!(&*problems[0].file, "mesh.yaml#mesh");
+}
+
+#[test]
+fn two_objects_of_the_same_name_are_refused_with_both_places() {
+    let gateway = |namespace: &str| {
+        format!(
+            "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{ name: public{namespace} }}
+spec: {{ servers: [] }}
+---
+"
+        )
+    };
+    let text = format!(
+        "{}{}{}",
+        gateway(""),
+        gateway(", namespace: default"),
+        gateway(", namespace: other")
+    );
+    let parsed = parse("mesh.yaml", &text, &Limits::default());
+    let builder = MeshConfig::builder().extend(parsed.objects);
+    let errors = builder.build(1).unwrap_err();
+    let messages: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        messages,
+        [
+            "`Gateway default/public (mesh.yaml:8:1)` is declared already, \
+             as `Gateway default/public (mesh.yaml:2:1)`"
+        ]
+    );
+}
+
+#[test]
+fn objects_of_the_cluster_have_no_namespace() {
+    let config = config(
+        "
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop, labels: { tier: shared } }
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: credential }
+",
+    );
+    let resources = config.resources();
+    assert_eq!(resources.namespace("shop").unwrap().metadata.namespace, "");
+    assert!(resources.secret("default", "credential").is_some());
+    let expected = [("kubernetes.io/metadata.name", "shop"), ("tier", "shared")];
+    assert_eq!(
+        resources.namespace_labels("shop"),
+        Labels::from_iter(expected)
+    );
+    assert_eq!(resources.namespace_labels("other").len(), 1);
+}
+
+#[test]
+fn short_names_have_the_domain_that_the_configuration_gives_them() {
+    let builder = MeshConfig::builder;
+    for (builder, expected) in [
+        (builder(), "reviews.shop.svc.cluster.local"),
+        (
+            builder().domain("mesh.example"),
+            "reviews.shop.svc.mesh.example",
+        ),
+        (builder().config_domain(""), "reviews.shop"),
+        (
+            builder().domain("a.example").config_domain("b.example"),
+            "reviews.shop.svc.b.example",
+        ),
+    ] {
+        let config = builder.build(1).unwrap();
+        assert_eq!(config.resolve_host("Reviews", "shop"), expected);
+        assert_eq!(config.resolve_host("reviews.prod", "shop"), "reviews.prod");
+    }
+}

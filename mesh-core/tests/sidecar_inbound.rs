@@ -1,0 +1,259 @@
+//! Inbound listeners of sidecars.
+#![cfg(feature = "yaml")]
+
+#[path = "support/sidecar.rs"]
+mod sidecar;
+mod support;
+
+use std::net::IpAddr;
+
+use mesh_core::model::Model;
+use mesh_core::model::cluster::{Discovery, EndpointAddress};
+use mesh_core::model::listener::{Bind, NetworkFilter, ServerTls, Transport};
+use mesh_core::service::ClusterName;
+
+use crate::sidecar::{chain_cluster, first_clusters, listener, model, service, sidecar};
+
+/// The chains of the port that the workload listens on, as `protocols/transport/TLS/cluster`.
+fn inbound(model: &Model, port: Option<u16>) -> Vec<String> {
+    let chains = listener(model, "virtualInbound").filter_chains.iter();
+    let own = chains.filter(|chain| chain.matches.destination_port == port);
+    let described = own.map(|chain| {
+        let transport = match chain.matches.transport {
+            None => "any",
+            Some(Transport::Plaintext) => "plaintext",
+            Some(Transport::Tls) => "tls",
+        };
+        let mesh = match &chain.tls {
+            Some(ServerTls::Mesh { .. }) => "mesh",
+            Some(_) => "own",
+            None => "-",
+        };
+        let kind = match chain.filter {
+            NetworkFilter::Http(_) => "http",
+            _ => "tcp",
+        };
+        let first = chain.matches.application_protocols.first();
+        let first = first.map_or("*", String::as_str);
+        format!("{transport} {first} {mesh} {kind}")
+    });
+    described.collect()
+}
+
+fn web(port_name: &str) -> String {
+    service(
+        "web",
+        "shop",
+        &format!(
+            "{{ clusterIP: 10.0.0.8, selector: {{ app: web }}, \
+             ports: [{{ name: {port_name}, port: 80, targetPort: 8080 }}] }}"
+        ),
+    )
+}
+
+fn peer(mode: &str) -> String {
+    format!(
+        "
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {{ name: default, namespace: shop }}
+spec: {{ mtls: {{ mode: {mode} }} }}
+---
+"
+    )
+}
+
+#[test]
+fn inbound_chains_depend_on_protocol_and_mode() {
+    for (protocol, mode, expected) in [
+        (
+            "http",
+            "PERMISSIVE",
+            &["tls istio mesh http", "plaintext * - http"][..],
+        ),
+        ("http", "STRICT", &["tls * mesh http"]),
+        ("http", "DISABLE", &["any * - http"]),
+        (
+            "tcp",
+            "PERMISSIVE",
+            &["tls istio mesh tcp", "plaintext * - tcp", "tls * - tcp"],
+        ),
+        ("tcp", "STRICT", &["tls * mesh tcp"]),
+        ("tcp", "DISABLE", &["any * - tcp"]),
+        (
+            "what",
+            "PERMISSIVE",
+            &[
+                "tls istio-http/1.0 mesh http",
+                "plaintext http/1.1 - http",
+                "tls istio-peer-exchange mesh tcp",
+                "plaintext * - tcp",
+                "tls * - tcp",
+            ],
+        ),
+        (
+            "what",
+            "STRICT",
+            &["tls istio-http/1.0 mesh http", "tls * mesh tcp"],
+        ),
+        (
+            "what",
+            "DISABLE",
+            &[
+                "plaintext http/1.1 - http",
+                "plaintext * - tcp",
+                "tls * - tcp",
+            ],
+        ),
+    ] {
+        let model = model(&(web(protocol) + &peer(mode)));
+        assert_eq!(inbound(&model, Some(8080)), expected, "{protocol} {mode}");
+    }
+}
+
+#[test]
+fn ports_that_nobody_declared_pass_through_as_their_mode_says() {
+    let policy = "
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: web, namespace: shop }
+spec:
+  selector: { matchLabels: { app: web } }
+  mtls: { mode: STRICT }
+  portLevelMtls: { 8080: { mode: DISABLE }, 9000: { mode: DISABLE } }
+---
+";
+    let model = model(&(web("http") + policy));
+    let strict = ["tls istio-http/1.0 mesh http", "tls * mesh tcp"];
+    assert_eq!(inbound(&model, None), strict);
+    assert_eq!(inbound(&model, Some(8080)), ["any * - http"]);
+    assert_eq!(inbound(&model, Some(9000)).len(), 3);
+    let chains = listener(&model, "virtualInbound").filter_chains.iter();
+    let own = chains.filter(|chain| chain.matches.destination_port == Some(9000));
+    assert!(
+        own.into_iter()
+            .all(|chain| chain_cluster(chain) == "InboundPassthroughCluster")
+    );
+}
+
+#[test]
+fn the_application_is_called_at_the_port_that_it_listens_on() {
+    let model = model(&web("http"));
+    let routes = &model.route_configurations["inbound|8080||"];
+    assert_eq!(routes.virtual_hosts[0].name, "inbound|http|80");
+    assert_eq!(first_clusters(routes), [("*", "inbound|8080||".to_owned())]);
+    let forward = routes.virtual_hosts[0].routes[0].forward_to().unwrap();
+    let retry = forward.retry.as_ref().unwrap();
+    assert_eq!(retry.retry_on, ["reset-before-request"]);
+    assert_eq!(forward.timeout, None);
+    let cluster = &model.clusters[&ClusterName::inbound(8080)];
+    assert_eq!(cluster.discovery, Discovery::OriginalDestination);
+}
+
+#[test]
+fn grpc_is_never_tried_again_at_the_server() {
+    let model = model(&web("grpc"));
+    let routes = &model.route_configurations["inbound|8080||"];
+    let forward = routes.virtual_hosts[0].routes[0].forward_to().unwrap();
+    assert!(forward.retry.is_none());
+}
+
+#[test]
+fn a_sidecar_may_list_the_ports_itself() {
+    let text = web("http")
+        + &sidecar(
+            "
+  ingress:
+  - { port: { number: 7000, protocol: HTTP, name: a }, defaultEndpoint: '127.0.0.1:7001' }
+  - { port: { number: 7010, protocol: TCP, name: b }, defaultEndpoint: 'unix:///run/b.sock' }
+  - { port: { number: 7020, protocol: TCP, name: c }, captureMode: NONE, bind: 192.0.2.9 }
+  - { port: { number: 7030, protocol: TCP, name: d }, defaultEndpoint: '0.0.0.0:7031' }
+  - { port: { number: 7040, protocol: TCP, name: e }, defaultEndpoint: nonsense }",
+        );
+    let model = model(&text);
+    assert_eq!(
+        inbound(&model, Some(8080)),
+        [""; 0],
+        "services do not count"
+    );
+    assert_eq!(inbound(&model, Some(7000)).len(), 2);
+    let endpoint = |port| {
+        let cluster = &model.clusters[&ClusterName::inbound(port)];
+        cluster
+            .endpoints
+            .first()
+            .map(|endpoint| endpoint.address.clone())
+    };
+    let socket = |text: &str| Some(EndpointAddress::Ip(text.parse().unwrap()));
+    assert_eq!(endpoint(7000), socket("127.0.0.1:7001"));
+    assert_eq!(
+        endpoint(7010),
+        Some(EndpointAddress::Unix("/run/b.sock".into()))
+    );
+    assert_eq!(endpoint(7020), None);
+    assert_eq!(endpoint(7030), socket("192.0.2.9:7031"));
+    let bound = listener(&model, "192.0.2.9_7020");
+    let address: IpAddr = "192.0.2.9".parse().unwrap();
+    assert_eq!(
+        bound.bind,
+        Bind::Ip {
+            address,
+            port: 7020
+        }
+    );
+    assert!(!model.clusters.contains_key(&ClusterName::inbound(7040)));
+    assert!(
+        model
+            .notices
+            .iter()
+            .any(|notice| { notice.origin.path() == "spec.ingress[4].defaultEndpoint" })
+    );
+}
+
+#[test]
+fn tls_of_an_ingress_port_ends_where_the_mesh_s_is_off() {
+    let ingress = sidecar(
+        "
+  ingress:
+  - port: { number: 7000, protocol: HTTPS, name: a }
+    defaultEndpoint: '127.0.0.1:7001'
+    tls: { mode: SIMPLE, serverCertificate: /c.pem, privateKey: /k.pem }",
+    );
+    let off = model(&(ingress.clone() + &peer("DISABLE")));
+    assert_eq!(inbound(&off, Some(7000)), ["tls * own http"]);
+    let on = model(&(ingress + &peer("STRICT")));
+    assert_eq!(inbound(&on, Some(7000)), ["tls * mesh tcp"]);
+}
+
+#[test]
+fn limits_on_connections_are_those_of_the_port_the_sidecar_or_the_service() {
+    let limit = |model: &Model, port| {
+        let pool = &model.clusters[&ClusterName::inbound(port)]
+            .policy
+            .connection_pool;
+        let tcp = pool.as_ref().and_then(|pool| pool.tcp.as_ref());
+        tcp.map(|tcp| tcp.max_connections)
+    };
+    let ports = sidecar(
+        "
+  inboundConnectionPool: { tcp: { maxConnections: 7 } }
+  ingress:
+  - { port: { number: 7000, protocol: HTTP, name: a }, connectionPool: { tcp: { maxConnections: 1 } } }
+  - { port: { number: 7010, protocol: HTTP, name: b } }",
+    );
+    let listed = model(&ports);
+    assert_eq!(limit(&listed, 7000), Some(1));
+    assert_eq!(limit(&listed, 7010), Some(7));
+
+    let rule = "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: web, namespace: shop }
+spec: { host: web, trafficPolicy: { connectionPool: { tcp: { maxConnections: 3 } } } }
+---
+";
+    assert_eq!(limit(&model(&web("http")), 8080), None);
+    assert_eq!(limit(&model(&(web("http") + rule)), 8080), Some(3));
+    let all = sidecar("{ inboundConnectionPool: { tcp: { maxConnections: 7 } } }");
+    assert_eq!(limit(&model(&(web("http") + rule + &all)), 8080), Some(7));
+}
