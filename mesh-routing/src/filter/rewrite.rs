@@ -1,0 +1,354 @@
+//! Changes to the path and the authority of a request that is forwarded.
+//!
+//! As in Envoy, the query is kept, what is empty after the change is not changed at all, and the
+//! former values are left in `x-envoy-original-path` and, where the route names the authority, in
+//! `x-envoy-original-host`. The authority of the route precedes that of the destination.
+//!
+//! Nothing is percent-encoded. A path that would not begin with `/` gets one, where Envoy would send
+//! a request target that RFC 9112 §3.2.1 does not allow.
+//!
+//! # Example
+//!
+//! ```
+//! use mesh_core::model::route::{PathRewrite, RouteMatch};
+//! use mesh_routing::filter::rewrite;
+//!
+//! let matches = RouteMatch::prefix("/v1");
+//! let to_root = PathRewrite::Prefix("/api".into());
+//! let path = rewrite::path(&to_root, &matches, "/v1/cart?item=7");
+//! assert_eq!(path.as_deref(), Some("/api/cart?item=7"));
+//! ```
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{HOST, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery, Uri};
+use mesh_core::attributes::{MatchedRoute, ResponseFlag};
+use mesh_core::model::route::{PathMatch, PathRewrite, RouteMatch};
+use mesh_core::reply::Reason;
+
+use crate::request::RequestHead;
+
+/// Characters of a path that an error repeats.
+const EXCERPT: usize = 100;
+/// The longest URI that the `http` crate can hold.
+const MAX_LENGTH: usize = u16::MAX as usize - 1;
+const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
+const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
+
+/// Path and query after `rewrite`, or `None` if nothing changes.
+///
+/// `matches` is the condition that took the request: it says which part of the path
+/// [`PathRewrite::Prefix`] replaces.
+pub fn path(rewrite: &PathRewrite, matches: &RouteMatch, target: &str) -> Option<String> {
+    let end = target.find('?').unwrap_or(target.len());
+    let (path, query) = target.split_at(end);
+    let (replacement, rest) = match rewrite {
+        PathRewrite::Full(path) => (Cow::Borrowed(path.as_str()), ""),
+        PathRewrite::Prefix(prefix) => {
+            let rest = path.get(matched_length(&matches.path, path)..)?;
+            (Cow::Borrowed(prefix.as_str()), rest)
+        }
+        PathRewrite::Regex(rewrite) => (rewrite.replace_all(path), ""),
+    };
+    if replacement.is_empty() {
+        return None;
+    }
+    let root = if replacement.starts_with('/') {
+        ""
+    } else {
+        "/"
+    };
+    Some([root, &replacement, rest, query].concat())
+}
+
+/// How much of the path a prefix rewrite replaces.
+fn matched_length(matches: &PathMatch, path: &str) -> usize {
+    match matches {
+        PathMatch::Exact(_) | PathMatch::Regex(_) => path.len(),
+        PathMatch::PathSeparatedPrefix(prefix) | PathMatch::Prefix(prefix) => prefix.len(),
+    }
+}
+
+/// The authority that replaces that of the request: the route's, else the destination's.
+pub fn authority(matched: &MatchedRoute) -> Option<&str> {
+    route_authority(matched).or_else(|| matched.destination()?.authority.as_deref())
+}
+
+fn route_authority(matched: &MatchedRoute) -> Option<&str> {
+    matched.forward()?.rewrite.authority.as_deref()
+}
+
+/// Rewrites authority and path of a request by its route.
+///
+/// # Errors
+///
+/// The new authority or path cannot be part of a URI. Routes that are
+/// [valid](crate::filter::validate) only fail with [`RewriteError::TooLong`], at 65,534 bytes. The
+/// request may be changed in part.
+pub fn apply(matched: &MatchedRoute, request: &mut Parts) -> Result<(), RewriteError> {
+    if let Some(authority) = authority(matched) {
+        let keep_original = route_authority(matched).is_some();
+        replace_authority(authority, keep_original, request)?;
+    }
+    let rewrite = matched
+        .forward()
+        .and_then(|forward| forward.rewrite.path.as_ref());
+    let target = request.uri.path_and_query();
+    if let (Some(rewrite), Some(target)) = (rewrite, target)
+        && let Some(path) = path(rewrite, &matched.route().matches, target.as_str())
+    {
+        replace_path(path, request)?;
+    }
+    Ok(())
+}
+
+fn replace_authority(
+    authority: &str,
+    keep_original: bool,
+    request: &mut Parts,
+) -> Result<(), RewriteError> {
+    let error = || RewriteError::Authority {
+        authority: authority.to_owned(),
+    };
+    let host = HeaderValue::from_str(authority).map_err(|_| error())?;
+    if keep_original {
+        let original = HeaderValue::from_str(RequestHead::from(&*request).authority());
+        request
+            .headers
+            .extend(original.ok().map(|original| (ORIGINAL_HOST, original)));
+    }
+    if request.uri.authority().is_none() {
+        request.headers.insert(HOST, host);
+        return Ok(());
+    }
+    let new = Authority::try_from(authority).map_err(|_| error())?;
+    let mut uri = std::mem::take(&mut request.uri).into_parts();
+    uri.authority = Some(new);
+    request.uri = Uri::from_parts(uri).map_err(|_| error())?;
+    if let Some(value) = request.headers.get_mut(HOST) {
+        *value = host;
+    }
+    Ok(())
+}
+
+fn replace_path(path: String, request: &mut Parts) -> Result<(), RewriteError> {
+    let path = Bytes::from(path);
+    if path.len() > MAX_LENGTH {
+        return Err(RewriteError::TooLong { length: path.len() });
+    }
+    let error = || RewriteError::Path {
+        path: String::from_utf8_lossy(&path)
+            .chars()
+            .take(EXCERPT)
+            .collect(),
+    };
+    let new = PathAndQuery::from_maybe_shared(path.clone()).map_err(|_| error())?;
+    let mut uri = std::mem::take(&mut request.uri).into_parts();
+    let original = uri.path_and_query.replace(new);
+    request.uri = Uri::from_parts(uri).map_err(|_| error())?;
+    let original = original.and_then(|path| HeaderValue::from_str(path.as_str()).ok());
+    request
+        .headers
+        .extend(original.map(|original| (ORIGINAL_PATH, original)));
+    Ok(())
+}
+
+/// A request cannot be rewritten.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RewriteError {
+    /// The new authority cannot stand in a URI.
+    #[error("`{authority}` is no authority")]
+    Authority {
+        /// The authority.
+        authority: String,
+    },
+    /// The new path cannot stand in a URI.
+    #[error("`{path}` is no path")]
+    Path {
+        /// Its first characters.
+        path: String,
+    },
+    /// The new path is too long for a URI.
+    #[error("the path would be `{length}` bytes long")]
+    TooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+}
+
+impl RewriteError {
+    /// The status of the answer: `414` if the path is too long, else `500`, as it is not the
+    /// client's fault.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Authority { .. } | Self::Path { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::TooLong { .. } => StatusCode::URI_TOO_LONG,
+        }
+    }
+}
+
+impl Reason for RewriteError {
+    const FLAG: ResponseFlag = ResponseFlag::DownstreamProtocolError;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::Request;
+    use mesh_core::matcher::{Regex, RegexRewrite};
+    use mesh_core::model::route::{Route, RouteAction};
+    use mesh_core::service::ClusterName;
+
+    use super::*;
+
+    #[test]
+    fn paths_are_rewritten_as_envoy_does() {
+        let prefix = |prefix: &str| PathRewrite::Prefix(prefix.into());
+        let full = |path: &str| PathRewrite::Full(path.into());
+        let regex = |pattern: &str, substitution: &str| {
+            PathRewrite::Regex(RegexRewrite::parse(pattern, substitution).unwrap())
+        };
+        let foo = || RouteMatch::prefix("/foo");
+        let segments = || RouteMatch::path(PathMatch::PathSeparatedPrefix("/foo".into()));
+        let expression = || RouteMatch::path(PathMatch::Regex(Regex::parse("/f.*").unwrap()));
+        let cases = [
+            (prefix("/"), foo(), "/foo/x", Some("//x")),
+            (prefix("/bar"), foo(), "/foo?a=/foo", Some("/bar?a=/foo")),
+            (prefix("/bar"), foo(), "/foobar", Some("/barbar")),
+            (prefix("/bar"), segments(), "/foo/x?q", Some("/bar/x?q")),
+            (
+                prefix("/bar"),
+                RouteMatch::prefix("/FOO"),
+                "/foo/x",
+                Some("/bar/x"),
+            ),
+            (
+                prefix("/bar"),
+                RouteMatch::prefix(""),
+                "/foo",
+                Some("/bar/foo"),
+            ),
+            (
+                prefix("/bar"),
+                RouteMatch::exact("/foo"),
+                "/foo?q",
+                Some("/bar?q"),
+            ),
+            (prefix("/bar"), expression(), "/foo/x?q", Some("/bar?q")),
+            (
+                prefix("bar"),
+                RouteMatch::prefix("/foo/"),
+                "/foo/x",
+                Some("/barx"),
+            ),
+            (prefix(""), foo(), "/foo/x", None),
+            (full("/all"), foo(), "/foo/x?q", Some("/all?q")),
+            (full("/all?a"), foo(), "/foo?q", Some("/all?a?q")),
+            (regex("o", "0"), foo(), "/foo/o?o", Some("/f00/0?o")),
+            (
+                regex("^/foo/(.*)$", r"/\1/\0"),
+                foo(),
+                "/foo/x",
+                Some("/x//foo/x"),
+            ),
+            (regex("^/foo(.*)$", r"\1"), foo(), "/foo", None),
+            (regex("nothing", "x"), foo(), "/foo?q", Some("/foo?q")),
+        ];
+        for (rewrite, matches, target, expected) in cases {
+            let actual = path(&rewrite, &matches, target);
+            assert_eq!(
+                actual.as_deref(),
+                expected,
+                "{rewrite:?} {:?} {target}",
+                matches.path
+            );
+        }
+    }
+
+    fn rewritten(change: impl FnOnce(&mut Route), uri: &str) -> Result<Parts, RewriteError> {
+        let cluster = ClusterName::outbound(80, "", "cart.example");
+        let mut route = Route::forward("cart", RouteMatch::prefix("/"), cluster);
+        change(&mut route);
+        let request = Request::get(uri)
+            .header("host", "old.example:80")
+            .body(())
+            .unwrap();
+        let mut request = request.into_parts().0;
+        apply(&MatchedRoute::new(Arc::new(route), 0), &mut request)?;
+        Ok(request)
+    }
+
+    fn forward(route: &mut Route) -> &mut mesh_core::model::route::Forward {
+        let RouteAction::Forward(forward) = &mut route.action else {
+            panic!("the route forwards");
+        };
+        forward
+    }
+
+    #[test]
+    fn the_former_path_and_authority_are_kept_in_fields() {
+        let request = rewritten(
+            |route| {
+                forward(route).rewrite.path = Some(PathRewrite::Prefix("/new/".into()));
+                forward(route).rewrite.authority = Some("new.example".into());
+            },
+            "/a?b",
+        )
+        .unwrap();
+        assert_eq!(request.uri, "/new/a?b");
+        assert_eq!(request.headers["host"], "new.example");
+        assert_eq!(request.headers["x-envoy-original-path"], "/a?b");
+        assert_eq!(request.headers["x-envoy-original-host"], "old.example:80");
+    }
+
+    #[test]
+    fn the_authority_of_an_absolute_uri_is_replaced_too() {
+        let change =
+            |route: &mut Route| forward(route).rewrite.authority = Some("new.example".into());
+        let request = rewritten(change, "https://old.example/a?b").unwrap();
+        assert_eq!(request.uri, "https://new.example/a?b");
+        assert_eq!(request.headers["host"], "new.example");
+        assert_eq!(request.headers["x-envoy-original-host"], "old.example");
+    }
+
+    #[test]
+    fn the_destinations_authority_counts_where_the_route_has_none() {
+        let change = |route: &mut Route| {
+            forward(route).destinations[0].authority = Some("destination.example".into());
+        };
+        let request = rewritten(change, "/").unwrap();
+        assert_eq!(request.headers["host"], "destination.example");
+        assert!(!request.headers.contains_key("x-envoy-original-host"));
+
+        let both = |route: &mut Route| {
+            change(route);
+            forward(route).rewrite.authority = Some("route.example".into());
+        };
+        assert_eq!(
+            rewritten(both, "/").unwrap().headers["host"],
+            "route.example"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_part_of_a_uri_is_an_error() {
+        let path = |route: &mut Route| {
+            forward(route).rewrite.path = Some(PathRewrite::Full("/a b".into()));
+        };
+        assert_eq!(
+            rewritten(path, "/").unwrap_err().to_string(),
+            "`/a b` is no path"
+        );
+        let long = |route: &mut Route| {
+            let path = format!("/{}", "x".repeat(70_000));
+            forward(route).rewrite.path = Some(PathRewrite::Full(path));
+        };
+        assert_eq!(rewritten(long, "/").unwrap_err().status(), 414);
+    }
+}

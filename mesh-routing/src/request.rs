@@ -1,0 +1,185 @@
+//! What routing looks at in a request.
+//!
+//! # Example
+//!
+//! ```
+//! use http::Request;
+//! use mesh_routing::request::RequestHead;
+//!
+//! let request = Request::get("/cart?item=7").header("host", "shop.example:8080").body(())?;
+//! let head = RequestHead::from(&request);
+//! assert_eq!(head.authority(), "shop.example:8080");
+//! assert_eq!(head.path(), "/cart");
+//! assert_eq!(head.query(), Some("item=7"));
+//! assert_eq!(head.scheme(), "http");
+//! # Ok::<(), http::Error>(())
+//! ```
+
+use http::header::{HOST, HeaderMap, HeaderName};
+use http::request::Parts;
+use http::{Extensions, Method, Request, Uri};
+use mesh_core::attributes::{ConnectionInfo, RequestPrincipal};
+use mesh_core::resource::Value;
+
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The head of a request, borrowed.
+///
+/// As in Envoy, the request's `x-forwarded-proto` field says by which scheme the client came: the
+/// server in front of the layers overwrites what its clients must not say. Without it, the
+/// [`ConnectionInfo`] extension decides.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    extensions: &'a Extensions,
+}
+
+impl<'a> RequestHead<'a> {
+    /// The method.
+    pub fn method(&self) -> &'a str {
+        self.method.as_str()
+    }
+
+    /// The URI's scheme, or that [by which the client came](Self::client_scheme).
+    pub fn scheme(&self) -> &'a str {
+        self.uri
+            .scheme_str()
+            .unwrap_or_else(|| self.client_scheme())
+    }
+
+    /// `https` if the client's connection is encrypted, else `http`: by `x-forwarded-proto`, else
+    /// by the [`ConnectionInfo`] extension, else by the URI's scheme.
+    pub fn client_scheme(&self) -> &'a str {
+        let forwarded = self.headers.get(X_FORWARDED_PROTO);
+        if let Some(scheme) = forwarded.and_then(|value| value.to_str().ok()) {
+            return scheme;
+        }
+        match self.extensions.get::<ConnectionInfo>() {
+            Some(connection) if connection.tls.is_some() => "https",
+            Some(_) => "http",
+            None => self.uri.scheme_str().unwrap_or("http"),
+        }
+    }
+
+    /// The URI's authority, or the `Host` field; empty if there is neither.
+    pub fn authority(&self) -> &'a str {
+        if let Some(authority) = self.uri.authority() {
+            return authority.as_str();
+        }
+        let host = self.headers.get(HOST).and_then(|value| value.to_str().ok());
+        host.unwrap_or_default()
+    }
+
+    /// The path without query and fragment. Empty for `CONNECT`.
+    pub fn path(&self) -> &'a str {
+        self.uri.path()
+    }
+
+    /// The path with its query.
+    pub fn path_and_query(&self) -> &'a str {
+        self.uri
+            .path_and_query()
+            .map_or("", |target| target.as_str())
+    }
+
+    /// The query as it was sent, without `?`.
+    pub fn query(&self) -> Option<&'a str> {
+        self.uri.query()
+    }
+
+    /// The header fields.
+    pub fn headers(&self) -> &'a HeaderMap {
+        self.headers
+    }
+
+    /// The claims of the verified token, by the [`RequestPrincipal`] extension.
+    pub fn claims(&self) -> Option<&'a Value> {
+        let principal = self.extensions.get::<RequestPrincipal>();
+        principal.map(|principal| &*principal.claims)
+    }
+}
+
+impl<'a, B> From<&'a Request<B>> for RequestHead<'a> {
+    fn from(request: &'a Request<B>) -> Self {
+        Self {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+        }
+    }
+}
+
+impl<'a> From<&'a Parts> for RequestHead<'a> {
+    fn from(parts: &'a Parts) -> Self {
+        Self {
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+            extensions: &parts.extensions,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh_core::attributes::TlsInfo;
+
+    use super::*;
+
+    #[test]
+    fn the_uris_authority_precedes_the_host_field() {
+        let request = Request::get("http://a.example/").header("host", "b.example");
+        let request = request.body(()).unwrap();
+        assert_eq!(RequestHead::from(&request).authority(), "a.example");
+    }
+
+    #[test]
+    fn a_connect_request_has_no_path() {
+        let request = Request::connect("a.example:443").body(()).unwrap();
+        let head = RequestHead::from(&request);
+        assert_eq!((head.authority(), head.path()), ("a.example:443", ""));
+    }
+
+    #[test]
+    fn the_scheme_is_told_by_the_nearest_witness() {
+        let cases = [
+            (None, None, "/", "http", "http"),
+            (None, Some(true), "/", "https", "https"),
+            (None, Some(false), "/", "http", "http"),
+            (Some("https"), Some(false), "/", "https", "https"),
+            (
+                Some("http"),
+                Some(true),
+                "https://a.example/",
+                "https",
+                "http",
+            ),
+            (None, Some(false), "https://a.example/", "https", "http"),
+            (None, None, "https://a.example/", "https", "https"),
+        ];
+        for case in cases {
+            let (forwarded, tls, uri, scheme, client_scheme) = case;
+            let mut request = Request::get(uri);
+            if let Some(forwarded) = forwarded {
+                request = request.header("x-forwarded-proto", forwarded);
+            }
+            if let Some(tls) = tls {
+                request = request.extension(ConnectionInfo {
+                    peer: ([127, 0, 0, 1], 1).into(),
+                    local: ([127, 0, 0, 1], 2).into(),
+                    tls: tls.then(TlsInfo::default),
+                });
+            }
+            let request = request.body(()).unwrap();
+            let head = RequestHead::from(&request);
+            assert_eq!(
+                (head.scheme(), head.client_scheme()),
+                (scheme, client_scheme),
+                "{case:?}"
+            );
+        }
+    }
+}
