@@ -1,0 +1,137 @@
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use examples::body::Body;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use mesh_core::model::Model;
+use mesh_core::model::listener::{Direction, NetworkFilter};
+use mesh_core::watch::Watch;
+use mesh_routing::table::RouteTable;
+use tokio::net::TcpListener;
+
+/// Answers questions about `model` at `address`, one connection at a time.
+pub(crate) async fn serve(address: SocketAddr, model: Watch<Model>) -> io::Result<()> {
+    let listener = TcpListener::bind(address).await?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let answer = service_fn(|request| {
+            let response = answer(&model.load(), &request);
+            async move { Ok::<_, Infallible>(response) }
+        });
+        let mut http = hyper::server::conn::http1::Builder::new();
+        let http = http.keep_alive(false);
+        // The client's trouble is not ours.
+        let _ = http.serve_connection(TokioIo::new(stream), answer).await;
+    }
+}
+
+fn answer(model: &Model, request: &Request<Incoming>) -> Response<Body> {
+    match request.uri().path() {
+        "/healthz/ready" => text(StatusCode::OK, "ready\n".to_owned()),
+        "/config" => json(model),
+        "/explain" => match explain(model, request.uri().query().unwrap_or_default()) {
+            Ok(response) => response,
+            Err(message) => text(StatusCode::BAD_REQUEST, message + "\n"),
+        },
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "there are /healthz/ready, /config and \
+             /explain?method=GET&port=80&host=HOST&path=/PATH&header=NAME:VALUE\n"
+                .to_owned(),
+        ),
+    }
+}
+
+fn explain(model: &Model, query: &str) -> Result<Response<Body>, String> {
+    let (mut port, mut host, mut path, mut method) = (80, "", "/".to_owned(), "GET".to_owned());
+    let mut headers = Vec::new();
+    let decoded: Vec<(&str, String)> = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (key, decode(value)))
+        .collect();
+    for (key, value) in &decoded {
+        match *key {
+            "host" => host = value,
+            "path" => path.clone_from(value),
+            "method" => method.clone_from(value),
+            "port" => port = value.parse().map_err(|_| format!("`{value}` is no port"))?,
+            "header" => headers.push(header(value)?),
+            other => return Err(format!("`{other}` is not asked for")),
+        }
+    }
+    let request = Request::builder()
+        .method(method.as_str())
+        .uri(format!("http://{host}{path}"));
+    let (mut parts, ()) = request
+        .body(())
+        .map_err(|error| error.to_string())?
+        .into_parts();
+    parts.headers.extend(headers);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a question is asked at some time"
+    )]
+    let now = SystemTime::now();
+    let table = table(model, port)?;
+    let decision = table.explain_with_filters(&parts, fastrand::u64(..), now);
+    Ok(json(&decision.map(|outcome| outcome.to_string())))
+}
+
+/// The plaintext HTTP routes of the port that a Gateway declares.
+fn table(model: &Model, port: u16) -> Result<RouteTable, String> {
+    let mut listeners = model.listeners.iter().filter(|listener| {
+        listener.direction == Direction::Inbound && listener.declared_port == port
+    });
+    let name = listeners.find_map(|listener| {
+        listener
+            .filter_chains
+            .iter()
+            .find_map(|chain| match &chain.filter {
+                NetworkFilter::Http(http) => Some(&http.route_configuration),
+                NetworkFilter::SniCluster | NetworkFilter::Tcp(_) => None,
+            })
+    });
+    let routes = name.and_then(|name| model.route_configurations.get(name));
+    let routes = routes.ok_or_else(|| format!("no HTTP is served on port {port}"))?;
+    RouteTable::compile(routes).map_err(|errors| errors.to_string())
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let wrong = || format!("header `{text}` is not of the form NAME:VALUE");
+    let (name, value) = text.split_once(':').ok_or_else(wrong)?;
+    let name = name.trim().parse().map_err(|_| wrong())?;
+    Ok((name, value.trim().parse().map_err(|_| wrong())?))
+}
+
+fn decode(text: &str) -> String {
+    let text = text.replace('+', " ");
+    percent_encoding::percent_decode_str(&text)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Response<Body> {
+    match serde_json::to_string_pretty(value) {
+        Ok(json) => {
+            let mut response = text(StatusCode::OK, json + "\n");
+            let kind = HeaderValue::from_static("application/json");
+            response
+                .headers_mut()
+                .insert(http::header::CONTENT_TYPE, kind);
+            response
+        }
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+fn text(status: StatusCode, text: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(bytes::Bytes::from(text)));
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,75 @@
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use examples::gateway::Settings;
+use mesh_core::workload::Workload;
+
+/// Serve the Gateways, VirtualServices and HTTPRoutes of files.
+#[derive(Debug, Parser)]
+#[command(name = "ingress-gateway")]
+pub(crate) struct Options {
+    /// Files, or directories of .yaml, .yml and .json files. They are watched.
+    #[arg(long, required = true, num_args = 1..)]
+    pub(crate) config: Vec<PathBuf>,
+    /// Namespace of the gateway.
+    #[arg(long, default_value = "istio-system")]
+    namespace: String,
+    /// Labels of the gateway, by which Gateways select it.
+    #[arg(long, value_delimiter = ',', value_parser = label, default_value = "istio=ingressgateway")]
+    labels: Vec<(String, String)>,
+    /// Address to listen on.
+    #[arg(long, default_value = "0.0.0.0")]
+    bind: IpAddr,
+    /// Listen on another port than a Gateway declares: DECLARED=BOUND. May be repeated.
+    #[arg(long, value_parser = ports, num_args = 1..)]
+    map_port: Vec<(u16, u16)>,
+    /// Threads that serve; one for each core by default.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Where the state of the gateway can be asked for: /healthz/ready, /config, /explain.
+    #[arg(long, default_value = "127.0.0.1:15000")]
+    pub(crate) admin: SocketAddr,
+    /// Seconds that connections have to end after SIGTERM.
+    #[arg(long, default_value_t = 45)]
+    drain: u64,
+}
+
+impl Options {
+    pub(crate) fn workload(&self) -> Workload {
+        let gateway = Workload::gateway(&self.namespace);
+        let labels = self.labels.iter();
+        labels.fold(gateway, |gateway, (key, value)| {
+            gateway.with_label(key, value)
+        })
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Settings {
+            bind: self.bind,
+            ports: self.map_port.iter().copied().collect(),
+            threads: self.threads.unwrap_or_else(cores),
+        }
+    }
+
+    pub(crate) fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain)
+    }
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let pair = text
+        .split_once('=')
+        .ok_or("a label is of the form key=value")?;
+    Ok((pair.0.to_owned(), pair.1.to_owned()))
+}
+
+fn ports(text: &str) -> Result<(u16, u16), String> {
+    let wrong = || format!("`{text}` is not of the form DECLARED=BOUND, two port numbers");
+    let (declared, bound) = text.split_once('=').ok_or_else(wrong)?;
+    let declared = declared.parse().map_err(|_| wrong())?;
+    let bound = bound.parse().map_err(|_| wrong())?;
+    Ok((declared, bound))
+}

@@ -1,0 +1,169 @@
+//! The response body of the gateway.
+//!
+//! [`Body`] is either what an upstream sends, streamed, or what the gateway answers itself. It
+//! implements [`Default`] (empty) and `From<Bytes>`, which is all that the layers of the mesh
+//! crates ask of a response body to answer in place of the upstream.
+//!
+//! # Example
+//!
+//! ```
+//! use bytes::Bytes;
+//! use examples::body::Body;
+//! use http_body::Body as _;
+//!
+//! assert!(Body::default().is_end_stream());
+//! assert_eq!(Body::from("no healthy upstream").size_hint().exact(), Some(19));
+//! ```
+
+use std::fmt;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::upstream::{BodyError, OpenStream, Streaming};
+
+/// A response body: streamed from an upstream, or made here.
+///
+/// See the [module docs](self) for an example.
+#[derive(Default)]
+pub struct Body {
+    source: Source,
+}
+
+#[derive(Default)]
+enum Source {
+    #[default]
+    Empty,
+    Full(Bytes),
+    Incoming(Incoming),
+    Stream {
+        incoming: Incoming,
+        // Tells the connection that a stream is free again.
+        _open: OpenStream,
+    },
+    Streaming(Streaming),
+}
+
+impl Body {
+    pub(crate) fn streaming(streaming: Streaming) -> Self {
+        let source = Source::Streaming(streaming);
+        Self { source }
+    }
+
+    pub(crate) fn stream(incoming: Incoming, open: OpenStream) -> Self {
+        let source = Source::Stream {
+            incoming,
+            _open: open,
+        };
+        Self { source }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        let source = if bytes.is_empty() {
+            Source::Empty
+        } else {
+            Source::Full(bytes)
+        };
+        Self { source }
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Self::from(Bytes::from_static(text.as_bytes()))
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Self::from(Bytes::from(text))
+    }
+}
+
+impl From<Incoming> for Body {
+    fn from(incoming: Incoming) -> Self {
+        let source = Source::Incoming(incoming);
+        Self { source }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        match &mut this.source {
+            Source::Empty => Poll::Ready(None),
+            Source::Full(bytes) => {
+                let bytes = mem::take(bytes);
+                this.source = Source::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Source::Incoming(incoming) | Source::Stream { incoming, .. } => {
+                let polled = Pin::new(incoming).poll_frame(cx);
+                polled.map_err(BodyError::Http2)
+            }
+            Source::Streaming(streaming) => streaming.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Empty => true,
+            Source::Full(_) => false,
+            Source::Incoming(incoming) | Source::Stream { incoming, .. } => {
+                incoming.is_end_stream()
+            }
+            Source::Streaming(streaming) => streaming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Incoming(incoming) | Source::Stream { incoming, .. } => incoming.size_hint(),
+            Source::Streaming(streaming) => streaming.size_hint(),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = match &self.source {
+            Source::Empty => "Empty",
+            Source::Full(_) => "Full",
+            _ => "Streaming",
+        };
+        f.debug_tuple("Body").field(&source).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_are_sent_once() {
+        let body = Body::from(Bytes::from_static(b"hello"));
+        assert!(!http_body::Body::is_end_stream(&body));
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "hello");
+    }
+
+    #[test]
+    fn no_bytes_are_no_body() {
+        assert!(http_body::Body::is_end_stream(&Body::from(Bytes::new())));
+    }
+}

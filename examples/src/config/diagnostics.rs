@@ -1,0 +1,64 @@
+use std::collections::HashMap;
+use std::fmt;
+
+use mesh_core::diagnostic::{Diagnostic, Severity};
+use mesh_core::parse::render::{Style, render};
+
+/// What was found, and the files that it was found in.
+///
+/// `Display` draws all of it without colours.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnostics {
+    found: Vec<Diagnostic>,
+    texts: HashMap<String, String>,
+}
+
+impl Diagnostics {
+    /// Adds what was found.
+    pub fn extend<D: Into<Diagnostic>>(&mut self, found: impl IntoIterator<Item = D>) {
+        self.found.extend(found.into_iter().map(Into::into));
+    }
+
+    /// Keeps the text of a file, so that it can be shown.
+    pub(super) fn keep_text(&mut self, file: &str, text: String) {
+        self.texts.insert(file.to_owned(), text);
+    }
+
+    /// What was found, in the order in which it was.
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.found.iter()
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// Whether anything is an error.
+    pub fn has_errors(&self) -> bool {
+        self.count(Severity::Error) > 0
+    }
+
+    /// How many findings are of `severity`.
+    pub fn count(&self, severity: Severity) -> usize {
+        let of = |found: &&Diagnostic| found.severity == severity;
+        self.found.iter().filter(of).count()
+    }
+
+    /// Draws what was found as rustc does, one finding after the other.
+    pub fn draw(&self, style: Style) -> String {
+        let mut drawn = String::new();
+        for diagnostic in &self.found {
+            let text = self.texts.get(&*diagnostic.file);
+            drawn += &render(diagnostic, text.map_or("", String::as_str), style);
+            drawn += "\n\n";
+        }
+        drawn
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.draw(Style::Plain))
+    }
+}

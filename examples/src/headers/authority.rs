@@ -1,0 +1,143 @@
+//! Which host a request is for, and which path.
+//!
+//! A request says it in up to two places: in the request line (absolute-form, or HTTP/2's
+//! `:authority`) and in the `Host` header. The former wins (RFC 9112 §3.2.2, RFC 9113 §8.3.1).
+//! [`settle`] leaves it in one place, the `Host` header.
+//!
+//! # Example
+//!
+//! ```
+//! use examples::headers::Scheme;
+//! use examples::headers::authority::settle;
+//! use http::Request;
+//!
+//! let mut request = Request::get("http://a.example:81/b?c").header("host", "d.example");
+//! let mut request = request.body(()).unwrap();
+//! settle(&mut request, Scheme::Http)?;
+//! assert_eq!(request.headers()["host"], "a.example:81");
+//! assert_eq!(request.uri(), "/b?c");
+//! # Ok::<(), examples::headers::Refusal>(())
+//! ```
+
+use http::header::HOST;
+use http::{HeaderValue, Method, Request, Uri};
+
+use super::policy::Scheme;
+use super::refusal::Refusal;
+
+/// Moves the host of `request` into its `Host` header; its URI becomes a path and query.
+///
+/// # Errors
+///
+/// - There is no host, more than one `Host` header, or one that contains what no host may.
+///   (Envoy joins several with commas; RFC 9112 §3.2 asks for `400`.)
+/// - The scheme of an absolute-form is `https` though the connection is plaintext.
+/// - The request target is neither a path nor a URI; nor `*` if the method is `OPTIONS`.
+pub fn settle<B>(request: &mut Request<B>, scheme: Scheme) -> Result<(), Refusal> {
+    if let Some(authority) = request.uri().authority() {
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Refusal::Authority)?;
+        let is_https = request.uri().scheme() == Some(&http::uri::Scheme::HTTPS);
+        // HTTP/2 clients name the scheme in any case, and often wrongly.
+        if is_https && scheme == Scheme::Http && request.version() <= http::Version::HTTP_11 {
+            return Err(Refusal::Https);
+        }
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = path.map(Uri::from).ok_or(Refusal::Path)?;
+        request.headers_mut().insert(HOST, host);
+    }
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = hosts.next().ok_or(Refusal::MissingAuthority)?;
+    if hosts.next().is_some() || !host.as_bytes().iter().copied().all(may_be_in_authority) {
+        return Err(Refusal::Authority);
+    }
+    let path = request.uri().path();
+    let is_target = path.starts_with('/') || (path == "*" && request.method() == Method::OPTIONS);
+    is_target.then_some(()).ok_or(Refusal::Path)
+}
+
+/// The characters of RFC 3986 §3.2.
+fn may_be_in_authority(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:@[]".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Version;
+
+    use super::*;
+
+    #[test]
+    fn the_request_line_wins_over_the_header() {
+        for (uri, header, version, host, path) in [
+            ("/x", Some("a"), Version::HTTP_11, "a", "/x"),
+            (
+                "http://b:81/x?y",
+                Some("a"),
+                Version::HTTP_11,
+                "b:81",
+                "/x?y",
+            ),
+            ("http://b", Some("a"), Version::HTTP_11, "b", "/"),
+            ("https://b/x", None, Version::HTTP_2, "b", "/x"),
+            ("https://b/x", Some("a"), Version::HTTP_2, "b", "/x"),
+        ] {
+            let mut request = request(uri, header, version);
+            settle(&mut request, Scheme::Http).unwrap();
+            assert_eq!(request.headers()[HOST], host, "{uri}");
+            assert_eq!(request.uri(), path, "{uri}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_host_is_refused() {
+        for (uri, header, refusal) in [
+            ("/", None, Refusal::MissingAuthority),
+            ("/", Some("a b"), Refusal::Authority),
+            ("/", Some("a/b"), Refusal::Authority),
+            ("/", Some("ä"), Refusal::Authority),
+            ("https://a/", Some("a"), Refusal::Https),
+            ("*", Some("a"), Refusal::Path),
+        ] {
+            let mut request = request(uri, header, Version::HTTP_11);
+            assert_eq!(
+                settle(&mut request, Scheme::Http),
+                Err(refusal),
+                "{uri} {header:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn two_host_headers_are_refused() {
+        let mut request = request("/", Some("a"), Version::HTTP_11);
+        request
+            .headers_mut()
+            .append(HOST, HeaderValue::from_static("a"));
+        assert_eq!(settle(&mut request, Scheme::Http), Err(Refusal::Authority));
+    }
+
+    #[test]
+    fn a_word_is_not_a_path() {
+        // `http` takes it for the authority that `CONNECT` has in this place.
+        let mut request = request("x", Some("a"), Version::HTTP_11);
+        assert_eq!(settle(&mut request, Scheme::Http), Err(Refusal::Path));
+    }
+
+    #[test]
+    fn options_may_ask_about_the_server() {
+        let mut request = request("*", Some("a"), Version::HTTP_11);
+        *request.method_mut() = Method::OPTIONS;
+        assert_eq!(settle(&mut request, Scheme::Http), Ok(()));
+    }
+
+    fn request(uri: &str, host: Option<&str>, version: Version) -> Request<()> {
+        let mut request = Request::new(());
+        *request.uri_mut() = uri.parse().unwrap();
+        *request.version_mut() = version;
+        if let Some(host) = host {
+            let host = HeaderValue::from_bytes(host.as_bytes()).unwrap();
+            request.headers_mut().insert(HOST, host);
+        }
+        request
+    }
+}

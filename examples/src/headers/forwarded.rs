@@ -1,0 +1,325 @@
+//! Who the client is: `x-forwarded-for`, `x-forwarded-proto`, `x-envoy-external-address`,
+//! `x-envoy-internal`; and what only peers inside the mesh may ask of the gateway.
+//!
+//! The rules are those of Envoy's connection manager with `use_remote_address`
+//! (`ConnectionManagerUtility::mutateRequestHeaders`, and "x-forwarded-for" in its documentation).
+//!
+//! # Example
+//!
+//! ```
+//! use examples::headers::forwarded::{Peer, Trust};
+//! use examples::headers::Scheme;
+//! use http::{HeaderMap, HeaderValue};
+//!
+//! let trust = Trust { trusted_hops: 1, ..Trust::default() };
+//! let load_balancer = Peer::new([10, 0, 0, 1].into(), Scheme::Http, &trust);
+//! let mut headers = HeaderMap::new();
+//! headers.insert("x-forwarded-for", HeaderValue::from_static("203.0.113.9"));
+//! headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+//! headers.insert("x-envoy-retry-on", HeaderValue::from_static("5xx"));
+//!
+//! load_balancer.forward(&mut headers, &trust);
+//!
+//! assert_eq!(headers["x-forwarded-for"], "203.0.113.9,10.0.0.1");
+//! assert_eq!(headers["x-forwarded-proto"], "https");
+//! assert_eq!(headers["x-envoy-external-address"], "203.0.113.9");
+//! assert!(!headers.contains_key("x-envoy-retry-on"));
+//! ```
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+use super::policy::Scheme;
+
+/// The addresses that a request has come by.
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// The scheme that the client used.
+pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// The address of a client outside the mesh.
+pub const X_ENVOY_EXTERNAL_ADDRESS: HeaderName =
+    HeaderName::from_static("x-envoy-external-address");
+/// Says that a request comes from inside the mesh.
+pub const X_ENVOY_INTERNAL: HeaderName = HeaderName::from_static("x-envoy-internal");
+
+/// What clients outside the mesh may not say, because it steers proxies.
+const INTERNAL_ONLY: [HeaderName; 19] = [
+    HeaderName::from_static("x-envoy-decorator-operation"),
+    HeaderName::from_static("x-envoy-downstream-service-cluster"),
+    HeaderName::from_static("x-envoy-downstream-service-node"),
+    HeaderName::from_static("x-envoy-expected-rq-timeout-ms"),
+    HeaderName::from_static("x-envoy-force-trace"),
+    HeaderName::from_static("x-envoy-hedge-on-per-try-timeout"),
+    X_ENVOY_INTERNAL,
+    HeaderName::from_static("x-envoy-ip-tags"),
+    HeaderName::from_static("x-envoy-max-retries"),
+    HeaderName::from_static("x-envoy-original-dst-host"),
+    HeaderName::from_static("x-envoy-original-path"),
+    HeaderName::from_static("x-envoy-retriable-header-names"),
+    HeaderName::from_static("x-envoy-retriable-status-codes"),
+    HeaderName::from_static("x-envoy-retry-grpc-on"),
+    HeaderName::from_static("x-envoy-retry-on"),
+    HeaderName::from_static("x-envoy-upstream-alt-stat-name"),
+    HeaderName::from_static("x-envoy-upstream-rq-per-try-timeout-ms"),
+    HeaderName::from_static("x-envoy-upstream-rq-timeout-alt-response"),
+    HeaderName::from_static("x-envoy-upstream-rq-timeout-ms"),
+];
+
+/// Whom to believe.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Trust {
+    /// How many proxies before this one are trusted to say whom they forward for: Istio's
+    /// `gatewayTopology.numTrustedProxies`. Default: 0.
+    pub trusted_hops: usize,
+    /// Which clients are inside the mesh. Default: none, as with Envoy since 1.36 if its
+    /// `internal_address_config` is not set.
+    pub internal: Vec<IpNet>,
+    /// The gateway's own address, appended to `x-forwarded-for` in place of a loopback address,
+    /// as Envoy does. Default: `None`, the loopback address itself.
+    pub local_address: Option<IpAddr>,
+}
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Source {
+    /// From outside the mesh.
+    External,
+    /// From inside.
+    Internal,
+}
+
+/// The other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    address: IpAddr,
+    scheme: HeaderValue,
+    // Both are formatted once, and shared by the requests of the connection.
+    external: HeaderValue,
+    appended: HeaderValue,
+}
+
+impl Peer {
+    /// The peer at `address`, connected by `scheme`.
+    pub fn new(address: IpAddr, scheme: Scheme, trust: &Trust) -> Self {
+        let address = address.to_canonical();
+        let appended = trust.local_address.filter(|_| address.is_loopback());
+        Self {
+            address,
+            scheme: HeaderValue::from_static(scheme.as_str()),
+            external: text(address),
+            appended: text(appended.unwrap_or(address)),
+        }
+    }
+
+    /// Tells the upstream who the client is, and removes what the client may not say.
+    pub fn forward(&self, headers: &mut HeaderMap, trust: &Trust) -> Source {
+        // A request that somebody forwarded is never from inside.
+        let is_direct = !headers.contains_key(X_FORWARDED_FOR);
+        let client = self.client(headers, trust.trusted_hops);
+        self.append(headers, is_direct);
+        if trust.trusted_hops == 0 || !headers.contains_key(X_FORWARDED_PROTO) {
+            headers.insert(X_FORWARDED_PROTO, self.scheme.clone());
+        }
+        if is_direct
+            && trust
+                .internal
+                .iter()
+                .any(|network| network.contains(&client))
+        {
+            headers.insert(X_ENVOY_INTERNAL, HeaderValue::from_static("true"));
+            return Source::Internal;
+        }
+        remove_internal_only(headers);
+        let external = if client == self.address {
+            self.external.clone()
+        } else {
+            text(client)
+        };
+        headers.insert(X_ENVOY_EXTERNAL_ADDRESS, external);
+        Source::External
+    }
+
+    /// The address that the last trusted proxy says, or that of the peer.
+    fn client(&self, headers: &HeaderMap, trusted_hops: usize) -> IpAddr {
+        let Some(index_from_end) = trusted_hops.checked_sub(1) else {
+            return self.address;
+        };
+        // The last line is the latest.
+        let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
+        lines
+            .flat_map(|line| line.as_bytes().rsplit(|&byte| byte == b','))
+            .nth(index_from_end)
+            .and_then(|address| std::str::from_utf8(address).ok()?.trim().parse().ok())
+            .map_or(self.address, |address: IpAddr| address.to_canonical())
+    }
+
+    fn append(&self, headers: &mut HeaderMap, is_first: bool) {
+        if is_first {
+            headers.insert(X_FORWARDED_FOR, self.appended.clone());
+            return;
+        }
+        let lines = headers.get_all(X_FORWARDED_FOR).iter();
+        let mut all = Vec::new();
+        for line in lines.chain([&self.appended]) {
+            if !all.is_empty() {
+                all.push(b',');
+            }
+            all.extend_from_slice(line.as_bytes());
+        }
+        // Header values joined by commas are one.
+        if let Ok(all) = HeaderValue::from_maybe_shared(bytes::Bytes::from(all)) {
+            headers.insert(X_FORWARDED_FOR, all);
+        }
+    }
+}
+
+fn remove_internal_only(headers: &mut HeaderMap) {
+    // Looking at the names is much less than looking each of them up.
+    if headers
+        .keys()
+        .any(|name| name.as_str().starts_with("x-envoy-"))
+    {
+        for name in INTERNAL_ONLY {
+            headers.remove(name);
+        }
+    }
+}
+
+fn text(address: IpAddr) -> HeaderValue {
+    HeaderValue::try_from(address.to_string()).expect("an address is visible ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: [u8; 4] = [198, 51, 100, 7];
+
+    #[test]
+    fn the_peer_is_appended() {
+        for (case, before, after) in [
+            ("none", &[][..], "198.51.100.7"),
+            (
+                "one",
+                &["1.2.3.4, 8.8.8.8"],
+                "1.2.3.4, 8.8.8.8,198.51.100.7",
+            ),
+            (
+                "two lines",
+                &["1.2.3.4", "5.6.7.8"],
+                "1.2.3.4,5.6.7.8,198.51.100.7",
+            ),
+        ] {
+            let (headers, _) = forward(before, &Trust::default());
+            assert_eq!(headers[X_FORWARDED_FOR], after, "{case}");
+            assert_eq!(headers.get_all(X_FORWARDED_FOR).iter().count(), 1, "{case}");
+        }
+    }
+
+    #[test]
+    fn the_last_trusted_proxy_names_the_client() {
+        for (hops, forwarded, client) in [
+            (0, "1.1.1.1,2.2.2.2", "198.51.100.7"),
+            (1, "1.1.1.1,2.2.2.2", "2.2.2.2"),
+            (2, "1.1.1.1, 2.2.2.2", "1.1.1.1"),
+            (3, "1.1.1.1,2.2.2.2", "198.51.100.7"),
+            (1, "unknown", "198.51.100.7"),
+            (1, "2001:db8::1", "2001:db8::1"),
+            (1, "::ffff:1.2.3.4", "1.2.3.4"),
+        ] {
+            let trust = Trust {
+                trusted_hops: hops,
+                ..Trust::default()
+            };
+            let (headers, _) = forward(&[forwarded], &trust);
+            assert_eq!(
+                headers[X_ENVOY_EXTERNAL_ADDRESS], client,
+                "{hops} {forwarded}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_names_the_scheme() {
+        for (hops, before, after) in [
+            (0, Some("https"), "http"),
+            (1, Some("https"), "https"),
+            (1, None, "http"),
+        ] {
+            let trust = Trust {
+                trusted_hops: hops,
+                ..Trust::default()
+            };
+            let mut headers = HeaderMap::new();
+            if let Some(before) = before {
+                headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(before));
+            }
+            peer(&trust).forward(&mut headers, &trust);
+            assert_eq!(headers[X_FORWARDED_PROTO], after, "{hops} {before:?}");
+        }
+    }
+
+    #[test]
+    fn a_direct_request_from_an_internal_network_is_internal() {
+        let trust = Trust {
+            internal: vec!["198.51.100.0/24".parse().unwrap()],
+            ..Trust::default()
+        };
+        let (headers, source) = forward(&[], &trust);
+        assert_eq!(source, Source::Internal);
+        assert_eq!(headers[X_ENVOY_INTERNAL], "true");
+        assert!(!headers.contains_key(X_ENVOY_EXTERNAL_ADDRESS));
+
+        let (headers, source) = forward(&["1.1.1.1"], &trust);
+        assert_eq!(source, Source::External);
+        assert!(!headers.contains_key(X_ENVOY_INTERNAL));
+    }
+
+    #[test]
+    fn a_client_outside_cannot_steer_proxies() {
+        let mut headers = HeaderMap::new();
+        for name in INTERNAL_ONLY {
+            headers.insert(name, HeaderValue::from_static("true"));
+        }
+        headers.insert("x-envoy-peer-metadata", HeaderValue::from_static("kept"));
+        peer(&Trust::default()).forward(&mut headers, &Trust::default());
+        let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "x-envoy-external-address",
+                "x-envoy-peer-metadata",
+                "x-forwarded-for",
+                "x-forwarded-proto"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_loopback_peer_is_the_gateway_itself() {
+        let trust = Trust {
+            local_address: Some([10, 0, 0, 5].into()),
+            ..Trust::default()
+        };
+        let mut headers = HeaderMap::new();
+        let peer = Peer::new([127, 0, 0, 1].into(), Scheme::Http, &trust);
+        peer.forward(&mut headers, &trust);
+        assert_eq!(headers[X_FORWARDED_FOR], "10.0.0.5");
+        assert_eq!(headers[X_ENVOY_EXTERNAL_ADDRESS], "127.0.0.1");
+    }
+
+    fn forward(forwarded_for: &[&str], trust: &Trust) -> (HeaderMap, Source) {
+        let mut headers = HeaderMap::new();
+        for line in forwarded_for {
+            headers.append(X_FORWARDED_FOR, line.parse().unwrap());
+        }
+        let source = peer(trust).forward(&mut headers, trust);
+        (headers, source)
+    }
+
+    fn peer(trust: &Trust) -> Peer {
+        Peer::new(PEER.into(), Scheme::Http, trust)
+    }
+}

@@ -1,0 +1,248 @@
+//! Headers that concern one connection, and are not forwarded (RFC 9110 §7.6.1).
+//!
+//! They are `Connection` and what it names, `Keep-Alive`, `Proxy-Connection`,
+//! `Transfer-Encoding`, `Upgrade`, and `TE` but for `trailers`, which gRPC asks for. As with
+//! Envoy, `Trailer` and `Proxy-Authorization` are forwarded. Unlike Envoy, what the `Connection`
+//! header of a *response* names is removed as well.
+//!
+//! # Example
+//!
+//! ```
+//! use examples::headers::hop_by_hop::{Upgrades, remove_from_request};
+//! use http::{HeaderMap, HeaderValue};
+//!
+//! let mut headers = HeaderMap::new();
+//! headers.insert("connection", HeaderValue::from_static("keep-alive, x-session"));
+//! headers.insert("x-session", HeaderValue::from_static("7"));
+//! headers.insert("te", HeaderValue::from_static("gzip, trailers"));
+//! remove_from_request(&mut headers, &Upgrades::Any)?;
+//! assert_eq!(headers.len(), 1);
+//! assert_eq!(headers["te"], "trailers");
+//! # Ok::<(), examples::headers::Refusal>(())
+//! ```
+
+use http::header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::refusal::Refusal;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// To which protocols a client may switch by `Upgrade`.
+///
+/// An upgrade to `h2c` is never made, and the offer is removed: a server may ignore it
+/// (RFC 9110 §7.8).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Upgrades {
+    /// To any that the upstream agrees to.
+    #[default]
+    Any,
+    /// To these, in whatever case; others are refused. An Istio gateway allows `websocket`.
+    Only(Vec<String>),
+}
+
+impl Upgrades {
+    fn allows(&self, protocol: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(allowed) => allowed
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(protocol)),
+        }
+    }
+}
+
+/// Removes the headers of the client's connection. An offer to upgrade that is allowed stays.
+///
+/// # Errors
+///
+/// [`Refusal::Upgrade`] if the upgrade is not allowed.
+pub fn remove_from_request(headers: &mut HeaderMap, upgrades: &Upgrades) -> Result<(), Refusal> {
+    if !headers.keys().any(is_hop_by_hop) {
+        return Ok(());
+    }
+    let upgrade = offered_upgrade(headers);
+    if let Some(upgrade) = &upgrade
+        && !upgrade
+            .to_str()
+            .is_ok_and(|protocol| upgrades.allows(protocol))
+    {
+        return Err(Refusal::Upgrade);
+    }
+    let takes_trailers = names(headers, &TE).any(|coding| coding.eq_ignore_ascii_case("trailers"));
+    remove(headers);
+    if takes_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    } else {
+        headers.remove(TE);
+    }
+    if let Some(upgrade) = upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, upgrade);
+    }
+    Ok(())
+}
+
+/// Removes the headers of the upstream's connection, unless both ends `switch` protocols.
+pub fn remove_from_response(headers: &mut HeaderMap, switch: bool) {
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
+    let upgrade = headers.get(UPGRADE).filter(|_| switch).cloned();
+    remove(headers);
+    if let Some(upgrade) = upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, upgrade);
+    }
+}
+
+/// What is removed whether it is nominated or not.
+const HOP_BY_HOP: [HeaderName; 6] = [
+    CONNECTION,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    HTTP2_SETTINGS,
+];
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name) || name == TE
+}
+
+fn offered_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    let upgrade = headers.get(UPGRADE)?;
+    let is_offered = names(headers, &CONNECTION).any(|name| name.eq_ignore_ascii_case("upgrade"));
+    (is_offered && !upgrade.as_bytes().eq_ignore_ascii_case(b"h2c")).then(|| upgrade.clone())
+}
+
+fn remove(headers: &mut HeaderMap) {
+    // Nearly always there is nothing but `keep-alive` or `close`.
+    let nominated: Vec<HeaderName> = names(headers, &CONNECTION)
+        .filter(|name| !["close", "keep-alive"].contains(name))
+        .filter_map(|name| name.parse().ok())
+        // The host is no matter of a connection; nor is `TE` more than its name says.
+        .filter(|name| ![HOST, TE].contains(name))
+        .collect();
+    // One pass over what is there is less than looking up each that might be.
+    let present: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| HOP_BY_HOP.contains(name))
+        .cloned()
+        .collect();
+    for name in present {
+        headers.remove(name);
+    }
+    for name in nominated {
+        headers.remove(name);
+    }
+}
+
+/// The members of the lists that the lines of a header are.
+fn names<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).into_iter();
+    lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_lose_what_concerns_the_connection() {
+        for (case, before, after) in [
+            ("nothing", "a: 1", "a: 1"),
+            (
+                "all names",
+                "connection: close, keep-alive: x, a: 1",
+                "a: 1",
+            ),
+            (
+                "proxy",
+                "proxy-connection: x, proxy-authorization: y",
+                "proxy-authorization: y",
+            ),
+            ("nominated", "connection: B; c, b: 1, c: 2", ""),
+            ("two lines", "connection: b, connection: c, b: 1, c: 2", ""),
+            ("host", "connection: host, host: a", "host: a"),
+            (
+                "length",
+                "transfer-encoding: chunked, trailer: t",
+                "trailer: t",
+            ),
+            ("te", "te: gzip", ""),
+            (
+                "te trailers",
+                "te: trailers; gzip, connection: te",
+                "te: trailers",
+            ),
+            ("upgrade without connection", "upgrade: foo", ""),
+            (
+                "h2c",
+                "connection: upgrade; http2-settings, upgrade: h2c, http2-settings: x",
+                "",
+            ),
+            (
+                "upgrade",
+                "connection: keep-alive; Upgrade, upgrade: WebSocket",
+                "connection: upgrade, upgrade: WebSocket",
+            ),
+        ] {
+            let mut headers = map(before);
+            remove_from_request(&mut headers, &Upgrades::Any).unwrap();
+            assert_eq!(headers, map(after), "{case}");
+        }
+    }
+
+    #[test]
+    fn only_allowed_upgrades_pass() {
+        let websocket = Upgrades::Only(vec!["websocket".to_owned()]);
+        for (protocol, result) in [
+            ("WebSocket", Ok(())),
+            ("foo", Err(Refusal::Upgrade)),
+            ("h2c", Ok(())),
+        ] {
+            let mut headers = map(&format!("connection: upgrade, upgrade: {protocol}"));
+            let removed = remove_from_request(&mut headers, &websocket);
+            assert_eq!(removed, result, "{protocol}");
+        }
+    }
+
+    #[test]
+    fn responses_lose_what_concerns_the_connection() {
+        let all = "connection: upgrade; x, x: 1, upgrade: foo, trailer: t";
+        let mut headers = map(all);
+        remove_from_response(&mut headers, false);
+        assert_eq!(headers, map("trailer: t"));
+
+        let mut headers = map(all);
+        remove_from_response(&mut headers, true);
+        assert_eq!(
+            headers,
+            map("connection: upgrade, upgrade: foo, trailer: t")
+        );
+    }
+
+    /// Headers separated by commas; a semicolon stands for a comma in a value.
+    fn map(lines: &str) -> HeaderMap {
+        let lines = lines.split(", ").filter(|line| !line.is_empty());
+        lines
+            .map(|line| {
+                let (name, value) = line.split_once(": ").unwrap();
+                let value = value.replace(';', ",");
+                (name.parse().unwrap(), value.parse().unwrap())
+            })
+            .fold(
+                HeaderMap::new(),
+                |mut map, (name, value): (HeaderName, HeaderValue)| {
+                    map.append(name, value);
+                    map
+                },
+            )
+    }
+}

@@ -1,0 +1,119 @@
+//! What is done to headers, and what is not.
+
+use http::{HeaderValue, Method, Request, Version};
+use hyper::ext::Protocol;
+use mesh_core::path::Normalization;
+
+use super::authority;
+use super::forwarded::{Peer, Source, Trust};
+use super::hop_by_hop::{self, Upgrades};
+use super::refusal::Refusal;
+use super::request_id::{self, X_REQUEST_ID};
+
+/// How a client is connected.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scheme {
+    /// In plaintext.
+    Http,
+    /// By TLS.
+    Https,
+}
+
+impl Scheme {
+    /// The name of the scheme, as in a URI.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// What is done to the headers of every request and response.
+///
+/// The default is what an Istio ingress gateway does. See the [module docs](super).
+#[derive(Clone, Debug)]
+pub struct HeaderPolicy {
+    /// How paths are normalized: `meshConfig.pathNormalization`. Default: `BASE`.
+    pub normalization: Normalization,
+    /// To what clients may upgrade. Default: anything that the upstream agrees to; an Istio
+    /// gateway allows WebSocket only.
+    pub upgrades: Upgrades,
+    /// Whom to believe about the client; `None` leaves what the client says as it is. Default:
+    /// nobody but the socket.
+    pub forwarded: Option<Trust>,
+    /// Whether requests get an `x-request-id`. Default: yes.
+    pub request_id: bool,
+    /// Whether a client outside the mesh may choose its `x-request-id`: Envoy's
+    /// `preserve_external_request_id`. Default: no.
+    pub preserve_external_request_id: bool,
+    /// The `server` header of responses, in place of the upstream's; `None` leaves that as it is.
+    /// Default: `istio-envoy`.
+    pub server: Option<HeaderValue>,
+}
+
+impl Default for HeaderPolicy {
+    fn default() -> Self {
+        Self {
+            normalization: Normalization::default(),
+            upgrades: Upgrades::default(),
+            forwarded: Some(Trust::default()),
+            request_id: true,
+            preserve_external_request_id: false,
+            server: Some(HeaderValue::from_static("istio-envoy")),
+        }
+    }
+}
+
+impl HeaderPolicy {
+    /// Brings a request from `peer` into the form that all that follows can rely on.
+    ///
+    /// `random` becomes the request's identifier if it needs one.
+    ///
+    /// # Errors
+    ///
+    /// The request is not allowed; see [`Refusal`].
+    pub fn admit<B>(
+        &self,
+        request: &mut Request<B>,
+        peer: &Peer,
+        scheme: Scheme,
+        random: impl FnOnce() -> u128,
+    ) -> Result<(), Refusal> {
+        if request.version() < Version::HTTP_11 {
+            return Err(Refusal::Version);
+        }
+        let is_extended = request.extensions().get::<Protocol>().is_some();
+        if request.method() == Method::CONNECT && !is_extended {
+            return Err(Refusal::Connect);
+        }
+        authority::settle(request, scheme)?;
+        self.normalize_path(request)?;
+        hop_by_hop::remove_from_request(request.headers_mut(), &self.upgrades)?;
+        let source = match &self.forwarded {
+            Some(trust) => peer.forward(request.headers_mut(), trust),
+            None => Source::External,
+        };
+        let chosen = source == Source::Internal || self.preserve_external_request_id;
+        if self.request_id && !(chosen && request.headers().contains_key(X_REQUEST_ID)) {
+            let id = request_id::generate(random());
+            request.headers_mut().insert(X_REQUEST_ID, id);
+        }
+        Ok(())
+    }
+
+    fn normalize_path<B>(&self, request: &mut Request<B>) -> Result<(), Refusal> {
+        let Some(path) = request.uri().path_and_query() else {
+            return Ok(());
+        };
+        if path.path() == "*" {
+            return Ok(());
+        }
+        let normalized = self.normalization.apply(path.as_str());
+        let normalized = normalized.map_err(|_zero_byte| Refusal::Path)?;
+        if let std::borrow::Cow::Owned(normalized) = normalized {
+            *request.uri_mut() = normalized.try_into().map_err(|_| Refusal::Path)?;
+        }
+        Ok(())
+    }
+}

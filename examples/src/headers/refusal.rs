@@ -1,0 +1,85 @@
+//! Requests that go no further.
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode};
+
+/// Why a request is answered before anything looks at its route.
+///
+/// Status and text are Envoy's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The `Host` header is there twice, or contains what no host contains.
+    #[error("invalid host")]
+    Authority,
+    /// `CONNECT`, which the gateway is not a proxy for.
+    #[error("connect is not allowed")]
+    Connect,
+    /// `https:` in the request line of a plaintext connection.
+    #[error("https on a plaintext connection")]
+    Https,
+    /// There is no host (RFC 9112 §3.2).
+    #[error("missing host")]
+    MissingAuthority,
+    /// The request target is not a path, or a path that cannot be normalized.
+    #[error("invalid path")]
+    Path,
+    /// `Upgrade` to a protocol that is not allowed.
+    #[error("upgrade is not allowed")]
+    Upgrade,
+    /// HTTP/1.0.
+    #[error("http version is too low")]
+    Version,
+}
+
+impl Refusal {
+    /// The status that the client gets.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Authority | Self::MissingAuthority | Self::Path => StatusCode::BAD_REQUEST,
+            Self::Connect => StatusCode::NOT_FOUND,
+            Self::Https | Self::Upgrade => StatusCode::FORBIDDEN,
+            Self::Version => StatusCode::UPGRADE_REQUIRED,
+        }
+    }
+
+    /// The text that the client gets, if any.
+    fn text(self) -> &'static str {
+        match self {
+            Self::Authority => "Bad Request",
+            Self::Https => "Forbidden",
+            Self::Version => "Upgrade Required",
+            Self::Connect | Self::MissingAuthority | Self::Path | Self::Upgrade => "",
+        }
+    }
+
+    /// The answer; its extensions hold the refusal. The connection is closed after it.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use examples::headers::Refusal;
+    ///
+    /// let response = Refusal::Version.to_response::<Bytes>();
+    /// assert_eq!(response.status(), 426);
+    /// assert_eq!(response.body(), "Upgrade Required");
+    /// assert_eq!(response.extensions().get(), Some(&Refusal::Version));
+    /// ```
+    pub fn to_response<B>(self) -> Response<B>
+    where
+        B: From<Bytes>,
+    {
+        let text = self.text();
+        let mut response = Response::new(B::from(Bytes::from_static(text.as_bytes())));
+        *response.status_mut() = self.status();
+        response.extensions_mut().insert(self);
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        if !text.is_empty() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        }
+        response
+    }
+}

@@ -1,0 +1,155 @@
+//! What a thread does: listen, accept, serve.
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tower_service::Service;
+
+use super::connection::{BoxError, Http};
+use super::limits::Limits;
+use super::listener::ListenerId;
+use super::open::OpenConnections;
+
+/// How long to wait when no connection can be accepted, for want of file descriptors mostly.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// An accepted connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Connection {
+    /// The listener that accepted it.
+    pub listener: ListenerId,
+    /// The address of the client.
+    pub peer: SocketAddr,
+    /// The address that the client connected to.
+    pub local: SocketAddr,
+}
+
+/// What a thread is told to do.
+pub(super) enum Command {
+    /// Accept connections on a socket.
+    Listen(ListenerId, StdTcpListener),
+    /// Close a socket; its connections stay.
+    Unlisten(ListenerId),
+    /// Stop listening, end all connections, and be done when they are closed or time is up.
+    Drain(Duration),
+}
+
+/// Runs a thread until it is drained; whether all connections were closed by then.
+pub(super) async fn run<M, S, B>(
+    limits: Limits,
+    make_service: M,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+) -> bool
+where
+    M: Fn(&Connection) -> S + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: 'static,
+    B: http_body::Body<Data = Bytes> + 'static,
+    B::Error: Into<BoxError>,
+{
+    let acceptor = Rc::new(Acceptor {
+        http: Http::new(&limits),
+        make_service,
+        open: Rc::new(OpenConnections::default()),
+    });
+    let open = Rc::clone(&acceptor.open);
+    tokio::task::spawn_local(async move { open.close_idle(limits.idle_timeout).await });
+
+    let mut listeners = Listeners::default();
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Listen(id, socket) => {
+                let accepting = Rc::clone(&acceptor).accept(id, socket);
+                listeners.insert(id, tokio::task::spawn_local(accepting));
+            }
+            Command::Unlisten(id) => listeners.remove(id),
+            Command::Drain(deadline) => {
+                listeners.clear();
+                acceptor.open.drain();
+                let closed = acceptor.open.closed();
+                return tokio::time::timeout(deadline, closed).await.is_ok();
+            }
+        }
+    }
+    false
+}
+
+/// The tasks that accept connections.
+#[derive(Default)]
+struct Listeners {
+    accepting: HashMap<ListenerId, JoinHandle<()>>,
+}
+
+impl Listeners {
+    fn insert(&mut self, id: ListenerId, task: JoinHandle<()>) {
+        if let Some(replaced) = self.accepting.insert(id, task) {
+            replaced.abort();
+        }
+    }
+
+    fn remove(&mut self, id: ListenerId) {
+        if let Some(task) = self.accepting.remove(&id) {
+            task.abort();
+        }
+    }
+
+    fn clear(&mut self) {
+        for (_, task) in self.accepting.drain() {
+            task.abort();
+        }
+    }
+}
+
+struct Acceptor<M> {
+    http: Http,
+    make_service: M,
+    open: Rc<OpenConnections>,
+}
+
+impl<M, S, B> Acceptor<M>
+where
+    M: Fn(&Connection) -> S + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: 'static,
+    B: http_body::Body<Data = Bytes> + 'static,
+    B::Error: Into<BoxError>,
+{
+    async fn accept(self: Rc<Self>, listener: ListenerId, socket: StdTcpListener) {
+        let Ok(socket) = TcpListener::from_std(socket) else {
+            return;
+        };
+        loop {
+            match socket.accept().await {
+                Ok((stream, peer)) => {
+                    tokio::task::spawn_local(Rc::clone(&self).serve(listener, stream, peer));
+                }
+                Err(_) => tokio::time::sleep(ACCEPT_RETRY).await,
+            }
+        }
+    }
+
+    async fn serve(self: Rc<Self>, listener: ListenerId, stream: TcpStream, peer: SocketAddr) {
+        // Both fail only if the client is already gone.
+        let (Ok(local), Ok(())) = (stream.local_addr(), stream.set_nodelay(true)) else {
+            return;
+        };
+        let service = (self.make_service)(&Connection {
+            listener,
+            peer,
+            local,
+        });
+        let listed = self.open.add();
+        let slot = Rc::clone(&listed.slot);
+        self.http.serve(stream, service, slot).await;
+    }
+}

@@ -1,0 +1,157 @@
+//! Why an upstream did not answer.
+
+use std::error::Error as _;
+use std::io;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode};
+
+use crate::body::Body;
+
+/// Why an upstream did not answer.
+///
+/// Each has the status, the text and the response flag that Envoy gives it
+/// (`source/common/http/utility.cc`, `resetReasonToString`, and "Response flags" in Envoy's
+/// access log documentation).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpstreamError {
+    /// The connection could not be established.
+    #[error("remote connection failure")]
+    Connect(#[source] io::Error),
+    /// The connection was not established in time.
+    #[error("connection timeout")]
+    ConnectTimeout,
+    /// The upstream sent what is not HTTP, or not what was agreed.
+    #[error("protocol error")]
+    Protocol(#[source] BoxError),
+    /// The upstream reset the stream of the request.
+    #[error("remote reset")]
+    Reset(#[source] BoxError),
+    /// The body of the request broke off, most likely because the client is gone.
+    #[error("local reset")]
+    RequestBody(#[source] BoxError),
+    /// The upstream closed the connection.
+    #[error("connection termination")]
+    Terminated(#[source] BoxError),
+}
+
+/// Why the body of a response ended before its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// What should be a chunk is none (RFC 9112 §7.1).
+    #[error("invalid chunk")]
+    Chunk,
+    /// The HTTP/2 stream or its connection failed.
+    #[error("stream failed")]
+    Http2(#[source] hyper::Error),
+    /// The connection failed.
+    #[error("connection failed")]
+    Io(#[source] io::Error),
+    /// The trailer section is malformed, or too large.
+    #[error("invalid trailers")]
+    Trailers,
+    /// The upstream closed the connection before the end.
+    #[error("response body broke off")]
+    Truncated,
+}
+
+/// What a source says of itself, whichever of the two protocols it is of.
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl UpstreamError {
+    pub(super) fn protocol(source: impl Into<BoxError>) -> Self {
+        Self::Protocol(source.into())
+    }
+
+    pub(super) fn request_body(source: impl Into<BoxError>) -> Self {
+        Self::RequestBody(source.into())
+    }
+
+    pub(super) fn terminated(source: impl Into<BoxError>) -> Self {
+        Self::Terminated(source.into())
+    }
+
+    /// The status to answer with: `502` for a protocol error, else `503`.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Protocol(_) => StatusCode::BAD_GATEWAY,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Envoy's response flag, as access logs and metrics show it.
+    pub fn response_flag(&self) -> &'static str {
+        match self {
+            Self::Connect(_) | Self::ConnectTimeout => "UF",
+            Self::Protocol(_) => "UPE",
+            Self::RequestBody(_) => "LR",
+            Self::Reset(_) => "UR",
+            Self::Terminated(_) => "UC",
+        }
+    }
+
+    /// The answer that Envoy's router gives in place of the upstream.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use examples::upstream::UpstreamError;
+    ///
+    /// let response = UpstreamError::ConnectTimeout.to_response();
+    /// assert_eq!(response.status(), 503);
+    /// assert_eq!(response.headers()["content-type"], "text/plain");
+    /// ```
+    pub fn to_response(&self) -> Response<Body> {
+        let text = format!(
+            "upstream connect error or disconnect/reset before headers. reset reason: {self}"
+        );
+        let mut response = Response::new(Body::from(Bytes::from(text)));
+        *response.status_mut() = self.status();
+        let plain = HeaderValue::from_static("text/plain");
+        response.headers_mut().insert(CONTENT_TYPE, plain);
+        response
+    }
+
+    /// How connecting failed, if that is what failed.
+    pub(super) fn connect_error_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Connect(error) => Some(error.kind()),
+            _ => None,
+        }
+    }
+}
+
+impl From<hyper::Error> for UpstreamError {
+    fn from(error: hyper::Error) -> Self {
+        if error.is_parse() {
+            return Self::protocol(error);
+        }
+        if error.is_user() || error.is_body_write_aborted() {
+            return Self::request_body(error);
+        }
+        let terminated = error.is_incomplete_message()
+            || error.is_closed()
+            || error.is_canceled()
+            || is_io(&error);
+        if terminated {
+            Self::terminated(error)
+        } else {
+            Self::Reset(error.into())
+        }
+    }
+}
+
+/// Whether `error` comes from the socket, directly or through the HTTP/2 codec.
+fn is_io(error: &hyper::Error) -> bool {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if error.is::<io::Error>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}

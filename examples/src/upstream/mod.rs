@@ -1,0 +1,50 @@
+//! Connections to upstreams, pooled per thread.
+//!
+//! A [`Pool`] belongs to one thread: it has no locks, and what it hands out never leaves the
+//! thread. It keeps HTTP/1.1 connections for reuse, the most recently used first, and one shared
+//! HTTP/2 connection per address (more, once its streams are used up).
+//!
+//! An HTTP/1.1 connection has no task of its own. While a request uses it, the task that serves
+//! the request drives it, so that a byte from the upstream wakes the task that waits for it and
+//! no other. A connection in the pool is looked at when it is taken out and once a second; one
+//! that the upstream closed in the meantime is dropped and the next one is used.
+//!
+//! A request that could not be written is sent again on another connection, which is Envoy's
+//! `reset-before-request`. One that may have reached the upstream is never sent twice here.
+//!
+//! # Example
+//!
+//! ```
+//! use examples::upstream::{Endpoint, Pool, PoolSettings, Protocol};
+//! use http::Request;
+//! use http_body_util::Empty;
+//!
+//! # #[tokio::main(flavor = "local")]
+//! # async fn main() {
+//! let pool = Pool::new(PoolSettings::default());
+//! // Nothing listens on the discard port.
+//! let endpoint = Endpoint::new(([127, 0, 0, 1], 9).into(), Protocol::Http1);
+//! let request = Request::get("/").body(Empty::<bytes::Bytes>::new()).unwrap();
+//!
+//! let error = pool.send(endpoint, request).await.unwrap_err();
+//! assert_eq!(error.status(), 503);
+//! assert_eq!(error.response_flag(), "UF");
+//! # }
+//! ```
+
+mod address;
+mod error;
+mod h1;
+mod h2;
+mod host;
+mod pool;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod tunnel;
+mod wire;
+
+pub use self::error::{BodyError, UpstreamError};
+pub(crate) use self::h1::Streaming;
+pub(crate) use self::h2::OpenStream;
+pub use self::pool::{Endpoint, Pool, PoolSettings, Protocol, Sending};
