@@ -1,0 +1,205 @@
+//! Checks configuration, and says what it does.
+//!
+//! ```sh
+//! cargo run --example meshctl -- validate examples/config
+//! cargo run --example meshctl -- routes --workload bookstore/productpage examples/config
+//! cargo run --example meshctl -- explain --request 'GET http://reviews:9080/reviews/0' \
+//!   -H 'end-user: jason' --workload bookstore/productpage examples/config
+//! ```
+//!
+//! Exits with 0 if all is well, with 1 if the configuration has errors or the request has no
+//! answer, and with 2 if the command line is wrong.
+
+#![expect(clippy::print_stdout, reason = "printing is what a command is for")]
+
+mod explain;
+mod request;
+mod routes;
+mod validate;
+mod words;
+mod workload;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::{fmt, io};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use examples::config::{self, Diagnostics, Loaded};
+use mesh_core::config::MeshConfig;
+use mesh_core::model::Model;
+use mesh_core::parse::render::Style;
+use mesh_core::resolve::resolve;
+use mesh_core::workload::Workload;
+
+use crate::workload::WorkloadName;
+
+/// Check configuration of Istio and the Gateway API, and say what it does.
+#[derive(Debug, Parser)]
+#[command(name = "meshctl")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Report all problems of the files at once.
+    Validate(Input),
+    /// List the virtual hosts and routes of a workload, in the order in which they are tried.
+    Routes {
+        #[command(flatten)]
+        workload: WorkloadArguments,
+        #[command(flatten)]
+        input: Input,
+    },
+    /// Say what happens to a request, and which rules were considered.
+    Explain {
+        #[command(flatten)]
+        request: request::RequestArguments,
+        #[command(flatten)]
+        workload: WorkloadArguments,
+        #[command(flatten)]
+        input: Input,
+    },
+}
+
+/// What every command reads.
+#[derive(Args, Debug)]
+struct Input {
+    /// Files, directories of .yaml, .yml and .json files, or `-` for standard input.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// How the answer is written.
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// For whom the configuration is resolved.
+#[derive(Args, Debug)]
+struct WorkloadArguments {
+    /// The workload: namespace/name, and its labels: `shop/cart:app=cart,version=v1`.
+    #[arg(long, short)]
+    workload: WorkloadName,
+    /// Take the workload for a gateway, even if no Gateway selects it.
+    #[arg(long, conflicts_with = "sidecar")]
+    gateway: bool,
+    /// Take the workload for a service, even if a Gateway selects it.
+    #[arg(long)]
+    sidecar: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(answer) => {
+            print!("{}", answer.text);
+            ExitCode::from(u8::from(!answer.is_good))
+        }
+        Err(error) => {
+            eprint!("{error}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// What a command has to say.
+#[derive(Debug)]
+struct Answer {
+    text: String,
+    is_good: bool,
+}
+
+impl Answer {
+    fn good(text: String) -> Self {
+        let is_good = true;
+        Self { text, is_good }
+    }
+}
+
+/// Why a command has nothing to say.
+#[derive(Debug)]
+enum Failure {
+    Configuration(Diagnostics),
+    Other(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration(diagnostics) => write!(f, "{diagnostics}"),
+            Self::Other(message) => writeln!(f, "error: {message}"),
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<Answer, Failure> {
+    match arguments.command {
+        Command::Validate(input) => Ok(validate::report(load(&input)?, input.output)),
+        Command::Routes { workload, input } => {
+            let model = model(&workload, &input)?;
+            Ok(Answer::good(routes::list(&model, input.output)))
+        }
+        Command::Explain {
+            request,
+            workload,
+            input,
+        } => {
+            let model = model(&workload, &input)?;
+            explain::explain(&model, &request, input.output).map_err(Failure::Other)
+        }
+    }
+}
+
+fn load(input: &Input) -> Result<Loaded, Failure> {
+    let (stdin, files): (Vec<_>, Vec<_>) = input
+        .files
+        .iter()
+        .cloned()
+        .partition(|file| file.as_os_str() == "-");
+    let mut loaded = config::load(&files);
+    if !stdin.is_empty() {
+        let text = io::read_to_string(io::stdin())
+            .map_err(|error| Failure::Other(format!("standard input cannot be read: {error}")))?;
+        loaded.add("stdin", text);
+    }
+    Ok(loaded)
+}
+
+fn model(arguments: &WorkloadArguments, input: &Input) -> Result<Model, Failure> {
+    let built = load(input)?.build(MeshConfig::builder(), 1);
+    let (config, _) = built.map_err(Failure::Configuration)?;
+    Ok(resolve(&config, &arguments.resolve(&config)))
+}
+
+impl WorkloadArguments {
+    fn resolve(&self, config: &MeshConfig) -> Workload {
+        let is_gateway = self.gateway || !self.sidecar && self.workload.is_gateway(config);
+        self.workload.to_workload(is_gateway)
+    }
+}
+
+/// JSON for programs, with a final newline.
+fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => text + "\n",
+        Err(error) => format!("{{\"error\": \"{error}\"}}\n"),
+    }
+}
+
+/// Colours for a terminal only.
+fn style() -> Style {
+    match io::IsTerminal::is_terminal(&io::stdout()) {
+        true => Style::Coloured,
+        false => Style::Plain,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+use clap::Args;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, Uri};
+
+/// The request to explain.
+#[derive(Args, Debug)]
+pub(crate) struct RequestArguments {
+    /// Method and URL, `GET https://shop.example/cart?x=1`. The port of the URL chooses the
+    /// listener; without one it is 80 or 443.
+    #[arg(long, short)]
+    request: String,
+    /// A header field, `name: value`. May be repeated.
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// The number that draws among weighted destinations.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) random: u64,
+}
+
+/// The request, and what its URL says of the connection.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) parts: Parts,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) is_tls: bool,
+}
+
+impl RequestArguments {
+    /// Reads the request.
+    pub(crate) fn read(&self) -> Result<Asked, String> {
+        let (method, url) = self
+            .request
+            .split_once(' ')
+            .ok_or("a request is a method and a URL: `GET http://shop.example/`")?;
+        let method: Method = method
+            .parse()
+            .map_err(|_| format!("`{method}` is no method"))?;
+        let uri: Uri = url
+            .trim()
+            .parse()
+            .map_err(|error| format!("`{url}`: {error}"))?;
+        let is_tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(format!("`{url}` is not a URL of http or https")),
+        };
+        let host = uri.host().unwrap_or_default().to_owned();
+        let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let mut request = Request::new(());
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        for header in &self.headers {
+            let (name, value) = header_field(header)?;
+            request.headers_mut().append(name, value);
+        }
+        let (parts, ()) = request.into_parts();
+        Ok(Asked {
+            parts,
+            host,
+            port,
+            is_tls,
+        })
+    }
+}
+
+fn header_field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let wrong = || format!("header `{text}` is not of the form `name: value`");
+    let (name, value) = text.split_once(':').ok_or_else(wrong)?;
+    let name = name.trim().parse().map_err(|_| wrong())?;
+    let value = value.trim().parse().map_err(|_| wrong())?;
+    Ok((name, value))
+}
