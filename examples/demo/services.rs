@@ -1,0 +1,152 @@
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use examples::body::Body;
+use examples::gateway::{Mesh, MeshClient, PublishError};
+use examples::serve::{Connection, Limits, Workers};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use mesh_core::model::Model;
+use tower::service_fn;
+
+/// The services, by the id of their listener: name, version.
+const SERVICES: [(&str, &str); 6] = [
+    ("productpage", "v1"),
+    ("details", "v1"),
+    ("reviews", "v1"),
+    ("reviews", "v2"),
+    ("reviews", "v3"),
+    ("ratings", "v1"),
+];
+
+/// The services of the bookstore, each on a port of the system's choice.
+#[derive(Debug)]
+pub(crate) struct Bookstore {
+    mesh: Mesh,
+    addresses: Vec<SocketAddr>,
+    ratings: Arc<AtomicUsize>,
+    _workers: Workers,
+}
+
+impl Bookstore {
+    /// Starts the services.
+    pub(crate) fn open() -> io::Result<Self> {
+        let mesh = Mesh::default();
+        let ratings = Arc::new(AtomicUsize::new(0));
+        let (outbound, asked) = (mesh.clone(), Arc::clone(&ratings));
+        let workers = Workers::start(1, Limits::default(), move || {
+            let (outbound, asked) = (outbound.client(), Arc::clone(&asked));
+            move |connection: &Connection| {
+                let (mesh, asked) = (outbound.clone(), Arc::clone(&asked));
+                let (service, version) = service_of(connection);
+                service_fn(move |request: Request<Incoming>| {
+                    asked.fetch_add(usize::from(service == "ratings"), Ordering::Relaxed);
+                    Caller::of(&request, mesh.clone()).answer(service, version)
+                })
+            }
+        })?;
+        let listen = |id| workers.listen(id, ([127, 0, 0, 1], 0).into());
+        let addresses = (0..6).map(listen).collect::<io::Result<_>>()?;
+        Ok(Self {
+            mesh,
+            addresses,
+            ratings,
+            _workers: workers,
+        })
+    }
+
+    /// How often `ratings` was asked.
+    pub(crate) fn ratings_asked(&self) -> usize {
+        self.ratings.load(Ordering::Relaxed)
+    }
+
+    /// Lets the services call each other by `model`.
+    pub(crate) fn publish(&self, model: &Model) -> Result<(), PublishError> {
+        self.mesh.publish(model, 9080)
+    }
+
+    /// The endpoints of the services, as Kubernetes would list them.
+    pub(crate) fn endpoints(&self) -> String {
+        let documents = SERVICES.iter().zip(&self.addresses);
+        let documents = documents.map(|((service, version), address)| {
+            let port = address.port();
+            format!(
+                "apiVersion: v1
+kind: Pod
+metadata: {{ name: {service}-{version}, namespace: bookstore, labels: {{ app: {service}, version: {version} }} }}
+status: {{ podIP: 127.0.0.1 }}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{ name: {service}-{version}, namespace: bookstore, labels: {{ kubernetes.io/service-name: {service} }} }}
+addressType: IPv4
+endpoints: [{{ addresses: [127.0.0.1], targetRef: {{ kind: Pod, name: {service}-{version}, namespace: bookstore }} }}]
+ports: [{{ name: http, port: {port} }}]
+"
+            )
+        });
+        documents.collect::<Vec<_>>().join("---\n")
+    }
+}
+
+/// A service that answers for a user, and calls others in that user's name.
+struct Caller {
+    mesh: MeshClient,
+    user: Option<HeaderValue>,
+}
+
+/// Name and version of the service that accepted a connection.
+fn service_of(connection: &Connection) -> (&'static str, &'static str) {
+    let index = usize::try_from(connection.listener).unwrap_or_default();
+    SERVICES.get(index).copied().unwrap_or(("", ""))
+}
+
+impl Caller {
+    fn of(request: &Request<Incoming>, mesh: MeshClient) -> Self {
+        let user = request.headers().get("end-user").cloned();
+        Self { mesh, user }
+    }
+
+    async fn answer(self, service: &str, version: &str) -> Result<Response<Body>, Infallible> {
+        let text = match (service, version) {
+            ("productpage", _) => {
+                let details = self.call("details", "/details").await;
+                let reviews = self.call("reviews", "/reviews/0").await;
+                format!("The Comedy of Errors\n{details}{reviews}")
+            }
+            ("details", _) => "details: 200 pages, paperback\n".to_owned(),
+            ("reviews", "v1") => "reviews v1: an extremely entertaining play\n".to_owned(),
+            ("reviews", version) => {
+                let stars = self.call("ratings", "/ratings/0").await;
+                format!("reviews {version}: an extremely entertaining play, {stars}")
+            }
+            ("ratings", _) => "ratings: 5 stars\n".to_owned(),
+            (other, _) => format!("nobody knows `{other}`\n"),
+        };
+        Ok(Response::new(Body::from(Bytes::from(text))))
+    }
+
+    /// Asks another service, through the mesh.
+    async fn call(&self, service: &str, path: &str) -> String {
+        let mut request = Request::get(format!("http://{service}:9080{path}"));
+        if let Some(user) = &self.user {
+            request = request.header("end-user", user);
+        }
+        let Ok(request) = request.body(Body::default()) else {
+            return format!("{service}: cannot be asked\n");
+        };
+        let response = self.mesh.call(request).await;
+        match response.status() {
+            StatusCode::OK => match response.into_body().collect().await {
+                Ok(body) => String::from_utf8_lossy(&body.to_bytes()).into_owned(),
+                Err(_) => format!("{service}: broke off\n"),
+            },
+            status => format!("{service}: unavailable ({})\n", status.as_u16()),
+        }
+    }
+}

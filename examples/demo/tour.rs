@@ -1,0 +1,135 @@
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::services::Bookstore;
+
+/// What a guest may try.
+pub(crate) fn invitation(gateway: SocketAddr) -> String {
+    let url = format!("http://{gateway}");
+    format!(
+        "The bookstore is open at {url}. Try:
+
+  curl {url}/productpage                        # reviews v1 three times of four, else v3
+  curl -H 'end-user: jason' {url}/productpage   # always reviews v2, with stars
+  curl -H 'end-user: tester' {url}/productpage  # ratings are aborted with 500
+  curl -H 'end-user: snail' {url}/productpage   # ratings take two seconds
+  curl -i {url}/                                # redirected
+  curl -i {url}/books/7                         # redirected, its prefix rewritten
+  curl {url}/status                             # answered by the gateway
+  curl {url}/api/v1/products                    # rewritten, and mirrored to ratings
+  curl -i -X OPTIONS -H 'origin: https://shop.example' \\
+    -H 'access-control-request-method: GET' {url}/api/v1/products
+
+Why a request goes where it goes:
+
+  cargo run --example meshctl -- explain --request 'GET http://reviews:9080/reviews/0' \\
+    -H 'end-user: jason' --workload bookstore/productpage examples/config
+"
+    )
+}
+
+/// Takes the tour. The error is the first station that is not as it should be.
+pub(crate) fn take(gateway: SocketAddr, bookstore: &Bookstore) -> Result<(), String> {
+    let get = |path: &str, headers: &str| ask(gateway, "GET", path, headers);
+    split(&get)?;
+    station(
+        "jason sees stars",
+        &get("/productpage", "end-user: jason\r\n")?,
+        &["reviews v2", "5 stars"],
+    )?;
+    let broken = get("/productpage", "end-user: tester\r\n")?;
+    station(
+        "an injected fault",
+        &broken,
+        &["HTTP/1.1 200", "ratings: unavailable (500)"],
+    )?;
+    station(
+        "a redirect",
+        &get("/", "")?,
+        &["HTTP/1.1 302", "/productpage\r\n"],
+    )?;
+    station(
+        "a rewritten redirect",
+        &get("/books/7", "")?,
+        &["HTTP/1.1 308", "/api/v1/products/7\r\n"],
+    )?;
+    station(
+        "a direct response",
+        &get("/status", "")?,
+        &["the bookstore is open"],
+    )?;
+    let preflight = "origin: https://shop.example\r\naccess-control-request-method: GET\r\n";
+    let allowed = ask(gateway, "OPTIONS", "/api/v1/products", preflight)?;
+    station(
+        "a preflight",
+        &allowed,
+        &[
+            "HTTP/1.1 200",
+            "access-control-allow-origin: https://shop.example",
+        ],
+    )?;
+    station("no route", &get("/nothing", "")?, &["HTTP/1.1 404"])?;
+    mirror(&get, bookstore)
+}
+
+fn split(get: &impl Fn(&str, &str) -> Result<String, String>) -> Result<(), String> {
+    let (mut first, mut third) = (0, 0);
+    for _ in 0..200 {
+        let page = get("/productpage", "")?;
+        first += usize::from(page.contains("reviews v1"));
+        third += usize::from(page.contains("reviews v3"));
+    }
+    println!("a weighted split: {first} of 200 saw v1, {third} saw v3");
+    // 50 are expected; outside these bounds lies less than one draw in ten million.
+    match first + third == 200 && (17..=84).contains(&third) {
+        true => Ok(()),
+        false => Err("the split is not 75 to 25".to_owned()),
+    }
+}
+
+fn mirror(
+    get: &impl Fn(&str, &str) -> Result<String, String>,
+    bookstore: &Bookstore,
+) -> Result<(), String> {
+    let before = bookstore.ratings_asked();
+    station(
+        "a rewritten path",
+        &get("/api/v1/products", "")?,
+        &["details: 200 pages"],
+    )?;
+    #[expect(clippy::disallowed_methods, reason = "a copy arrives when it arrives")]
+    let now = Instant::now;
+    let started = now();
+    while bookstore.ratings_asked() == before {
+        if now() - started > Duration::from_secs(5) {
+            return Err("no copy reached ratings".to_owned());
+        }
+        std::thread::yield_now();
+    }
+    println!("a mirror: the copy reached ratings");
+    Ok(())
+}
+
+fn station(name: &str, answer: &str, expected: &[&str]) -> Result<(), String> {
+    for part in expected {
+        if !answer.contains(part) {
+            return Err(format!("{name}: expected `{part}` in\n{answer}"));
+        }
+    }
+    println!("{name}: as it should be");
+    Ok(())
+}
+
+fn ask(gateway: SocketAddr, method: &str, path: &str, headers: &str) -> Result<String, String> {
+    let exchange = || {
+        let mut client = TcpStream::connect(gateway)?;
+        client.set_read_timeout(Some(Duration::from_secs(10)))?;
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: bookstore.example\r\n");
+        client.write_all(format!("{head}{headers}connection: close\r\n\r\n").as_bytes())?;
+        let mut answer = String::new();
+        client.read_to_string(&mut answer)?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    exchange().map_err(|error| format!("{method} {path}: {error}"))
+}
