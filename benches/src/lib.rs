@@ -1,0 +1,1 @@
+//! Criterion benches, a file a crate. Nothing is exported.
