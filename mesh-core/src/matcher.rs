@@ -21,6 +21,7 @@ mod cidr;
 mod path_template;
 mod regex;
 mod string;
+mod uri_template;
 
 pub use cidr::{Cidr, CidrSet, ParseCidrError};
 pub use path_template::{ParsePathTemplateError, PathTemplate};
@@ -29,3 +30,4 @@ pub use regex::{
     RegexErrorKind, RegexRewrite,
 };
 pub use string::StringMatch;
+pub use uri_template::{ParseUriTemplateError, UriRewrite, UriTemplate};
