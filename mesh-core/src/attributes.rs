@@ -6,9 +6,14 @@
 //! | extension | written by | read by |
 //! |---|---|---|
 //! | [`ConnectionInfo`], [`PeerIdentity`] | the acceptor or server | authorization, rate limits, telemetry |
+//! | [`ClientAddress`] | the server that handles `x-forwarded-for` | authorization, rate limits, telemetry |
 //! | [`RequestPrincipal`] | token verification | authorization, routing by claims, telemetry |
 //! | [`MatchedRoute`] | routing | balancing, retries, timeouts, telemetry |
-//! | [`ResponseFlag`] on responses | whichever layer answered | telemetry, tests |
+//! | [`PreviousEndpoints`] | retries | balancing |
+//! | [`SelectedEndpoint`], also on responses | balancing | retries, telemetry |
+//! | [`ResponseDeadline`] | timeouts and retries | balancing, which counts late endpoints |
+//! | [`UpstreamReset`] on responses | whoever speaks to the upstream | retries |
+//! | [`ResponseFlag`], [`ResponseFlags`] on responses | whichever layer answered | telemetry, tests |
 //!
 //! # Example
 //!
@@ -27,14 +32,17 @@
 //! assert_eq!(matched.cluster(), Some(&cluster));
 //! ```
 
-use std::fmt;
-use std::net::SocketAddr;
+mod response_flag;
+mod upstream_reset;
+
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
+pub use self::response_flag::{ResponseFlag, ResponseFlags};
+pub use self::upstream_reset::{ResetReason, UpstreamReset};
 use crate::identity::SpiffeId;
+use crate::model::cluster::{Endpoint, EndpointAddress};
 use crate::model::filter::{Fault, HeaderMutations};
 use crate::model::retry::RetryPolicy;
 use crate::model::route::{ClusterSpecifier, Forward, Route, WeightedDestination};
@@ -144,6 +152,11 @@ pub struct ConnectionInfo {
     pub tls: Option<TlsInfo>,
 }
 
+/// The address of the client that a request comes from, as `x-forwarded-for` and the trusted proxies
+/// before us give it. Without it, the client is the [`peer`](ConnectionInfo::peer).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ClientAddress(pub IpAddr);
+
 /// What a TLS handshake settled.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TlsInfo {
@@ -151,6 +164,12 @@ pub struct TlsInfo {
     pub server_name: Option<Arc<str>>,
     /// Application protocol agreed on.
     pub alpn: Option<Arc<[u8]>>,
+    /// Version agreed on, as OpenSSL names it: `TLSv1.3`.
+    pub version: Option<&'static str>,
+    /// Cipher suite agreed on, as the RFCs name it: `TLS_AES_128_GCM_SHA256`.
+    pub cipher_suite: Option<&'static str>,
+    /// SHA-256 of the certificate that the other end presented.
+    pub peer_fingerprint: Option<[u8; 32]>,
 }
 
 /// The identity that the other end of the connection has proven.
@@ -160,80 +179,32 @@ pub struct PeerIdentity(pub SpiffeId);
 /// The caller that a verified token names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestPrincipal {
-    /// `<iss>/<sub>`.
+    /// `<iss>/<sub>`; empty if the token lacks one of them.
     pub principal: Arc<str>,
     /// The token's payload: a [`Value::Map`].
     pub claims: Arc<Value>,
 }
 
-/// Why a response is not the application's own: Envoy's [response flags].
+/// The endpoint that a request was sent to.
 ///
-/// [response flags]: https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage#command-operators
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
-pub enum ResponseFlag {
-    /// `DC`: the client went away.
-    DownstreamConnectionTermination,
-    /// `DI`: a delay was injected.
-    DelayInjected,
-    /// `DPE`: the client broke the protocol.
-    DownstreamProtocolError,
-    /// `FI`: an abort was injected.
-    FaultInjected,
-    /// `NC`: the cluster does not exist.
-    NoClusterFound,
-    /// `NR`: no route matched.
-    NoRouteFound,
-    /// `RL`: the local rate limit was exceeded.
-    RateLimited,
-    /// `SI`: the stream was idle too long.
-    StreamIdleTimeout,
-    /// `UAEX`: the authorization service denied.
-    UnauthorizedExternalService,
-    /// `UC`: the upstream closed the connection.
-    UpstreamConnectionTermination,
-    /// `UF`: the upstream could not be connected to.
-    UpstreamConnectionFailure,
-    /// `UH`: no endpoint is healthy.
-    NoHealthyUpstream,
-    /// `UO`: a limit on connections or requests was reached.
-    UpstreamOverflow,
-    /// `UPE`: the upstream broke the protocol.
-    UpstreamProtocolError,
-    /// `UR`: the upstream reset the stream.
-    UpstreamRemoteReset,
-    /// `URX`: the attempts were used up.
-    UpstreamRetryLimitExceeded,
-    /// `UT`: the upstream took too long.
-    UpstreamRequestTimeout,
-}
+/// Balancing puts it into the request's extensions for the services below, and into the response's
+/// for the layers above. A response without it was answered before an endpoint was picked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SelectedEndpoint(pub Arc<Endpoint>);
 
-impl ResponseFlag {
-    /// Envoy's abbreviation, as in access logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::DownstreamConnectionTermination => "DC",
-            Self::DelayInjected => "DI",
-            Self::DownstreamProtocolError => "DPE",
-            Self::FaultInjected => "FI",
-            Self::NoClusterFound => "NC",
-            Self::NoRouteFound => "NR",
-            Self::RateLimited => "RL",
-            Self::StreamIdleTimeout => "SI",
-            Self::UnauthorizedExternalService => "UAEX",
-            Self::UpstreamConnectionTermination => "UC",
-            Self::UpstreamConnectionFailure => "UF",
-            Self::NoHealthyUpstream => "UH",
-            Self::UpstreamOverflow => "UO",
-            Self::UpstreamProtocolError => "UPE",
-            Self::UpstreamRemoteReset => "UR",
-            Self::UpstreamRetryLimitExceeded => "URX",
-            Self::UpstreamRequestTimeout => "UT",
-        }
-    }
-}
+/// When the response to a request has to be there, else the request is given up.
+///
+/// A request that is given up is dropped, whatever the reason. Balancing takes it for the fault of
+/// the endpoint if the deadline has passed, and for that of the client otherwise.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ResponseDeadline(pub Instant);
 
-impl fmt::Display for ResponseFlag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
+/// The endpoints that earlier attempts of a request went to, which balancing avoids (Envoy's
+/// `previous_hosts`).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PreviousEndpoints {
+    /// Their addresses.
+    pub addresses: Vec<EndpointAddress>,
+    /// How often another endpoint is picked before one of these is accepted after all.
+    pub selection_attempts: u32,
 }

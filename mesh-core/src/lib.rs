@@ -70,6 +70,7 @@
 //! 1.89. It is raised no sooner than six months after the release of the version it is raised to.
 
 pub mod attributes;
+mod base64;
 pub mod config;
 pub mod decision;
 pub mod diagnostic;

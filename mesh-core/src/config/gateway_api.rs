@@ -20,6 +20,8 @@ pub(crate) mod backend_tls;
 use std::sync::Arc;
 
 use crate::config::resources::cmp_by_age;
+#[cfg(feature = "yaml")]
+use crate::resource::Metadata;
 use crate::resource::Resource;
 use crate::resource::gateway_api::backend_tls_policy::BackendTlsPolicy;
 use crate::resource::gateway_api::gateway::Gateway;
@@ -32,6 +34,8 @@ use crate::resource::gateway_api::reference_grant::ReferenceGrant;
 use crate::resource::gateway_api::tcp_route::TcpRoute;
 use crate::resource::gateway_api::tls_route::TlsRoute;
 use crate::resource::gateway_api::udp_route::UdpRoute;
+#[cfg(feature = "yaml")]
+use crate::resource::kind::Kind;
 
 macro_rules! resources {
     ($($(#[$doc:meta])* $list:ident: $variant:ident($kind:ident),)*) => {
@@ -46,6 +50,11 @@ macro_rules! resources {
                 match object {
                     $(GatewayApiObject::$variant(resource) => self.$list.push(resource),)*
                 }
+            }
+
+            #[cfg(feature = "yaml")]
+            pub(super) fn for_each(&self, see: &mut dyn FnMut(Kind, &Metadata)) {
+                $(self.$list.iter().for_each(|found| see(found.kind(), &found.metadata));)*
             }
 
             pub(super) fn sort(&mut self) {

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::duration;
+use crate::identity::{ParseSpiffeIdError, TrustDomain, TrustDomains};
 use crate::resource::istio::destination_rule::{
     ConnectionPoolSettings, LocalityLoadBalancerSetting, OutlierDetection, TcpKeepalive,
     ZoneAwareLoadBalancerSetting,
@@ -74,6 +75,20 @@ impl MeshOptions {
     /// Other names of the trust domain.
     pub fn trust_domain_aliases(&self) -> &[String] {
         &self.written.trust_domain_aliases
+    }
+
+    /// The trust domain and its other names, as identities have them.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is not a trust domain of SPIFFE, as those with capitals, which Istio
+    /// accepts.
+    pub fn trust_domains(&self) -> Result<TrustDomains, ParseSpiffeIdError> {
+        let local = TrustDomain::from_mesh_config(self.trust_domain())?;
+        let mut aliases = self.trust_domain_aliases().iter();
+        aliases.try_fold(TrustDomains::new(local), |domains, alias| {
+            Ok(domains.with_alias(TrustDomain::from_mesh_config(alias)?))
+        })
     }
 
     /// How long a connection may take to be made, unless a DestinationRule says. Default 10 s.
@@ -210,6 +225,16 @@ mod tests {
         assert!(!options.h2_upgrade());
         assert!(!options.inbound_to_localhost());
         assert!(!options.destination_rules_are_private());
+    }
+
+    #[test]
+    fn trust_domains_are_those_of_spiffe() {
+        let written = json!({"trustDomain": "a@b", "trustDomainAliases": ["c"]});
+        let domains = options(written).trust_domains().unwrap();
+        let names: Vec<_> = domains.iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["a.b", "c"]);
+        let capital = options(json!({"trustDomainAliases": ["C"]}));
+        assert!(capital.trust_domains().is_err());
     }
 
     #[test]

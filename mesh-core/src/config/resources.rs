@@ -28,7 +28,10 @@ use crate::resource::istio::{
     RequestAuthentication, ServiceEntry, Sidecar, Telemetry, TrafficExtension, VirtualService,
     WasmPlugin, WorkloadEntry, WorkloadGroup,
 };
+#[cfg(feature = "yaml")]
+use crate::resource::kind::Kind;
 use crate::resource::kubernetes::config_map::ConfigMap;
+use crate::resource::kubernetes::custom_resource_definition::CustomResourceDefinition;
 use crate::resource::kubernetes::deployment::Deployment;
 use crate::resource::kubernetes::endpoint_slice::EndpointSlice;
 use crate::resource::kubernetes::endpoints::Endpoints;
@@ -38,6 +41,9 @@ use crate::resource::kubernetes::node::Node;
 use crate::resource::kubernetes::pod::Pod;
 use crate::resource::kubernetes::secret::Secret;
 use crate::resource::kubernetes::service::Service;
+use crate::resource::kubernetes::webhook_configuration::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
 use crate::resource::{Metadata, Object, Resource};
 
 /// Orders competing objects: by age, the oldest first, then by name and namespace
@@ -64,7 +70,7 @@ macro_rules! resources {
         }
 
         impl Resources {
-            pub(super) fn push(&mut self, object: Object) {
+            pub(crate) fn push(&mut self, object: Object) {
                 match object {
                     $(Object::$kind(resource) => self.$list.push(resource),)*
                     #[cfg(feature = "gateway-api")]
@@ -72,7 +78,15 @@ macro_rules! resources {
                 }
             }
 
-            pub(super) fn index(&mut self) {
+            /// Shows the kind and the metadata of every resource.
+            #[cfg(feature = "yaml")]
+            pub(crate) fn for_each(&self, see: &mut dyn FnMut(Kind, &Metadata)) {
+                $(self.$list.iter().for_each(|found| see(found.kind(), &found.metadata));)*
+                #[cfg(feature = "gateway-api")]
+                self.gateway_api.for_each(see);
+            }
+
+            pub(crate) fn index(&mut self) {
                 $(self.$list.sort_by(|a, b| cmp_by_age(&a.metadata, &b.metadata));)*
                 #[cfg(feature = "gateway-api")]
                 self.gateway_api.sort();
@@ -92,6 +106,8 @@ resources! {
     authorization_policies: AuthorizationPolicy,
     /// Files of configuration.
     config_maps: ConfigMap,
+    /// Kinds that Kubernetes does not know itself.
+    custom_resource_definitions: CustomResourceDefinition,
     /// Kubernetes Deployments.
     deployments: Deployment,
     /// Policies of destinations, as written; [`MeshConfig::destination_rules`] has them merged.
@@ -108,6 +124,8 @@ resources! {
     gateways: Gateway,
     /// Kubernetes Ingresses.
     ingresses: Ingress,
+    /// Webhooks that change objects.
+    mutating_webhook_configurations: MutatingWebhookConfiguration,
     /// Kubernetes namespaces.
     namespaces: Namespace,
     /// Kubernetes nodes.
@@ -136,6 +154,8 @@ resources! {
     telemetries: Telemetry,
     /// Extensions of the path of traffic.
     traffic_extensions: TrafficExtension,
+    /// Webhooks that refuse objects.
+    validating_webhook_configurations: ValidatingWebhookConfiguration,
     /// Routes of hosts.
     virtual_services: VirtualService,
     /// WebAssembly extensions.

@@ -12,10 +12,9 @@
 
 use serde::Serialize;
 
-use crate::labels::{LabelSelector, LabelSelectorRequirement, Labels, SelectorOperator};
+use crate::labels::Labels;
 use crate::resource::istio::mesh_config::{
-    LabelSelector as WrittenSelector, ServiceEntryVisibility, Visibility as WrittenVisibility,
-    VisibilityPolicy,
+    ServiceEntryVisibility, Visibility as WrittenVisibility, VisibilityPolicy,
 };
 
 /// The namespaces that a resource is exported to, with `.` already replaced by its own.
@@ -75,7 +74,7 @@ pub(super) fn narrow(
     let applies = |policy: &&VisibilityPolicy| {
         policy.matching_rules.iter().all(|rule| {
             let selector = rule.namespace_selector.as_ref();
-            selector.is_some_and(|selector| selects(selector, labels))
+            selector.is_some_and(|selector| selector.matches(labels))
         })
     };
     let policy = rules.policies.iter().find(applies);
@@ -87,34 +86,6 @@ pub(super) fn narrow(
         WrittenVisibility::Namespace => Visibility::Nobody,
         WrittenVisibility::Public | WrittenVisibility::VisibilityUnspecified => written,
     }
-}
-
-/// Whether a selector of namespaces in the mesh-wide settings selects `labels`. An unknown operator
-/// selects nothing.
-fn selects(written: &WrittenSelector, labels: &Labels) -> bool {
-    let expressions = written.match_expressions.iter().map(|expression| {
-        let operator = match expression.operator.as_str() {
-            "In" => SelectorOperator::In,
-            "NotIn" => SelectorOperator::NotIn,
-            "Exists" => SelectorOperator::Exists,
-            "DoesNotExist" => SelectorOperator::DoesNotExist,
-            _ => return None,
-        };
-        Some(LabelSelectorRequirement {
-            key: expression.key.clone(),
-            operator,
-            values: expression.values.clone(),
-        })
-    });
-    let Some(match_expressions) = expressions.collect() else {
-        return false;
-    };
-    let match_labels = written.match_labels.iter().collect();
-    let selector = LabelSelector {
-        match_labels,
-        match_expressions,
-    };
-    selector.matches(labels)
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@ use std::time::SystemTime;
 use http::header::HOST;
 use http::{HeaderMap, StatusCode, request, response};
 
-use crate::attributes::{ConnectionInfo, MatchedRoute, ResponseFlag};
+use super::Completion;
+use crate::attributes::{
+    ConnectionInfo, MatchedRoute, ResponseFlag, ResponseFlags, SelectedEndpoint,
+};
 
 /// What a format string is filled in from: a request, as far as it has come.
 ///
@@ -14,6 +17,7 @@ pub struct Exchange<'a> {
     pub(super) request: &'a request::Parts,
     route: Option<&'a MatchedRoute>,
     pub(super) response: Option<ResponseHead<'a>>,
+    pub(super) completion: Option<&'a Completion>,
     pub(super) start: SystemTime,
 }
 
@@ -21,7 +25,8 @@ pub struct Exchange<'a> {
 pub(super) struct ResponseHead<'a> {
     pub(super) status: StatusCode,
     pub(super) headers: &'a HeaderMap,
-    pub(super) flag: Option<ResponseFlag>,
+    pub(super) flags: ResponseFlags,
+    pub(super) endpoint: Option<&'a SelectedEndpoint>,
 }
 
 impl<'a> Exchange<'a> {
@@ -31,6 +36,7 @@ impl<'a> Exchange<'a> {
             request,
             route: None,
             response: None,
+            completion: None,
             start,
         }
     }
@@ -48,9 +54,29 @@ impl<'a> Exchange<'a> {
         let response = Some(ResponseHead {
             status: response.status,
             headers: &response.headers,
-            flag: response.extensions.get().copied(),
+            flags: ResponseFlags::of(&response.extensions),
+            endpoint: response.extensions.get(),
         });
         Self { response, ..self }
+    }
+
+    /// Adds what is known now that the exchange is over.
+    #[must_use]
+    pub fn with_completion(self, completion: &'a Completion) -> Self {
+        let completion = Some(completion);
+        Self { completion, ..self }
+    }
+
+    /// The endpoint that the request was sent to.
+    pub(super) fn endpoint(&self) -> Option<&'a SelectedEndpoint> {
+        let of_response = self.response.and_then(|response| response.endpoint);
+        of_response.or_else(|| self.request.extensions.get())
+    }
+
+    /// Whether the response has `flag`.
+    pub(super) fn has_flag(&self, flag: ResponseFlag) -> bool {
+        let response = self.response.as_ref();
+        response.is_some_and(|response| response.flags.contains(flag))
     }
 
     pub(super) fn route(&self) -> Option<&'a MatchedRoute> {

@@ -15,6 +15,10 @@
 //! | `DOWNSTREAM_REMOTE_ADDRESS`, `…_WITHOUT_PORT`, `DOWNSTREAM_REMOTE_PORT`, the same with `DOWNSTREAM_DIRECT_REMOTE_` and `DOWNSTREAM_LOCAL_` | ends of the client's connection |
 //! | `DOWNSTREAM_PEER_URI_SAN` | the client's verified SPIFFE ID |
 //! | `REQUESTED_SERVER_NAME` | server name of the TLS handshake |
+//! | `BYTES_RECEIVED`, `BYTES_SENT`, `DURATION`, `REQUEST_DURATION`, `RESPONSE_DURATION`, `RESPONSE_TX_DURATION`, `RESPONSE_CODE_DETAILS`, `CONNECTION_TERMINATION_DETAILS`, `UPSTREAM_TRANSPORT_FAILURE_REASON`, `UPSTREAM_LOCAL_ADDRESS` | of the [`Completion`]; durations in milliseconds |
+//! | `TRAILER(name?other):n` | the trailers of the response, of the [`Completion`] |
+//! | `GRPC_STATUS`, `GRPC_STATUS(NUMBER)`, `GRPC_STATUS_NUMBER` | of trailers or head of the response |
+//! | `UPSTREAM_HOST` | the selected endpoint |
 //! | `ROUTE_NAME`, `UPSTREAM_CLUSTER`, `UPSTREAM_CLUSTER_RAW` | of the matched route |
 //! | `HOSTNAME`, `ENVIRONMENT(name):n` | what [`Constants`] say; nothing is read from the process |
 //!
@@ -42,6 +46,7 @@
 //! # }
 //! ```
 
+mod completion;
 mod error;
 mod exchange;
 mod operator;
@@ -57,6 +62,7 @@ use std::str::FromStr;
 use http::HeaderValue;
 use serde::{Serialize, Serializer};
 
+pub use self::completion::Completion;
 pub use self::error::ParseFormatError;
 pub use self::exchange::Exchange;
 use self::operator::Operator;
@@ -69,6 +75,17 @@ use self::operator::Operator;
 pub struct FormatString {
     source: Box<str>,
     pieces: Vec<Piece>,
+}
+
+/// The value of a format that is one operator, as structured logs write it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Alone {
+    /// There is none.
+    Absent,
+    /// Digits.
+    Number(Vec<u8>),
+    /// Text.
+    Text(Vec<u8>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -130,6 +147,31 @@ impl FormatString {
             }
         }
         out
+    }
+
+    /// Fills in the one operator that the format consists of: its value, and whether that is a
+    /// number. `None` if the format is anything else, [`Alone::Absent`] if there is no value.
+    pub fn evaluate_alone(&self, exchange: &Exchange<'_>) -> Option<Alone> {
+        let [Piece::Operator { operator, limit }] = self.pieces.as_slice() else {
+            return None;
+        };
+        let mut out = Vec::new();
+        if !operator.write(exchange, &mut out) {
+            return Some(Alone::Absent);
+        }
+        out.truncate(limit.unwrap_or(out.len()));
+        Some(match operator.is_number() {
+            true => Alone::Number(out),
+            false => Alone::Text(out),
+        })
+    }
+
+    /// The first operator that has a value only once the exchange is over, as it is written.
+    fn needs_completion(&self) -> Option<String> {
+        self.pieces.iter().find_map(|piece| match piece {
+            Piece::Operator { operator, .. } => operator.needs_completion().map(str::to_owned),
+            Piece::Literal(_) => None,
+        })
     }
 
     /// Whether the value depends on nothing but the response.
@@ -202,8 +244,8 @@ impl HeaderFormat {
     ///
     /// # Errors
     ///
-    /// As [`FormatString::parse`], and when the text has a character that may not stand in a
-    /// header field.
+    /// As [`FormatString::parse`], when the text has a character that may not stand in a header
+    /// field, and when an operator has no value before the exchange is over.
     pub fn parse(text: &str, constants: &Constants) -> Result<Self, ParseFormatError> {
         // A value with operators has to be one that a header can hold, too.
         let illegal = |_| ParseFormatError::IllegalCharacter {
@@ -211,6 +253,9 @@ impl HeaderFormat {
         };
         HeaderValue::from_str(text).map_err(illegal)?;
         let format = FormatString::parse(text, constants)?;
+        if let Some(operator) = format.needs_completion() {
+            return Err(ParseFormatError::Unsupported { operator });
+        }
         let fixed = format.literal().map(HeaderValue::from_str);
         let fixed = fixed.transpose().map_err(illegal)?;
         Ok(Self { format, fixed })

@@ -2,9 +2,11 @@ use std::io::Write;
 
 use http::{HeaderMap, HeaderName, Version};
 
+use super::Completion;
 use super::exchange::Exchange;
 use super::time::TimeFormat;
-use crate::attributes::{ConnectionInfo, PeerIdentity};
+use crate::attributes::{ConnectionInfo, PeerIdentity, ResponseFlag, ResponseFlags};
+use crate::model::cluster::EndpointAddress;
 use crate::service::ClusterName;
 
 const ORIGINAL_PATH: &str = "x-envoy-original-path";
@@ -13,6 +15,8 @@ const ORIGINAL_PATH: &str = "x-envoy-original-path";
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Operator {
     Address { end: End, part: Part },
+    Completed(Completed),
+    GrpcStatus(GrpcStatusForm),
     Path { source: PathSource, query: bool },
     PeerUriSan,
     Protocol,
@@ -23,7 +27,35 @@ pub(super) enum Operator {
     ResponseFlags,
     RouteName,
     StartTime(TimeFormat),
+    Trailer(Vec<HeaderName>),
     UpstreamCluster,
+    UpstreamHost,
+}
+
+/// What is known once an exchange is over.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Completed {
+    BytesReceived,
+    BytesSent,
+    ConnectionTerminationDetails,
+    Duration,
+    RequestDuration,
+    ResponseCodeDetails,
+    ResponseDuration,
+    ResponseTxDuration,
+    UpstreamLocalAddress,
+    UpstreamTransportFailureReason,
+}
+
+/// How a gRPC status is written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum GrpcStatusForm {
+    /// `DeadlineExceeded`
+    Camel,
+    /// `4`
+    Number,
+    /// `DEADLINE_EXCEEDED`
+    Snake,
 }
 
 /// An end of the client's connection.
@@ -72,6 +104,10 @@ impl Operator {
     pub(super) fn write(&self, exchange: &Exchange<'_>, out: &mut Vec<u8>) -> bool {
         match self {
             Self::Address { end, part } => address(exchange.connection(), *end, *part, out),
+            Self::Completed(what) => exchange
+                .completion
+                .is_some_and(|completion| what.write(completion, out)),
+            Self::GrpcStatus(form) => put(out, grpc_status(exchange, *form)),
             Self::Path { source, query } => put(out, path(exchange, *source, *query)),
             Self::PeerUriSan => {
                 let identity = exchange.request.extensions.get::<PeerIdentity>();
@@ -97,20 +133,169 @@ impl Operator {
                 )
             }
             Self::ResponseFlags => {
-                let flag = exchange.response.and_then(|response| response.flag);
-                put(out, Some(flag.map_or("-", |flag| flag.as_str())))
+                let of_response = exchange.response.map(|response| response.flags);
+                let at_end = || exchange.completion.map(|completion| completion.flags);
+                write_flags(of_response.or_else(at_end).unwrap_or_default(), out)
             }
             Self::RouteName => put(out, exchange.route().map(|route| route.name())),
             Self::StartTime(format) => {
                 format.write(exchange.start, out);
                 true
             }
+            Self::Trailer(names) => {
+                let completion = exchange.completion;
+                let trailers = completion.and_then(|completion| completion.trailers.as_ref());
+                put(out, trailers.and_then(|trailers| first(trailers, names)))
+            }
             Self::UpstreamCluster => {
                 let cluster = exchange.route().and_then(|route| route.cluster());
-                put(out, cluster.map(ClusterName::as_str))
+                let exists = !exchange.has_flag(ResponseFlag::NoClusterFound);
+                put(out, cluster.filter(|_| exists).map(ClusterName::as_str))
+            }
+            Self::UpstreamHost => {
+                let endpoint = exchange.endpoint();
+                endpoint.is_some_and(|endpoint| match &endpoint.0.address {
+                    EndpointAddress::Dns { host, port } => write!(out, "{host}:{port}").is_ok(),
+                    EndpointAddress::Ip(address) => write!(out, "{address}").is_ok(),
+                    EndpointAddress::Unix(path) => put(out, Some(path)),
+                })
             }
         }
     }
+
+    /// The operator's name, if it has a value only once the exchange is over.
+    pub(super) fn needs_completion(&self) -> Option<&'static str> {
+        match self {
+            Self::Completed(what) => Some(what.name()),
+            Self::Trailer(_) => Some("TRAILER"),
+            _ => None,
+        }
+    }
+
+    /// Whether the value is a number.
+    pub(super) fn is_number(&self) -> bool {
+        match self {
+            Self::ResponseCode | Self::GrpcStatus(GrpcStatusForm::Number) => true,
+            Self::Completed(what) => matches!(
+                what,
+                Completed::BytesReceived
+                    | Completed::BytesSent
+                    | Completed::Duration
+                    | Completed::RequestDuration
+                    | Completed::ResponseDuration
+                    | Completed::ResponseTxDuration
+            ),
+            Self::Address { part, .. } => *part == Part::Port,
+            _ => false,
+        }
+    }
+}
+
+impl Completed {
+    pub(super) const ALL: [Self; 10] = [
+        Self::BytesReceived,
+        Self::BytesSent,
+        Self::ConnectionTerminationDetails,
+        Self::Duration,
+        Self::RequestDuration,
+        Self::ResponseCodeDetails,
+        Self::ResponseDuration,
+        Self::ResponseTxDuration,
+        Self::UpstreamLocalAddress,
+        Self::UpstreamTransportFailureReason,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::BytesReceived => "BYTES_RECEIVED",
+            Self::BytesSent => "BYTES_SENT",
+            Self::ConnectionTerminationDetails => "CONNECTION_TERMINATION_DETAILS",
+            Self::Duration => "DURATION",
+            Self::RequestDuration => "REQUEST_DURATION",
+            Self::ResponseCodeDetails => "RESPONSE_CODE_DETAILS",
+            Self::ResponseDuration => "RESPONSE_DURATION",
+            Self::ResponseTxDuration => "RESPONSE_TX_DURATION",
+            Self::UpstreamLocalAddress => "UPSTREAM_LOCAL_ADDRESS",
+            Self::UpstreamTransportFailureReason => "UPSTREAM_TRANSPORT_FAILURE_REASON",
+        }
+    }
+
+    fn write(self, completion: &Completion, out: &mut Vec<u8>) -> bool {
+        let millis = |duration: Option<std::time::Duration>| Some(duration?.as_millis());
+        let number = match self {
+            Self::BytesReceived => Some(completion.bytes_received.into()),
+            Self::BytesSent => Some(completion.bytes_sent.into()),
+            Self::Duration => Some(completion.duration.as_millis()),
+            Self::RequestDuration => millis(completion.request_duration),
+            Self::ResponseDuration => millis(completion.response_duration),
+            Self::ResponseTxDuration => millis(
+                completion
+                    .response_duration
+                    .and_then(|begin| completion.duration.checked_sub(begin)),
+            ),
+            Self::ConnectionTerminationDetails => {
+                return put_text(out, &completion.connection_termination_details);
+            }
+            Self::ResponseCodeDetails => {
+                return put_text(out, &completion.response_code_details);
+            }
+            Self::UpstreamLocalAddress => {
+                return put_text(out, &completion.upstream_local_address);
+            }
+            Self::UpstreamTransportFailureReason => {
+                return put_text(out, &completion.upstream_transport_failure_reason);
+            }
+        };
+        number.is_some_and(|number| write!(out, "{number}").is_ok())
+    }
+}
+
+fn put_text(out: &mut Vec<u8>, text: &Option<std::borrow::Cow<'static, str>>) -> bool {
+    put(out, text.as_deref())
+}
+
+fn write_flags(flags: ResponseFlags, out: &mut Vec<u8>) -> bool {
+    write!(out, "{flags}").is_ok()
+}
+
+/// Names of the gRPC status codes, from 0 on.
+const GRPC_STATUSES: [(&str, &str); 17] = [
+    ("OK", "OK"),
+    ("Canceled", "CANCELLED"),
+    ("Unknown", "UNKNOWN"),
+    ("InvalidArgument", "INVALID_ARGUMENT"),
+    ("DeadlineExceeded", "DEADLINE_EXCEEDED"),
+    ("NotFound", "NOT_FOUND"),
+    ("AlreadyExists", "ALREADY_EXISTS"),
+    ("PermissionDenied", "PERMISSION_DENIED"),
+    ("ResourceExhausted", "RESOURCE_EXHAUSTED"),
+    ("FailedPrecondition", "FAILED_PRECONDITION"),
+    ("Aborted", "ABORTED"),
+    ("OutOfRange", "OUT_OF_RANGE"),
+    ("Unimplemented", "UNIMPLEMENTED"),
+    ("Internal", "INTERNAL"),
+    ("Unavailable", "UNAVAILABLE"),
+    ("DataLoss", "DATA_LOSS"),
+    ("Unauthenticated", "UNAUTHENTICATED"),
+];
+
+/// The gRPC status of the trailers, else of the head of the response.
+fn grpc_status<'a>(exchange: &Exchange<'a>, form: GrpcStatusForm) -> Option<&'a [u8]> {
+    let completion = exchange.completion;
+    let trailers = completion.and_then(|completion| completion.trailers.as_ref());
+    let head = exchange.response.map(|response| response.headers);
+    let both = [trailers, head].into_iter().flatten();
+    let status = both.filter_map(|fields| fields.get("grpc-status")).next()?;
+    let code = status
+        .to_str()
+        .ok()
+        .and_then(|code| code.parse::<usize>().ok());
+    let names = code.and_then(|code| GRPC_STATUSES.get(code));
+    Some(match (form, names) {
+        (GrpcStatusForm::Camel, Some((camel, _))) => camel.as_bytes(),
+        (GrpcStatusForm::Snake, Some((_, snake))) => snake.as_bytes(),
+        (GrpcStatusForm::Number, _) | (_, None) => status.as_bytes(),
+    })
 }
 
 impl Field {

@@ -1,40 +1,51 @@
 use http::HeaderName;
 
-use super::operator::{End, Field, Operator, Part, PathSource};
+use super::operator::{Completed, End, Field, GrpcStatusForm, Operator, Part, PathSource};
 use super::time::TimeFormat;
 use super::{Constants, ParseFormatError, Piece};
 
 /// Operators that have a value here, beside the addresses of the client's connection.
-const AVAILABLE: [&str; 14] = [
+const AVAILABLE: [&str; 28] = [
+    "BYTES_RECEIVED",
+    "BYTES_SENT",
+    "CONNECTION_TERMINATION_DETAILS",
     "DOWNSTREAM_PEER_URI_SAN",
+    "DURATION",
     "ENVIRONMENT",
+    "GRPC_STATUS",
+    "GRPC_STATUS_NUMBER",
     "HOSTNAME",
     "PATH",
     "PROTOCOL",
     "REQ",
     "REQUESTED_SERVER_NAME",
+    "REQUEST_DURATION",
     "RESP",
     "RESPONSE_CODE",
+    "RESPONSE_CODE_DETAILS",
+    "RESPONSE_DURATION",
     "RESPONSE_FLAGS",
+    "RESPONSE_TX_DURATION",
     "ROUTE_NAME",
     "START_TIME",
+    "TRAILER",
     "UPSTREAM_CLUSTER",
     "UPSTREAM_CLUSTER_RAW",
+    "UPSTREAM_HOST",
+    "UPSTREAM_LOCAL_ADDRESS",
+    "UPSTREAM_TRANSPORT_FAILURE_REASON",
 ];
 
-/// Operators of Envoy 1.40 that have no value here, for an error that says so. All of `UPSTREAM_`
-/// but the cluster belong to them, too.
-const UNAVAILABLE: [&str; 57] = [
+/// Operators of Envoy 1.40 that have no value here, for an error that says so. All others of
+/// `UPSTREAM_` belong to them, too.
+const UNAVAILABLE: [&str; 46] = [
     "ACCESS_LOG_TYPE",
-    "BYTES_RECEIVED",
     "BYTES_RETRANSMITTED",
-    "BYTES_SENT",
     "CEL",
     "CLUSTER_METADATA",
     "COALESCE",
     "COMMON_DURATION",
     "CONNECTION_ID",
-    "CONNECTION_TERMINATION_DETAILS",
     "CUSTOM_FLAGS",
     "DOWNSTREAM_DETECTED_CLOSE_TYPE",
     "DOWNSTREAM_HANDSHAKE_DURATION",
@@ -56,29 +67,21 @@ const UNAVAILABLE: [&str; 57] = [
     "DOWNSTREAM_TLS_SESSION_ID",
     "DOWNSTREAM_TLS_VERSION",
     "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
-    "DURATION",
     "DYNAMIC_METADATA",
     "EMIT_TIME",
     "FILTER_CHAIN_NAME",
     "FILTER_STATE",
-    "GRPC_STATUS",
-    "GRPC_STATUS_NUMBER",
     "LOCAL_REPLY_BODY",
     "METADATA",
     "PER_REQUEST_STATE",
     "QUERY_PARAM",
     "QUERY_PARAMS",
-    "REQUEST_DURATION",
     "REQUEST_HEADERS_BYTES",
     "REQUEST_TX_DURATION",
-    "RESPONSE_CODE_DETAILS",
-    "RESPONSE_DURATION",
     "RESPONSE_FLAGS_LONG",
     "RESPONSE_HEADERS_BYTES",
-    "RESPONSE_TX_DURATION",
     "STREAM_ID",
     "TRACE_ID",
-    "TRAILER",
     "UNIQUE_ID",
     "VIRTUAL_CLUSTER_NAME",
     "VIRTUAL_HOST_NAME",
@@ -201,8 +204,14 @@ impl<'a> Command<'a> {
             "RESPONSE_FLAGS" => Operator::ResponseFlags,
             "ROUTE_NAME" => Operator::RouteName,
             "START_TIME" => Operator::StartTime(TimeFormat::rfc3339()),
+            "GRPC_STATUS" => Operator::GrpcStatus(GrpcStatusForm::Camel),
+            "GRPC_STATUS_NUMBER" => Operator::GrpcStatus(GrpcStatusForm::Number),
             "UPSTREAM_CLUSTER" | "UPSTREAM_CLUSTER_RAW" => Operator::UpstreamCluster,
-            name => address(name).ok_or_else(|| self.refusal())?,
+            "UPSTREAM_HOST" => Operator::UpstreamHost,
+            name => completed(name)
+                .map(Operator::Completed)
+                .or_else(|| address(name))
+                .ok_or_else(|| self.refusal())?,
         };
         Ok(operator)
     }
@@ -213,7 +222,14 @@ impl<'a> Command<'a> {
             argument: argument.to_owned(),
         };
         let operator = match self.name {
+            "GRPC_STATUS" => Operator::GrpcStatus(match argument {
+                "" | "CAMEL_STRING" => GrpcStatusForm::Camel,
+                "NUMBER" => GrpcStatusForm::Number,
+                "SNAKE_STRING" => GrpcStatusForm::Snake,
+                _ => return Err(invalid()),
+            }),
             "PATH" => path(argument)?,
+            "TRAILER" => Operator::Trailer(names(argument, name).ok_or_else(invalid)?),
             "REQ" => Operator::Request(names(argument, field).ok_or_else(invalid)?),
             "RESP" => Operator::Response(names(argument, name).ok_or_else(invalid)?),
             "START_TIME" if argument.is_empty() => Operator::StartTime(TimeFormat::rfc3339()),
@@ -280,6 +296,12 @@ fn path(argument: &str) -> Result<Operator, ParseFormatError> {
         return Err(ParseFormatError::InvalidArgument { operator, argument });
     };
     Ok(Operator::Path { source, query })
+}
+
+fn completed(name: &str) -> Option<Completed> {
+    Completed::ALL
+        .into_iter()
+        .find(|completed| completed.name() == name)
 }
 
 fn address(name: &str) -> Option<Operator> {

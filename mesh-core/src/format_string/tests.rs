@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::{Request, Response, request};
+use http::{HeaderMap, Request, Response, request};
 use proptest::prelude::*;
 
 use super::*;
@@ -20,7 +20,7 @@ fn request() -> request::Parts {
             local: "[::1]:8443".parse().unwrap(),
             tls: Some(TlsInfo {
                 server_name: Some("shop.example".into()),
-                alpn: None,
+                ..TlsInfo::default()
             }),
         })
         .extension(MatchedRoute::new(
@@ -211,5 +211,62 @@ proptest! {
     #[test]
     fn no_text_makes_the_parser_panic(text in "[%():?A-Z0-9_äRESPQ]{0,30}") {
         let _ = text.parse::<FormatString>();
+    }
+}
+
+#[test]
+fn what_is_known_at_the_end_is_filled_in_at_the_end() {
+    let format: FormatString = "%BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESPONSE_DURATION% \
+        %RESPONSE_TX_DURATION% %REQUEST_DURATION% %RESPONSE_CODE_DETAILS% %TRAILER(x-sum)% \
+        %GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS_NUMBER% %UPSTREAM_HOST%"
+        .parse()
+        .unwrap();
+    let (request, ()) = Request::get("/").body(()).unwrap().into_parts();
+    let exchange = Exchange::of_request(&request, SystemTime::UNIX_EPOCH);
+    assert_eq!(format.evaluate(&exchange, "-"), b"- - - - - - - - - - - -");
+
+    let trailers = [("x-sum", "7"), ("grpc-status", "4")];
+    let trailers = trailers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    let completion = Completion {
+        bytes_received: 3,
+        bytes_sent: 5,
+        duration: Duration::from_millis(50),
+        response_duration: Some(Duration::from_millis(20)),
+        trailers: Some(HeaderMap::from_iter(trailers)),
+        response_code_details: Some("via_upstream".into()),
+        ..Completion::default()
+    };
+    let exchange = exchange.with_completion(&completion);
+    let expected = "3 5 50 20 30 - via_upstream 7 DeadlineExceeded DEADLINE_EXCEEDED 4 -";
+    let evaluated = String::from_utf8(format.evaluate(&exchange, "-")).unwrap();
+    assert_eq!(evaluated, expected);
+}
+
+#[test]
+fn an_operator_alone_keeps_its_type() {
+    let (request, ()) = Request::get("/").body(()).unwrap().into_parts();
+    let completion = Completion::default();
+    let exchange = Exchange::of_request(&request, SystemTime::UNIX_EPOCH);
+    let exchange = exchange.with_completion(&completion);
+    for (format, expected) in [
+        ("%BYTES_SENT%", Some(Alone::Number(b"0".to_vec()))),
+        ("%REQ(:method)%", Some(Alone::Text(b"GET".to_vec()))),
+        ("%ROUTE_NAME%", Some(Alone::Absent)),
+        ("%BYTES_SENT%b", None),
+        ("fixed", None),
+    ] {
+        let parsed: FormatString = format.parse().unwrap();
+        assert_eq!(parsed.evaluate_alone(&exchange), expected, "{format}");
+    }
+}
+
+#[test]
+fn a_header_holds_nothing_that_is_known_only_at_the_end() {
+    for (format, operator) in [("%DURATION%", "DURATION"), ("a%TRAILER(x)%", "TRAILER")] {
+        let error = format.parse::<HeaderFormat>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("operator `{operator}` is not supported")
+        );
     }
 }

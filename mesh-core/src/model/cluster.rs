@@ -39,6 +39,10 @@ pub struct Cluster {
     pub protocol: Protocol,
     /// Endpoints that the configuration knows.
     pub endpoints: Vec<Endpoint>,
+    /// Labels that endpoints have to have to be of the cluster: those of the subset. Empty for a
+    /// whole service.
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    pub subset_labels: Labels,
     /// Port to connect to instead of the one that the client connected to. Only for
     /// [`Discovery::OriginalDestination`].
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +74,7 @@ impl Cluster {
             discovery: Discovery::Static,
             protocol: Protocol::Http,
             endpoints: Vec::new(),
+            subset_labels: Labels::default(),
             port_override: None,
             locality: LocalityBalancing::Off,
             connect_timeout: Duration::from_secs(10),

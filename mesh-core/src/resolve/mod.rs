@@ -54,8 +54,11 @@ mod traffic_policy;
 pub mod virtual_service;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::config::MeshConfig;
+use crate::config::services::Service;
+use crate::model::policy::Policies;
 use crate::model::{Model, Notice};
 use crate::workload::{Workload, WorkloadKind};
 
@@ -86,6 +89,17 @@ pub fn resolve(config: &MeshConfig, workload: &Workload) -> Model {
         policies,
         notices,
     }
+}
+
+/// The services that `workload` sees, as its Sidecar and `exportTo` decide: of several with one host
+/// that which counts for it.
+pub fn visible_services(config: &MeshConfig, workload: &Workload) -> Vec<Arc<Service>> {
+    Context::new(config, workload).scope.services().to_vec()
+}
+
+/// The policies that are attached to `workload`.
+pub(crate) fn policies(config: &MeshConfig, workload: &Workload) -> Policies {
+    policy::resolve(config, workload, &mut Vec::new())
 }
 
 /// Drops notices that repeat an earlier one.

@@ -147,6 +147,15 @@ kinds! {
     Deployment: "apps" "Deployment" "deployments" &["v1"], Namespace;
     /// Kubernetes' old routes of HTTP requests.
     Ingress: "networking.k8s.io" "Ingress" "ingresses" &["v1"], Namespace;
+    /// Webhooks that change objects.
+    MutatingWebhookConfiguration: "admissionregistration.k8s.io" "MutatingWebhookConfiguration"
+        "mutatingwebhookconfigurations" &["v1"], Cluster;
+    /// Webhooks that refuse objects.
+    ValidatingWebhookConfiguration: "admissionregistration.k8s.io" "ValidatingWebhookConfiguration"
+        "validatingwebhookconfigurations" &["v1"], Cluster;
+    /// Kinds that Kubernetes does not know itself.
+    CustomResourceDefinition: "apiextensions.k8s.io" "CustomResourceDefinition"
+        "customresourcedefinitions" &["v1"], Cluster;
 }
 
 impl Kind {

@@ -35,6 +35,7 @@ use super::istio::workload_entry::WorkloadEntry;
 use super::istio::workload_group::WorkloadGroup;
 use super::kind::Kind;
 use super::kubernetes::config_map::ConfigMap;
+use super::kubernetes::custom_resource_definition::CustomResourceDefinition;
 use super::kubernetes::deployment::Deployment;
 use super::kubernetes::endpoint_slice::EndpointSlice;
 use super::kubernetes::endpoints::Endpoints;
@@ -44,6 +45,9 @@ use super::kubernetes::node::Node;
 use super::kubernetes::pod::Pod;
 use super::kubernetes::secret::Secret;
 use super::kubernetes::service::Service;
+use super::kubernetes::webhook_configuration::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
 use super::{Metadata, Resource, Spec};
 use crate::origin::{Origin, Source};
 
@@ -165,6 +169,9 @@ objects! {
         ConfigMap,
         Deployment,
         Ingress,
+        MutatingWebhookConfiguration,
+        ValidatingWebhookConfiguration,
+        CustomResourceDefinition,
     }
     #[cfg(feature = "gateway-api")]
     families {

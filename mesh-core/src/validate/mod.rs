@@ -121,7 +121,10 @@ pub fn validate(object: &Object) -> Vec<Violation> {
         | Object::Secret(_)
         | Object::ConfigMap(_)
         | Object::Deployment(_)
-        | Object::Ingress(_) => {}
+        | Object::Ingress(_)
+        | Object::MutatingWebhookConfiguration(_)
+        | Object::ValidatingWebhookConfiguration(_)
+        | Object::CustomResourceDefinition(_) => {}
     }
     report.into_violations()
 }

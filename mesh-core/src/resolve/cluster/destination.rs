@@ -40,9 +40,13 @@ impl Destination<'_> {
         let options = self.context.config.options();
         let policy = traffic_policy::effective(self.rule, subset, self.port.number, options);
         let discovery = self.discovery(&policy);
+        let subset_labels: Labels = match subset {
+            Some(subset) => subset.labels.iter().collect(),
+            None => Labels::new(),
+        };
         let endpoints = match discovery {
             Discovery::OriginalDestination | Discovery::DynamicDns => Vec::new(),
-            _ => self.endpoints(subset),
+            _ => self.endpoints(&subset_labels),
         };
         if endpoints.is_empty() && matches!(discovery, Discovery::StrictDns | Discovery::LogicalDns)
         {
@@ -63,6 +67,7 @@ impl Destination<'_> {
             discovery,
             protocol: self.protocol(&policy),
             endpoints,
+            subset_labels,
             port_override: self.port_override(discovery),
             locality: locality::effective(load_balancer, self.service, options),
             connect_timeout: connect_timeout.unwrap_or_else(|| options.connect_timeout()),
@@ -113,11 +118,7 @@ impl Destination<'_> {
         }
     }
 
-    fn endpoints(&self, subset: Option<&Subset>) -> Vec<Endpoint> {
-        let labels: Labels = match subset {
-            Some(subset) => subset.labels.iter().collect(),
-            None => Labels::new(),
-        };
+    fn endpoints(&self, labels: &Labels) -> Vec<Endpoint> {
         let all = self.service.endpoints(self.port).iter();
         let chosen =
             all.filter(|endpoint| endpoint.healthy && labels.is_subset_of(&endpoint.labels));

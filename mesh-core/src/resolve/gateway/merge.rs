@@ -106,8 +106,8 @@ impl<'a> Socket<'a> {
         Ok(())
     }
 
-    /// Chains that take the same connections, which an Envoy refuses. Istio makes them when two
-    /// servers have the same host for different namespaces, and so do we.
+    /// Chains that take the same connections, of which the first does. Istio makes them when two
+    /// servers have the same host for different namespaces, and so do we; an Envoy refuses them.
     fn ambiguities(&self) -> Vec<Notice> {
         let mut seen = HashSet::new();
         let with_tls = self.servers.iter().filter(|server| server.is_tls());
@@ -115,8 +115,8 @@ impl<'a> Socket<'a> {
         let repeated = chains.filter(|server| !seen.insert(server.server_names()));
         let notice = |server: &&GatewayServer| Notice {
             origin: server.origin.clone(),
-            message: "an earlier server has the same server names for another namespace; which of \
-                      the two takes a connection is not defined"
+            message: "an earlier server has the same server names for another namespace, and takes \
+                      the connections"
                 .into(),
         };
         repeated.map(notice).collect()

@@ -33,6 +33,7 @@
 //! ```
 
 pub mod config_map;
+pub mod custom_resource_definition;
 pub mod deployment;
 pub mod endpoint_slice;
 pub mod endpoints;
@@ -44,3 +45,4 @@ pub mod node;
 pub mod pod;
 pub mod secret;
 pub mod service;
+pub mod webhook_configuration;

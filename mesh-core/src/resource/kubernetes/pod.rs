@@ -54,6 +54,9 @@ pub struct PodSpec {
     /// Domain of the pod's host name: the name of a headless Service. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subdomain: Option<String>,
+    /// What all containers may do, unless one says otherwise. Default: the runtime's choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub security_context: Option<SecurityContext>,
     /// Containers that run before the others; those that never end keep running beside them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub init_containers: Vec<Container>,
@@ -74,6 +77,32 @@ pub struct Container {
     /// Ports that the container declares; it may listen on others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<ContainerPort>,
+    /// Environment variables.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<EnvVar>,
+    /// What the container may do. Default: as the pod says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub security_context: Option<SecurityContext>,
+}
+
+/// An environment variable.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EnvVar {
+    /// Name. Required.
+    pub name: String,
+    /// Value. Default: empty, or taken from another place, which is not read here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
+/// What a container may do; of it only the user is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SecurityContext {
+    /// User that it runs as. Default: the image's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_as_user: Option<i64>,
 }
 
 /// A port that a container declares.
@@ -174,10 +203,11 @@ mod tests {
                 "hostNetwork": false,
                 "hostname": "cart-0",
                 "subdomain": "cart",
+                "securityContext": {"runAsUser": 1000},
                 "initContainers": [{"name": "istio-proxy", "image": "auto"}],
                 "containers": [{"name": "cart", "ports": [
                     {"name": "http", "containerPort": 8080, "protocol": "TCP", "hostPort": 80},
-                ]}],
+                ], "env": [{"name": "TIER", "value": "gold"}], "securityContext": {}}],
             },
             "status": {
                 "phase": "Running",

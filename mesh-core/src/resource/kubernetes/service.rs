@@ -165,6 +165,23 @@ pub enum TrafficPolicy {
 pub struct ServiceStatus {
     /// The load balancer of a Service of that type.
     pub load_balancer: LoadBalancerStatus,
+    /// What holds of the Service, as controllers wrote it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<ServiceCondition>,
+}
+
+/// Something that holds of a Service, or does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceCondition {
+    /// What it is, such as `istio.io/WaypointBound`. Required.
+    pub r#type: String,
+    /// Whether it holds: `True`, `False` or `Unknown`. Required.
+    pub status: String,
+    /// Why, in one word.
+    pub reason: String,
+    /// Why, for people.
+    pub message: String,
 }
 
 /// A load balancer.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::labels::{self, Labels, SelectorOperator};
 use crate::resource::istio::destination_rule::ClientTlsSettings;
 use crate::resource::istio::is_default;
 
@@ -65,6 +66,36 @@ pub struct LabelSelector {
     /// Requirements on single labels.
     #[serde(skip_serializing_if = "is_default")]
     pub match_expressions: Vec<LabelSelectorRequirement>,
+}
+
+impl LabelSelector {
+    /// Whether the labels are selected. An unknown operator selects nothing.
+    #[must_use]
+    pub fn matches(&self, labels: &Labels) -> bool {
+        let expressions = self.match_expressions.iter().map(|expression| {
+            let operator = match expression.operator.as_str() {
+                "In" => SelectorOperator::In,
+                "NotIn" => SelectorOperator::NotIn,
+                "Exists" => SelectorOperator::Exists,
+                "DoesNotExist" => SelectorOperator::DoesNotExist,
+                _ => return None,
+            };
+            Some(labels::LabelSelectorRequirement {
+                key: expression.key.clone(),
+                operator,
+                values: expression.values.clone(),
+            })
+        });
+        let Some(match_expressions) = expressions.collect() else {
+            return false;
+        };
+        let match_labels = self.match_labels.iter().collect();
+        let selector = labels::LabelSelector {
+            match_labels,
+            match_expressions,
+        };
+        selector.matches(labels)
+    }
 }
 
 /// A requirement on a label.

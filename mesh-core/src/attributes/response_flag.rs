@@ -1,0 +1,211 @@
+use std::fmt;
+
+use http::Extensions;
+use serde::Serialize;
+
+/// Why a response is not the application's own: Envoy's [response flags].
+///
+/// [response flags]: https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage#command-operators
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+pub enum ResponseFlag {
+    /// `DC`: the client went away.
+    DownstreamConnectionTermination,
+    /// `DI`: a delay was injected.
+    DelayInjected,
+    /// `DPE`: the client broke the protocol.
+    DownstreamProtocolError,
+    /// `FI`: an abort was injected.
+    FaultInjected,
+    /// `NC`: the cluster does not exist.
+    NoClusterFound,
+    /// `NR`: no route matched.
+    NoRouteFound,
+    /// `OM`: the proxy protects itself from overload.
+    OverloadManager,
+    /// `RL`: a rate limit was exceeded.
+    RateLimited,
+    /// `RLSE`: the rate limit service failed.
+    RateLimitServiceError,
+    /// `SI`: the stream was idle too long.
+    StreamIdleTimeout,
+    /// `UAEX`: the authorization service denied.
+    UnauthorizedExternalService,
+    /// `UC`: the upstream closed the connection.
+    UpstreamConnectionTermination,
+    /// `UF`: the upstream could not be connected to.
+    UpstreamConnectionFailure,
+    /// `UH`: no endpoint is healthy.
+    NoHealthyUpstream,
+    /// `UO`: a limit on connections or requests was reached.
+    UpstreamOverflow,
+    /// `UPE`: the upstream broke the protocol.
+    UpstreamProtocolError,
+    /// `UR`: the upstream reset the stream.
+    UpstreamRemoteReset,
+    /// `URX`: the attempts were used up.
+    UpstreamRetryLimitExceeded,
+    /// `UT`: the upstream took too long.
+    UpstreamRequestTimeout,
+}
+
+impl ResponseFlag {
+    /// Envoy's abbreviation, as in access logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DownstreamConnectionTermination => "DC",
+            Self::DelayInjected => "DI",
+            Self::DownstreamProtocolError => "DPE",
+            Self::FaultInjected => "FI",
+            Self::NoClusterFound => "NC",
+            Self::NoRouteFound => "NR",
+            Self::OverloadManager => "OM",
+            Self::RateLimited => "RL",
+            Self::RateLimitServiceError => "RLSE",
+            Self::StreamIdleTimeout => "SI",
+            Self::UnauthorizedExternalService => "UAEX",
+            Self::UpstreamConnectionTermination => "UC",
+            Self::UpstreamConnectionFailure => "UF",
+            Self::NoHealthyUpstream => "UH",
+            Self::UpstreamOverflow => "UO",
+            Self::UpstreamProtocolError => "UPE",
+            Self::UpstreamRemoteReset => "UR",
+            Self::UpstreamRetryLimitExceeded => "URX",
+            Self::UpstreamRequestTimeout => "UT",
+        }
+    }
+}
+
+impl fmt::Display for ResponseFlag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// All flags of a response. Most have none or one, which is the [`ResponseFlag`] in its extensions;
+/// a response that failed and could not be tried again has two.
+///
+/// As text, in Envoy's order: `UF,URX`, or `-` without any.
+///
+/// # Example
+///
+/// ```
+/// use http::Extensions;
+/// use mesh_core::attributes::{ResponseFlag, ResponseFlags};
+///
+/// let mut extensions = Extensions::new();
+/// assert_eq!(ResponseFlags::of(&extensions).to_string(), "-");
+/// ResponseFlags::add(&mut extensions, ResponseFlag::UpstreamConnectionFailure);
+/// ResponseFlags::add(&mut extensions, ResponseFlag::UpstreamRetryLimitExceeded);
+/// assert_eq!(extensions.get(), Some(&ResponseFlag::UpstreamConnectionFailure));
+/// assert_eq!(ResponseFlags::of(&extensions).to_string(), "UF,URX");
+/// ```
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct ResponseFlags(u32);
+
+impl ResponseFlags {
+    /// The flags, in the order in which Envoy writes them.
+    const ORDER: [ResponseFlag; 19] = [
+        ResponseFlag::NoHealthyUpstream,
+        ResponseFlag::UpstreamRequestTimeout,
+        ResponseFlag::UpstreamRemoteReset,
+        ResponseFlag::UpstreamConnectionFailure,
+        ResponseFlag::UpstreamConnectionTermination,
+        ResponseFlag::UpstreamOverflow,
+        ResponseFlag::NoRouteFound,
+        ResponseFlag::DelayInjected,
+        ResponseFlag::FaultInjected,
+        ResponseFlag::RateLimited,
+        ResponseFlag::UnauthorizedExternalService,
+        ResponseFlag::RateLimitServiceError,
+        ResponseFlag::DownstreamConnectionTermination,
+        ResponseFlag::UpstreamRetryLimitExceeded,
+        ResponseFlag::StreamIdleTimeout,
+        ResponseFlag::DownstreamProtocolError,
+        ResponseFlag::UpstreamProtocolError,
+        ResponseFlag::NoClusterFound,
+        ResponseFlag::OverloadManager,
+    ];
+
+    /// The flags in the extensions of a response.
+    pub fn of(extensions: &Extensions) -> Self {
+        let flags = extensions.get::<Self>().copied().unwrap_or_default();
+        match extensions.get::<ResponseFlag>() {
+            Some(flag) => flags.with(*flag),
+            None => flags,
+        }
+    }
+
+    /// Adds a flag to those in the extensions of a response. The first that is there stays the
+    /// [`ResponseFlag`].
+    pub fn add(extensions: &mut Extensions, flag: ResponseFlag) {
+        if extensions.get::<ResponseFlag>().is_none() {
+            extensions.insert(flag);
+        } else {
+            extensions.insert(Self::of(extensions).with(flag));
+        }
+    }
+
+    /// These and `flag`.
+    #[must_use]
+    pub fn with(self, flag: ResponseFlag) -> Self {
+        Self(self.0 | 1 << flag as u32)
+    }
+
+    /// Whether `flag` is one of them.
+    pub fn contains(self, flag: ResponseFlag) -> bool {
+        self.0 & (1 << flag as u32) != 0
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The flags, in the order in which Envoy writes them.
+    pub fn iter(self) -> impl Iterator<Item = ResponseFlag> {
+        Self::ORDER
+            .into_iter()
+            .filter(move |flag| self.contains(*flag))
+    }
+}
+
+impl fmt::Display for ResponseFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("-");
+        }
+        for (index, flag) in self.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{flag}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_flag_has_a_place_and_a_name_of_its_own() {
+        let names: BTreeSet<_> = ResponseFlags::ORDER
+            .iter()
+            .map(|flag| flag.as_str())
+            .collect();
+        assert_eq!(names.len(), ResponseFlags::ORDER.len());
+        let all = ResponseFlags::ORDER
+            .into_iter()
+            .fold(ResponseFlags::default(), ResponseFlags::with);
+        assert_eq!(all.iter().count(), ResponseFlags::ORDER.len());
+    }
+
+    #[test]
+    fn the_same_flag_twice_is_one() {
+        let mut extensions = Extensions::new();
+        ResponseFlags::add(&mut extensions, ResponseFlag::DelayInjected);
+        ResponseFlags::add(&mut extensions, ResponseFlag::DelayInjected);
+        assert_eq!(ResponseFlags::of(&extensions).to_string(), "DI");
+    }
+}
