@@ -51,7 +51,7 @@
 //! | text to resources, with positions and all problems at once | `parse` (feature `yaml`) |
 //! | resources, as the user wrote them | [`resource`] |
 //! | what a resource gets wrong | [`validate`] |
-//! | what of it is acted on | `analyze`, to come |
+//! | what of it is acted on | [`analyze`] |
 //! | all resources together, indexed, versioned | [`config`] |
 //! | what they ask of one workload | [`resolve`], [`workload`], [`model`] |
 //! | vocabulary | [`host`], [`service`], [`labels`], [`percent`], [`duration`], [`identity`], [`matcher`] |
@@ -69,6 +69,7 @@
 //!
 //! 1.89. It is raised no sooner than six months after the release of the version it is raised to.
 
+pub mod analyze;
 pub mod attributes;
 mod base64;
 pub mod config;
