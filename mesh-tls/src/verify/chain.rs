@@ -1,0 +1,99 @@
+//! Whether a chain leads to an authority that is believed.
+
+use std::sync::Arc;
+
+use mesh_core::identity::TrustDomain;
+use rustls_pki_types::{CertificateDer, UnixTime};
+use webpki::{
+    EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth, RevocationOptionsBuilder,
+    UnknownStatusPolicy,
+};
+
+use super::peer::Presented;
+use super::trust::Trusted;
+use super::{PeerVerifier, Purpose, Revocations, UntrustedIssuer, VerifyError};
+use crate::certificate::Certificate;
+use crate::digest::Digest;
+use crate::trust_bundle::{TrustBundle, TrustBundles};
+
+impl PeerVerifier {
+    /// Whom to believe about a trust domain.
+    pub(super) fn bundle_of<'a>(
+        &self,
+        domain: &TrustDomain,
+        bundles: &'a TrustBundles,
+    ) -> Result<&'a TrustBundle, VerifyError> {
+        let own = self.domains.as_ref().filter(|own| own.contains(domain));
+        let bundle = match own {
+            None if self.is_limited_to_domains => None,
+            None => bundles.get(domain),
+            Some(own) => bundles.get(domain).or_else(|| bundles.get(own.local())),
+        };
+        bundle
+            .map(Arc::as_ref)
+            .ok_or_else(|| VerifyError::TrustDomain {
+                got: domain.clone(),
+            })
+    }
+
+    pub(super) fn verify_chain(
+        &self,
+        presented: &Presented<'_>,
+        trusted: &Trusted<'_>,
+        purpose: Purpose,
+        now: UnixTime,
+    ) -> Result<(), VerifyError> {
+        let lists = trusted.revocations.map(Revocations::lists);
+        let revocation = lists.as_deref().and_then(|lists| {
+            let options = RevocationOptionsBuilder::new(lists).ok()?;
+            let options = options
+                .with_depth(RevocationCheckDepth::Chain)
+                .with_status_policy(UnknownStatusPolicy::Deny)
+                .with_expiration_policy(ExpirationPolicy::Enforce);
+            Some(options.build())
+        });
+        let usage = match purpose {
+            Purpose::Client => KeyUsage::client_auth(),
+            Purpose::Server => KeyUsage::server_auth(),
+        };
+        let algorithms = self.provider().signature_verification_algorithms.all;
+        let leaf = EndEntityCert::try_from(presented.leaf)
+            .map_err(|error| VerifyError::of_chain(error, now))?;
+        let verified = leaf.verify_for_usage(
+            algorithms,
+            trusted.anchors,
+            presented.signers,
+            now,
+            usage,
+            revocation,
+            None,
+        );
+        match verified {
+            Ok(_) => Ok(()),
+            // Authorities of one name and different keys are common: every mesh calls its own the
+            // same.
+            Err(
+                webpki::Error::UnknownIssuer
+                | webpki::Error::InvalidSignatureForPublicKey
+                | webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_),
+            ) => Err(self.untrusted(presented, trusted.authorities)),
+            Err(error) => Err(VerifyError::of_chain(error, now)),
+        }
+    }
+
+    fn untrusted(&self, presented: &Presented<'_>, trusted: &[Certificate]) -> VerifyError {
+        let digests = |ders: &[CertificateDer<'_>]| -> Vec<Digest> {
+            ders.iter().map(|der| self.sha256.digest(der)).collect()
+        };
+        let last = presented.signers.last().unwrap_or(presented.leaf);
+        let issuer = Certificate::from_der(last).map(|last| last.issuer().to_owned());
+        let trusted = trusted.iter();
+        let trusted = trusted.map(|authority| authority.fingerprint(&self.sha256));
+        VerifyError::UntrustedIssuer(Box::new(UntrustedIssuer {
+            leaf: self.sha256.digest(presented.leaf),
+            issuer: issuer.unwrap_or_default(),
+            chain: digests(presented.signers),
+            trusted: trusted.collect(),
+        }))
+    }
+}

@@ -1,0 +1,174 @@
+//! Authorities and the certificates that they revoked.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::DistinguishedName;
+use rustls_pki_types::{CertificateRevocationListDer, TrustAnchor};
+use webpki::{CertRevocationList, OwnedCertRevocationList};
+
+use super::trust::Trusted;
+use crate::certificate::Certificate;
+use crate::pem::{self, PemError};
+
+/// Authorities that are believed about anybody. Cheap to clone.
+///
+/// Those of the operating system can be read with the `rustls-native-certs` crate.
+#[derive(Clone, Debug, Default)]
+pub struct Roots(Arc<Authorities>);
+
+#[derive(Debug, Default)]
+struct Authorities {
+    certificates: Vec<Certificate>,
+    anchors: Vec<TrustAnchor<'static>>,
+    subjects: Vec<DistinguishedName>,
+}
+
+impl Roots {
+    /// Takes the certificates of authorities. None at all believes nobody.
+    ///
+    /// # Errors
+    ///
+    /// When a certificate cannot be that of an authority.
+    pub fn new(certificates: impl IntoIterator<Item = Certificate>) -> Result<Self, RootsError> {
+        let mut roots = Authorities::default();
+        for certificate in certificates {
+            let anchor = webpki::anchor_from_trusted_cert(certificate.der());
+            let anchor = anchor.map_err(|source| RootsError::Authority {
+                subject: certificate.subject().to_owned(),
+                source,
+            })?;
+            let subject = DistinguishedName::in_sequence(anchor.subject.as_ref());
+            roots.subjects.push(subject);
+            roots.anchors.push(anchor.to_owned());
+            roots.certificates.push(certificate);
+        }
+        Ok(Self(Arc::new(roots)))
+    }
+
+    /// Parses the certificates of a PEM text.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new), when the text is not PEM, and when it has no certificate.
+    pub fn from_pem(text: &[u8]) -> Result<Self, RootsError> {
+        let certificates = pem::certificates(text)?;
+        if certificates.is_empty() {
+            return Err(RootsError::NoCertificate);
+        }
+        Self::new(certificates)
+    }
+
+    /// The certificates of the authorities.
+    pub fn certificates(&self) -> &[Certificate] {
+        &self.0.certificates
+    }
+
+    pub(super) fn trusted<'a>(&'a self, revocations: Option<&'a Revocations>) -> Trusted<'a> {
+        Trusted {
+            anchors: &self.0.anchors,
+            authorities: &self.0.certificates,
+            revocations,
+        }
+    }
+
+    /// Who the authorities are, for a server to tell its clients.
+    pub(super) fn subjects(&self) -> &[DistinguishedName] {
+        &self.0.subjects
+    }
+}
+
+impl PartialEq for Roots {
+    fn eq(&self, other: &Self) -> bool {
+        self.certificates() == other.certificates()
+    }
+}
+
+impl Eq for Roots {}
+
+/// Certificate revocation lists (RFC 5280 section 5). Cheap to clone.
+///
+/// Where lists are given, each authority of a chain has to have one that is in date.
+#[derive(Clone, Default)]
+pub struct Revocations(Arc<[CertRevocationList<'static>]>);
+
+impl Revocations {
+    /// Parses lists.
+    ///
+    /// # Errors
+    ///
+    /// When one is malformed, or of a kind that is not supported: delta lists and indirect lists.
+    pub fn new<'a>(
+        lists: impl IntoIterator<Item = CertificateRevocationListDer<'a>>,
+    ) -> Result<Self, RootsError> {
+        let parsed = lists.into_iter().enumerate().map(|(index, list)| {
+            let list = OwnedCertRevocationList::from_der(&list);
+            list.map(CertRevocationList::from)
+                .map_err(|source| RootsError::RevocationList { index, source })
+        });
+        Ok(Self(parsed.collect::<Result<_, _>>()?))
+    }
+
+    /// Parses the lists of a PEM text.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new), when the text is not PEM, and when it has no list.
+    pub fn from_pem(text: &[u8]) -> Result<Self, RootsError> {
+        let lists = pem::revocation_lists(text)?;
+        if lists.is_empty() {
+            return Err(RootsError::NoRevocationList);
+        }
+        Self::new(lists)
+    }
+
+    /// Whether there are none, so that nothing is revoked.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn lists(&self) -> Vec<&CertRevocationList<'static>> {
+        self.0.iter().collect()
+    }
+}
+
+impl fmt::Debug for Revocations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Revocations")
+            .field("len", &self.0.len())
+            .finish()
+    }
+}
+
+/// Why something is not a set of authorities or of revocation lists.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RootsError {
+    /// A certificate cannot be an authority's.
+    #[error("the certificate of `{subject}` cannot be that of an authority")]
+    Authority {
+        /// Whose certificate.
+        subject: String,
+        /// Why.
+        #[source]
+        source: webpki::Error,
+    },
+    /// There is no certificate.
+    #[error("there is no certificate of an authority")]
+    NoCertificate,
+    /// There is no revocation list.
+    #[error("there is no revocation list")]
+    NoRevocationList,
+    /// The text is not PEM of what it should hold.
+    #[error(transparent)]
+    Pem(#[from] PemError),
+    /// A revocation list is malformed or not supported.
+    #[error("revocation list {index} cannot be used")]
+    RevocationList {
+        /// Which, counted from 0.
+        index: usize,
+        /// Why.
+        #[source]
+        source: webpki::Error,
+    },
+}

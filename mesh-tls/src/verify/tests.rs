@@ -1,0 +1,424 @@
+use std::time::Duration;
+
+use mesh_core::identity::TrustDomains;
+use mesh_core::watch;
+use rcgen::{
+    CertificateRevocationListParams, ExtendedKeyUsagePurpose, KeyIdMethod, KeyPair,
+    RevocationReason, RevokedCertParams, SanType, SerialNumber,
+};
+use rustls::{AlertDescription, CertificateError, Error};
+use rustls_pki_types::{CertificateDer, ServerName};
+use time::OffsetDateTime;
+
+use super::*;
+use crate::svid::SvidError;
+use crate::testing::{self, Authority, DAY, NOW, at, now, provider};
+use crate::trust_bundle::TrustBundles;
+
+fn spiffe(authorities: &[&Authority]) -> PeerVerifier {
+    let bundles = authorities.iter().map(|authority| authority.bundle());
+    PeerVerifier::spiffe(TrustBundles::from_iter(bundles), provider()).unwrap()
+}
+
+fn roots(authority: &Authority) -> PeerVerifier {
+    let roots = Roots::new([authority.certificate()]).unwrap();
+    PeerVerifier::roots(roots, provider()).unwrap()
+}
+
+fn ders(chain: &[crate::certificate::Certificate]) -> Vec<CertificateDer<'static>> {
+    chain
+        .iter()
+        .map(|certificate| certificate.der().clone())
+        .collect()
+}
+
+#[test]
+fn an_svid_of_a_known_trust_domain_proves_its_identity_on_both_sides() {
+    let [a, b] = [Authority::new("a.example"), Authority::new("b.example")];
+    let verifier = spiffe(&[&a, &b]);
+    for (authority, id) in [(&a, "spiffe://a.example/w"), (&b, "spiffe://b.example/w")] {
+        let chain = ders(authority.svid("/w").chain());
+        for purpose in [Purpose::Client, Purpose::Server] {
+            let peer = verifier.verify(&chain, purpose, now()).unwrap();
+            assert_eq!(peer.id.unwrap().as_str(), id);
+        }
+    }
+}
+
+#[test]
+fn an_authority_is_believed_about_its_own_trust_domain_only() {
+    let [a, b] = [Authority::new("a.example"), Authority::new("b.example")];
+    let name = SanType::URI("spiffe://a.example/w".try_into().unwrap());
+    let forged = b.leaf(testing::leaf_params([name]));
+    let error = spiffe(&[&a, &b])
+        .verify(&ders(forged.chain()), Purpose::Client, now())
+        .unwrap_err();
+    assert!(matches!(error, VerifyError::UntrustedIssuer(_)), "{error}");
+}
+
+#[test]
+fn an_untrusted_chain_is_told_by_the_fingerprints_of_both_ends() {
+    let [ours, theirs] = [Authority::new("td"), Authority::new("td")];
+    let svid = theirs.svid("/w");
+    let verifier = spiffe(&[&ours]);
+    let error = verifier
+        .verify(&ders(svid.chain()), Purpose::Client, now())
+        .unwrap_err();
+    let VerifyError::UntrustedIssuer(untrusted) = &error else {
+        panic!("{error}");
+    };
+    let sha256 = crate::digest::Sha256::of_provider(&provider()).unwrap();
+    assert_eq!(untrusted.leaf, svid.leaf().fingerprint(&sha256));
+    assert_eq!(untrusted.issuer, "CN=td");
+    assert_eq!(untrusted.trusted, [ours.certificate().fingerprint(&sha256)]);
+    assert!(error.to_string().contains("signed by `CN=td`"), "{error}");
+}
+
+#[test]
+fn a_trust_domain_that_nobody_is_believed_about_is_refused() {
+    let [ours, theirs] = [Authority::new("a.example"), Authority::new("b.example")];
+    let error = spiffe(&[&ours])
+        .verify(&ders(theirs.svid("/w").chain()), Purpose::Server, now())
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`b.example` is not a trust domain that is accepted here"
+    );
+}
+
+#[test]
+fn of_the_trust_domains_with_bundles_only_those_of_the_mesh_are_accepted() {
+    let [a, b] = [Authority::new("a.example"), Authority::new("b.example")];
+    let local = TrustDomains::new("a.example".parse().unwrap());
+    let with_alias = local.clone().with_alias("b.example".parse().unwrap());
+    for (domains, is_accepted) in [(local, false), (with_alias, true)] {
+        let verifier = spiffe(&[&a, &b]).with_trust_domains(domains);
+        let chain = ders(b.svid("/w").chain());
+        let verified = verifier.verify(&chain, Purpose::Client, now());
+        assert_eq!(verified.is_ok(), is_accepted);
+    }
+}
+
+#[test]
+fn an_alias_without_a_bundle_is_verified_with_the_authorities_of_the_local_domain() {
+    let old = Authority::new("old.example");
+    let new = "new.example".parse().unwrap();
+    let bundle = crate::trust_bundle::TrustBundle::new(new, [old.certificate()]).unwrap();
+    let bundles = TrustBundles::from_iter([bundle]);
+    let verifier = PeerVerifier::spiffe(bundles, provider()).unwrap();
+    let chain = ders(old.svid("/w").chain());
+    let local = TrustDomains::new("new.example".parse().unwrap());
+    let with_alias = local.clone().with_alias("old.example".parse().unwrap());
+    let cases = [
+        ("no aliases", verifier.clone(), false),
+        ("another alias", verifier.clone().with_aliases(local), false),
+        (
+            "alias",
+            verifier.clone().with_aliases(with_alias.clone()),
+            true,
+        ),
+        ("demanded", verifier.with_trust_domains(with_alias), true),
+    ];
+    for (name, verifier, is_accepted) in cases {
+        let verified = verifier.verify(&chain, Purpose::Client, now());
+        assert_eq!(verified.is_ok(), is_accepted, "{name}");
+    }
+}
+
+#[test]
+fn each_rule_about_time_purpose_and_form_is_enforced() {
+    let authority = Authority::new("td");
+    let id = || SanType::URI("spiffe://td/w".try_into().unwrap());
+    let mut client_only = testing::leaf_params([id()]);
+    client_only.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let mut expired = testing::leaf_params([id()]);
+    testing::valid(&mut expired, NOW - 2 * DAY, NOW - 3_600);
+    let mut early = testing::leaf_params([id()]);
+    testing::valid(&mut early, NOW + 120, NOW + DAY);
+    let two = testing::leaf_params([id(), id()]);
+    type Check = fn(&VerifyError) -> bool;
+    let cases: [(&str, _, Check, &str); 4] = [
+        (
+            "purpose",
+            client_only,
+            |e| matches!(e, VerifyError::Purpose(_)),
+            "side of TLS",
+        ),
+        (
+            "expired",
+            expired,
+            |e| matches!(e, VerifyError::Expired { .. }),
+            "expired 1 hour ago",
+        ),
+        (
+            "early",
+            early,
+            |e| matches!(e, VerifyError::NotYetValid { .. }),
+            "another 2 minutes",
+        ),
+        (
+            "two",
+            two,
+            |e| matches!(e, VerifyError::Svid(SvidError::SeveralUris)),
+            "more than one URI",
+        ),
+    ];
+    for (name, params, is_expected, text) in cases {
+        let chain = ders(authority.leaf(params).chain());
+        let error = spiffe(&[&authority])
+            .verify(&chain, Purpose::Server, now())
+            .unwrap_err();
+        assert!(is_expected(&error), "{name}: {error}");
+        assert!(error.to_string().contains(text), "{name}: {error}");
+    }
+    let error = spiffe(&[&authority]).verify(&[], Purpose::Client, now());
+    assert!(matches!(error, Err(VerifyError::NoCertificate)));
+}
+
+#[test]
+fn what_webpki_refuses_is_refused_with_any_bit_of_the_leaf_changed() {
+    let authority = Authority::new("td");
+    let der = authority.svid("/w").leaf().der().to_vec();
+    let verifier = spiffe(&[&authority]);
+    for index in 0..der.len() {
+        let mut changed = der.clone();
+        changed[index] ^= 1 << (index % 8);
+        let verified = verifier.verify(&[changed.into()], Purpose::Client, now());
+        assert!(verified.is_err(), "byte {index}");
+    }
+}
+
+#[test]
+fn intermediates_are_sent_along() {
+    let root = Authority::new("td");
+    let intermediate = root.intermediate();
+    let leaf = intermediate.svid("/w").leaf().clone();
+    let verifier = spiffe(&[&root]);
+    let whole = ders(&[leaf.clone(), intermediate.certificate()]);
+    assert!(verifier.verify(&whole, Purpose::Server, now()).is_ok());
+    let error = verifier
+        .verify(&ders(&[leaf]), Purpose::Server, now())
+        .unwrap_err();
+    assert!(matches!(error, VerifyError::UntrustedIssuer(_)), "{error}");
+}
+
+#[test]
+fn roots_that_are_replaced_count_from_the_next_handshake() {
+    let [old, new] = [Authority::new("td"), Authority::new("td")];
+    let (publisher, bundles) = watch::channel(TrustBundles::from_iter([old.bundle()]));
+    let verifier = PeerVerifier::spiffe(bundles, provider()).unwrap();
+    let verify = |authority: &Authority| {
+        let chain = ders(authority.svid("/w").chain());
+        verifier.verify(&chain, Purpose::Client, now()).is_ok()
+    };
+    assert_eq!((verify(&old), verify(&new)), (true, false));
+    let both = old.bundle().merge(&new.bundle()).unwrap();
+    publisher.publish(TrustBundles::from_iter([both]));
+    assert_eq!((verify(&old), verify(&new)), (true, true));
+    publisher.publish(TrustBundles::from_iter([new.bundle()]));
+    assert_eq!((verify(&old), verify(&new)), (false, true));
+}
+
+#[test]
+fn a_server_has_the_name_that_was_asked_for() {
+    let authority = Authority::new("root");
+    let chain = ders(authority.host("*.shop.example").chain());
+    let verifier = roots(&authority).with_names(ExpectedNames::ServerName);
+    let cases = [
+        ("a.shop.example", true),
+        ("shop.example", false),
+        ("192.0.2.1", false),
+    ];
+    for (name, is_accepted) in cases {
+        let verified = verifier.verify_server(&chain, &ServerName::try_from(name).unwrap(), now());
+        assert_eq!(verified.is_ok(), is_accepted, "{name}");
+        if let Err(error) = verified {
+            let text = format!("the certificate is for `*.shop.example`, wanted `{name}`");
+            assert_eq!(error.to_string(), text);
+        }
+    }
+    let error = verifier.verify(&chain, Purpose::Client, now());
+    assert!(matches!(error, Err(VerifyError::Names { .. })));
+}
+
+#[test]
+fn one_of_the_listed_names_is_enough_and_none_is_not() {
+    let authority = Authority::new("td");
+    let chain = ders(authority.svid("/w").chain());
+    let cases = [
+        (vec!["spiffe://td/other", "spiffe://td/w"], true),
+        (vec!["spiffe://td/other"], false),
+        (vec![], false),
+    ];
+    for (names, is_accepted) in cases {
+        let list = SanList::from_iter(names.iter().copied());
+        for verifier in [spiffe(&[&authority]), roots(&authority)] {
+            let verifier = verifier.with_subject_alt_names(list.clone());
+            let verified = verifier.verify(&chain, Purpose::Server, now());
+            assert_eq!(verified.is_ok(), is_accepted, "{names:?}");
+        }
+    }
+}
+
+#[test]
+fn a_pin_is_the_digest_of_the_certificate_or_of_its_key() {
+    let authority = Authority::new("root");
+    let credential = authority.host("a.example");
+    let sha256 = crate::digest::Sha256::of_provider(&provider()).unwrap();
+    let certificate = credential.leaf().fingerprint(&sha256).to_string();
+    let key = credential
+        .leaf()
+        .public_key_fingerprint(&sha256)
+        .to_base64();
+    let other = "0".repeat(64);
+    let cases = [
+        (vec![certificate.as_str()], vec![], true),
+        (vec![], vec![key.as_str()], true),
+        (vec![other.as_str()], vec![key.as_str()], true),
+        (vec![other.as_str()], vec![], false),
+        (vec![], vec![], true),
+    ];
+    for (certificates, keys, is_accepted) in cases {
+        let pins = Pins::parse(certificates.iter().copied(), keys.iter().copied()).unwrap();
+        let insecure = PeerVerifier::dangerous_insecure_skip_verify(provider()).unwrap();
+        for verifier in [roots(&authority), insecure] {
+            let verifier = verifier.with_pins(pins.clone());
+            let verified = verifier.verify(&ders(credential.chain()), Purpose::Client, now());
+            assert_eq!(verified.is_ok(), is_accepted, "{certificates:?} {keys:?}");
+        }
+    }
+    assert!(Pins::parse(["12"], []).is_err());
+    assert!(Pins::parse([], [certificate.as_str()]).is_err());
+}
+
+/// The list of `authority`, out of date a day after [`NOW`].
+fn revocations(authority: &Authority, serials: &[u64]) -> Revocations {
+    let time = |seconds: u64| OffsetDateTime::from_unix_timestamp(seconds as i64).unwrap();
+    let revoked = serials.iter().map(|serial| RevokedCertParams {
+        serial_number: SerialNumber::from(*serial),
+        revocation_time: time(NOW - 1),
+        reason_code: Some(RevocationReason::KeyCompromise),
+        invalidity_date: None,
+    });
+    let params = CertificateRevocationListParams {
+        this_update: time(NOW - DAY),
+        next_update: time(NOW + DAY),
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: revoked.collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    let list = params.signed_by(authority.issuer()).unwrap();
+    Revocations::from_pem(list.pem().unwrap().as_bytes()).unwrap()
+}
+
+#[test]
+fn with_revocation_lists_a_chain_that_they_do_not_clear_is_refused() {
+    let [authority, other] = [Authority::new("td"), Authority::new("other")];
+    let mut params = testing::leaf_params([SanType::URI("spiffe://td/w".try_into().unwrap())]);
+    params.serial_number = Some(SerialNumber::from(7));
+    testing::valid(&mut params, NOW, NOW + 10 * DAY);
+    let chain = ders(authority.leaf(params).chain());
+    let cases = [
+        ("others revoked", revocations(&authority, &[8]), NOW, "ok"),
+        (
+            "revoked",
+            revocations(&authority, &[8, 7]),
+            NOW,
+            "a certificate is revoked",
+        ),
+        (
+            "list of another",
+            revocations(&other, &[8]),
+            NOW,
+            "no revocation list is about",
+        ),
+        (
+            "list too old",
+            revocations(&authority, &[]),
+            NOW + 3 * DAY,
+            "out of date for 2 days",
+        ),
+        ("no lists", Revocations::default(), NOW, "ok"),
+    ];
+    for (name, lists, time, expected) in cases {
+        let verifier = spiffe(&[&authority]).with_revocations(lists);
+        let verified = verifier.verify(&chain, Purpose::Client, at(time));
+        let text = verified.map_or_else(|error| error.to_string(), |_| "ok".to_owned());
+        assert!(text.contains(expected), "{name}: {text}");
+    }
+    assert!(Revocations::from_pem(b"").is_err());
+}
+
+#[test]
+fn the_peer_gets_the_alert_of_the_reason() {
+    let expired = VerifyError::Expired {
+        not_after: at(NOW - 5),
+        by: Duration::from_secs(5),
+    };
+    let cases = [
+        (expired, AlertDescription::CertificateExpired),
+        (VerifyError::Revoked, AlertDescription::CertificateRevoked),
+        (VerifyError::RevocationUnknown, AlertDescription::UnknownCA),
+        (
+            VerifyError::TrustDomain {
+                got: "td".parse().unwrap(),
+            },
+            AlertDescription::UnknownCA,
+        ),
+        (
+            VerifyError::Svid(SvidError::NoUri),
+            AlertDescription::CertificateUnknown,
+        ),
+    ];
+    for (error, alert) in cases {
+        let Error::InvalidCertificate(certificate) = error.to_rustls(now()) else {
+            panic!("{error}");
+        };
+        assert_eq!(AlertDescription::from(certificate), alert, "{error}");
+    }
+}
+
+#[test]
+fn the_whole_reason_is_left_for_the_thread_that_drives_the_connection() {
+    use rustls::server::danger::ClientCertVerifier;
+
+    let [ours, theirs] = [Authority::new("td"), Authority::new("td")];
+    let peer = spiffe(&[&ours]);
+    let verifier = peer.client_verifier();
+    let svid = theirs.svid("/w");
+    let error = verifier.verify_client_cert(svid.leaf().der(), &[], now());
+    let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);
+    assert_eq!(error.unwrap_err(), unknown);
+    let refusal = peer.take_refusal();
+    assert!(matches!(refusal, Some(VerifyError::UntrustedIssuer(_))));
+}
+
+#[test]
+fn clients_are_told_whose_certificates_are_accepted() {
+    use rustls::server::danger::ClientCertVerifier;
+
+    let authority = Authority::new("td");
+    let fixed = ClientVerifier::clone(&roots(&authority).client_verifier());
+    assert!(fixed.root_hint_subjects().is_empty());
+    assert_eq!(fixed.with_hints().root_hint_subjects().len(), 1);
+    let live = ClientVerifier::clone(&spiffe(&[&authority]).client_verifier());
+    assert!(live.with_hints().root_hint_subjects().is_empty());
+}
+
+#[test]
+fn all_key_kinds_of_the_provider_can_sign() {
+    let authority = Authority::new("td");
+    let kinds = [
+        &rcgen::PKCS_ECDSA_P256_SHA256,
+        &rcgen::PKCS_ECDSA_P384_SHA384,
+        &rcgen::PKCS_ED25519,
+    ];
+    for kind in kinds {
+        let name = SanType::URI("spiffe://td/w".try_into().unwrap());
+        let key = KeyPair::generate_for(kind).unwrap();
+        let leaf = authority.leaf_with(testing::leaf_params([name]), key);
+        let verified = spiffe(&[&authority]).verify(&ders(leaf.chain()), Purpose::Server, now());
+        assert!(verified.is_ok(), "{kind:?}");
+    }
+}
