@@ -1,0 +1,135 @@
+//! Certificates of secrets, chosen at each handshake.
+
+use std::sync::Arc;
+
+use mesh_core::watch::Watch;
+use rustls::client::ResolvesClientCert;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{SignatureAlgorithm, SignatureScheme, SupportedCipherSuite};
+
+use crate::secret::TlsSecret;
+use crate::server_names::ServerNames;
+
+/// The certificates of one or two secrets, of which one is chosen that the other end can verify: an
+/// RSA and an ECDSA certificate for one name serve clients of either.
+#[derive(Clone, Debug)]
+pub(super) struct SecretCertificates {
+    secrets: Vec<Watch<Option<TlsSecret>>>,
+    /// The cipher suites of the configuration. Those of TLS 1.2 are for one kind of key only. Empty
+    /// if they are not known.
+    suites: Arc<[SupportedCipherSuite]>,
+}
+
+impl SecretCertificates {
+    pub(super) fn new(
+        secrets: Vec<Watch<Option<TlsSecret>>>,
+        suites: Arc<[SupportedCipherSuite]>,
+    ) -> Self {
+        Self { secrets, suites }
+    }
+
+    fn choose(&self, is_usable: impl Fn(&CertifiedKey) -> bool) -> Option<Arc<CertifiedKey>> {
+        let current = self.secrets.iter().filter_map(|secret| {
+            let secret = secret.load();
+            let credential = Option::as_ref(&secret)?.credential()?;
+            Some(Arc::clone(credential.certified_key()))
+        });
+        let mut usable = current.filter(|key| is_usable(key));
+        let first = usable.next()?;
+        // Signing with ECDSA costs a server a tenth of what RSA does.
+        let is_ecdsa = |key: &CertifiedKey| key.key.algorithm() == SignatureAlgorithm::ECDSA;
+        if is_ecdsa(&first) {
+            return Some(first);
+        }
+        usable.find(|key| is_ecdsa(key)).or(Some(first))
+    }
+
+    fn choose_for(&self, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let offered = hello.cipher_suites();
+        self.choose(|key| {
+            let kind = key.key.algorithm();
+            let mut common = self
+                .suites
+                .iter()
+                .filter(|suite| offered.contains(&suite.suite()));
+            let has_suite = self.suites.is_empty()
+                || common.any(|suite| suite.usable_for_signature_algorithm(kind));
+            has_suite && key.key.choose_scheme(hello.signature_schemes()).is_some()
+        })
+    }
+}
+
+/// Certificates by server name, for one rustls configuration that serves many hosts. Cheap to
+/// clone; certificates are live.
+///
+/// ```
+/// use mesh_tls::config::SniCertificates;
+/// use mesh_tls::secret_store::SecretStore;
+///
+/// let store = SecretStore::default();
+/// let [shop, rest] = ["shop", "wildcard"].map(|name| store.watch(&name.parse().unwrap()));
+/// let certificates =
+///     SniCertificates::from_iter([("shop.example", vec![shop]), ("*.example", vec![rest])]);
+/// assert_eq!(certificates.len(), 2);
+/// ```
+#[derive(Clone, Debug)]
+pub struct SniCertificates {
+    names: Arc<ServerNames<SecretCertificates>>,
+}
+
+impl SniCertificates {
+    /// How many names there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is no name, so that every handshake fails.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+}
+
+impl<'a> FromIterator<(&'a str, Vec<Watch<Option<TlsSecret>>>)> for SniCertificates {
+    /// Collects names with the secrets of their certificates: one of RSA and one of ECDSA, say.
+    fn from_iter<I>(names: I) -> Self
+    where
+        I: IntoIterator<Item = (&'a str, Vec<Watch<Option<TlsSecret>>>)>,
+    {
+        let names = names.into_iter();
+        let names = names.map(|(name, secrets)| {
+            let suites = Arc::default();
+            (name, SecretCertificates::new(secrets, suites))
+        });
+        Self {
+            names: Arc::new(names.collect()),
+        }
+    }
+}
+
+impl ResolvesServerCert for SniCertificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let certificates = self.names.get(hello.server_name())?;
+        certificates.choose_for(&hello)
+    }
+}
+
+impl ResolvesServerCert for SecretCertificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.choose_for(&hello)
+    }
+}
+
+impl ResolvesClientCert for SecretCertificates {
+    fn resolve(
+        &self,
+        _authorities: &[&[u8]],
+        schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        self.choose(|key| key.key.choose_scheme(schemes).is_some())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}

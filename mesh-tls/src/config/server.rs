@@ -1,0 +1,368 @@
+//! The server's side.
+
+use std::sync::Arc;
+
+use mesh_core::model::Notice;
+use mesh_core::model::listener::{self, FilterChain, NetworkFilter};
+use mesh_core::origin::Origin;
+use mesh_core::resource::istio::gateway::{ServerTlsMode, ServerTlsSettings, TlsCertificate};
+use rustls::ServerConfig;
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
+
+use super::certificates::SecretCertificates;
+use super::error::{Problems, TlsConfigErrorKind, TlsConfigErrors};
+use super::protocol::{self, Limits, Protocol};
+use super::{MeshIdentity, TlsCompiler};
+use crate::secret_store::SecretName;
+use crate::verify::{ClientVerifier, PeerVerifier, Pins, SanList, SecretRoots};
+
+/// How a filter chain terminates TLS. Cheap to clone; credentials are live.
+#[derive(Clone, Debug)]
+pub struct ServerTls {
+    config: Arc<ServerConfig>,
+    /// The same without application protocols.
+    without_alpn: Arc<ServerConfig>,
+    verifier: Option<PeerVerifier>,
+    notices: Arc<[Notice]>,
+}
+
+impl ServerTls {
+    /// The configuration for a client that offers these application protocols.
+    ///
+    /// If none of them is offered here, the connection goes on without one, as in Envoy. rustls
+    /// alone would refuse it, and with it clients of the mesh that offer `istio` alone.
+    pub fn config(&self, offered: &[&[u8]]) -> &Arc<ServerConfig> {
+        let mut own = self.config.alpn_protocols.iter();
+        if own.any(|own| offered.contains(&own.as_slice())) {
+            &self.config
+        } else {
+            &self.without_alpn
+        }
+    }
+
+    /// How clients are verified; `None` if they are not asked for a certificate.
+    pub fn verifier(&self) -> Option<&PeerVerifier> {
+        self.verifier.as_ref()
+    }
+
+    /// What the settings say without effect.
+    pub fn notices(&self) -> &[Notice] {
+        &self.notices
+    }
+}
+
+impl TlsCompiler {
+    /// Compiles the TLS of a filter chain; `None` if it does not end here (`PASSTHROUGH`,
+    /// `AUTO_PASSTHROUGH`, plaintext).
+    ///
+    /// The secrets that it names do not have to exist yet: handshakes fail until they do.
+    ///
+    /// # Errors
+    ///
+    /// Says what cannot be enforced, with the origin of the chain.
+    pub fn server(&self, chain: &FilterChain) -> Result<Option<ServerTls>, TlsConfigErrors> {
+        let is_http = matches!(chain.filter, NetworkFilter::Http(_));
+        match &chain.tls {
+            None => Ok(None),
+            Some(listener::ServerTls::Mesh { alpn }) => {
+                let server = Server {
+                    compiler: self,
+                    origin: &chain.origin,
+                    alpn: alpn.iter().map(|name| name.as_bytes().to_vec()).collect(),
+                };
+                server.mesh(&[]).map(Some)
+            }
+            Some(
+                listener::ServerTls::Gateway(settings) | listener::ServerTls::Sidecar(settings),
+            ) => {
+                let is_mesh = settings.mode == ServerTlsMode::IstioMutual;
+                let alpn: &[&str] = match is_mesh && !is_http {
+                    true => &["istio-peer-exchange", "h2", "http/1.1"],
+                    false => &["h2", "http/1.1"],
+                };
+                let server = Server {
+                    compiler: self,
+                    origin: &chain.origin,
+                    alpn: alpn.iter().map(|name| name.as_bytes().to_vec()).collect(),
+                };
+                server.by_settings(settings)
+            }
+        }
+    }
+}
+
+struct Server<'a> {
+    compiler: &'a TlsCompiler,
+    origin: &'a Origin,
+    alpn: Vec<Vec<u8>>,
+}
+
+impl Server<'_> {
+    fn by_settings(
+        &self,
+        settings: &ServerTlsSettings,
+    ) -> Result<Option<ServerTls>, TlsConfigErrors> {
+        match settings.mode {
+            ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough => Ok(None),
+            ServerTlsMode::IstioMutual => self.mesh(&settings.subject_alt_names).map(Some),
+            ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual => {
+                self.gateway(settings).map(Some)
+            }
+        }
+    }
+
+    /// By the workload's own identity, for clients of the mesh.
+    fn mesh(&self, subject_alt_names: &[String]) -> Result<ServerTls, TlsConfigErrors> {
+        let mut problems = Problems::new(self.origin);
+        let Some(identity) = &self.compiler.identity else {
+            problems.add(TlsConfigErrorKind::NoIdentity);
+            return problems.finish(None);
+        };
+        let provider = &self.compiler.provider;
+        let protocol = protocol::mesh_protocol(provider, &self.compiler.mesh, &mut problems);
+        let verifier = mesh_verifier(identity, subject_alt_names, &protocol, &mut problems);
+        let Some(verifier) = verifier else {
+            return problems.finish(None);
+        };
+        let clients = Clients::Verified(verifier);
+        let certificates = identity.live.resolver();
+        let server = self.build(&protocol, clients, certificates, &mut problems);
+        problems.finish(server)
+    }
+
+    /// By the settings of a Gateway.
+    fn gateway(&self, settings: &ServerTlsSettings) -> Result<ServerTls, TlsConfigErrors> {
+        let mut problems = Problems::new(self.origin);
+        let limits = Limits {
+            min: settings.min_protocol_version,
+            max: settings.max_protocol_version,
+            cipher_suites: &settings.cipher_suites,
+            curves: &settings.ecdh_curves,
+        };
+        let mut protocol = protocol::protocol(&self.compiler.provider, &limits, &mut problems);
+        let names = problems
+            .take(certificate_names(settings))
+            .unwrap_or_default();
+        if names.is_empty() {
+            problems.add(TlsConfigErrorKind::NoCertificate);
+        }
+        let secrets = &self.compiler.secrets;
+        let certificates = names.iter().map(|name| secrets.watch(name)).collect();
+        let certificates = Arc::new(SecretCertificates::new(certificates, protocol.suites()));
+        let clients = match settings.mode {
+            ServerTlsMode::Simple => {
+                note_unused(settings, &mut protocol.notices);
+                Some(Clients::Unknown)
+            }
+            mode => {
+                let verifier = self.client_verifier(settings, &names, &protocol, &mut problems);
+                let is_optional = mode == ServerTlsMode::OptionalMutual;
+                verifier.map(|verifier| match is_optional {
+                    true => Clients::VerifiedIfPresented(verifier),
+                    false => Clients::Verified(verifier),
+                })
+            }
+        };
+        let server =
+            clients.and_then(|clients| self.build(&protocol, clients, certificates, &mut problems));
+        problems.finish(server)
+    }
+
+    /// How a Gateway verifies clients.
+    fn client_verifier(
+        &self,
+        settings: &ServerTlsSettings,
+        certificates: &[SecretName],
+        protocol: &Protocol,
+        problems: &mut Problems,
+    ) -> Option<PeerVerifier> {
+        let pins = problems.take(Pins::parse(
+            settings.verify_certificate_hash.iter().map(String::as_str),
+            settings.verify_certificate_spki.iter().map(String::as_str),
+        ))?;
+        let provider = Arc::clone(&protocol.provider);
+        if settings.insecure_skip_verify == Some(true) {
+            if !settings.subject_alt_names.is_empty() {
+                let field = "subjectAltNames";
+                problems.add(TlsConfigErrorKind::InsecureConflict { field });
+            }
+            let verifier = PeerVerifier::dangerous_insecure_skip_verify(provider);
+            return Some(problems.take(verifier)?.with_pins(pins));
+        }
+        let roots = problems.take(authority_names(settings, certificates))?;
+        if roots.is_empty() {
+            problems.add(TlsConfigErrorKind::NoRoots);
+            return None;
+        }
+        let secrets = &self.compiler.secrets;
+        let mut trusted = SecretRoots::new(roots.iter().map(|name| secrets.watch(name)));
+        if !settings.ca_crl.is_empty() {
+            let name = SecretName::RevocationsFile(settings.ca_crl.clone());
+            trusted = trusted.with_revocations(secrets.watch(&name));
+        }
+        let verifier = problems.take(PeerVerifier::secret_roots(trusted, provider))?;
+        let verifier = verifier.with_pins(pins);
+        Some(match settings.subject_alt_names.as_slice() {
+            [] => verifier,
+            names => verifier.with_subject_alt_names(SanList::from_iter(names)),
+        })
+    }
+
+    fn build(
+        &self,
+        protocol: &Protocol,
+        clients: Clients,
+        certificates: Arc<dyn ResolvesServerCert>,
+        problems: &mut Problems,
+    ) -> Option<ServerTls> {
+        let provider = Arc::clone(&protocol.provider);
+        let time = Arc::clone(&self.compiler.time);
+        let builder = ServerConfig::builder_with_details(provider, time)
+            .with_protocol_versions(&protocol.versions);
+        let builder = problems.take(builder.map_err(TlsConfigErrorKind::Provider))?;
+        let (verifier, builder) = match clients {
+            Clients::Unknown => (None, builder.with_no_client_auth()),
+            Clients::Verified(verifier) => {
+                let clients = verifier.client_verifier();
+                (Some(verifier), builder.with_client_cert_verifier(clients))
+            }
+            Clients::VerifiedIfPresented(verifier) => {
+                let clients = ClientVerifier::clone(&verifier.client_verifier()).optional();
+                let builder = builder.with_client_cert_verifier(Arc::new(clients));
+                (Some(verifier), builder)
+            }
+        };
+        let mut config = builder.with_cert_resolver(certificates);
+        config.session_storage = match verifier {
+            // A session that is resumed is not verified again.
+            Some(_) => Arc::new(NoServerSessionStorage {}),
+            None => Arc::clone(&self.compiler.sessions),
+        };
+        let without_alpn = Arc::new(config.clone());
+        config.alpn_protocols.clone_from(&self.alpn);
+        let notices = protocol.notices.iter().map(|message| Notice {
+            origin: self.origin.clone(),
+            message: message.clone(),
+        });
+        Some(ServerTls {
+            config: Arc::new(config),
+            without_alpn,
+            verifier,
+            notices: notices.collect(),
+        })
+    }
+}
+
+/// What is asked of clients.
+enum Clients {
+    Unknown,
+    Verified(PeerVerifier),
+    VerifiedIfPresented(PeerVerifier),
+}
+
+/// How others of the mesh are verified: by name if names are given, else by trust domain.
+pub(super) fn mesh_verifier(
+    identity: &MeshIdentity,
+    subject_alt_names: &[String],
+    protocol: &Protocol,
+    problems: &mut Problems,
+) -> Option<PeerVerifier> {
+    let provider = Arc::clone(&protocol.provider);
+    let bundles = identity.live.bundles().clone();
+    let verifier = problems.take(PeerVerifier::spiffe(bundles, provider))?;
+    let domains = Arc::clone(&identity.trust_domains);
+    Some(match subject_alt_names {
+        [] => verifier.with_trust_domains(domains),
+        names => verifier
+            .with_aliases(domains)
+            .with_subject_alt_names(SanList::from_iter(names)),
+    })
+}
+
+/// Where the certificates of a server are: in the first source that is given.
+fn certificate_names(settings: &ServerTlsSettings) -> Result<Vec<SecretName>, TlsConfigErrorKind> {
+    let credentials = match settings.credential_name.as_str() {
+        "" => settings
+            .credential_names
+            .iter()
+            .map(String::as_str)
+            .collect(),
+        name => vec![name],
+    };
+    if !credentials.is_empty() {
+        let names = credentials.into_iter().map(str::parse);
+        return Ok(names.collect::<Result<_, _>>()?);
+    }
+    let pair = TlsCertificate {
+        server_certificate: settings.server_certificate.clone(),
+        private_key: settings.private_key.clone(),
+        ca_certificates: String::new(),
+    };
+    let pairs = match settings.tls_certificates.as_slice() {
+        [] => std::slice::from_ref(&pair),
+        pairs => pairs,
+    };
+    let is_whole =
+        |pair: &TlsCertificate| !pair.server_certificate.is_empty() && !pair.private_key.is_empty();
+    if !pairs.iter().all(is_whole) {
+        return Err(TlsConfigErrorKind::NoCertificate);
+    }
+    let names = pairs.iter().map(|pair| SecretName::CredentialFiles {
+        certificate: pair.server_certificate.clone(),
+        key: pair.private_key.clone(),
+    });
+    Ok(names.collect())
+}
+
+/// Where the authorities of clients are, in the order in which they are looked for.
+fn authority_names(
+    settings: &ServerTlsSettings,
+    certificates: &[SecretName],
+) -> Result<Vec<SecretName>, TlsConfigErrorKind> {
+    if !settings.ca_cert_credential_name.is_empty() {
+        return Ok(vec![settings.ca_cert_credential_name.parse()?]);
+    }
+    if !settings.ca_certificates.is_empty() {
+        let path = settings.ca_certificates.clone();
+        return Ok(vec![SecretName::AuthoritiesFile(path)]);
+    }
+    let names = certificates.first().into_iter();
+    Ok(names.flat_map(beside).collect())
+}
+
+/// Where the authorities of a credential are: in a secret of their own, or in the same one.
+pub(super) fn beside(name: &SecretName) -> Vec<SecretName> {
+    match name {
+        SecretName::CredentialFiles { .. } => Vec::new(),
+        name => name
+            .of_authorities()
+            .into_iter()
+            .chain([name.clone()])
+            .collect(),
+    }
+}
+
+/// Notes settings about clients that are not asked for a certificate.
+fn note_unused(settings: &ServerTlsSettings, notices: &mut Vec<String>) {
+    let fields = [
+        ("subjectAltNames", !settings.subject_alt_names.is_empty()),
+        (
+            "verifyCertificateSpki",
+            !settings.verify_certificate_spki.is_empty(),
+        ),
+        (
+            "verifyCertificateHash",
+            !settings.verify_certificate_hash.is_empty(),
+        ),
+        ("caCertificates", !settings.ca_certificates.is_empty()),
+        (
+            "caCertCredentialName",
+            !settings.ca_cert_credential_name.is_empty(),
+        ),
+    ];
+    for (field, _) in fields.iter().filter(|(_, is_set)| *is_set) {
+        notices.push(format!(
+            "`{field}` has no effect: SIMPLE asks clients for no certificate"
+        ));
+    }
+}
