@@ -1,0 +1,231 @@
+//! Accepting TLS, and mesh mTLS beside plaintext.
+//!
+//! [`TlsAcceptor`] ends the TLS of one filter chain. [`InboundAcceptor`] does what a PeerAuthentication
+//! asks for: it tells mesh mTLS from plaintext, and ends only the former.
+//!
+//! A handshake that fails becomes a [`Diagnosis`].
+//!
+//! # Example
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use mesh_core::model::listener::{self, FilterChain, HttpConnection, NetworkFilter};
+//! use mesh_tls::accept::TlsAcceptor;
+//! use mesh_tls::config::{MeshIdentity, TlsCompiler};
+//! use mesh_tls::resolve;
+//! use mesh_tls::secret_store::SecretStore;
+//! use tokio::io::AsyncWriteExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use mesh_core::identity::TrustDomains;
+//!
+//! let (_publisher, live) = resolve::channel();
+//! let identity = MeshIdentity::new(live, TrustDomains::new("cluster.local".parse()?));
+//! let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+//! let compiler = TlsCompiler::new(provider, SecretStore::default()).with_identity(identity);
+//!
+//! let http = NetworkFilter::Http(HttpConnection::new("inbound|8080||"));
+//! let mut chain = FilterChain::new(http);
+//! chain.tls = Some(listener::ServerTls::Mesh { alpn: vec!["h2".into()] });
+//! let acceptor = TlsAcceptor::new(compiler.server(&chain)?.expect("TLS ends here"));
+//!
+//! let (mut client, server) = tokio::io::duplex(64);
+//! client.write_all(b"GET / HTTP/1.1\r\n").await?;
+//! let diagnosis = acceptor.accept(server).await.unwrap_err();
+//! assert_eq!(diagnosis.to_string(), "the client does not speak TLS; is it plaintext?");
+//! # Ok(())
+//! # }
+//! ```
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use mesh_core::model::policy::MtlsMode;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::server::TlsStream;
+
+use crate::client_hello::Detected;
+use crate::config::ServerTls;
+use crate::connection::TlsPeer;
+use crate::diagnose::{Cause, Diagnosis, Side};
+use crate::mode::{Action, PortMode};
+use crate::peek::{Peeked, peek};
+
+/// How long a handshake may take (`PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT`).
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long the first bytes are waited for where plaintext is accepted as well
+/// (`meshConfig.protocolDetectionTimeout` of Istio's demo profile).
+const DETECTION_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// A connection whose TLS ends here.
+#[derive(Debug)]
+pub struct Accepted<IO> {
+    /// The bytes inside.
+    pub stream: TlsStream<Peeked<IO>>,
+    /// What the handshake settled and proved.
+    pub peer: TlsPeer,
+}
+
+/// Ends the TLS of one filter chain. Cheap to clone.
+///
+/// See the [module docs](self) for an example.
+#[derive(Clone, Debug)]
+pub struct TlsAcceptor {
+    tls: ServerTls,
+    handshake_timeout: Duration,
+}
+
+impl TlsAcceptor {
+    /// Accepts by `tls`.
+    pub fn new(tls: ServerTls) -> Self {
+        Self {
+            tls,
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+        }
+    }
+
+    /// Sets how long a handshake may take, from the first byte on. Default: 15 seconds.
+    #[must_use]
+    pub fn with_handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+
+    /// Accepts TLS on a connection of which nothing was read.
+    ///
+    /// # Errors
+    ///
+    /// Says why there was no handshake.
+    ///
+    /// # Cancel safety
+    ///
+    /// The connection is lost if this is dropped before it returns.
+    pub async fn accept<IO>(&self, io: IO) -> Result<Accepted<IO>, Diagnosis>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let peeked = peek(io, self.handshake_timeout).await;
+        let peeked = peeked.map_err(|error| Diagnosis::of_io(Side::Server, &error, None))?;
+        self.accept_peeked(peeked).await
+    }
+
+    /// Accepts TLS on a connection whose first bytes are known.
+    ///
+    /// # Errors
+    ///
+    /// Says why there was no handshake.
+    ///
+    /// # Cancel safety
+    ///
+    /// The connection is lost if this is dropped before it returns.
+    pub async fn accept_peeked<IO>(&self, io: Peeked<IO>) -> Result<Accepted<IO>, Diagnosis>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let failed = |cause| Err(Diagnosis::new(Side::Server, cause));
+        let offered: Vec<&[u8]> = match io.detected() {
+            Detected::ClientHello(hello) => hello.alpn().collect(),
+            Detected::Malformed => Vec::new(),
+            Detected::Plaintext => return failed(Cause::Plaintext),
+            Detected::Incomplete { .. } if io.has_ended() => return failed(Cause::Closed),
+            Detected::Incomplete { .. } => return failed(Cause::TimedOut),
+        };
+        let config = self.tls.config(&offered).clone();
+        let handshake = tokio_rustls::TlsAcceptor::from(config).accept(io);
+        let deadline = Instant::now() + self.handshake_timeout;
+        let Ok(accepted) = timeout_at(deadline, handshake).await else {
+            return failed(Cause::TimedOut);
+        };
+        let verifier = self.tls.verifier();
+        let stream = accepted.map_err(|error| {
+            // The verifier was asked by the poll that failed, so that this is the same thread.
+            let refusal = verifier.and_then(|verifier| verifier.take_refusal());
+            Diagnosis::of_io(Side::Server, &error, refusal)
+        })?;
+        let (_, state) = stream.get_ref();
+        let peer = TlsPeer::new(state, state.server_name(), verifier);
+        Ok(Accepted { stream, peer })
+    }
+}
+
+/// A connection to a workload of the mesh.
+#[derive(Debug)]
+pub enum Inbound<IO> {
+    /// Mesh mTLS, which ended here.
+    Mesh(Box<Accepted<IO>>),
+    /// Plaintext, or TLS of the application, as it came.
+    PassedOn(Peeked<IO>),
+}
+
+/// Accepts mesh mTLS, plaintext or both, by the mode of a port. Cheap to clone.
+///
+/// [`mode`](crate::mode) has the rules.
+#[derive(Clone, Debug)]
+pub struct InboundAcceptor {
+    port: PortMode,
+    tls: TlsAcceptor,
+    detection_timeout: Duration,
+}
+
+impl InboundAcceptor {
+    /// Accepts on a port of this mode; where it is mesh mTLS, by `tls`.
+    pub fn new(port: PortMode, tls: TlsAcceptor) -> Self {
+        Self {
+            port,
+            tls,
+            detection_timeout: DETECTION_TIMEOUT,
+        }
+    }
+
+    /// Sets how long the first bytes are waited for where plaintext is accepted as well
+    /// (`protocolDetectionTimeout`). Default: 100 milliseconds.
+    #[must_use]
+    pub fn with_detection_timeout(mut self, timeout: Duration) -> Self {
+        self.detection_timeout = timeout;
+        self
+    }
+
+    /// Accepts a connection of which nothing was read.
+    ///
+    /// # Errors
+    ///
+    /// Says why the connection has to be closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// The connection is lost if this is dropped before it returns.
+    pub async fn accept<IO>(&self, io: IO) -> Result<Inbound<IO>, Diagnosis>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let timeout = match self.port.mode {
+            MtlsMode::Disable => Duration::ZERO,
+            MtlsMode::Permissive => self.detection_timeout,
+            MtlsMode::Strict => self.tls.handshake_timeout,
+        };
+        let peeked = peek(io, timeout).await;
+        let peeked = peeked.map_err(|error| Diagnosis::of_io(Side::Server, &error, None))?;
+        match self.port.decide(peeked.detected()) {
+            Action::PassOn => Ok(Inbound::PassedOn(peeked)),
+            Action::Refuse => Err(Diagnosis::new(Side::Server, refusal(peeked.detected()))),
+            Action::Terminate => {
+                let accepted = self.tls.accept_peeked(peeked).await?;
+                Ok(Inbound::Mesh(Box::new(accepted)))
+            }
+        }
+    }
+}
+
+/// Why a connection with these first bytes is refused.
+fn refusal(first: &Detected) -> Cause {
+    match first {
+        Detected::Plaintext | Detected::Incomplete { .. } => Cause::Plaintext,
+        Detected::ClientHello(_) | Detected::Malformed => Cause::NoCommonAlpn,
+    }
+}

@@ -1,0 +1,275 @@
+//! Servers and clients with credentials of their own.
+
+use super::*;
+
+/// A store with the credential `shop` of `shop.example`, its authorities, and those of servers.
+pub(super) fn store_of(authority: &Authority) -> SecretStore {
+    let store = SecretStore::default();
+    let roots = Roots::new([authority.certificate()]).unwrap();
+    let shop = TlsSecret::default()
+        .with_credential(authority.host("shop.example"))
+        .with_roots(roots.clone());
+    store.publish(&"shop".parse().unwrap(), shop);
+    let authorities = SecretName::AuthoritiesFile("/ca.pem".into());
+    store.publish(&authorities, TlsSecret::default().with_roots(roots));
+    let client = SecretName::CredentialFiles {
+        certificate: "/client.pem".into(),
+        key: "/client.key".into(),
+    };
+    let credential = authority.host("client.example");
+    store.publish(&client, TlsSecret::default().with_credential(credential));
+    store
+}
+
+pub(super) fn shop(mode: ServerTlsMode) -> ServerTlsSettings {
+    ServerTlsSettings {
+        mode,
+        credential_name: "shop".into(),
+        ..ServerTlsSettings::default()
+    }
+}
+
+pub(super) fn simple() -> ClientTlsSettings {
+    ClientTlsSettings {
+        mode: ClientTlsMode::Simple,
+        ca_certificates: "/ca.pem".into(),
+        ..ClientTlsSettings::default()
+    }
+}
+
+pub(super) fn mutual() -> ClientTlsSettings {
+    ClientTlsSettings {
+        mode: ClientTlsMode::Mutual,
+        client_certificate: "/client.pem".into(),
+        private_key: "/client.key".into(),
+        ..simple()
+    }
+}
+
+#[tokio::test]
+async fn each_mode_of_a_gateway_asks_for_what_it_says() {
+    let authority = Authority::new("root");
+    let store = store_of(&authority);
+    let strangers = store_of(&Authority::new("stranger"));
+    let trusting = ClientTlsSettings {
+        ca_certificates: String::new(),
+        insecure_skip_verify: Some(true),
+        ..mutual()
+    };
+    let no_cert = client(&store, simple());
+    let cert = client(&store, mutual());
+    let strange = client(&strangers, trusting);
+    use ServerTlsMode as M;
+    let cases = [
+        (M::Simple, &no_cert, ("ok", "ok")),
+        (M::Simple, &cert, ("ok", "ok")),
+        (
+            M::Mutual,
+            &no_cert,
+            ("no_client_certificate", "our_certificate_missing"),
+        ),
+        (M::Mutual, &cert, ("ok", "ok")),
+        (
+            M::Mutual,
+            &strange,
+            ("peer_issuer_untrusted", "our_issuer_untrusted"),
+        ),
+        (M::OptionalMutual, &no_cert, ("ok", "ok")),
+        (M::OptionalMutual, &cert, ("ok", "ok")),
+        (
+            M::OptionalMutual,
+            &strange,
+            ("peer_issuer_untrusted", "our_issuer_untrusted"),
+        ),
+    ];
+    for (mode, client, expected) in cases {
+        let outcome = shake(&gateway(&store, shop(mode)), client, Http1).await;
+        assert_eq!(outcome.labels(), expected, "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_checks_names_and_pins_of_clients() {
+    let authority = Authority::new("root");
+    let store = store_of(&authority);
+    let client = client(&store, mutual());
+    let mutual = || shop(ServerTlsMode::Mutual);
+    let with_names = |name: &str| ServerTlsSettings {
+        subject_alt_names: vec![name.into()],
+        ..mutual()
+    };
+    let pin = ServerTlsSettings {
+        verify_certificate_hash: vec!["00".repeat(32)],
+        ..mutual()
+    };
+    let cases = [
+        ("name", with_names("client.example"), "ok"),
+        ("other name", with_names("other.example"), "peer_names"),
+        ("other pin", pin, "peer_not_pinned"),
+    ];
+    for (name, settings, expected) in cases {
+        let outcome = shake(&gateway(&store, settings), &client, Http1).await;
+        assert_eq!(outcome.labels().0, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_unverified_client_presents_proves_nothing() {
+    let authority = Authority::new("root");
+    let store = store_of(&authority);
+    let settings = ServerTlsSettings {
+        insecure_skip_verify: Some(true),
+        ..shop(ServerTlsMode::OptionalMutual)
+    };
+    let server = gateway(&store, settings);
+    for settings in [simple(), mutual()] {
+        let outcome = shake(&server, &client(&store, settings), Http1).await;
+        let peer = outcome.server.unwrap();
+        assert_eq!((peer.identity, peer.certificates), (None, None));
+        assert_eq!(peer.info.peer_fingerprint, None);
+    }
+}
+
+#[tokio::test]
+async fn a_client_checks_authority_and_name_of_the_server() {
+    let authority = Authority::new("root");
+    let store = store_of(&authority);
+    let strangers = store_of(&Authority::new("stranger"));
+    let server = gateway(&store, shop(ServerTlsMode::Simple));
+    let sni = |name: &str| ClientTlsSettings {
+        sni: name.into(),
+        ..simple()
+    };
+    let names = |name: &str| ClientTlsSettings {
+        subject_alt_names: vec![name.into()],
+        ..simple()
+    };
+    let cases = [
+        ("host of the request", &store, simple(), "ok"),
+        ("sni", &store, sni("shop.example"), "ok"),
+        ("other sni", &store, sni("other.example"), "peer_names"),
+        ("names", &store, names("shop.example"), "ok"),
+        ("other names", &store, names("other.example"), "peer_names"),
+        (
+            "other authority",
+            &strangers,
+            simple(),
+            "peer_issuer_untrusted",
+        ),
+    ];
+    for (name, store, settings, expected) in cases {
+        let outcome = shake(&server, &client(store, settings), Http1).await;
+        assert_eq!(outcome.labels().1, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_credential_is_live() {
+    let authority = Authority::new("root");
+    let store = store_of(&authority);
+    let name: SecretName = "shop".parse().unwrap();
+    let server = gateway(&store, shop(ServerTlsMode::Simple));
+    let client = client(&store, simple());
+    store.withdraw(&name);
+    assert_eq!(
+        shake(&server, &client, Http1).await.labels().0,
+        "no_server_certificate"
+    );
+    let credential = authority.host("shop.example");
+    let leaf = credential.leaf().der().clone();
+    store.publish(&name, TlsSecret::default().with_credential(credential));
+    let outcome = shake(&server, &client, Http1).await;
+    assert_eq!(outcome.client.unwrap().certificates.unwrap().0[0], leaf);
+}
+
+#[tokio::test]
+async fn of_an_rsa_and_an_ecdsa_certificate_the_client_gets_one_that_it_can_verify() {
+    let authority = Authority::new("root");
+    let store = store_of(&authority);
+    let kinds = [
+        ("rsa", &rcgen::PKCS_RSA_SHA256),
+        ("ecdsa", &rcgen::PKCS_ECDSA_P256_SHA256),
+    ];
+    let leaves = kinds.map(|(secret, kind)| {
+        let name = SanType::DnsName("shop.example".try_into().unwrap());
+        let key = KeyPair::generate_for(kind).unwrap();
+        let leaf = authority.leaf_with(testing::leaf_params([name]), key);
+        store.publish(
+            &secret.parse().unwrap(),
+            TlsSecret::default().with_credential(leaf.clone()),
+        );
+        leaf.leaf().der().clone()
+    });
+    let settings = |cipher: &str| ServerTlsSettings {
+        mode: ServerTlsMode::Simple,
+        credential_names: vec!["rsa".into(), "ecdsa".into()],
+        max_protocol_version: mesh_core::resource::istio::gateway::TlsProtocol::Tlsv1_2,
+        cipher_suites: vec![cipher.into()],
+        ..ServerTlsSettings::default()
+    };
+    let cases = [
+        ("ECDHE-RSA-AES128-GCM-SHA256", &leaves[0]),
+        ("ECDHE-ECDSA-AES128-GCM-SHA256", &leaves[1]),
+    ];
+    for (cipher, leaf) in cases {
+        let server = gateway(&store, settings(cipher));
+        let outcome = shake(&server, &client(&store, simple()), Http1).await;
+        let peer = outcome.client.unwrap();
+        assert_eq!(&peer.certificates.unwrap().0[0], leaf, "{cipher}");
+        assert_eq!(peer.info.version, Some("TLSv1.2"));
+    }
+}
+
+#[tokio::test]
+async fn without_a_common_version_both_ends_say_so() {
+    use mesh_core::resource::istio::gateway::TlsProtocol;
+    use rustls::version::TLS12;
+
+    let authority = Authority::new("root");
+    let store = store_of(&authority);
+    let settings = ServerTlsSettings {
+        min_protocol_version: TlsProtocol::Tlsv1_3,
+        ..shop(ServerTlsMode::Simple)
+    };
+    let acceptor = TlsAcceptor::new(gateway(&store, settings));
+    let config = rustls::ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS12])
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let (client_io, server_io) = tokio::io::duplex(1 << 16);
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let name = "shop.example".try_into().unwrap();
+    let (server, client) = tokio::join!(
+        acceptor.accept(server_io),
+        connector.connect(name, client_io)
+    );
+    assert_eq!(server.unwrap_err().label(), "no_common_version");
+    let diagnosis = Diagnosis::of_io(Side::Client, &client.unwrap_err(), None);
+    assert_eq!(diagnosis.label(), "no_common_version");
+}
+
+#[tokio::test]
+async fn a_client_resumes_its_session_with_a_server_that_verifies_no_clients() {
+    let authority = Authority::new("root");
+    let store = store_of(&authority);
+    let server = gateway(&store, shop(ServerTlsMode::Simple));
+    let connector = TlsConnector::new(client(&store, simple()), Http1);
+    for expected in [rustls::HandshakeKind::Full, rustls::HandshakeKind::Resumed] {
+        let (client_io, server_io) = tokio::io::duplex(1 << 16);
+        let acceptor = TlsAcceptor::new(server.clone());
+        let serving = async {
+            let mut accepted = acceptor.accept(server_io).await.unwrap();
+            accepted.stream.write_all(b"!").await.unwrap();
+            accepted.stream
+        };
+        let connecting = async {
+            let host = Some("shop.example");
+            let mut connected = connector.connect(client_io, host).await.unwrap();
+            connected.stream.read_exact(&mut [0]).await.unwrap();
+            connected.stream.get_ref().1.handshake_kind()
+        };
+        let (_server, kind) = tokio::join!(serving, connecting);
+        assert_eq!(kind, Some(expected));
+    }
+}
