@@ -1,0 +1,76 @@
+//! What an element says about the client's certificate.
+
+use mesh_core::resource::istio::mesh_config::SetCurrentClientCertDetails;
+
+/// The parts of the client's certificate that an element shows, besides `By` and `Hash`, which are
+/// always there.
+///
+/// The default is Istio's: subject, DNS names and URIs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ClientCertDetails {
+    /// The certificate, as `Cert`.
+    pub cert: bool,
+    /// The certificate and its intermediates, as `Chain`.
+    pub chain: bool,
+    /// The subject, as `Subject`.
+    pub subject: bool,
+    /// The URIs, as `URI`.
+    pub uri: bool,
+    /// The DNS names, as `DNS`.
+    pub dns: bool,
+}
+
+impl Default for ClientCertDetails {
+    fn default() -> Self {
+        Self {
+            cert: false,
+            chain: false,
+            subject: true,
+            uri: true,
+            dns: true,
+        }
+    }
+}
+
+impl From<&SetCurrentClientCertDetails> for ClientCertDetails {
+    /// Takes the details of the mesh configuration; what it leaves out is as by default.
+    fn from(details: &SetCurrentClientCertDetails) -> Self {
+        let SetCurrentClientCertDetails {
+            subject,
+            cert,
+            chain,
+            dns,
+            uri,
+        } = details;
+        let default = Self::default();
+        Self {
+            cert: cert.unwrap_or(default.cert),
+            chain: chain.unwrap_or(default.chain),
+            subject: subject.unwrap_or(default.subject),
+            uri: uri.unwrap_or(default.uri),
+            dns: dns.unwrap_or(default.dns),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_mesh_configuration_leaves_out_is_as_by_default() {
+        let details = SetCurrentClientCertDetails {
+            cert: Some(true),
+            dns: Some(false),
+            ..SetCurrentClientCertDetails::default()
+        };
+        let expected = ClientCertDetails {
+            cert: true,
+            chain: false,
+            subject: true,
+            uri: true,
+            dns: false,
+        };
+        assert_eq!(ClientCertDetails::from(&details), expected);
+    }
+}
