@@ -1,0 +1,12 @@
+//! The authority through the public API: what it issues, how one signer follows another, the
+//! service and the clients of it.
+#![cfg(feature = "ca")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod issuing;
+mod rotation;
+#[cfg(feature = "grpc")]
+mod service;
+#[cfg(feature = "tokio")]
+mod source;
+mod support;
