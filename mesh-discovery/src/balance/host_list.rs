@@ -1,0 +1,186 @@
+//! A list of hosts that is cheap to change while others read it.
+//!
+//! The list is cut into chunks that its versions share, so that a version with one host more or
+//! less costs a copy of one or two chunks, not of the list.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Instant;
+//!
+//! use mesh_core::model::cluster::{Endpoint, EndpointAddress};
+//! use mesh_discovery::balance::host::Host;
+//! use mesh_discovery::balance::host_list::HostList;
+//!
+//! let now = Instant::now();
+//! let host = |port| Host::new(Endpoint::new(EndpointAddress::Ip(([10, 0, 0, 7], port).into())), now);
+//! let first: HostList = [host(80), host(81)].into_iter().collect();
+//!
+//! let mut second = first.clone();
+//! second.swap_remove(0);
+//! assert_eq!((first.len(), second.len()), (2, 1));
+//! assert_eq!(second.get(0).unwrap().endpoint().address.port(), Some(81));
+//! ```
+
+use std::sync::Arc;
+
+use crate::balance::host::{Host, HostState};
+
+/// Hosts of a chunk; all chunks but the last are full.
+const CHUNK: usize = 128;
+
+/// Hosts in an order that changes only where one is removed.
+#[derive(Clone, Debug, Default)]
+pub struct HostList {
+    chunks: Vec<Arc<Vec<Host>>>,
+    len: usize,
+}
+
+impl HostList {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The host at `index`.
+    pub fn get(&self, index: usize) -> Option<&Host> {
+        self.chunks.get(index / CHUNK)?.get(index % CHUNK)
+    }
+
+    /// The hosts in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &Host> {
+        self.chunks.iter().flat_map(|chunk| chunk.iter())
+    }
+
+    /// Adds all hosts of another list at the end.
+    pub fn extend(&mut self, other: &Self) {
+        for host in other.iter() {
+            self.push(host.clone());
+        }
+    }
+
+    /// Where the host of this state is. Takes time in proportion to the length.
+    pub fn position(&self, state: &Arc<HostState>) -> Option<usize> {
+        self.iter()
+            .position(|host| Arc::ptr_eq(host.state(), state))
+    }
+
+    /// Adds a host at the end.
+    pub fn push(&mut self, host: Host) {
+        match self.chunks.last_mut().filter(|chunk| chunk.len() < CHUNK) {
+            Some(chunk) => Arc::make_mut(chunk).push(host),
+            None => self.chunks.push(Arc::new(vec![host])),
+        }
+        self.len += 1;
+    }
+
+    /// Puts another host in the place of the one at `index`, if there is one.
+    pub fn replace(&mut self, index: usize, host: Host) {
+        let chunk = self.chunks.get_mut(index / CHUNK);
+        let place = chunk.and_then(|chunk| Arc::make_mut(chunk).get_mut(index % CHUNK));
+        if let Some(place) = place {
+            *place = host;
+        }
+    }
+
+    /// Removes the host at `index`, and puts the last one in its place.
+    pub fn swap_remove(&mut self, index: usize) -> Option<Host> {
+        let removed = self.get(index)?.clone();
+        let last = Arc::make_mut(self.chunks.last_mut()?).pop()?;
+        self.len -= 1;
+        if self.chunks.last().is_some_and(|chunk| chunk.is_empty()) {
+            self.chunks.pop();
+        }
+        if index < self.len {
+            self.replace(index, last);
+        }
+        Some(removed)
+    }
+
+    /// Whether all weigh the same.
+    pub fn is_even(&self) -> bool {
+        let mut weights = self.iter().map(Host::weight);
+        let first = weights.next();
+        weights.all(|weight| Some(weight) == first)
+    }
+
+    /// The sum of all weights.
+    pub fn weight(&self) -> u64 {
+        self.iter().map(|host| u64::from(host.weight())).sum()
+    }
+}
+
+impl FromIterator<Host> for HostList {
+    fn from_iter<I: IntoIterator<Item = Host>>(hosts: I) -> Self {
+        let mut list = Self::default();
+        for host in hosts {
+            list.push(host);
+        }
+        list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use mesh_core::model::cluster::{Endpoint, EndpointAddress};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_changes_like_a_vector_and_leaves_other_versions_alone(
+            changes in prop::collection::vec((0_u8..3, 0_usize..400), 0..60),
+            initial in 0_usize..400,
+        ) {
+            let now = now();
+            let mut next = 0;
+            let mut host = || {
+                next += 1;
+                Host::new(Endpoint::new(EndpointAddress::Unix(next.to_string())), now)
+            };
+            let mut vector: Vec<Host> = (0..initial).map(|_| host()).collect();
+            let mut list: HostList = vector.iter().cloned().collect();
+            let (untouched, before) = (list.clone(), names(vector.iter()));
+            for (change, index) in changes {
+                match change {
+                    0 => {
+                        let host = host();
+                        vector.push(host.clone());
+                        list.push(host);
+                    }
+                    1 if index < vector.len() => {
+                        let removed = vector.swap_remove(index);
+                        let other = list.swap_remove(index).unwrap();
+                        prop_assert!(Arc::ptr_eq(removed.state(), other.state()));
+                    }
+                    _ if index < vector.len() => {
+                        vector[index] = host();
+                        list.replace(index, vector[index].clone());
+                        prop_assert_eq!(list.position(vector[index].state()), Some(index));
+                    }
+                    _ => prop_assert!(list.swap_remove(index).is_none()),
+                }
+                prop_assert_eq!(list.len(), vector.len());
+            }
+            prop_assert_eq!(names(list.iter()), names(vector.iter()));
+            prop_assert_eq!(names(untouched.iter()), before);
+        }
+    }
+
+    fn names<'a>(hosts: impl Iterator<Item = &'a Host>) -> Vec<EndpointAddress> {
+        hosts.map(|host| host.endpoint().address.clone()).collect()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "any moment will do")]
+    fn now() -> Instant {
+        Instant::now()
+    }
+}
