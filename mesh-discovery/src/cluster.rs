@@ -1,0 +1,280 @@
+//! The clusters of a client, by name.
+//!
+//! [`Clusters`] hold an [`Upstream`] for each cluster of the resolved model: its balancer and its
+//! circuit breakers. A new model replaces them; clusters and endpoints that stay keep what is known
+//! of them.
+//!
+//! # Example
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use std::sync::Arc;
+//! use std::time::Instant;
+//!
+//! use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress};
+//! use mesh_core::service::ClusterName;
+//! use mesh_discovery::balance::PickRequest;
+//! use mesh_discovery::cluster::Clusters;
+//! use mesh_discovery::locality::Client;
+//!
+//! let cart = ClusterName::outbound(80, "", "cart.shop.svc.cluster.local");
+//! let mut cluster = Cluster::new(cart.clone());
+//! cluster.endpoints.push(Endpoint::new(EndpointAddress::Ip("10.0.0.7:8080".parse()?)));
+//!
+//! let now = Instant::now();
+//! let clusters = Clusters::new(Client::default());
+//! clusters.publish(&BTreeMap::from([(cart.clone(), Arc::new(cluster))]), now);
+//!
+//! let upstream = clusters.get(&cart).unwrap();
+//! let host = upstream.balancer().pick(&PickRequest::new(now), || 0).unwrap();
+//! assert_eq!(host.endpoint().address.port(), Some(8080));
+//! # Ok::<(), std::net::AddrParseError>(())
+//! ```
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use mesh_core::model::Notice;
+use mesh_core::model::cluster::{Cluster, Endpoint};
+use mesh_core::service::ClusterName;
+
+use crate::balance::Balancer;
+use crate::balance::hash::xxhash64_seeded;
+use crate::circuit_breaker::{Breakers, Limits};
+use crate::endpoint_set::EndpointChange;
+use crate::locality::Client;
+
+/// One cluster while it serves.
+#[derive(Debug)]
+pub struct Upstream {
+    balancer: Balancer,
+    breakers: Arc<Breakers>,
+    cluster: ArcSwap<Cluster>,
+}
+
+impl Upstream {
+    /// Serves `cluster` for `client`. `seed` decides where turns begin, see [`Balancer::new`].
+    pub fn new(cluster: Arc<Cluster>, client: Client, now: Instant, seed: u64) -> Self {
+        let limits = Limits::compile(cluster.policy.connection_pool.as_deref());
+        Self {
+            breakers: Arc::new(Breakers::new(limits)),
+            cluster: ArcSwap::new(Arc::clone(&cluster)),
+            balancer: Balancer::new(cluster, client, now, seed),
+        }
+    }
+
+    /// Takes another version of the cluster, see [`Balancer::replace`].
+    pub fn replace(&self, cluster: Arc<Cluster>, now: Instant) {
+        let limits = Limits::compile(cluster.policy.connection_pool.as_deref());
+        self.breakers.set_limits(limits);
+        self.cluster.store(Arc::clone(&cluster));
+        self.balancer.replace(cluster, now);
+    }
+
+    /// Who picks its endpoints.
+    pub fn balancer(&self) -> &Balancer {
+        &self.balancer
+    }
+
+    /// What is under way to it.
+    pub fn breakers(&self) -> &Arc<Breakers> {
+        &self.breakers
+    }
+
+    /// The cluster as the model says it.
+    pub fn cluster(&self) -> Arc<Cluster> {
+        self.cluster.load_full()
+    }
+}
+
+/// The clusters of a client. Cheap to clone; clones share them.
+#[derive(Clone)]
+pub struct Clusters {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    client: Client,
+    seed: u64,
+    table: ArcSwap<HashMap<ClusterName, Arc<Upstream>>>,
+    /// Held by who replaces the table.
+    replacing: Mutex<()>,
+}
+
+impl Clusters {
+    /// No clusters, for `client`.
+    pub fn new(client: Client) -> Self {
+        Self::with_seed(client, 0)
+    }
+
+    /// No clusters, for `client`. `seed` decides where turns begin: replicas of a client that all
+    /// have another do not pick the same endpoint at the same time.
+    pub fn with_seed(client: Client, seed: u64) -> Self {
+        let shared = Shared {
+            client,
+            seed,
+            table: ArcSwap::default(),
+            replacing: Mutex::new(()),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Takes the clusters of a model. Those that are in it by the same name keep their state, and
+    /// those that are the same value are left alone.
+    ///
+    /// Returns what in them is not followed as it was written.
+    pub fn publish(
+        &self,
+        clusters: &BTreeMap<ClusterName, Arc<Cluster>>,
+        now: Instant,
+    ) -> Vec<Notice> {
+        let replacing = self.shared.replacing.lock();
+        let _replacing = replacing.unwrap_or_else(PoisonError::into_inner);
+        let before = self.shared.table.load();
+        let entries = clusters.iter().map(|(name, cluster)| {
+            let upstream = match before.get(name) {
+                Some(upstream) => {
+                    if !Arc::ptr_eq(&upstream.cluster(), cluster) {
+                        upstream.replace(Arc::clone(cluster), now);
+                    }
+                    Arc::clone(upstream)
+                }
+                None => Arc::new(self.upstream(name, cluster, now)),
+            };
+            (name.clone(), upstream)
+        });
+        let table: HashMap<_, _> = entries.collect();
+        let mut notices: Vec<Notice> = table
+            .values()
+            .flat_map(|upstream| upstream.balancer.notices())
+            .collect();
+        // The clusters of a service share its rule.
+        notices.sort_by(|a, b| a.message.cmp(&b.message));
+        notices.dedup();
+        self.shared.table.store(Arc::new(table));
+        notices
+    }
+
+    fn upstream(&self, name: &ClusterName, cluster: &Arc<Cluster>, now: Instant) -> Upstream {
+        let seed = xxhash64_seeded(self.shared.seed, name.as_str().as_bytes());
+        let client = self.shared.client.clone();
+        Upstream::new(Arc::clone(cluster), client, now, seed)
+    }
+
+    /// The cluster of a name.
+    pub fn get(&self, name: &ClusterName) -> Option<Arc<Upstream>> {
+        self.shared.table.load().get(name).cloned()
+    }
+
+    /// All clusters, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (ClusterName, Arc<Upstream>)> + use<> {
+        let table = self.shared.table.load();
+        let clusters = table
+            .iter()
+            .map(|(name, one)| (name.clone(), Arc::clone(one)));
+        let clusters: BTreeMap<_, _> = clusters.collect();
+        clusters.into_iter()
+    }
+
+    /// Takes another list of endpoints of a cluster, without anything else of the configuration.
+    /// Says whether there is such a cluster.
+    pub fn replace_endpoints(
+        &self,
+        name: &ClusterName,
+        endpoints: impl IntoIterator<Item = Endpoint>,
+        now: Instant,
+    ) -> bool {
+        let upstream = self.get(name);
+        upstream.is_some_and(|upstream| {
+            upstream.balancer.replace_endpoints(endpoints, now);
+            true
+        })
+    }
+
+    /// Takes changes to the endpoints of a cluster, see [`Balancer::apply`]. Says whether there is
+    /// such a cluster.
+    pub fn apply(
+        &self,
+        name: &ClusterName,
+        changes: impl IntoIterator<Item = EndpointChange>,
+        now: Instant,
+    ) -> bool {
+        let upstream = self.get(name);
+        upstream.is_some_and(|upstream| {
+            upstream.balancer.apply(changes, now);
+            true
+        })
+    }
+}
+
+impl fmt::Debug for Clusters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = self.shared.table.load();
+        f.debug_set().entries(table.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::balance::PickRequest;
+    use crate::balance::testing::{endpoint, now};
+    use crate::circuit_breaker::Resource;
+
+    #[test]
+    fn clusters_keep_their_state_and_take_their_new_policy() {
+        let now = now();
+        let clusters = Clusters::new(Client::default());
+        clusters.publish(&model(&[("cart", "{}")]), now);
+        let before = clusters.get(&"cart".into()).unwrap();
+        let host = before
+            .balancer()
+            .pick(&PickRequest::new(now), || 0)
+            .unwrap();
+        let _active = host.begin();
+        let _permit = before.breakers().acquire(Resource::Connections).unwrap();
+
+        let limited = r#"{"tcp": {"maxConnections": 1}}"#;
+        clusters.publish(&model(&[("cart", limited), ("users", "{}")]), now);
+        let after = clusters.get(&"cart".into()).unwrap();
+        let host = after.balancer().pick(&PickRequest::new(now), || 0).unwrap();
+        assert_eq!(host.state().active(), 1);
+        assert!(after.breakers().acquire(Resource::Connections).is_none());
+        assert_eq!(clusters.iter().count(), 2);
+
+        clusters.publish(&model(&[]), now);
+        assert!(clusters.get(&"cart".into()).is_none());
+    }
+
+    #[test]
+    fn endpoints_can_be_replaced_alone() {
+        let now = now();
+        let clusters = Clusters::new(Client::default());
+        clusters.publish(&model(&[("cart", "{}")]), now);
+        assert!(clusters.replace_endpoints(&"cart".into(), [endpoint(2)], now));
+        assert!(!clusters.replace_endpoints(&"none".into(), [endpoint(2)], now));
+        let upstream = clusters.get(&"cart".into()).unwrap();
+        let host = upstream
+            .balancer()
+            .pick(&PickRequest::new(now), || 0)
+            .unwrap();
+        assert_eq!(host.endpoint().address.port(), Some(2));
+    }
+
+    /// Clusters with one endpoint and these connection pools.
+    fn model(clusters: &[(&str, &str)]) -> BTreeMap<ClusterName, Arc<Cluster>> {
+        let clusters = clusters.iter().map(|(name, pool)| {
+            let name = ClusterName::from(*name);
+            let mut cluster = Cluster::new(name.clone());
+            cluster.policy.connection_pool = Some(serde_json::from_str(pool).unwrap());
+            cluster.endpoints.push(endpoint(1));
+            (name, Arc::new(cluster))
+        });
+        clusters.collect()
+    }
+}
