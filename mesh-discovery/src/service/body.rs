@@ -1,0 +1,78 @@
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::exchange::Active;
+
+pin_project! {
+    /// A response body, with whose end its request ends: until then the endpoint and the cluster
+    /// count the request as active.
+    #[derive(Debug)]
+    pub struct TrackedBody<B> {
+        #[pin]
+        body: B,
+        active: Option<Active>,
+    }
+}
+
+impl<B> TrackedBody<B> {
+    pub(super) fn new(body: B, active: Active) -> Self {
+        Self {
+            body,
+            active: Some(active),
+        }
+    }
+
+    /// The body itself, and what has to be kept as long as the request counts as active.
+    ///
+    /// For those who have a body type of their own to hold both.
+    pub fn into_parts(self) -> (B, impl Send + Sync + std::fmt::Debug + use<B>) {
+        (self.body, self.active)
+    }
+}
+
+impl<B: Default> Default for TrackedBody<B> {
+    fn default() -> Self {
+        Self {
+            body: B::default(),
+            active: None,
+        }
+    }
+}
+
+impl<B: From<Bytes>> From<Bytes> for TrackedBody<B> {
+    fn from(bytes: Bytes) -> Self {
+        Self {
+            body: B::from(bytes),
+            active: None,
+        }
+    }
+}
+
+impl<B: Body> Body for TrackedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let this = self.project();
+        let frame = ready!(this.body.poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) {
+            *this.active = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

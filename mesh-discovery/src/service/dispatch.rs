@@ -1,0 +1,139 @@
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use mesh_core::attributes::MatchedRoute;
+use mesh_core::model::route::ClusterSpecifier;
+use mesh_core::service::ClusterName;
+use tower_service::Service;
+
+use super::balance::forward;
+use super::body::TrackedBody;
+use super::future::ResponseFuture;
+use super::new_service::{NewService, Opaque};
+use super::refusal::Refusal;
+use super::seams::Random;
+use crate::cluster::{Clusters, Upstream};
+
+/// Sends each request to an endpoint of the cluster that its route names.
+///
+/// A destination that cannot be resolved is answered with the status that its route says.
+///
+/// # Example
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::convert::Infallible;
+/// use std::sync::Arc;
+///
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use http_body_util::Full;
+/// use mesh_core::attributes::MatchedRoute;
+/// use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress};
+/// use mesh_core::model::route::{Route, RouteMatch};
+/// use mesh_core::service::ClusterName;
+/// use mesh_discovery::cluster::Clusters;
+/// use mesh_discovery::locality::Client;
+/// use mesh_discovery::service::{Dispatch, Target};
+/// use tower::{ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let cart = ClusterName::from("cart");
+/// let mut cluster = Cluster::new(cart.clone());
+/// cluster.endpoints.push(Endpoint::new(EndpointAddress::Ip("10.0.0.7:80".parse()?)));
+/// let clusters = Clusters::new(Client::default());
+/// let now = tokio::time::Instant::now().into_std();
+/// clusters.publish(&BTreeMap::from([(cart.clone(), Arc::new(cluster))]), now);
+///
+/// let connect = |_: &Target| {
+///     service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) })
+/// };
+/// let service = Dispatch::new(clusters, connect);
+/// let send = |cluster| {
+///     let route = Route::forward("route", RouteMatch::prefix("/"), cluster);
+///     let request = Request::get("/").extension(MatchedRoute::new(Arc::new(route), 0));
+///     service.clone().oneshot(request.body(()).unwrap())
+/// };
+/// assert_eq!(send(cart).await?.status(), 200);
+/// assert_eq!(send(ClusterName::from("unknown")).await?.status(), 503);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Dispatch<M> {
+    clusters: Clusters,
+    new_service: M,
+    random: Random,
+}
+
+impl<M> Dispatch<M> {
+    /// Balances over `clusters`, whose endpoints are served by what `new_service` makes.
+    pub fn new(clusters: Clusters, new_service: M) -> Self {
+        Self {
+            clusters,
+            new_service,
+            random: Random::default(),
+        }
+    }
+
+    /// Draws by numbers from `random`, which should be uniform over all values. The default is a
+    /// generator of the thread that is not fit for secrets.
+    #[must_use]
+    pub fn with_random(self, random: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        let random = Random::new(random);
+        Self { random, ..self }
+    }
+
+    fn upstream<B>(&self, request: &Request<B>) -> Result<Arc<Upstream>, Refusal> {
+        let route = request.extensions().get::<MatchedRoute>();
+        let destination = route.and_then(MatchedRoute::destination);
+        let found = match &destination.ok_or(Refusal::ClusterNotFound)?.cluster {
+            ClusterSpecifier::Name(name) => self.clusters.get(name),
+            ClusterSpecifier::Header(name) => {
+                let value = request.headers().get(name);
+                let name = value.and_then(|value| value.to_str().ok());
+                name.and_then(|name| self.clusters.get(&ClusterName::from(name)))
+            }
+            ClusterSpecifier::Refused(status) => {
+                let status = StatusCode::from_u16(*status);
+                return Err(Refusal::Destination(
+                    status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+                ));
+            }
+        };
+        found.ok_or(Refusal::ClusterNotFound)
+    }
+}
+
+impl<M, ReqBody, ResBody> Service<Request<ReqBody>> for Dispatch<M>
+where
+    M: NewService,
+    M::Service: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ResBody: Default + From<Bytes>,
+{
+    type Response = Response<TrackedBody<ResBody>>;
+    type Error = <M::Service as Service<Request<ReqBody>>>::Error;
+    type Future = ResponseFuture<M::Service, ReqBody>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let upstream = self.upstream(&request);
+        forward(upstream, &self.new_service, &self.random, request)
+    }
+}
+
+impl<M> fmt::Debug for Dispatch<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dispatch")
+            .field("clusters", &self.clusters)
+            .field("new_service", &Opaque)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,191 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
+use http::{Request, Response};
+use mesh_core::attributes::{
+    ClientAddress, ConnectionInfo, MatchedRoute, PreviousEndpoints, ResetReason, ResponseDeadline,
+    SelectedEndpoint, UpstreamReset,
+};
+use mesh_core::reply::Caller;
+
+use super::body::TrackedBody;
+use super::new_service::Target;
+use super::refusal::Refusal;
+use super::seams::{Random, now};
+use crate::balance::PickRequest;
+use crate::balance::hash_key::{self, Connection, HashKey};
+use crate::balance::host::{ActiveRequest, Host};
+use crate::circuit_breaker::{Permit, Resource};
+use crate::cluster::Upstream;
+use crate::health::outlier::Outcome;
+
+/// A request that an endpoint was picked for, until its response is there.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    upstream: Arc<Upstream>,
+    host: Host,
+    /// `None` once the response has it.
+    active: Option<Active>,
+    set_cookie: Option<HeaderValue>,
+    deadline: Option<Instant>,
+    started: Instant,
+    caller: Caller,
+}
+
+/// What counts a request as active.
+#[derive(Debug)]
+pub(super) struct Active {
+    _request: ActiveRequest,
+    _permit: Permit,
+}
+
+impl Exchange {
+    /// Picks an endpoint for `request`, and records it there.
+    pub(super) fn begin<B>(
+        upstream: Arc<Upstream>,
+        random: &Random,
+        request: &mut Request<B>,
+    ) -> Result<(Self, Target), Refusal> {
+        let now = now();
+        let key = upstream.balancer().needs_hash().then(|| hash(request));
+        let key = key.flatten();
+        let pick = pick_request(request, now, key.as_ref().map(|key| key.hash));
+        let host = upstream.balancer().pick(&pick, || random.draw());
+        let host = host.ok_or(Refusal::NoHealthyUpstream)?;
+        let permit = upstream.breakers().acquire(Resource::Requests);
+        let permit = permit.ok_or(Refusal::Overflow)?;
+        let target = Target {
+            endpoint: Arc::clone(host.endpoint()),
+            cluster: upstream.cluster(),
+            breakers: Arc::clone(upstream.breakers()),
+        };
+        let extensions = request.extensions_mut();
+        let deadline = extensions.get::<ResponseDeadline>().copied();
+        extensions.insert(SelectedEndpoint(Arc::clone(host.endpoint())));
+        let active = Active {
+            _request: host.begin(),
+            _permit: permit,
+        };
+        let exchange = Self {
+            active: Some(active),
+            set_cookie: key.and_then(|key| key.set_cookie),
+            deadline: deadline.map(|ResponseDeadline(at)| at),
+            started: now,
+            caller: Caller::of(request.headers()),
+            upstream,
+            host,
+        };
+        Ok((exchange, target))
+    }
+
+    /// Records the response, and marks it with its endpoint.
+    pub(super) fn finish<B>(&mut self, mut response: Response<B>) -> Response<TrackedBody<B>>
+    where
+        B: Default,
+    {
+        if let Some(outcome) = outcome(&response, self.caller) {
+            self.record(outcome);
+        }
+        let endpoint = SelectedEndpoint(Arc::clone(self.host.endpoint()));
+        response.extensions_mut().insert(endpoint);
+        if let Some(cookie) = self.set_cookie.take() {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        match self.active.take() {
+            Some(active) => response.map(|body| TrackedBody::new(body, active)),
+            None => response.map(|_| TrackedBody::default()),
+        }
+    }
+
+    /// Records that the endpoint's service failed.
+    pub(super) fn fail(&mut self) {
+        self.record(Outcome::ConnectFailure);
+        self.active = None;
+    }
+
+    fn record(&self, outcome: Outcome) {
+        let now = now();
+        let time = now.saturating_duration_since(self.started);
+        self.host.state().latency().record(time, now);
+        self.upstream.balancer().record(&self.host, outcome, now);
+    }
+}
+
+impl Drop for Exchange {
+    /// A request that is given up late is the fault of the endpoint.
+    fn drop(&mut self) {
+        let is_late = |deadline| now() >= deadline;
+        if self.active.is_some() && self.deadline.is_some_and(is_late) {
+            self.record(Outcome::Timeout);
+        }
+    }
+}
+
+/// The hash that the route asks for.
+fn hash<B>(request: &Request<B>) -> Option<HashKey> {
+    let extensions = request.extensions();
+    let route = extensions.get::<MatchedRoute>()?.forward()?;
+    let connection = extensions.get::<ConnectionInfo>().map(|info| Connection {
+        remote: match extensions.get::<ClientAddress>() {
+            Some(ClientAddress(address)) => (*address, 0).into(),
+            None => info.peer,
+        },
+        local: info.local,
+    });
+    let policies = &route.hash_policies;
+    hash_key::evaluate(policies, request.headers(), request.uri(), connection)
+}
+
+fn pick_request<B>(request: &Request<B>, now: Instant, hash: Option<u64>) -> PickRequest<'_> {
+    let extensions = request.extensions();
+    let retry = extensions.get().and_then(MatchedRoute::retry);
+    PickRequest {
+        now,
+        hash,
+        previous: extensions.get::<PreviousEndpoints>(),
+        avoids_priorities: retry.is_some_and(|retry| retry.avoid_previous_priorities),
+        authority: request.uri().authority(),
+        original_destination: extensions.get().map(|info: &ConnectionInfo| info.local),
+    }
+}
+
+/// What a response says of its endpoint. Nothing if a limit was reached on our side.
+fn outcome<B>(response: &Response<B>, caller: Caller) -> Option<Outcome> {
+    if let Some(reset) = UpstreamReset::of(response.extensions()) {
+        return match reset.reason {
+            ResetReason::Overflow | ResetReason::LocalReset => None,
+            _ => Some(Outcome::ConnectFailure),
+        };
+    }
+    let grpc = match caller {
+        Caller::Grpc => grpc_status(response.headers()),
+        Caller::Http => None,
+    };
+    Some(Outcome::Status(match grpc {
+        Some(status) => http_status(status),
+        None => response.status().as_u16(),
+    }))
+}
+
+fn grpc_status(headers: &HeaderMap) -> Option<u8> {
+    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
+}
+
+/// The HTTP status that stands for a gRPC status, as in Envoy.
+fn http_status(grpc: u8) -> u16 {
+    match grpc {
+        0 => 200,
+        1 => 499,
+        3 | 9 | 11 => 400,
+        4 => 504,
+        5 => 404,
+        6 | 10 => 409,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        14 => 503,
+        16 => 401,
+        _ => 500,
+    }
+}

@@ -1,0 +1,350 @@
+use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use http::{Request, Response, Version};
+use http_body::Body;
+use mesh_core::model::cluster::{Endpoint, EndpointAddress};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tower_service::Service;
+
+use super::new_service::{NewService, Target};
+use super::seams::now;
+use crate::cluster::Upstream;
+use crate::health::probe::{Answer, Probe, ProbeSettings, Prober};
+
+/// How long it may take until a new endpoint is probed.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Most bytes of a gRPC answer: a status is a few.
+const MAX_ANSWER: usize = 1024;
+
+/// Probes the endpoints of a cluster as long as the future is polled, and tells the balancer who is
+/// well. An endpoint that has not answered yet counts as well.
+///
+/// HTTP and gRPC probes go through what `new_service` makes, TCP probes make a connection of their
+/// own.
+///
+/// # Cancel safety
+///
+/// To drop the future stops the probes. Endpoints keep the health that they have.
+///
+/// # Example
+///
+/// ```
+/// use std::convert::Infallible;
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use bytes::Bytes;
+/// use http::{Request, Response, StatusCode};
+/// use http_body_util::Full;
+/// use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress};
+/// use mesh_core::service::ClusterName;
+/// use mesh_discovery::balance::PickRequest;
+/// use mesh_discovery::cluster::Upstream;
+/// use mesh_discovery::health::probe::{Probe, ProbeSettings};
+/// use mesh_discovery::locality::Client;
+/// use mesh_discovery::service::{Target, probe};
+/// use tower::service_fn;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let mut cluster = Cluster::new(ClusterName::from("cart"));
+/// cluster.policy.outlier_detection = Some(Box::default());
+/// let address = EndpointAddress::Ip(([10, 0, 0, 7], 80).into());
+/// cluster.endpoints.push(Endpoint::new(address));
+/// let now = || tokio::time::Instant::now().into_std();
+/// let upstream = Arc::new(Upstream::new(Arc::new(cluster), Client::default(), now(), 0));
+///
+/// let failing = |_: &Target| {
+///     service_fn(|_: Request<Full<Bytes>>| async {
+///         let mut response = Response::new(Full::<Bytes>::default());
+///         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+///         Ok::<_, Infallible>(response)
+///     })
+/// };
+/// let probes = probe(upstream.clone(), failing, ProbeSettings::new(Probe::http("/healthz")));
+/// let _ = tokio::time::timeout(Duration::from_secs(5), probes).await;
+/// assert!(upstream.balancer().pick(&PickRequest::new(now()), || 0).is_none());
+/// # }
+/// ```
+pub async fn probe<M, ReqBody, ResBody>(
+    upstream: Arc<Upstream>,
+    new_service: M,
+    settings: ProbeSettings,
+) -> Infallible
+where
+    M: NewService,
+    M::Service: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ReqBody: From<Bytes>,
+    ResBody: Body,
+{
+    let mut probers: HashMap<EndpointAddress, Prober> = HashMap::new();
+    let mut asked: HashSet<EndpointAddress> = HashSet::new();
+    let mut answers = FuturesUnordered::new();
+    loop {
+        let now = now();
+        let endpoints = upstream.balancer().endpoints();
+        let known: HashSet<_> = endpoints.iter().map(|one| one.address.clone()).collect();
+        probers.retain(|address, _| known.contains(address));
+        let mut next = now + LOOK;
+        for endpoint in endpoints {
+            let address = endpoint.address.clone();
+            let new = || Prober::new(settings.clone(), now);
+            let due = probers
+                .entry(address.clone())
+                .or_insert_with(new)
+                .next_probe();
+            if asked.contains(&address) {
+                continue;
+            }
+            if due <= now {
+                asked.insert(address);
+                answers.push(ask(&upstream, &new_service, endpoint, &settings));
+            } else {
+                next = next.min(due);
+            }
+        }
+        tokio::select! {
+            Some((address, answer)) = answers.next() => {
+                asked.remove(&address);
+                handle(&upstream, &mut probers, &address, answer);
+            }
+            () = sleep(wait(next)) => {}
+        }
+    }
+}
+
+fn wait(until: Instant) -> Duration {
+    until.saturating_duration_since(now())
+}
+
+fn handle(
+    upstream: &Upstream,
+    probers: &mut HashMap<EndpointAddress, Prober>,
+    address: &EndpointAddress,
+    answer: Answer,
+) {
+    let now = now();
+    let prober = probers.get_mut(address);
+    if let Some(is_healthy) = prober.and_then(|prober| prober.handle_answer(answer, now)) {
+        upstream.balancer().record_probe(address, is_healthy, now);
+    }
+}
+
+/// Probes one endpoint once.
+async fn ask<M, ReqBody, ResBody>(
+    upstream: &Upstream,
+    new_service: &M,
+    endpoint: Arc<Endpoint>,
+    settings: &ProbeSettings,
+) -> (EndpointAddress, Answer)
+where
+    M: NewService,
+    M::Service: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ReqBody: From<Bytes>,
+    ResBody: Body,
+{
+    let address = endpoint.address.clone();
+    let cluster = upstream.cluster();
+    let host = cluster
+        .name
+        .host()
+        .unwrap_or(cluster.name.as_str())
+        .to_owned();
+    let target = Target {
+        endpoint,
+        cluster,
+        breakers: Arc::clone(upstream.breakers()),
+    };
+    let asking = async {
+        let Some(request) = request(&settings.probe, &host) else {
+            return connect(&address).await;
+        };
+        let mut service = new_service.new_service(&target);
+        if poll_fn(|cx| service.poll_ready(cx)).await.is_err() {
+            return Answer::Failure;
+        }
+        match service.call(request).await {
+            Ok(response) => evaluate(&settings.probe, response).await,
+            Err(_) => Answer::Failure,
+        }
+    };
+    let answer = timeout(settings.timeout, asking).await;
+    (address, answer.unwrap_or(Answer::Failure))
+}
+
+/// The request of a probe; `None` if it is only a connection.
+fn request<B: From<Bytes>>(probe: &Probe, cluster: &str) -> Option<Request<B>> {
+    let request = match probe {
+        Probe::Tcp => return None,
+        Probe::Http { path, host, .. } => {
+            let host = host.as_deref().unwrap_or(cluster);
+            Request::get(format!("http://{host}{path}")).body(B::from(Bytes::new()))
+        }
+        Probe::Grpc { service } => {
+            Request::post(format!("http://{cluster}/grpc.health.v1.Health/Check"))
+                .version(Version::HTTP_2)
+                .header("content-type", "application/grpc")
+                .header("te", "trailers")
+                .body(B::from(health_check_request(service)))
+        }
+    };
+    request.ok()
+}
+
+async fn connect(address: &EndpointAddress) -> Answer {
+    let connected = match address {
+        EndpointAddress::Dns { host, port } => TcpStream::connect((host.as_str(), *port)).await,
+        EndpointAddress::Ip(address) => TcpStream::connect(address).await,
+        #[cfg(unix)]
+        EndpointAddress::Unix(path) => {
+            return match tokio::net::UnixStream::connect(path).await {
+                Ok(_) => Answer::Success,
+                Err(_) => Answer::Failure,
+            };
+        }
+        #[cfg(not(unix))]
+        EndpointAddress::Unix(_) => return Answer::Failure,
+    };
+    match connected {
+        Ok(_) => Answer::Success,
+        Err(_) => Answer::Failure,
+    }
+}
+
+async fn evaluate<B: Body>(probe: &Probe, response: Response<B>) -> Answer {
+    let answer = probe.evaluate_status(response.status().as_u16());
+    match (probe, answer) {
+        (Probe::Grpc { .. }, Answer::Success) => match message(response.into_body()).await {
+            Some(message) => Probe::evaluate_serving(serving_status(&message)),
+            None => Answer::Failure,
+        },
+        (_, answer) => answer,
+    }
+}
+
+/// A framed `HealthCheckRequest`: the service is field 1.
+fn health_check_request(service: &str) -> Bytes {
+    // Longer names have no place in a length of one byte.
+    let service = service.get(..service.len().min(127)).unwrap_or_default();
+    let length = if service.is_empty() {
+        0
+    } else {
+        service.len() + 2
+    };
+    let mut frame = BytesMut::with_capacity(5 + length);
+    frame.put_u8(0);
+    frame.put_u32(length as u32);
+    if !service.is_empty() {
+        frame.put_u8(0x0a);
+        frame.put_u8(service.len() as u8);
+        frame.put_slice(service.as_bytes());
+    }
+    frame.freeze()
+}
+
+/// The message in the body, without its frame.
+async fn message<B: Body>(body: B) -> Option<Vec<u8>> {
+    let mut body = pin!(body);
+    let mut bytes = Vec::new();
+    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        let Ok(mut data) = frame.ok()?.into_data() else {
+            continue;
+        };
+        if bytes.len() + data.remaining() > MAX_ANSWER {
+            return None;
+        }
+        while data.has_remaining() {
+            let chunk = data.chunk();
+            bytes.extend_from_slice(chunk);
+            let length = chunk.len();
+            data.advance(length);
+        }
+    }
+    (bytes.len() >= 5).then(|| bytes.split_off(5))
+}
+
+/// The status of a `HealthCheckResponse`: field 1, `UNKNOWN` (0) if it is absent.
+fn serving_status(message: &[u8]) -> i32 {
+    match message {
+        [0x08, status, ..] => i32::from(*status),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+    use mesh_core::model::cluster::Cluster;
+    use mesh_core::service::ClusterName;
+    use tokio::net::TcpListener;
+    use tower::service_fn;
+
+    use super::*;
+    use crate::balance::PickRequest;
+    use crate::locality::Client;
+
+    #[test]
+    fn grpc_messages_are_framed_protobuf() {
+        assert_eq!(&health_check_request("")[..], [0, 0, 0, 0, 0]);
+        let expected = b"\0\0\0\0\x06\x0a\x04cart";
+        assert_eq!(&health_check_request("cart")[..], expected);
+        assert_eq!(serving_status(&[0x08, 0x01]), 1);
+        assert_eq!(serving_status(&[]), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_serves_again_is_picked_again() {
+        // What the endpoint says: second by second, SERVING or NOT_SERVING.
+        let start = now();
+        let answer = move |request: Request<Full<Bytes>>| {
+            assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
+            let serves = now().duration_since(start) > Duration::from_secs(15);
+            let status = 2 - u8::from(serves);
+            let body = Bytes::from(vec![0, 0, 0, 0, 2, 0x08, status]);
+            std::future::ready(Ok::<_, Infallible>(Response::new(Full::new(body))))
+        };
+        let answers = move |_: &Target| service_fn(answer);
+        let upstream = upstream(EndpointAddress::Ip(([10, 0, 0, 7], 80).into()));
+        let probe_settings = ProbeSettings::new(Probe::Grpc {
+            service: "cart".into(),
+        });
+        let probes = probe(Arc::clone(&upstream), answers, probe_settings);
+        tokio::pin!(probes);
+        let picked = || {
+            upstream
+                .balancer()
+                .pick(&PickRequest::new(now()), || 0)
+                .is_some()
+        };
+        for (seconds, expected) in [(5, false), (20, false), (15, true)] {
+            let _ = timeout(Duration::from_secs(seconds), &mut probes).await;
+            assert_eq!(picked(), expected, "{seconds} s later");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tcp_probe_makes_a_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = EndpointAddress::Ip(listener.local_addr().unwrap());
+        assert_eq!(connect(&address).await, Answer::Success);
+        drop(listener);
+        assert_eq!(connect(&address).await, Answer::Failure);
+    }
+
+    fn upstream(address: EndpointAddress) -> Arc<Upstream> {
+        let mut cluster = Cluster::new(ClusterName::from("cart"));
+        cluster.policy.outlier_detection = Some(Box::default());
+        cluster.endpoints.push(Endpoint::new(address));
+        let cluster = Arc::new(cluster);
+        Arc::new(Upstream::new(cluster, Client::default(), now(), 0))
+    }
+}
