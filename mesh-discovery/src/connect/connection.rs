@@ -1,0 +1,232 @@
+//! One connection to an endpoint.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep_until, timeout};
+use tower_service::Service;
+
+use super::failure::Failure;
+use super::settings::PoolSettings;
+use crate::circuit_breaker::Permit;
+use crate::service::Target;
+
+/// Any error.
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A connection that requests can be sent on.
+pub(super) struct Connection<B> {
+    pub(super) sender: Sender<B>,
+    pub(super) usage: Arc<Usage>,
+}
+
+/// What requests are written to.
+pub(super) enum Sender<B> {
+    Http1(http1::SendRequest<B>),
+    Http2(http2::SendRequest<B>),
+}
+
+/// How a connection is used.
+#[derive(Debug)]
+pub(super) struct Usage {
+    /// Requests whose response has not ended.
+    active: AtomicU32,
+    /// Requests so far.
+    requests: AtomicU32,
+    /// Whether it takes no further requests.
+    retired: AtomicBool,
+    last: Mutex<Instant>,
+}
+
+impl Usage {
+    fn new() -> Self {
+        Self {
+            active: AtomicU32::new(0),
+            requests: AtomicU32::new(0),
+            retired: AtomicBool::new(false),
+            last: Mutex::new(Instant::now()),
+        }
+    }
+
+    pub(super) fn begin(&self, max_requests: u32) {
+        self.active.fetch_add(1, Ordering::Relaxed);
+        if self.requests.fetch_add(1, Ordering::Relaxed) + 1 >= max_requests {
+            self.retire();
+        }
+    }
+
+    pub(super) fn end(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.active.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn active(&self) -> u32 {
+        self.active.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
+    fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    /// When it has been idle for too long, as far as is known now.
+    fn idle_until(&self, idle: Duration) -> Instant {
+        let last = match self.active() {
+            0 => *self.last.lock().unwrap_or_else(PoisonError::into_inner),
+            _ => Instant::now(),
+        };
+        last + idle
+    }
+}
+
+impl<B> Connection<B> {
+    pub(super) fn is_closed(&self) -> bool {
+        match &self.sender {
+            Sender::Http1(sender) => sender.is_closed(),
+            Sender::Http2(sender) => sender.is_closed(),
+        }
+    }
+}
+
+impl<B: Body + Send + 'static> Sender<B> {
+    /// Waits until a request can be written.
+    pub(super) async fn ready(&mut self) -> Result<(), Failure> {
+        let ready = match self {
+            Self::Http1(sender) => sender.ready().await,
+            Self::Http2(sender) => sender.ready().await,
+        };
+        ready.map_err(|_| Failure::Terminated)
+    }
+
+    /// Sends a request. One that was not written comes back with the error.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<B>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<B>>> {
+        match self {
+            Self::Http1(sender) => sender.try_send_request(request).await,
+            Self::Http2(sender) => sender.try_send_request(request).await,
+        }
+    }
+}
+
+/// What making a connection needs.
+pub(super) struct Establish<'a> {
+    pub(super) target: &'a Target,
+    pub(super) settings: &'a PoolSettings,
+    pub(super) is_http2: bool,
+    /// Held as long as the connection lasts.
+    pub(super) permit: Permit,
+}
+
+/// Makes a connection, and runs it until it is closed, idle for too long, or too old and without
+/// requests. `closed` is called then.
+pub(super) async fn establish<C, B>(
+    connector: &mut C,
+    establish: Establish<'_>,
+    closed: impl FnOnce() + Send + 'static,
+) -> Result<Connection<B>, Failure>
+where
+    C: Service<Target>,
+    C::Response: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    let Establish {
+        target,
+        settings,
+        is_http2,
+        permit,
+    } = establish;
+    let connecting = async {
+        std::future::poll_fn(|cx| connector.poll_ready(cx)).await?;
+        connector.call(target.clone()).await
+    };
+    let stream = timeout(settings.connect_timeout, connecting).await;
+    let stream = stream.map_err(|_| Failure::ConnectTimeout)?;
+    let io = TokioIo::new(stream.map_err(|_| Failure::Connect)?);
+    let usage = Arc::new(Usage::new());
+    let closing = Closing {
+        usage: Arc::clone(&usage),
+        idle: settings.idle_timeout,
+        age: settings.max_connection_duration,
+        permit,
+        closed,
+    };
+    let sender = if is_http2 {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.timer(TokioTimer::new());
+        if let Some((interval, timeout)) = settings.keepalive {
+            builder
+                .keep_alive_interval(interval)
+                .keep_alive_timeout(timeout)
+                .keep_alive_while_idle(true);
+        }
+        let handshake = builder.handshake(io).await;
+        let (sender, connection) = handshake.map_err(|_| Failure::Connect)?;
+        tokio::spawn(closing.run(connection));
+        Sender::Http2(sender)
+    } else {
+        let handshake = http1::Builder::new().handshake(io).await;
+        let (sender, connection) = handshake.map_err(|_| Failure::Connect)?;
+        tokio::spawn(closing.run(connection.with_upgrades()));
+        Sender::Http1(sender)
+    };
+    Ok(Connection { sender, usage })
+}
+
+/// When a connection is closed from our side.
+struct Closing<F> {
+    usage: Arc<Usage>,
+    idle: Option<Duration>,
+    age: Option<Duration>,
+    permit: Permit,
+    closed: F,
+}
+
+impl<F: FnOnce()> Closing<F> {
+    /// Drives the connection. To drop it closes it.
+    async fn run<D: Future>(self, driver: D) {
+        let mut driver = std::pin::pin!(driver);
+        let old = self.age.map(|age| Instant::now() + age);
+        loop {
+            let idle = self.idle.map(|idle| self.usage.idle_until(idle));
+            let old = old.filter(|_| !self.usage.is_retired());
+            tokio::select! {
+                _ = &mut driver => break,
+                () = until(old) => self.usage.retire(),
+                () = until(idle) => {
+                    let now = Instant::now();
+                    let is_over = |idle| self.usage.idle_until(idle) <= now;
+                    if self.idle.is_some_and(is_over) {
+                        self.usage.retire();
+                        break;
+                    }
+                }
+            }
+            if self.usage.is_retired() && self.usage.active() == 0 {
+                break;
+            }
+        }
+        drop(self.permit);
+        (self.closed)();
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,94 @@
+//! Connections to endpoints, pooled.
+//!
+//! [`Pools`] make the services that [`service`](crate::service) calls: each sends its request on a
+//! connection to its endpoint, over HTTP/1.1 or HTTP/2, as the cluster says. Connections are made
+//! by a connector that is injected, a tower service from a [`Target`](crate::service::Target) to a
+//! byte stream; [`TcpConnector`] makes plain ones. TLS goes into the connector.
+//!
+//! A DestinationRule's `connectionPool` is followed as Envoy does:
+//!
+//! | setting | what happens |
+//! |---|---|
+//! | `tcp.maxConnections` | no further connection in the cluster; requests wait. An endpoint without any gets one nevertheless |
+//! | `tcp.connectTimeout` | the request is answered with `503`, `UF` |
+//! | `tcp.maxConnectionDuration` | takes no further request, and is closed when it has none |
+//! | `tcp.tcpKeepalive` | set on the socket by [`TcpConnector`] |
+//! | `http.http1MaxPendingRequests` | no further request waits: `503`, `UO`, `x-envoy-overloaded` |
+//! | `http.http2MaxRequests` | the same, by [`service`](crate::service) |
+//! | `http.maxRequestsPerConnection` | takes no further request |
+//! | `http.maxConcurrentStreams` | requests go to another connection |
+//! | `http.idleTimeout`, `tcp.idleTimeout` | closed after that time without a request; 1 h by default |
+//! | `http.http2KeepAlive` | pings |
+//! | `http.useClientProtocol` | the version of the request |
+//!
+//! A request that could not be written, because its connection had been closed in the meantime, is
+//! sent on another one. One that may have reached the endpoint is never sent twice. Failures are
+//! answered with Envoy's status and text, and an
+//! [`UpstreamReset`](mesh_core::attributes::UpstreamReset).
+//!
+//! Each request that finds no connection tries to make one, as in Envoy, without a back-off: that an
+//! endpoint which cannot be reached gets no requests is up to
+//! [outlier detection](crate::health::outlier).
+//!
+//! The pool is built on hyper's connections, not on hyper-util's composable pool: that has no place
+//! for limits that requests wait for.
+//!
+//! # Example
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use bytes::Bytes;
+//! use http::Request;
+//! use http_body_util::{BodyExt, Full};
+//! use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress};
+//! use mesh_core::service::ClusterName;
+//! use mesh_discovery::cluster::Upstream;
+//! use mesh_discovery::connect::{Pools, TcpConnector};
+//! use mesh_discovery::locality::Client;
+//! use mesh_discovery::service::Balance;
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let mut cluster = Cluster::new(ClusterName::from("cart"));
+//! let address = EndpointAddress::Ip(listener.local_addr()?);
+//! cluster.endpoints.push(Endpoint::new(address));
+//! tokio::spawn(async move {
+//!     let (mut stream, _) = listener.accept().await?;
+//!     stream.read(&mut [0; 1024]).await?;
+//!     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").await?;
+//!     std::future::pending::<std::io::Result<()>>().await
+//! });
+//!
+//! let now = tokio::time::Instant::now().into_std();
+//! let upstream = Upstream::new(Arc::new(cluster), Client::default(), now, 0);
+//! let service = Balance::new(Arc::new(upstream), Pools::new(TcpConnector::new()));
+//!
+//! let request = Request::get("http://cart.example/7").body(Full::<Bytes>::default())?;
+//! let response = service.oneshot(request).await?;
+//! assert_eq!(response.into_body().collect().await?.to_bytes(), "hello");
+//! # Ok(())
+//! # }
+//! ```
+
+mod body;
+mod connection;
+mod failure;
+mod host;
+mod pools;
+mod settings;
+mod tcp;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use self::body::Body;
+pub use self::failure::{
+    ConnectTimeout, ConnectionFailure, ConnectionTermination, ProtocolError, RemoteReset,
+};
+pub use self::pools::{EndpointService, Pools};
+pub use self::settings::{HttpVersion, PoolSettings};
+pub use self::tcp::{Stream, TcpConnector};

@@ -1,0 +1,149 @@
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use mesh_core::model::cluster::{Cluster, EndpointAddress};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, lookup_host};
+use tower_service::Service;
+
+use crate::service::Target;
+
+/// Makes plain connections to endpoints: over TCP, or to a Unix domain socket.
+///
+/// A name is resolved by the operating system, and its addresses are tried in order.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TcpConnector {
+    _private: (),
+}
+
+impl TcpConnector {
+    /// Makes connections from any local address.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Service<Target> for TcpConnector {
+    type Response = Stream;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, target: Target) -> Self::Future {
+        Box::pin(async move {
+            let stream = match &target.endpoint.address {
+                EndpointAddress::Dns { host, port } => resolved(host, *port).await?,
+                EndpointAddress::Ip(address) => TcpStream::connect(address).await?,
+                #[cfg(unix)]
+                EndpointAddress::Unix(path) => {
+                    let stream = tokio::net::UnixStream::connect(path).await?;
+                    return Ok(Stream::Unix(stream));
+                }
+                #[cfg(not(unix))]
+                EndpointAddress::Unix(_) => return Err(io::ErrorKind::Unsupported.into()),
+            };
+            stream.set_nodelay(true)?;
+            set_keepalive(&stream, &target.cluster)?;
+            Ok(Stream::Tcp(stream))
+        })
+    }
+}
+
+async fn resolved(host: &str, port: u16) -> io::Result<TcpStream> {
+    let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
+    TcpStream::connect(&*addresses).await
+}
+
+fn set_keepalive(stream: &TcpStream, cluster: &Cluster) -> io::Result<()> {
+    let Some(settings) = &cluster.tcp_keepalive else {
+        return Ok(());
+    };
+    let mut keepalive = socket2::TcpKeepalive::new();
+    if let Some(time) = settings.time.and_then(|time| time.as_std()) {
+        keepalive = keepalive.with_time(time);
+    }
+    if let Some(interval) = settings.interval.and_then(|interval| interval.as_std()) {
+        keepalive = keepalive.with_interval(interval);
+    }
+    if settings.probes > 0 {
+        keepalive = keepalive.with_retries(settings.probes);
+    }
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
+
+/// A plain connection to an endpoint.
+#[derive(Debug)]
+pub enum Stream {
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// To a Unix domain socket.
+    #[cfg(unix)]
+    Unix(tokio::net::UnixStream),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            #[cfg(unix)]
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            #[cfg(unix)]
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            #[cfg(unix)]
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(unix)]
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bytes),
+            #[cfg(unix)]
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bytes),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,315 @@
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use mesh_core::attributes::{ResetReason, ResponseFlag, UpstreamReset};
+use mesh_core::model::cluster::Cluster;
+use mesh_core::service::{ClusterName, Protocol};
+use tokio::io::DuplexStream;
+use tokio::sync::Semaphore;
+use tower::{Service, ServiceExt, service_fn};
+
+use super::*;
+use crate::balance::testing::endpoint;
+use crate::circuit_breaker::{Breakers, Limits, Resource};
+use crate::service::{NewService, Target};
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_used_again() {
+    let mesh = Mesh::new("{}", Protocol::Http);
+    for _ in 0..3 {
+        assert_eq!(mesh.get().await, "hello");
+    }
+    assert_eq!(mesh.connections(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_takes_no_more_requests_than_it_may() {
+    let mesh = Mesh::new(
+        r#"{"http": {"maxRequestsPerConnection": 2}}"#,
+        Protocol::Http,
+    );
+    for _ in 0..5 {
+        assert_eq!(mesh.get().await, "hello");
+    }
+    assert_eq!(mesh.connections(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_closed_when_it_is_idle_or_old() {
+    let cases = [
+        (r#"{"http": {"idleTimeout": "10s"}}"#, 9, 1),
+        (r#"{"http": {"idleTimeout": "10s"}}"#, 11, 2),
+        (r#"{"tcp": {"idleTimeout": "10s"}}"#, 11, 2),
+        (r#"{"tcp": {"maxConnectionDuration": "10s"}}"#, 9, 1),
+        (r#"{"tcp": {"maxConnectionDuration": "10s"}}"#, 11, 2),
+    ];
+    for (pool, seconds, connections) in cases {
+        let mesh = Mesh::new(pool, Protocol::Http);
+        mesh.get().await;
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        let open = mesh.target.breakers.used(Resource::Connections);
+        assert_eq!(open, 2 - connections, "{pool} after {seconds} s");
+        mesh.get().await;
+        assert_eq!(
+            mesh.connections(),
+            connections as usize,
+            "{pool} after {seconds} s"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_waits_where_connections_are_limited() {
+    let mesh = Mesh::new(r#"{"tcp": {"maxConnections": 1}}"#, Protocol::Http);
+    let first = mesh.send().await;
+    let mut second = tokio_test::task::spawn(mesh.send());
+    assert!(second.poll().is_pending());
+    assert_eq!(mesh.target.breakers.used(Resource::PendingRequests), 1);
+
+    assert_eq!(text(first).await, "hello");
+    assert_eq!(text(second.await).await, "hello");
+    assert_eq!(mesh.connections(), 1);
+    assert_eq!(mesh.target.breakers.used(Resource::PendingRequests), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_overflows_where_those_that_wait_are_limited() {
+    let pool = r#"{"tcp": {"maxConnections": 1}, "http": {"http1MaxPendingRequests": 1}}"#;
+    let mesh = Mesh::new(pool, Protocol::Http);
+    let first = mesh.send().await;
+    let mut second = tokio_test::task::spawn(mesh.send());
+    assert!(second.poll().is_pending());
+
+    let third = mesh.send().await;
+    assert_eq!(third.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(third.headers()["x-envoy-overloaded"], "true");
+    assert_eq!(
+        third.extensions().get(),
+        Some(&ResponseFlag::UpstreamOverflow)
+    );
+
+    drop(second);
+    let mut fourth = tokio_test::task::spawn(mesh.send());
+    assert!(
+        fourth.poll().is_pending(),
+        "who gives up makes room for another"
+    );
+    drop(first);
+    assert_eq!(text(fourth.await).await, "hello");
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_share_a_connection_as_far_as_they_may() {
+    for (pool, connections) in [("{}", 1), (r#"{"http": {"maxConcurrentStreams": 2}}"#, 2)] {
+        let mesh = Mesh::new(pool, Protocol::Http2);
+        mesh.get().await;
+        mesh.gate.forget_permits(usize::MAX >> 4);
+        let mut waiting: Vec<_> = (0..3)
+            .map(|_| tokio_test::task::spawn(mesh.send()))
+            .collect();
+        for request in &mut waiting {
+            assert!(request.poll().is_pending());
+        }
+        mesh.gate.add_permits(100);
+        for request in waiting {
+            assert_eq!(text(request.await).await, "hello");
+        }
+        assert_eq!(mesh.connections(), connections, "{pool}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_the_endpoint_closed_is_not_used_again() {
+    let mesh = Mesh::new("{}", Protocol::Http);
+    mesh.get().await;
+    mesh.server.lock().unwrap().close();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(mesh.target.breakers.used(Resource::Connections), 0);
+    assert_eq!(mesh.get().await, "hello");
+    assert_eq!(mesh.connections(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_answered_as_envoy_does() {
+    let cases = [
+        (
+            Fault::Refuse,
+            "remote connection failure",
+            ResponseFlag::UpstreamConnectionFailure,
+            ResetReason::ConnectionFailure,
+        ),
+        (
+            Fault::Hang,
+            "connection timeout",
+            ResponseFlag::UpstreamConnectionFailure,
+            ResetReason::ConnectionFailure,
+        ),
+        (
+            Fault::Close,
+            "connection termination",
+            ResponseFlag::UpstreamConnectionTermination,
+            ResetReason::ConnectionTermination,
+        ),
+    ];
+    for (fault, reason, flag, reset) in cases {
+        let mesh = Mesh::new("{}", Protocol::Http);
+        mesh.server.lock().unwrap().faults.push_back(fault);
+        let response = mesh.send().await;
+        assert_eq!(response.status(), 503, "{reason}");
+        assert_eq!(response.extensions().get(), Some(&flag), "{reason}");
+        let found = response.extensions().get::<UpstreamReset>().unwrap();
+        assert_eq!(found.reason, reset, "{reason}");
+        let expected = format!(
+            "upstream connect error or disconnect/reset before headers. reset reason: {reason}"
+        );
+        assert_eq!(text(response).await, expected);
+        assert_eq!(
+            mesh.target.breakers.used(Resource::PendingRequests),
+            0,
+            "{reason}"
+        );
+        assert_eq!(mesh.get().await, "hello", "after {reason}");
+    }
+}
+
+/// What goes wrong with a connection.
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    /// It is closed when a request has come.
+    Close,
+    /// It is never made.
+    Hang,
+    /// It is refused.
+    Refuse,
+}
+
+#[derive(Default)]
+struct Server {
+    faults: VecDeque<Fault>,
+    running: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Server {
+    fn close(&mut self) {
+        self.running.drain(..).for_each(|task| task.abort());
+    }
+}
+
+/// An endpoint in memory, and the connections to it.
+struct Mesh<S> {
+    service: S,
+    target: Target,
+    server: Arc<Mutex<Server>>,
+    made: Arc<AtomicUsize>,
+    /// Requests are answered as permits are there.
+    gate: Arc<Semaphore>,
+}
+
+type Endpoint = tower::util::BoxCloneService<Request<Full<Bytes>>, Response<Body>, Infallible>;
+
+impl Mesh<Endpoint> {
+    fn new(pool: &str, protocol: Protocol) -> Self {
+        let mut cluster = Cluster::new(ClusterName::from("cart"));
+        cluster.protocol = protocol;
+        cluster.policy.connection_pool = Some(serde_json::from_str(pool).unwrap());
+        let limits = Limits::compile(cluster.policy.connection_pool.as_deref());
+        let target = Target {
+            endpoint: Arc::new(endpoint(1)),
+            cluster: Arc::new(cluster),
+            breakers: Arc::new(Breakers::new(limits)),
+        };
+        let server = Arc::new(Mutex::new(Server::default()));
+        let made = Arc::new(AtomicUsize::new(0));
+        let gate = Arc::new(Semaphore::new(1000));
+        let connector = {
+            let (server, made, gate) = (server.clone(), made.clone(), gate.clone());
+            service_fn(move |_: Target| {
+                connect(server.clone(), made.clone(), gate.clone(), protocol)
+            })
+        };
+        let pools = Pools::new(connector);
+        let service_target = target.clone();
+        let service = service_fn(move |request: Request<Full<Bytes>>| {
+            pools.new_service(&service_target).call(request)
+        });
+        Self {
+            service: Endpoint::new(service),
+            target,
+            server,
+            made,
+            gate,
+        }
+    }
+
+    fn send(&self) -> impl Future<Output = Response<Body>> + use<> {
+        let request = Request::get("http://cart.example/7").body(Full::default());
+        let sending = self.service.clone().oneshot(request.unwrap());
+        async { sending.await.unwrap() }
+    }
+
+    /// The text that the endpoint answers.
+    async fn get(&self) -> Bytes {
+        let response = text(self.send().await).await;
+        // Time goes on when all tasks wait: the connection has learned that the exchange is over.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        response
+    }
+
+    fn connections(&self) -> usize {
+        self.made.load(Ordering::Relaxed)
+    }
+}
+
+async fn connect(
+    server: Arc<Mutex<Server>>,
+    made: Arc<AtomicUsize>,
+    gate: Arc<Semaphore>,
+    protocol: Protocol,
+) -> io::Result<DuplexStream> {
+    let fault = server.lock().unwrap().faults.pop_front();
+    match fault {
+        Some(Fault::Refuse) => return Err(io::ErrorKind::ConnectionRefused.into()),
+        Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::Close) | None => {}
+    }
+    made.fetch_add(1, Ordering::Relaxed);
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let running = tokio::spawn(async move {
+        let answer = hyper::service::service_fn(move |_: Request<Incoming>| {
+            let gate = gate.clone();
+            async move {
+                gate.acquire().await.unwrap().forget();
+                match fault {
+                    Some(_) => Err(io::Error::from(io::ErrorKind::Other)),
+                    None => Ok(Response::new(Full::new(Bytes::from("hello")))),
+                }
+            }
+        });
+        let io = TokioIo::new(theirs);
+        let _ = match protocol.is_http2() {
+            true => {
+                let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                builder.serve_connection(io, answer).await
+            }
+            false => {
+                let builder = hyper::server::conn::http1::Builder::new();
+                builder.serve_connection(io, answer).await
+            }
+        };
+    });
+    server.lock().unwrap().running.push(running);
+    Ok(ours)
+}
+
+async fn text(response: Response<Body>) -> Bytes {
+    response.into_body().collect().await.unwrap().to_bytes()
+}
