@@ -1,0 +1,219 @@
+//! Which services have other endpoints after some objects changed.
+//!
+//! Slices, Endpoints, pods and WorkloadEntries only say where services are. As long as nothing else
+//! changes, the services in question are found and their endpoints alone are read again.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::net::IpAddr;
+
+use mesh_core::resource::kind::Kind;
+use mesh_core::resource::kubernetes::endpoint_slice::{EndpointSlice, TargetReference};
+use mesh_core::resource::kubernetes::endpoints::Endpoints;
+use mesh_core::resource::{Object, Resource};
+
+use mesh_core::resource::istio::service_entry::Resolution;
+
+use crate::registry::store::{Changed, Name, addresses};
+use crate::registry::view::View;
+
+/// Label of an EndpointSlice that names its Service.
+pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// Labels that workloads are given by where they are, and so may match a selector without being
+/// written.
+const GIVEN_LABELS: [&str; 5] = [
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+    "topology.istio.io/subzone",
+    "kubernetes.io/hostname",
+    "topology.istio.io/network",
+];
+
+/// Services and ServiceEntries, by kind and name.
+pub(super) type ServiceNames = BTreeSet<(Kind, Name)>;
+
+/// Whether objects of the kind only say where services are.
+pub(super) fn is_endpoint_kind(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::EndpointSlice | Kind::Endpoints | Kind::Pod | Kind::WorkloadEntry
+    )
+}
+
+/// The services that may have other endpoints after `changes`, which are of endpoint kinds.
+///
+/// `None` if more than endpoints may change: the workload at one of the addresses `own` is behind
+/// other services, or a name is to be resolved that was not before.
+pub(super) fn services(
+    changes: &[Changed],
+    view: &View<'_>,
+    own: &[IpAddr],
+) -> Option<ServiceNames> {
+    let mut touched = Touched::default();
+    for object in changes.iter().flat_map(Changed::both) {
+        touched.add(object);
+    }
+    if own
+        .iter()
+        .any(|address| touched.addresses.contains(address))
+    {
+        return None;
+    }
+    touched.add_services_of_pods(view);
+    touched.add_selecting_services(view)?;
+    Some(touched.services)
+}
+
+#[derive(Debug, Default)]
+struct Touched<'a> {
+    services: ServiceNames,
+    pods: HashSet<Name>,
+    /// Addresses of all that was touched.
+    addresses: HashSet<IpAddr>,
+    labels: Vec<(&'a str, BTreeMap<&'a str, &'a str>)>,
+}
+
+impl<'a> Touched<'a> {
+    fn add(&mut self, object: &'a Object) {
+        let metadata = object.metadata();
+        let namespace = &*metadata.namespace;
+        match object {
+            Object::EndpointSlice(slice) => {
+                self.services.extend(service_of(slice));
+                self.addresses.extend(slice_addresses(slice));
+            }
+            Object::Endpoints(endpoints) => {
+                let name = Name::new(namespace, &metadata.name);
+                self.services.insert((Kind::Service, name));
+                self.addresses.extend(endpoints_addresses(endpoints));
+            }
+            Object::Pod(_) => {
+                self.pods.insert(Name::new(namespace, &metadata.name));
+                self.addresses.extend(addresses(object));
+                let labels = metadata.labels.iter();
+                let labels = labels.map(|(key, value)| (&**key, &**value));
+                self.labels.push((namespace, labels.collect()));
+            }
+            Object::WorkloadEntry(entry) => {
+                self.addresses.extend(entry.spec.address.parse::<IpAddr>());
+                let labels = entry.spec.labels.iter().chain(&metadata.labels);
+                let labels = labels.map(|(key, value)| (&**key, &**value));
+                self.labels.push((namespace, labels.collect()));
+            }
+            _ => {}
+        }
+    }
+
+    /// The services that list one of the pods, by its name or its address.
+    fn add_services_of_pods(&mut self, view: &View<'_>) {
+        if self.pods.is_empty() {
+            return;
+        }
+        for object in view.of_kind(Kind::EndpointSlice) {
+            let Object::EndpointSlice(slice) = object else {
+                continue;
+            };
+            let namespace = &slice.metadata.namespace;
+            let targets = slice.spec.endpoints.iter();
+            let mut targets = targets.filter_map(|endpoint| endpoint.target_ref.as_ref());
+            let lists = slice_addresses(slice).any(|ip| self.addresses.contains(&ip))
+                || targets.any(|target| self.is_touched(target, namespace));
+            if lists {
+                self.services.extend(service_of(slice));
+            }
+        }
+        for object in view.of_kind(Kind::Endpoints) {
+            let Object::Endpoints(endpoints) = object else {
+                continue;
+            };
+            let namespace = &endpoints.metadata.namespace;
+            let lists = endpoints_addresses(endpoints).any(|ip| self.addresses.contains(&ip))
+                || endpoints_targets(endpoints).any(|target| self.is_touched(target, namespace));
+            if lists {
+                let name = Name::new(namespace, &endpoints.metadata.name);
+                self.services.insert((Kind::Service, name));
+            }
+        }
+    }
+
+    fn is_touched(&self, target: &TargetReference, namespace: &str) -> bool {
+        pod_of(target, namespace).is_some_and(|pod| self.pods.contains(&pod))
+    }
+
+    /// The services that select one of the labels; `None` if one of them is resolved by DNS.
+    fn add_selecting_services(&mut self, view: &View<'_>) -> Option<()> {
+        for (namespace, labels) in &self.labels {
+            for object in view.in_namespace(Kind::Service, namespace) {
+                let Object::Service(service) = object else {
+                    continue;
+                };
+                let selector = &service.spec.spec.selector;
+                if !selector.is_empty() && may_select(selector, labels) {
+                    let name = Name::new(namespace, &service.metadata.name);
+                    self.services.insert((Kind::Service, name));
+                }
+            }
+            for object in view.in_namespace(Kind::ServiceEntry, namespace) {
+                let Object::ServiceEntry(entry) = object else {
+                    continue;
+                };
+                let selector = entry.spec.workload_selector.as_ref();
+                if !selector.is_some_and(|selector| may_select(&selector.labels, labels)) {
+                    continue;
+                }
+                if entry.spec.resolution != Resolution::Static {
+                    return None;
+                }
+                let name = Name::new(namespace, &entry.metadata.name);
+                self.services.insert((Kind::ServiceEntry, name));
+            }
+        }
+        Some(())
+    }
+}
+
+/// Whether `selector` may select a workload of these written labels, given where it is.
+pub(super) fn may_select(
+    selector: &BTreeMap<String, String>,
+    labels: &BTreeMap<&str, &str>,
+) -> bool {
+    let mut wanted = selector.iter();
+    wanted
+        .all(|(key, value)| labels.get(&**key) == Some(&&**value) || GIVEN_LABELS.contains(&&**key))
+}
+
+/// The Service that a slice is of.
+pub(super) fn service_of(slice: &Resource<EndpointSlice>) -> Option<(Kind, Name)> {
+    let metadata = &slice.metadata;
+    let service = metadata.labels.get(SERVICE_NAME)?;
+    Some((Kind::Service, Name::new(&metadata.namespace, service)))
+}
+
+pub(super) fn slice_addresses(slice: &Resource<EndpointSlice>) -> impl Iterator<Item = IpAddr> {
+    let endpoints = slice.spec.endpoints.iter();
+    let texts = endpoints.flat_map(|endpoint| &endpoint.addresses);
+    texts.filter_map(|text| text.parse().ok())
+}
+
+pub(super) fn endpoints_addresses(endpoints: &Resource<Endpoints>) -> impl Iterator<Item = IpAddr> {
+    let subsets = endpoints.spec.subsets.iter();
+    let all = subsets.flat_map(|set| set.addresses.iter().chain(&set.not_ready_addresses));
+    all.filter_map(|address| address.ip.parse().ok())
+}
+
+pub(super) fn endpoints_targets(
+    endpoints: &Resource<Endpoints>,
+) -> impl Iterator<Item = &TargetReference> {
+    let subsets = endpoints.spec.subsets.iter();
+    let all = subsets.flat_map(|set| set.addresses.iter().chain(&set.not_ready_addresses));
+    all.filter_map(|address| address.target_ref.as_ref())
+}
+
+/// The pod that an object of `namespace` refers to.
+pub(super) fn pod_of(target: &TargetReference, namespace: &str) -> Option<Name> {
+    if target.kind.as_deref() != Some("Pod") {
+        return None;
+    }
+    let namespace = target.namespace.as_deref().unwrap_or(namespace);
+    Some(Name::new(namespace, target.name.as_deref()?))
+}

@@ -1,0 +1,133 @@
+//! How a registry makes a configuration, and endpoints, of its resources.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use mesh_core::config::{DuplicateResource, MeshConfig, MeshConfigBuilder};
+use mesh_core::diagnostic::{Diagnostic, Severity};
+use mesh_core::labels::Labels;
+use mesh_core::resource::Object;
+use mesh_core::resource::kind::Kind;
+
+use crate::registry::affected::ServiceNames;
+use crate::registry::store::{Changed, Name};
+use crate::registry::{EndpointUpdate, Registry, affected, excerpt};
+
+/// Name of the ConfigMap that has the settings of a mesh.
+const SETTINGS: &str = "istio";
+
+impl Registry {
+    /// Builds the configuration of all resources; `None` if that is not possible.
+    pub(super) fn build(&mut self) -> Option<Arc<MeshConfig>> {
+        match self.try_build() {
+            Ok((config, warnings)) => {
+                self.problems = warnings;
+                Some(Arc::new(config))
+            }
+            Err(problems) => {
+                self.problems = problems;
+                None
+            }
+        }
+    }
+
+    fn try_build(&mut self) -> Result<(MeshConfig, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let settings = self.template.clone().extend(self.settings_object());
+        let settings = self.read_settings(settings)?.build(0);
+        let settings = settings.map_err(duplicates)?;
+        self.namespaces = self.chosen_namespaces(&settings);
+
+        let mut objects: Vec<Object> = self.view().objects().cloned().collect();
+        let vips = self.vips.as_mut();
+        let warnings = vips.map(|vips| vips.allocate(&mut objects));
+        // The ConfigMap need not be among the objects: its namespace may not be chosen.
+        let template = self.template.clone();
+        let config = template
+            .mesh(settings.options().as_written().clone())
+            .networks(settings.networks().clone())
+            .extend(objects)
+            .build(self.version + 1)
+            .map_err(duplicates)?;
+        self.version += 1;
+        self.settings = settings;
+        Ok((config, warnings.unwrap_or_default()))
+    }
+
+    /// The services that may have other endpoints after `changes`; `None` if all is to be built.
+    pub(super) fn affected(&self, changes: &[Changed]) -> Option<ServiceNames> {
+        affected::services(changes, &self.view(), &self.own_addresses)
+    }
+
+    /// The services called `names`, with the endpoints that they have now.
+    pub(super) fn endpoint_updates(&self, names: &ServiceNames) -> Vec<EndpointUpdate> {
+        let settings = &self.settings;
+        let options = settings.options();
+        let objects = excerpt::excerpt(&self.view(), names, options.root_namespace());
+        let builder = MeshConfig::builder()
+            .default_namespace(&self.default_namespace)
+            .domain(settings.domain())
+            .mesh(options.as_written().clone())
+            .networks(settings.networks().clone())
+            .extend(objects);
+        // Names are unique in a view, so that nothing is declared twice.
+        let Ok(config) = builder.build(self.version) else {
+            return Vec::new();
+        };
+        let services = config.services().iter().cloned();
+        services.map(EndpointUpdate::new).collect()
+    }
+
+    fn read_settings(
+        &self,
+        builder: MeshConfigBuilder,
+    ) -> Result<MeshConfigBuilder, Vec<Diagnostic>> {
+        match self.settings_reader {
+            Some(read) => read(builder),
+            None => Ok(builder),
+        }
+    }
+
+    /// The ConfigMap of mesh-wide settings, whose namespace no selector has to choose.
+    fn settings_object(&self) -> Option<Object> {
+        self.settings_reader?;
+        let root = self.root_namespace();
+        let name = Name::new(&root, SETTINGS);
+        let mut stores = self.sources.iter().map(|source| &source.store);
+        stores
+            .find_map(|store| store.find(Kind::ConfigMap, &name))
+            .cloned()
+    }
+
+    fn root_namespace(&self) -> String {
+        let empty = self.template.clone().build(0).unwrap_or_default();
+        empty.options().root_namespace().to_owned()
+    }
+
+    /// The namespaces that the mesh's `discoverySelectors` choose by their labels
+    /// (`pkg/kube/namespace/filter.go`); `None` if there are no selectors.
+    fn chosen_namespaces(&self, settings: &MeshConfig) -> Option<HashSet<String>> {
+        let selectors = &settings.options().as_written().discovery_selectors;
+        if selectors.is_empty() {
+            return None;
+        }
+        let view = self.view();
+        let chosen = view.of_kind(Kind::Namespace).filter(|namespace| {
+            let labels: Labels = namespace.metadata().labels.iter().collect();
+            selectors.iter().any(|selector| selector.matches(&labels))
+        });
+        let names = chosen.map(|namespace| namespace.metadata().name.clone());
+        Some(names.collect())
+    }
+}
+
+fn duplicates(duplicates: Vec<DuplicateResource>) -> Vec<Diagnostic> {
+    let diagnostic = |duplicate: DuplicateResource| Diagnostic {
+        position: duplicate.second.position(),
+        ..Diagnostic::new(
+            Severity::Error,
+            duplicate.second.file(),
+            duplicate.to_string(),
+        )
+    };
+    duplicates.into_iter().map(diagnostic).collect()
+}
