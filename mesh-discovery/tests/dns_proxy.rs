@@ -1,0 +1,266 @@
+//! Clients of the DNS proxy, over UDP and TCP, with a server behind it.
+#![cfg(feature = "dns-proxy")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+#[expect(dead_code, reason = "no test uses all of it")]
+#[path = "support/dns_server.rs"]
+mod dns_server;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{Name, RecordType};
+use mesh_core::config::MeshConfig;
+use mesh_core::parse::{Limits, parse};
+use mesh_core::watch;
+use mesh_core::workload::Workload;
+use mesh_discovery::dns_proxy::{DnsProxy, DnsProxyOptions, NameTable};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use dns_server::{DnsServer, wait_for_queries};
+
+/// Far more than any answer on loopback takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const MESH: &str = "
+apiVersion: v1
+kind: Service
+metadata: { name: cart, namespace: shop }
+spec: { clusterIP: 10.96.0.7, ports: [{ name: http, port: 80 }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: db, namespace: shop }
+spec: { clusterIP: None, selector: { app: db }, ports: [{ name: tcp, port: 5432 }] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: db-0, namespace: shop, labels: { app: db } }
+spec: { hostname: db-0, subdomain: db }
+status: { podIP: 10.0.0.1, conditions: [{ type: Ready, status: 'True' }] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: db-1, namespace: shop, labels: { app: db } }
+spec: { hostname: db-1, subdomain: db }
+status: { podIP: 10.0.0.2, conditions: [{ type: Ready, status: 'False' }] }
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: allocated, namespace: shop }
+spec: { hosts: [allocated.example], resolution: DNS, ports: [{ number: 80, name: http }] }
+status:
+  addresses:
+  - { host: allocated.example, value: 240.240.0.9 }
+  - { host: allocated.example, value: '2001:2::9' }
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: range, namespace: shop }
+spec: { hosts: [range.example], addresses: [192.0.2.0/24], ports: [{ number: 80, name: http }] }
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: hidden, namespace: bank }
+spec:
+  hosts: [hidden.example]
+  addresses: [192.0.2.1]
+  exportTo: ['.']
+  ports: [{ number: 80, name: http }]
+";
+
+fn config() -> MeshConfig {
+    let parsed = parse("mesh.yaml", MESH, &Limits::default());
+    assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
+    MeshConfig::builder()
+        .extend(parsed.objects)
+        .build(1)
+        .unwrap()
+}
+
+fn addresses(table: &NameTable, name: &str) -> Option<Vec<String>> {
+    let found = table.lookup(name)?;
+    Some(found.addresses().iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn a_workload_finds_what_it_sees_by_the_names_that_it_may_use() {
+    let own = Workload::sidecar("shop");
+    let table = NameTable::builder(&own).build(&config());
+    let found = |name: &str| addresses(&table, name).map(|all| all.join(" "));
+    let cases = [
+        ("cart.shop.svc.cluster.local.", Some("10.96.0.7")),
+        ("cart.shop.svc.", Some("10.96.0.7")),
+        ("cart.", Some("10.96.0.7")),
+        ("cart.shop.svc.cluster.", None),
+        ("db.shop.", Some("10.0.0.1")),
+        ("db-0.db.shop.svc.cluster.local.", Some("10.0.0.1")),
+        ("db-0.db.", Some("10.0.0.1")),
+        ("db-1.db.", None),
+        ("allocated.example.", Some("240.240.0.9 2001:2::9")),
+        ("range.example.", None),
+        ("hidden.example.", None),
+    ];
+    for (name, expected) in cases {
+        assert_eq!(found(name).as_deref(), expected, "{name}");
+    }
+
+    let mut other = Workload::sidecar("elsewhere");
+    other.addresses = vec![[10, 0, 0, 9].into()];
+    let table = NameTable::builder(&other).build(&config());
+    assert_eq!(addresses(&table, "cart."), None, "not its namespace");
+    assert!(addresses(&table, "cart.shop.").is_some());
+    let v4_alone = Some(vec!["240.240.0.9".to_owned()]);
+    assert_eq!(addresses(&table, "allocated.example."), v4_alone);
+}
+
+/// A proxy on loopback, over both transports at one port each.
+struct Running {
+    udp: SocketAddr,
+    tcp: SocketAddr,
+    publisher: watch::Publisher<Option<NameTable>>,
+    _tasks: JoinSet<()>,
+}
+
+async fn start(options: DnsProxyOptions) -> Running {
+    let (publisher, table) = watch::channel(None);
+    let proxy = DnsProxy::new(table, options);
+    let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (udp_address, tcp_address) = (udp.local_addr().unwrap(), tcp.local_addr().unwrap());
+    let mut tasks = JoinSet::new();
+    let over_udp = proxy.clone();
+    tasks.spawn(async move { over_udp.serve_udp(udp).await.unwrap() });
+    tasks.spawn(async move { proxy.serve_tcp(tcp).await.unwrap() });
+    Running {
+        udp: udp_address,
+        tcp: tcp_address,
+        publisher,
+        _tasks: tasks,
+    }
+}
+
+fn query(name: &str) -> Vec<u8> {
+    let mut message = Message::new(0x1234, MessageType::Query, OpCode::Query);
+    message.metadata.recursion_desired = true;
+    message.add_query(Query::query(Name::from_ascii(name).unwrap(), RecordType::A));
+    message.to_vec().unwrap()
+}
+
+async fn ask_udp(server: SocketAddr, name: &str) -> Message {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.send_to(&query(name), server).await.unwrap();
+    let mut buffer = [0; 4096];
+    let length = timeout(PATIENCE, socket.recv(&mut buffer))
+        .await
+        .unwrap()
+        .unwrap();
+    Message::from_vec(&buffer[..length]).unwrap()
+}
+
+async fn ask_tcp(stream: &mut TcpStream, name: &str) -> Message {
+    let query = query(name);
+    stream
+        .write_u16(query.len().try_into().unwrap())
+        .await
+        .unwrap();
+    stream.write_all(&query).await.unwrap();
+    let length = timeout(PATIENCE, stream.read_u16()).await.unwrap().unwrap();
+    let mut answer = vec![0; length.into()];
+    stream.read_exact(&mut answer).await.unwrap();
+    Message::from_vec(&answer).unwrap()
+}
+
+fn text(message: &Message) -> String {
+    assert_eq!(message.metadata.id, 0x1234);
+    let records = message.answers.iter().map(|record| record.data.to_string());
+    let records = records.collect::<Vec<_>>().join(" ");
+    format!("{} {records}", message.metadata.response_code)
+        .trim()
+        .to_owned()
+}
+
+#[tokio::test]
+async fn hosts_of_the_mesh_are_answered_and_others_asked_for_elsewhere() {
+    let server = DnsServer::start().await;
+    server.set("elsewhere.example.", 60, &["198.51.100.1"]);
+    let many: Vec<String> = (0..200).map(|last| format!("192.0.2.{last}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    server.set("many.example.", 60, &many);
+    let upstream = vec![server.address];
+    let proxy = start(DnsProxyOptions {
+        upstream,
+        ..DnsProxyOptions::default()
+    })
+    .await;
+
+    let before = ask_udp(proxy.udp, "cart.shop.").await;
+    assert_eq!(
+        before.metadata.response_code,
+        ResponseCode::ServFail,
+        "no table yet"
+    );
+    assert!(server.queries().is_empty());
+
+    let table = NameTable::builder(&Workload::sidecar("shop")).build(&config());
+    proxy.publisher.publish(Some(table));
+    let mut stream = TcpStream::connect(proxy.tcp).await.unwrap();
+    for (name, data) in [
+        ("cart.shop.", "10.96.0.7"),
+        ("elsewhere.example.", "198.51.100.1"),
+    ] {
+        let over_udp = ask_udp(proxy.udp, name).await;
+        assert!(
+            text(&over_udp).ends_with(data),
+            "{name}: {}",
+            text(&over_udp)
+        );
+        let over_tcp = ask_tcp(&mut stream, name).await;
+        assert_eq!(text(&over_tcp), text(&over_udp), "{name}");
+    }
+    let forwarded = ["udp A elsewhere.example.", "tcp A elsewhere.example."];
+    assert_eq!(server.queries(), forwarded, "each as it came");
+
+    let absent = ask_udp(proxy.udp, "absent.example.").await;
+    assert_eq!(absent.metadata.response_code, ResponseCode::NXDomain);
+    assert!(
+        ask_udp(proxy.udp, "many.example.")
+            .await
+            .metadata
+            .truncation
+    );
+    assert_eq!(
+        ask_tcp(&mut stream, "many.example.").await.answers.len(),
+        200
+    );
+}
+
+#[tokio::test]
+async fn servers_that_do_not_answer_are_passed_over_and_without_any_there_is_a_failure() {
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let server = DnsServer::start().await;
+    server.set("a.example.", 60, &["198.51.100.1"]);
+    let options = DnsProxyOptions {
+        upstream: vec![silent.local_addr().unwrap(), server.address],
+        timeout: Duration::from_millis(200),
+        forward_before_table: true,
+        ..DnsProxyOptions::default()
+    };
+    let proxy = start(options).await;
+    let (answer, ()) = tokio::join!(
+        ask_udp(proxy.udp, "a.example."),
+        wait_for_queries(&server, 1)
+    );
+    assert!(text(&answer).ends_with("198.51.100.1"), "{}", text(&answer));
+
+    let proxy = start(DnsProxyOptions {
+        forward_before_table: true,
+        ..DnsProxyOptions::default()
+    });
+    let answer = ask_udp(proxy.await.udp, "a.example.").await;
+    assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
+}
