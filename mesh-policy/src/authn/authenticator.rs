@@ -1,0 +1,153 @@
+//! All rules of a workload, compiled.
+
+use std::sync::Arc;
+
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
+use http::{Method, Request};
+use mesh_core::model::Notice;
+use mesh_core::origin::FieldPath;
+use mesh_core::resource::Resource;
+use mesh_core::resource::istio::RequestAuthentication;
+use rustls_pki_types::UnixTime;
+
+use super::algorithm::Algorithms;
+use super::error::TokenError;
+use super::keys::{KeyStore, Keys, RemoteKeys};
+use super::provider::Provider;
+
+/// How many verified tokens each rule remembers.
+const CACHED_TOKENS: usize = 1024;
+
+/// Verifies the tokens of requests by the RequestAuthentications of a workload.
+///
+/// See the [module docs](super) for an example.
+#[derive(Debug)]
+pub struct Authenticator {
+    /// By issuer, which is the order in which they are tried.
+    providers: Vec<Provider>,
+    algorithms: Algorithms,
+    notices: Vec<Notice>,
+}
+
+impl Authenticator {
+    /// Compiles the policies that are attached to a workload:
+    /// `model.policies.request_authentication`.
+    ///
+    /// Keys that have to be fetched are those of `keys`; see [`remote_keys`](Self::remote_keys). A
+    /// rule that is invalid accepts no token, and is told in [`notices`](Self::notices).
+    pub fn compile(
+        policies: &[Arc<Resource<RequestAuthentication>>],
+        keys: &KeyStore,
+        algorithms: Algorithms,
+    ) -> Self {
+        let mut authenticator = Self {
+            providers: Vec::new(),
+            algorithms,
+            notices: Vec::new(),
+        };
+        for policy in policies {
+            authenticator.add(policy, keys);
+        }
+        authenticator
+            .providers
+            .sort_by(|a, b| a.issuer.cmp(&b.issuer));
+        authenticator
+    }
+
+    fn add(&mut self, policy: &Resource<RequestAuthentication>, keys: &KeyStore) {
+        let root = FieldPath::root();
+        let spec = root.field("spec");
+        let list = spec.field("jwtRules");
+        for (index, rule) in policy.spec.jwt_rules.iter().enumerate() {
+            let mut faults = Vec::new();
+            let provider = Provider::new(rule, keys, CACHED_TOKENS, &mut faults);
+            self.providers.extend(provider);
+            let origin = policy.origin().at(&list.index(index), &policy.source);
+            self.notices.extend(faults.into_iter().map(|fault| Notice {
+                origin: origin.clone(),
+                message: fault.to_string(),
+            }));
+        }
+    }
+
+    /// What of the policies is enforced in another way than it is written.
+    pub fn notices(&self) -> &[Notice] {
+        &self.notices
+    }
+
+    /// The keys that have to be fetched.
+    ///
+    /// Spawn [`keep_fresh`](RemoteKeys::keep_fresh) of each; until they have arrived, tokens of
+    /// their issuers are not accepted.
+    pub fn remote_keys(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {
+        self.providers
+            .iter()
+            .filter_map(|provider| match &provider.keys {
+                Keys::Inline(_) => None,
+                Keys::Remote(keys) => Some(keys),
+            })
+    }
+
+    /// Verifies the tokens of a request.
+    ///
+    /// The rules are tried in the order of their issuers, and the first that accepts is enough:
+    /// what it says is done to the request, which gets a
+    /// [`RequestPrincipal`](mesh_core::attributes::RequestPrincipal). A rule accepts if there are
+    /// tokens at its places and all of them are valid. A request that has no token at any place of
+    /// any rule passes as it is, unless a rule requires one; so does a CORS preflight.
+    ///
+    /// Headers that rules write are removed first, so that no client can write them.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the token of the first rule that found one.
+    pub fn verify<B>(&self, request: &mut Request<B>, now: UnixTime) -> Result<(), TokenError> {
+        for name in self.providers.iter().flat_map(Provider::outputs) {
+            request.headers_mut().remove(name);
+        }
+        if is_preflight(request) {
+            return Ok(());
+        }
+        let mut failure = None;
+        for provider in &self.providers {
+            match self.verify_by(provider, request, now) {
+                Ok(()) => return Ok(()),
+                Err(TokenError::Missed) if !provider.is_required => {}
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn verify_by<B>(
+        &self,
+        provider: &Provider,
+        request: &mut Request<B>,
+        now: UnixTime,
+    ) -> Result<(), TokenError> {
+        let found = provider.locations.find(request);
+        if found.is_empty() {
+            return Err(TokenError::Missed);
+        }
+        // Envoy begins with the last one.
+        let verified = found.into_iter().rev().map(|found| {
+            let verified = provider.verify(&found.text, now, self.algorithms)?;
+            Ok((found.place, verified))
+        });
+        for (place, verified) in verified.collect::<Result<Vec<_>, _>>()? {
+            provider.accept(&place, &verified, request);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a browser asks if it may send a request; it sends no token then.
+fn is_preflight<B>(request: &Request<B>) -> bool {
+    let has = |name| {
+        request
+            .headers()
+            .get(name)
+            .is_some_and(|value| !value.is_empty())
+    };
+    *request.method() == Method::OPTIONS && has(ORIGIN) && has(ACCESS_CONTROL_REQUEST_METHOD)
+}

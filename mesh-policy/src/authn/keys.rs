@@ -1,0 +1,326 @@
+//! The keys of issuers: given, or fetched and kept fresh.
+//!
+//! Keys that are fetched are refreshed by a task of their own, [`RemoteKeys::keep_fresh`], and no
+//! request waits for them. Until they have arrived, no token of the issuer is accepted; when they
+//! cannot be fetched again, the last ones stay.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use mesh_core::resource::Value;
+use mesh_core::watch::{self, Publisher, Watch};
+use tokio::time::{sleep, timeout};
+
+use super::encoding;
+use super::error::JwksError;
+use super::jwks::Jwks;
+
+/// Keys are fetched again after this time.
+pub const REFRESH_INTERVAL: Duration = Duration::from_secs(20 * 60);
+/// When they could not be fetched, it is tried again after this time, which doubles each time.
+pub const FIRST_RETRY: Duration = Duration::from_secs(60);
+/// The longest time between two tries.
+pub const LAST_RETRY: Duration = Duration::from_secs(60 * 60);
+/// The largest document that is read.
+pub const MAX_DOCUMENT: usize = 1 << 20;
+
+const DISCOVERY: &str = "/.well-known/openid-configuration";
+
+/// Fetches documents over HTTP.
+///
+/// The libraries open no connections; a program passes a client of its choice.
+pub trait Fetch: Send + Sync {
+    /// The body of the answer to a GET of `uri`, which has to be a success.
+    ///
+    /// An implementation reads [`MAX_DOCUMENT`] bytes at most, and may be dropped at any time.
+    fn fetch(&self, uri: &str) -> impl Future<Output = Result<Bytes, FetchError>> + Send;
+}
+
+/// A document was not fetched, for a reason that the client knows.
+#[derive(Debug, thiserror::Error)]
+#[error("the document was not fetched")]
+pub struct FetchError {
+    #[source]
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl FetchError {
+    /// Takes the error of the client.
+    pub fn new(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self {
+            source: source.into(),
+        }
+    }
+}
+
+/// Why keys could not be fetched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeysError {
+    /// The configuration of the issuer names no key set.
+    #[error("the configuration of the issuer has no `jwks_uri`")]
+    Discovery,
+    /// A document was not fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The document is no key set.
+    #[error("the document is no key set")]
+    Jwks(#[from] JwksError),
+    /// It took too long.
+    #[error("the keys did not arrive in {0:?}")]
+    Timeout(Duration),
+    /// The document is larger than [`MAX_DOCUMENT`].
+    #[error("the document has {0} bytes")]
+    TooLarge(usize),
+}
+
+/// Where keys are.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum KeyLocation {
+    /// Where the OpenID configuration of this issuer says.
+    Discovery(String),
+    /// At this URI.
+    Uri(String),
+}
+
+/// Keys that are fetched.
+#[derive(Debug)]
+pub struct RemoteKeys {
+    location: KeyLocation,
+    timeout: Duration,
+    publisher: Publisher<Option<Arc<Jwks>>>,
+    current: Watch<Option<Arc<Jwks>>>,
+    /// Held by the task that keeps the keys fresh.
+    keeper: tokio::sync::Mutex<()>,
+}
+
+impl RemoteKeys {
+    fn new(location: KeyLocation, timeout: Duration) -> Self {
+        let (publisher, current) = watch::channel(None);
+        Self {
+            location,
+            timeout,
+            publisher,
+            current,
+            keeper: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// Where the keys are.
+    pub fn location(&self) -> &KeyLocation {
+        &self.location
+    }
+
+    /// The keys, once they have arrived.
+    pub fn load(&self) -> Option<Arc<Jwks>> {
+        Option::clone(&self.current.load())
+    }
+
+    /// Fetches the keys once.
+    ///
+    /// # Errors
+    ///
+    /// When they do not arrive in time, or are none. The last keys stay then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is changed if the future is dropped.
+    pub async fn refresh(&self, fetch: &impl Fetch) -> Result<(), KeysError> {
+        let jwks = timeout(self.timeout, self.fetch(fetch)).await;
+        let jwks = jwks.map_err(|_| KeysError::Timeout(self.timeout))??;
+        // The same keys stay the same value, which caches of verified tokens go by.
+        if self.load().is_none_or(|current| *current != jwks) {
+            self.publisher.publish(Some(Arc::new(jwks)));
+        }
+        Ok(())
+    }
+
+    /// Fetches the keys now and from time to time, forever; `report` is told of each failure.
+    ///
+    /// Only one such future works at a time for the same keys; others wait until it is dropped.
+    pub async fn keep_fresh(&self, fetch: impl Fetch, mut report: impl FnMut(&KeysError)) {
+        let _keeper = self.keeper.lock().await;
+        let mut retry = FIRST_RETRY;
+        loop {
+            let pause = match self.refresh(&fetch).await {
+                Ok(()) => {
+                    retry = FIRST_RETRY;
+                    REFRESH_INTERVAL
+                }
+                Err(error) => {
+                    report(&error);
+                    let pause = retry;
+                    retry = (retry * 2).min(LAST_RETRY);
+                    pause
+                }
+            };
+            sleep(pause).await;
+        }
+    }
+
+    async fn fetch(&self, fetch: &impl Fetch) -> Result<Jwks, KeysError> {
+        let uri = match &self.location {
+            KeyLocation::Uri(uri) => uri.clone(),
+            KeyLocation::Discovery(issuer) => discover(issuer, fetch).await?,
+        };
+        let document = document(fetch, &uri).await?;
+        Ok(Jwks::parse(&document)?)
+    }
+}
+
+/// The location of the keys of an issuer (OpenID Connect Discovery 1.0 §4).
+async fn discover(issuer: &str, fetch: &impl Fetch) -> Result<String, KeysError> {
+    let uri = format!("{}{DISCOVERY}", issuer.trim_end_matches('/'));
+    let configuration = encoding::object(&document(fetch, &uri).await?);
+    let configuration = configuration.ok_or(KeysError::Discovery)?;
+    let uri = configuration.get("jwks_uri").and_then(Value::as_str);
+    uri.map(str::to_owned).ok_or(KeysError::Discovery)
+}
+
+async fn document(fetch: &impl Fetch, uri: &str) -> Result<String, KeysError> {
+    let body = fetch.fetch(uri).await?;
+    if body.len() > MAX_DOCUMENT {
+        return Err(KeysError::TooLarge(body.len()));
+    }
+    String::from_utf8(body.into()).map_err(|_| KeysError::Jwks(JwksError::ParseError))
+}
+
+/// Keys by location, so that a new configuration finds those that an earlier one has fetched.
+///
+/// Keys that no configuration uses any more are forgotten.
+#[derive(Debug, Default)]
+pub struct KeyStore {
+    keys: Mutex<HashMap<KeyLocation, Weak<RemoteKeys>>>,
+}
+
+impl KeyStore {
+    /// The keys at `location`, which are allowed `timeout` to arrive. Those that are known already
+    /// keep their timeout.
+    pub(super) fn keys(&self, location: KeyLocation, timeout: Duration) -> Arc<RemoteKeys> {
+        let mut known = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keys) = known.get(&location).and_then(Weak::upgrade) {
+            return keys;
+        }
+        known.retain(|_, keys| keys.strong_count() > 0);
+        let keys = Arc::new(RemoteKeys::new(location.clone(), timeout));
+        known.insert(location, Arc::downgrade(&keys));
+        keys
+    }
+}
+
+/// The keys of a rule.
+#[derive(Clone, Debug)]
+pub(super) enum Keys {
+    /// Written in the rule; nothing if they are none.
+    Inline(Option<Arc<Jwks>>),
+    Remote(Arc<RemoteKeys>),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    const JWKS: &str = r#"{"keys": [{"kty": "oct", "k": "AA"}]}"#;
+
+    /// Answers by URI, or never if there is no answer.
+    #[derive(Debug, Default)]
+    struct Web {
+        pages: Mutex<HashMap<String, String>>,
+        fetched: AtomicUsize,
+    }
+
+    impl Web {
+        fn put(&self, uri: &str, page: &str) {
+            self.pages
+                .lock()
+                .unwrap()
+                .insert(uri.to_owned(), page.to_owned());
+        }
+    }
+
+    impl Fetch for &Web {
+        async fn fetch(&self, uri: &str) -> Result<Bytes, FetchError> {
+            self.fetched.fetch_add(1, Ordering::Relaxed);
+            let page = self.pages.lock().unwrap().get(uri).cloned();
+            match page {
+                Some(page) => Ok(page.into()),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn remote(location: KeyLocation) -> Arc<RemoteKeys> {
+        KeyStore::default().keys(location, Duration::from_secs(5))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_are_discovered() {
+        let web = Web::default();
+        web.put(
+            "https://a/.well-known/openid-configuration",
+            r#"{"jwks_uri": "https://b"}"#,
+        );
+        web.put("https://b", JWKS);
+        let keys = remote(KeyLocation::Discovery("https://a/".to_owned()));
+        assert_eq!(keys.load(), None);
+        keys.refresh(&&web).await.unwrap();
+        assert_eq!(keys.load().map(|keys| keys.len()), Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_key_set_changes_nothing() {
+        let web = Web::default();
+        web.put("https://a", JWKS);
+        let keys = remote(KeyLocation::Uri("https://a".to_owned()));
+        keys.refresh(&&web).await.unwrap();
+        let before = keys.load().unwrap();
+        for page in ["", "{}", &" ".repeat(MAX_DOCUMENT + 1)] {
+            web.put("https://a", page);
+            assert!(keys.refresh(&&web).await.is_err());
+            assert!(Arc::ptr_eq(&before, &keys.load().unwrap()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_retried_sooner_than_keys_are_refreshed() {
+        let web = Web::default();
+        let keys = remote(KeyLocation::Uri("https://a".to_owned()));
+        let mut failures = 0;
+        // 5 s until the first timeout, 60 s pause, 5 s, 120 s pause.
+        let short = timeout(
+            Duration::from_secs(5 + 60 + 5 + 119),
+            keys.keep_fresh(&web, |_| failures += 1),
+        );
+        assert!(short.await.is_err());
+        assert_eq!((failures, web.fetched.load(Ordering::Relaxed)), (2, 2));
+
+        web.put("https://a", JWKS);
+        let hour = timeout(Duration::from_secs(3601), keys.keep_fresh(&web, |_| {}));
+        assert!(hour.await.is_err());
+        assert_eq!(web.fetched.load(Ordering::Relaxed), 2 + 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_task_fetches_for_all() {
+        let web = Web::default();
+        web.put("https://a", JWKS);
+        let store = KeyStore::default();
+        let location = KeyLocation::Uri("https://a".to_owned());
+        let first = store.keys(location.clone(), Duration::from_secs(5));
+        let second = store.keys(location, Duration::from_secs(5));
+        assert!(Arc::ptr_eq(&first, &second));
+        let both = async {
+            tokio::join!(
+                first.keep_fresh(&web, |_| {}),
+                second.keep_fresh(&web, |_| {})
+            )
+        };
+        assert!(timeout(Duration::from_secs(1), both).await.is_err());
+        assert_eq!(web.fetched.load(Ordering::Relaxed), 1);
+    }
+}

@@ -1,0 +1,261 @@
+//! Where tokens are in a request (Envoy's `jwt_authn/extractor.cc`).
+
+use std::borrow::Cow;
+
+use http::header::{AUTHORIZATION, COOKIE};
+use http::uri::{PathAndQuery, Uri};
+use http::{HeaderName, Request};
+use mesh_core::resource::istio::request_authentication::JwtRule;
+use percent_encoding::percent_decode_str;
+
+/// The characters of Base64url, and the dots between the parts of a token.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+}
+
+/// The places where a rule looks for tokens, in the order in which it does.
+#[derive(Clone, Debug)]
+pub(super) struct Locations {
+    headers: Vec<HeaderLocation>,
+    params: Vec<String>,
+    cookies: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+struct HeaderLocation {
+    name: HeaderName,
+    /// What stands before the token.
+    prefix: String,
+}
+
+/// A token, and where it was.
+#[derive(Clone, Debug)]
+pub(super) struct Found<'r> {
+    pub(super) text: Cow<'r, str>,
+    pub(super) place: Place,
+}
+
+/// Where a token was.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Place {
+    /// It is not removed from there.
+    Cookie,
+    Header(HeaderName),
+    Param(String),
+}
+
+impl Locations {
+    /// The places that a rule names, or the default ones if it names none. Nothing if a header has
+    /// no valid name.
+    pub(super) fn of(rule: &JwtRule) -> Option<Self> {
+        let headers = rule.from_headers.iter().map(|header| {
+            let name = HeaderName::try_from(header.name.as_str()).ok()?;
+            let prefix = header.prefix.clone();
+            Some(HeaderLocation { name, prefix })
+        });
+        let mut locations = Self {
+            headers: headers.collect::<Option<_>>()?,
+            params: rule.from_params.clone(),
+            cookies: rule.from_cookies.clone(),
+        };
+        let Self {
+            headers,
+            params,
+            cookies,
+        } = &mut locations;
+        if headers.is_empty() && params.is_empty() && cookies.is_empty() {
+            headers.push(HeaderLocation {
+                name: AUTHORIZATION,
+                prefix: "Bearer ".to_owned(),
+            });
+            params.push("access_token".to_owned());
+        }
+        headers.sort_by(|a, b| (a.name.as_str(), &a.prefix).cmp(&(b.name.as_str(), &b.prefix)));
+        params.sort_unstable();
+        cookies.sort_unstable();
+        Some(locations)
+    }
+
+    /// The tokens of a request: at each place, all values of a header, and the first of a
+    /// parameter or cookie.
+    pub(super) fn find<'r, B>(&self, request: &'r Request<B>) -> Vec<Found<'r>> {
+        let mut found = Vec::new();
+        for HeaderLocation { name, prefix } in &self.headers {
+            for value in request.headers().get_all(name) {
+                let token = std::str::from_utf8(value.as_bytes()).ok();
+                if let Some(token) = token.and_then(|text| after_prefix(text, prefix)) {
+                    found.push(Found {
+                        text: Cow::Borrowed(token),
+                        place: Place::Header(name.clone()),
+                    });
+                }
+            }
+        }
+        let query = request.uri().query().unwrap_or_default();
+        for name in &self.params {
+            let mut params = pairs(query);
+            if let Some((_, value)) = params.find(|(key, _)| decode(key) == *name) {
+                found.push(Found {
+                    text: decode(value),
+                    place: Place::Param(name.clone()),
+                });
+            }
+        }
+        for name in &self.cookies {
+            let mut lines = request.headers().get_all(COOKIE).iter();
+            let value =
+                lines.find_map(|line| cookie(std::str::from_utf8(line.as_bytes()).ok()?, name));
+            found.extend(value.map(|value| Found {
+                text: Cow::Borrowed(value),
+                place: Place::Cookie,
+            }));
+        }
+        found
+    }
+}
+
+impl Place {
+    /// Removes the token, so that it is not passed on.
+    pub(super) fn remove<B>(&self, request: &mut Request<B>) {
+        match self {
+            Self::Cookie => {}
+            Self::Header(name) => {
+                request.headers_mut().remove(name);
+            }
+            Self::Param(name) => remove_param(request, name),
+        }
+    }
+}
+
+/// The token after the prefix, wherever that is, from its first character on.
+///
+/// If none follows, all of the value is taken, which is no token: a request that seems to have one
+/// does not pass for one that has none.
+fn after_prefix<'v>(value: &'v str, prefix: &str) -> Option<&'v str> {
+    if prefix.is_empty() {
+        return Some(value);
+    }
+    let rest = &value[value.find(prefix)? + prefix.len()..];
+    let start = rest.bytes().position(is_token_byte);
+    Some(start.map_or(value, |start| &rest[start..]))
+}
+
+fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let params = query.split('&').filter(|param| !param.is_empty());
+    params.map(|param| param.split_once('=').unwrap_or((param, "")))
+}
+
+fn decode(text: &str) -> Cow<'_, str> {
+    percent_decode_str(text).decode_utf8_lossy()
+}
+
+/// The value of a cookie in a line (RFC 6265 §4.2.1), without quotes.
+fn cookie<'r>(line: &'r str, name: &str) -> Option<&'r str> {
+    let mut cookies = line
+        .split(';')
+        .filter_map(|cookie| cookie.trim().split_once('='));
+    let (_, value) = cookies.find(|(key, _)| *key == name)?;
+    let inner = value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'));
+    Some(inner.unwrap_or(value))
+}
+
+fn remove_param<B>(request: &mut Request<B>, name: &str) {
+    let uri = request.uri();
+    let query = uri.query().unwrap_or_default();
+    let mut rest = String::with_capacity(uri.path().len() + query.len());
+    rest.push_str(uri.path());
+    let kept = query.split('&').filter(|param| {
+        let key = param.split_once('=').map_or(*param, |(key, _)| key);
+        decode(key) != name
+    });
+    for (index, param) in kept.enumerate() {
+        rest.push(if index == 0 { '?' } else { '&' });
+        rest.push_str(param);
+    }
+    let mut parts = uri.clone().into_parts();
+    // What is left is a part of what was valid.
+    if let Ok(path) = PathAndQuery::try_from(rest) {
+        parts.path_and_query = Some(path);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn locations(rule: serde_json::Value) -> Locations {
+        Locations::of(&serde_json::from_value(rule).unwrap()).unwrap()
+    }
+
+    fn find(rule: serde_json::Value, request: &Request<()>) -> Vec<String> {
+        let found = locations(rule).find(request);
+        found.iter().map(|found| found.text.to_string()).collect()
+    }
+
+    #[test]
+    fn tokens_are_where_the_rule_says() {
+        let request = Request::get("http://a/b?x=1&token=t%2E1&token=t2&access_token=t3")
+            .header("authorization", "Bearer  t4 rest")
+            .header("authorization", "Basic dDU=")
+            .header("x-token", "t6")
+            .header("x-token", "JWT-t7")
+            .header("cookie", "a=b; session=\"t8\"; session=t9")
+            .body(())
+            .unwrap();
+        let cases: [(serde_json::Value, &[&str]); 5] = [
+            (json!({}), &["t4 rest", "t3"]),
+            (
+                json!({"fromHeaders": [{"name": "X-Token"}]}),
+                &["t6", "JWT-t7"],
+            ),
+            (
+                json!({"fromHeaders": [{"name": "x-token", "prefix": "JWT-"}]}),
+                &["t7"],
+            ),
+            (json!({"fromParams": ["token"]}), &["t.1"]),
+            (json!({"fromCookies": ["session", "none"]}), &["t8"]),
+        ];
+        for (rule, expected) in cases {
+            assert_eq!(find(rule.clone(), &request), expected, "{rule}");
+        }
+        assert!(
+            Locations::of(&JwtRule {
+                from_headers: serde_json::from_value(json!([{"name": "a b"}])).unwrap(),
+                ..JwtRule::default()
+            })
+            .is_none()
+        );
+    }
+
+    #[test]
+    fn a_prefix_without_a_token_is_no_missing_token() {
+        let request = Request::get("/")
+            .header("authorization", "Bearer ")
+            .body(())
+            .unwrap();
+        assert_eq!(find(json!({}), &request), ["Bearer "]);
+    }
+
+    #[test]
+    fn a_parameter_is_removed_and_the_others_stay() {
+        let cases = [
+            ("/a?t=1&b=%20&c", "/a?b=%20&c"),
+            ("/a?b&t=1", "/a?b"),
+            ("/a?t=1&t=2", "/a"),
+            ("/a?%74=1", "/a"),
+            ("/a", "/a"),
+        ];
+        for (before, after) in cases {
+            let mut request = Request::get(before).body(()).unwrap();
+            Place::Param("t".to_owned()).remove(&mut request);
+            assert_eq!(request.uri(), after, "{before}");
+        }
+    }
+}
