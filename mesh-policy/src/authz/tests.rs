@@ -1,0 +1,291 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use mesh_core::identity::TrustDomains;
+use mesh_core::resource::Resource;
+use mesh_core::resource::istio::AuthorizationPolicy;
+use serde_json::json;
+
+use super::*;
+
+const PEER: &str = "spiffe://cluster.local/ns/shop/sa/cart";
+
+fn domains() -> TrustDomains {
+    TrustDomains::new("cluster.local".parse().unwrap())
+}
+
+fn policy(name: &str, spec: &serde_json::Value) -> Arc<Resource<AuthorizationPolicy>> {
+    let mut policy = Resource::<AuthorizationPolicy>::default();
+    policy.metadata.namespace = "shop".to_owned();
+    policy.metadata.name = name.to_owned();
+    policy.spec = serde_json::from_value(spec.clone()).unwrap();
+    Arc::new(policy)
+}
+
+pub(super) fn compile(specs: &[serde_json::Value]) -> PolicySet {
+    let policies: Vec<_> = specs.iter().map(|spec| policy("p", spec)).collect();
+    PolicySet::compile(&policies, &domains())
+}
+
+pub(super) fn connection() -> Connection<'static> {
+    let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+    Connection {
+        peer: Some(PEER),
+        ..Connection::new(address("10.0.0.7:41000"), address("10.0.0.9:8080"))
+    }
+}
+
+fn request(headers: &HeaderMap) -> HttpRequest<'_> {
+    HttpRequest {
+        connection: connection(),
+        method: "GET",
+        host: Some(b"cart.shop"),
+        path: "/admin?q",
+        headers,
+        claims: None,
+    }
+}
+
+fn is_allowed(specs: &[serde_json::Value]) -> bool {
+    compile(specs)
+        .evaluate(&request(&HeaderMap::new()))
+        .is_allowed()
+}
+
+fn allow(rule: &serde_json::Value) -> bool {
+    is_allowed(&[json!({"rules": [rule]})])
+}
+
+#[test]
+fn denials_come_before_permissions_and_no_permission_is_a_denial() {
+    let here = json!({"rules": [{"to": [{"operation": {"paths": ["/admin"]}}]}]});
+    let elsewhere = json!({"rules": [{"to": [{"operation": {"paths": ["/"]}}]}]});
+    let deny = json!({"action": "DENY", "rules": [{}]});
+    let audit = json!({"action": "AUDIT", "rules": [{}]});
+    let cases = [
+        ("no policy", vec![], true),
+        ("a rule allows", vec![here.clone()], true),
+        ("no rule allows", vec![elsewhere.clone()], false),
+        ("one of two allows", vec![elsewhere, here.clone()], true),
+        ("a rule denies", vec![here, deny], false),
+        ("nothing is allowed", vec![json!({})], false),
+        (
+            "an empty rule allows all",
+            vec![json!({"rules": [{}]})],
+            true,
+        ),
+        ("an audit decides nothing", vec![audit], true),
+    ];
+    for (case, specs, expected) in cases {
+        assert_eq!(is_allowed(&specs), expected, "{case}");
+    }
+}
+
+#[test]
+fn what_is_not_there_matches_negative_fields_only() {
+    let headers = HeaderMap::new();
+    let request = HttpRequest {
+        connection: Connection {
+            peer: None,
+            ..connection()
+        },
+        host: None,
+        ..request(&headers)
+    };
+    for (field, value) in [
+        ("principals", "*"),
+        ("namespaces", "*"),
+        ("requestPrincipals", "*"),
+        ("serviceAccounts", "shop/cart"),
+        ("trustDomains", "*"),
+    ] {
+        let not = format!("not{}{}", field[..1].to_uppercase(), &field[1..]);
+        for (field, expected) in [(field, false), (not.as_str(), true)] {
+            let rule = json!({"from": [{"source": {field: [value]}}]});
+            let set = compile(&[json!({"rules": [rule]})]);
+            assert_eq!(set.evaluate(&request).is_allowed(), expected, "{field}");
+        }
+    }
+    for (field, expected) in [("values", false), ("notValues", true)] {
+        for key in [
+            "request.headers[x-a]",
+            "request.auth.claims[a]",
+            "connection.sni",
+        ] {
+            let rule = json!({"when": [{"key": key, field: ["*"]}]});
+            let set = compile(&[json!({"rules": [rule]})]);
+            assert_eq!(
+                set.evaluate(&request).is_allowed(),
+                expected,
+                "{key} {field}"
+            );
+        }
+    }
+}
+
+#[test]
+fn each_attribute_is_looked_at() {
+    let source = |field: &str, value: &str| json!({"from": [{"source": {field: [value]}}]});
+    let operation = |field: &str, value: &str| json!({"to": [{"operation": {field: [value]}}]});
+    let when = |key: &str, value: &str| json!({"when": [{"key": key, "values": [value]}]});
+    let cases = [
+        (source("principals", "cluster.local/ns/shop/sa/cart"), true),
+        (source("principals", "cluster.local/ns/shop/*"), true),
+        (source("principals", "*/sa/other"), false),
+        (source("namespaces", "shop"), true),
+        (source("namespaces", "sho"), false),
+        (source("serviceAccounts", "cart"), true),
+        (source("serviceAccounts", "shop/car"), false),
+        (source("trustDomains", "cluster.local"), true),
+        (source("trustDomains", "cluster"), false),
+        (source("ipBlocks", "10.0.0.0/24"), true),
+        (source("remoteIpBlocks", "10.0.1.0/24"), false),
+        (operation("hosts", "CART.*"), true),
+        (operation("methods", "get"), false),
+        (operation("paths", "/admin"), true),
+        (operation("paths", "/{*}"), true),
+        (operation("paths", "/{*}/{*}"), false),
+        (operation("ports", "8080"), true),
+        (operation("notPorts", "8080"), false),
+        (when("destination.ip", "10.0.0.9"), true),
+        (when("destination.port", "80"), false),
+        (when("source.principal", "*"), true),
+    ];
+    for (rule, expected) in cases {
+        assert_eq!(allow(&rule), expected, "{rule}");
+    }
+}
+
+#[test]
+fn values_of_a_header_are_joined() {
+    let mut headers = HeaderMap::new();
+    let name = HeaderName::from_static("x-a");
+    headers.append(&name, HeaderValue::from_static("1"));
+    headers.append(&name, HeaderValue::from_static("2"));
+    for (value, expected) in [("1,2", true), ("1", false), ("2", false), ("1*", true)] {
+        let rule = json!({"when": [{"key": "request.headers[X-A]", "values": [value]}]});
+        let set = compile(&[json!({"rules": [rule]})]);
+        assert_eq!(
+            set.evaluate(&request(&headers)).is_allowed(),
+            expected,
+            "{value}"
+        );
+    }
+}
+
+#[test]
+fn what_is_invalid_never_makes_a_policy_more_lenient() {
+    let rules = [
+        json!({"from": [{"source": {"ipBlocks": ["nowhere"]}}]}),
+        json!({"from": [{"source": {"notIpBlocks": ["nowhere"]}}]}),
+        json!({"to": [{"operation": {"ports": ["http"]}}]}),
+        json!({"to": [{"operation": {"ports": ["+8080"]}}]}),
+        json!({"to": [{"operation": {"paths": ["/{a}/{*}"]}}]}),
+        json!({"when": [{"key": "source.color", "values": ["red"]}]}),
+        json!({"when": [{"key": "request.headers", "values": ["red"]}]}),
+        json!({"when": [{"key": "experimental.envoy.filters.a[b]", "notValues": ["red"]}]}),
+    ];
+    for rule in rules {
+        let allow = compile(&[json!({"rules": [rule]})]);
+        let deny = compile(&[json!({"action": "DENY", "rules": [rule]})]);
+        let headers = HeaderMap::new();
+        assert!(
+            !allow.evaluate(&request(&headers)).is_allowed(),
+            "ALLOW {rule}"
+        );
+        assert!(
+            !deny.evaluate(&request(&headers)).is_allowed(),
+            "DENY {rule}"
+        );
+        assert_eq!(allow.notices().len(), 1, "{rule}");
+        assert_eq!(allow.notices()[0].origin.path(), "spec.rules[0]", "{rule}");
+    }
+}
+
+#[test]
+fn a_rule_for_http_never_allows_tcp_and_denies_all_of_it() {
+    let rule = |ports: &str| json!({"to": [{"operation": {"paths": ["/x"], "ports": [ports]}}]});
+    let cases = [
+        (json!({"rules": [rule("8080")]}), false),
+        (json!({"rules": [rule("8080"), {}]}), true),
+        (json!({"action": "DENY", "rules": [rule("8080")]}), false),
+        (json!({"action": "DENY", "rules": [rule("80")]}), true),
+        (
+            json!({"rules": [{"from": [{"source": {"namespaces": ["shop"]}}]}]}),
+            true,
+        ),
+    ];
+    for (spec, expected) in cases {
+        let set = compile(std::slice::from_ref(&spec));
+        let verdict = set.evaluate_connection(&connection());
+        assert_eq!(verdict.is_allowed(), expected, "{spec}");
+        assert!(set.notices().is_empty(), "{spec}");
+    }
+}
+
+#[test]
+fn a_policy_on_trial_is_recorded_and_decides_nothing() {
+    let mut on_trial = Resource::clone(&policy("trial", &json!({"action": "DENY", "rules": [{}]})));
+    let annotations = &mut on_trial.metadata.annotations;
+    annotations.insert("istio.io/dry-run".to_owned(), "true".to_owned());
+    let mut allow = on_trial.clone();
+    allow.spec = serde_json::from_value(json!({})).unwrap();
+    let set = PolicySet::compile(&[Arc::new(on_trial), Arc::new(allow)], &domains());
+
+    let headers = HeaderMap::new();
+    let verdict = set.evaluate(&request(&headers));
+    assert_eq!(verdict.reason(), Reason::NoAllowPolicy);
+    let denied = verdict.dry_run().deny.unwrap().unwrap();
+    assert_eq!(denied.to_string(), "ns[shop]-policy[trial]-rule[0]");
+    assert_eq!(verdict.dry_run().allow, Some(None));
+}
+
+#[test]
+fn a_provider_is_asked_about_what_its_rules_match() {
+    let custom = |provider: &str, path: &str| {
+        json!({
+            "action": "CUSTOM",
+            "provider": {"name": provider},
+            "rules": [{"to": [{"operation": {"paths": [path]}}]}],
+        })
+    };
+    let headers = HeaderMap::new();
+    let request = request(&headers);
+    let set = compile(&[custom("opa", "/admin")]);
+    let asked = set.custom().evaluate(&request);
+    assert!(matches!(asked, Custom::Ask { provider, .. } if &**provider == "opa"));
+    assert!(set.evaluate(&request).is_allowed());
+    let steps = set.explain(&request).steps;
+    assert!(steps[0].to_string().contains("asks `opa`"), "{}", steps[0]);
+
+    let set = compile(&[custom("opa", "/other")]);
+    assert_eq!(set.custom().evaluate(&request), Custom::Pass);
+
+    let set = compile(&[custom("opa", "/admin"), custom("other", "/none")]);
+    assert!(matches!(set.custom().evaluate(&request), Custom::Deny(_)));
+}
+
+#[test]
+fn an_explanation_names_the_first_condition_that_fails() {
+    let set = compile(&[
+        json!({"action": "DENY", "rules": [{
+            "from": [{"source": {"namespaces": ["shop"]}}],
+            "to": [{"operation": {"methods": ["POST"]}}],
+        }]}),
+        json!({"rules": [{"to": [{"operation": {"hosts": ["cart.shop"]}}]}]}),
+    ]);
+    let headers = HeaderMap::new();
+    let decision = set.explain(&request(&headers));
+    assert_eq!(decision.outcome, Outcome::Allow);
+    let steps: Vec<_> = decision.steps.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        steps,
+        [
+            "DENY ns[shop]-policy[p]-rule[0]: no, methods is `GET`, not one of POST  \
+             [AuthorizationPolicy shop/p spec.rules[0]]",
+            "ALLOW ns[shop]-policy[p]-rule[0]: matched  \
+             [AuthorizationPolicy shop/p spec.rules[0]]",
+        ]
+    );
+}
