@@ -1,0 +1,492 @@
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use ::http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use bytes::Bytes;
+use envoy_types::pb::envoy::config::core::v3::{HeaderValue as PbHeader, HeaderValueOption};
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::{
+    Authorization, AuthorizationServer,
+};
+use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
+use envoy_types::pb::envoy::service::auth::v3::{
+    CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse,
+};
+use envoy_types::pb::envoy::r#type::v3::HttpStatus;
+use envoy_types::pb::google::rpc::Status as PbStatus;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use mesh_core::attributes::{ConnectionInfo, PeerIdentity, ResponseFlag};
+use mesh_core::identity::TrustDomains;
+use mesh_core::resource::Resource;
+use mesh_core::resource::istio::AuthorizationPolicy;
+use mesh_core::resource::istio::mesh_config::EnvoyExternalAuthorizationHttpProvider;
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_stream::wrappers::TcpListenerStream;
+use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::grpc::GrpcAuthorizer;
+use super::http::HttpAuthorizer;
+use super::layer::{ExtAuthzDenied, ExtAuthzLayer};
+use super::*;
+use crate::authz::PolicySet;
+
+type Body = Full<Bytes>;
+
+fn policies(provider: &str) -> PolicySet {
+    let spec = serde_json::from_value(json!({
+        "action": "CUSTOM",
+        "provider": {"name": provider},
+        "rules": [{"to": [{"operation": {"paths": ["/asked"]}}]}],
+    }));
+    let policy = Resource::<AuthorizationPolicy> {
+        spec: spec.unwrap(),
+        ..Resource::default()
+    };
+    let domains = TrustDomains::new("cluster.local".parse().unwrap());
+    PolicySet::compile(&[Arc::new(policy)], &domains)
+}
+
+/// Sends a request through the layer to a service that answers with the headers and body it gets.
+async fn send(provider: Provider, request: Request<Body>) -> Response<Body> {
+    let providers = Providers::default().with("p", provider);
+    let echo = service_fn(|request: Request<ReplayBody<Body>>| async move {
+        let (head, body) = request.into_parts();
+        let mut response = Response::new(Full::new(body.collect().await.unwrap().to_bytes()));
+        *response.headers_mut() = head.headers;
+        Ok::<_, Infallible>(response)
+    });
+    let layer = ExtAuthzLayer::new(policies("p"), providers);
+    let service = ServiceBuilder::new().layer(layer).service(echo);
+    service.oneshot(request).await.unwrap()
+}
+
+async fn body(response: Response<Body>) -> Bytes {
+    response.into_body().collect().await.unwrap().to_bytes()
+}
+
+fn asked() -> Request<Body> {
+    let request = Request::post("http://shop.example/asked?q").header("x-a", "1");
+    request.body(Full::from("0123456789")).unwrap()
+}
+
+/// A server of HTTP on loopback, which answers by `answer`.
+async fn http_server(answer: fn(&Request<Bytes>) -> Response<Body>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = hyper::service::service_fn(
+                move |request: Request<hyper::body::Incoming>| async move {
+                    let (head, body) = request.into_parts();
+                    let body = body.collect().await.unwrap().to_bytes();
+                    Ok::<_, Infallible>(answer(&Request::from_parts(head, body)))
+                },
+            );
+            let server = hyper::server::conn::http1::Builder::new();
+            tokio::spawn(server.serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    address
+}
+
+/// Asks the server at `address`, over a connection of its own each time.
+fn http_provider(address: SocketAddr, fields: serde_json::Value) -> Provider {
+    let mut fields = fields;
+    fields["service"] = json!("authz.example");
+    fields["port"] = json!(8000);
+    let provider: EnvoyExternalAuthorizationHttpProvider = serde_json::from_value(fields).unwrap();
+    let client = service_fn(move |mut request: Request<Body>| async move {
+        // A connection by itself is asked for paths.
+        *request.uri_mut() = request
+            .uri()
+            .path_and_query()
+            .unwrap()
+            .to_string()
+            .parse()
+            .unwrap();
+        let stream = TcpStream::connect(address).await?;
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.map_err(std::io::Error::other)?;
+        tokio::spawn(connection);
+        let response = sender.send_request(request).await;
+        response.map_err(std::io::Error::other)
+    });
+    let authorizer = HttpAuthorizer::new(&provider, client).unwrap();
+    Provider::new(authorizer, Settings::of_http(&provider).unwrap())
+}
+
+/// Answers with what it was asked, and the status of `x-status`.
+fn mirror(request: &Request<Bytes>) -> Response<Body> {
+    let header = |name: &str| request.headers().get(name).cloned();
+    let mut response = Response::new(Full::new(request.body().clone()));
+    if let Some(status) = header("x-status") {
+        *response.status_mut() = status.to_str().unwrap().parse().unwrap();
+    }
+    let headers = response.headers_mut();
+    let names: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
+    let mut names = names;
+    names.sort_unstable();
+    headers.insert("x-saw", names.join(",").parse().unwrap());
+    let asked = format!(
+        "{} {} {:?}",
+        request.method(),
+        request.uri(),
+        header("host").unwrap()
+    );
+    headers.insert("x-asked", asked.parse().unwrap());
+    headers.insert(
+        "x-envoy-auth-headers-to-remove",
+        HeaderValue::from_static("x-b, x-none"),
+    );
+    headers.insert("x-a", HeaderValue::from_static("changed"));
+    response
+}
+
+#[tokio::test]
+async fn a_server_of_http_allows_with_changes() {
+    let address = http_server(mirror).await;
+    let provider = http_provider(
+        address,
+        json!({
+            "pathPrefix": "/check",
+            "includeRequestHeadersInCheck": ["X-Status", "x-c*"],
+            "includeAdditionalHeadersInCheck": {"x-more": "2"},
+            "headersToUpstreamOnAllow": ["x-a", "x-asked", "x-saw"],
+            "headersToDownstreamOnAllow": ["x-asked"],
+        }),
+    );
+    let mut request = asked();
+    let headers = request.headers_mut();
+    headers.insert("x-b", HeaderValue::from_static("1"));
+    headers.insert("x-color", HeaderValue::from_static("red"));
+    headers.insert("authorization", HeaderValue::from_static("Basic eA=="));
+    let response = send(provider, request).await;
+    assert_eq!(response.status(), 200);
+    let headers = response.headers();
+    assert_eq!(headers["x-a"], "changed");
+    assert!(!headers.contains_key("x-b"));
+    assert_eq!(
+        headers["x-saw"],
+        "authorization,content-length,host,x-color,x-more"
+    );
+    let asked: Vec<_> = headers.get_all("x-asked").iter().collect();
+    // Once set on the request, which comes back, and once added to the response.
+    assert_eq!(asked, ["POST /check/asked?q \"shop.example\""; 2]);
+    assert_eq!(body(response).await, "0123456789");
+}
+
+#[tokio::test]
+async fn a_server_of_http_denies_with_its_answer() {
+    let address = http_server(mirror).await;
+    for (fields, has_header) in [
+        (json!({}), true),
+        (json!({"headersToDownstreamOnDeny": ["x-other"]}), false),
+        (json!({"headersToDownstreamOnDeny": ["x-as*"]}), true),
+    ] {
+        let mut fields = fields;
+        fields["includeRequestHeadersInCheck"] = json!(["x-status"]);
+        fields["includeRequestBodyInCheck"] =
+            json!({"maxRequestBytes": 4, "allowPartialMessage": true});
+        let mut request = asked();
+        request
+            .headers_mut()
+            .insert("x-status", HeaderValue::from_static("402"));
+        let response = send(http_provider(address, fields.clone()), request).await;
+        assert_eq!(response.status(), 402, "{fields}");
+        assert_eq!(
+            response.headers().contains_key("x-asked"),
+            has_header,
+            "{fields}"
+        );
+        let flag = response.extensions().get();
+        assert_eq!(flag, Some(&ResponseFlag::UnauthorizedExternalService));
+        assert_eq!(body(response).await, "0123", "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_unless_a_part_is_enough() {
+    let address = http_server(mirror).await;
+    let provider = |max: u32, partial: bool| {
+        let body = json!({"maxRequestBytes": max, "allowPartialMessage": partial});
+        http_provider(address, json!({"includeRequestBodyInCheck": body}))
+    };
+    for (max, partial, status) in [(10, false, 200), (9, false, 413), (9, true, 200)] {
+        let response = send(provider(max, partial), asked()).await;
+        assert_eq!(response.status(), status, "{max} {partial}");
+    }
+}
+
+#[tokio::test]
+async fn a_failing_server_opens_or_closes() {
+    let failing = http_server(|_| {
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = StatusCode::BAD_GATEWAY;
+        response
+    })
+    .await;
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    for address in [failing, closed] {
+        for (fields, status) in [
+            (json!({}), 403),
+            (json!({"statusOnError": "503"}), 503),
+            (json!({"failOpen": true, "statusOnError": "503"}), 200),
+        ] {
+            let response = send(http_provider(address, fields.clone()), asked()).await;
+            assert_eq!(response.status(), status, "{fields}");
+        }
+    }
+}
+
+/// Never answers.
+struct Silent;
+
+impl Authorize for Silent {
+    fn check(&self, _: Check) -> CheckFuture<'_> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_authorizer_is_not_waited_for() {
+    let settings = Settings {
+        timeout: Duration::from_secs(2),
+        ..Settings::default()
+    };
+    let start = tokio::time::Instant::now();
+    let response = send(Provider::new(Silent, settings), asked()).await;
+    assert_eq!(response.status(), 403);
+    assert_eq!(start.elapsed(), Duration::from_secs(2));
+    let denied = response.extensions().get::<ExtAuthzDenied>();
+    assert_eq!(
+        denied,
+        Some(&ExtAuthzDenied::ProviderFailed(StatusCode::FORBIDDEN))
+    );
+}
+
+#[tokio::test]
+async fn what_no_rule_matches_is_not_asked_about() {
+    let request = Request::get("/free").body(Full::default()).unwrap();
+    let response = send(Provider::new(Silent, Settings::default()), request).await;
+    assert_eq!(response.status(), 200);
+}
+
+/// Has to be ready before it is called; a clone has to become so itself.
+#[derive(Debug, Default)]
+struct Strict {
+    is_ready: bool,
+}
+
+impl Clone for Strict {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Service<Request<ReplayBody<Body>>> for Strict {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.is_ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<ReplayBody<Body>>) -> Self::Future {
+        assert!(
+            std::mem::take(&mut self.is_ready),
+            "called before it was ready"
+        );
+        ready(Ok(Response::new(Full::default())))
+    }
+}
+
+/// Allows everything.
+struct Open;
+
+impl Authorize for Open {
+    fn check(&self, _: Check) -> CheckFuture<'_> {
+        Box::pin(async { Ok(Answer::allow()) })
+    }
+}
+
+#[tokio::test]
+async fn the_instance_that_is_ready_is_called() {
+    let providers = Providers::default().with("p", Provider::new(Open, Settings::default()));
+    let layer = ExtAuthzLayer::new(policies("p"), providers);
+    let mut service = layer.layer(Strict::default());
+    for path in ["/asked", "/free", "/asked"] {
+        let request = Request::get(path).body(Full::default()).unwrap();
+        let response = service.ready().await.unwrap().call(request).await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn requests_for_an_unknown_provider_are_denied() {
+    let echo = service_fn(|_: Request<ReplayBody<Body>>| async {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let layer = ExtAuthzLayer::new(policies("p"), Providers::default());
+    let service = ServiceBuilder::new().layer(layer).service(echo);
+    let response = service.oneshot(asked()).await.unwrap();
+    assert_eq!(response.status(), 403);
+    assert_eq!(body(response).await, "RBAC: access denied");
+}
+
+/// Decides by the header `x-a`, and answers with what it was asked.
+#[derive(Debug)]
+struct Grpc;
+
+#[tonic::async_trait]
+impl Authorization for Grpc {
+    async fn check(
+        &self,
+        request: tonic::Request<CheckRequest>,
+    ) -> Result<tonic::Response<CheckResponse>, tonic::Status> {
+        let attributes = request.into_inner().attributes.unwrap();
+        let Some(request) = attributes.request else {
+            // A connection, of which the account `a` may have one.
+            let is_allowed = attributes.source.unwrap().principal.ends_with("/sa/a");
+            return Ok(tonic::Response::new(CheckResponse {
+                status: Some(PbStatus {
+                    code: if is_allowed { 0 } else { 7 },
+                    ..PbStatus::default()
+                }),
+                ..CheckResponse::default()
+            }));
+        };
+        let http = request.http.unwrap();
+        let option = |key: &str, value: String| HeaderValueOption {
+            header: Some(PbHeader {
+                key: key.to_owned(),
+                value,
+                ..PbHeader::default()
+            }),
+            ..HeaderValueOption::default()
+        };
+        let asked = format!("{} {} {} {}", http.method, http.host, http.path, http.body);
+        let (code, response) = match http.headers.get("x-a").map(String::as_str) {
+            Some("1") => {
+                let allowed = OkHttpResponse {
+                    headers: vec![option("x-asked", asked)],
+                    headers_to_remove: vec!["x-a".to_owned()],
+                    response_headers_to_add: vec![option("x-checked", "yes".to_owned())],
+                    ..OkHttpResponse::default()
+                };
+                (0, HttpResponse::OkResponse(allowed))
+            }
+            Some("2") => return Err(tonic::Status::unavailable("busy")),
+            _ => {
+                let denied = DeniedHttpResponse {
+                    status: Some(HttpStatus { code: 401 }),
+                    headers: vec![option("x-why", "no".to_owned())],
+                    body: "not you".to_owned(),
+                };
+                (16, HttpResponse::DeniedResponse(denied))
+            }
+        };
+        Ok(tonic::Response::new(CheckResponse {
+            status: Some(PbStatus {
+                code,
+                ..PbStatus::default()
+            }),
+            http_response: Some(response),
+            ..CheckResponse::default()
+        }))
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_grpc_decides() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}", listener.local_addr().unwrap());
+    let server = tonic::transport::Server::builder().add_service(AuthorizationServer::new(Grpc));
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    let channel = tonic::transport::Endpoint::from_shared(uri)
+        .unwrap()
+        .connect_lazy();
+    let settings = Settings {
+        body: Some(BodySettings {
+            max_bytes: 4,
+            allow_partial: true,
+        }),
+        status_on_error: StatusCode::SERVICE_UNAVAILABLE,
+        ..Settings::default()
+    };
+    let provider = Provider::new(GrpcAuthorizer::new(channel), settings);
+
+    let response = send(provider.clone(), asked()).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(
+        response.headers()["x-asked"],
+        "POST shop.example /asked?q 0123"
+    );
+    assert_eq!(response.headers()["x-checked"], "yes");
+    assert!(!response.headers().contains_key("x-a"));
+    assert_eq!(body(response).await, "0123456789");
+
+    let with = |value: &'static str| {
+        let mut request = asked();
+        request
+            .headers_mut()
+            .insert("x-a", HeaderValue::from_static(value));
+        request
+    };
+    let response = send(provider.clone(), with("2")).await;
+    assert_eq!(response.status(), 503);
+
+    let response = send(provider, with("3")).await;
+    assert_eq!(response.status(), 401);
+    assert_eq!(response.headers()["x-why"], "no");
+    assert_eq!(body(response).await, "not you");
+}
+
+#[tokio::test]
+async fn a_server_of_grpc_decides_about_connections() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}", listener.local_addr().unwrap());
+    let server = tonic::transport::Server::builder().add_service(AuthorizationServer::new(Grpc));
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    let channel = tonic::transport::Endpoint::from_shared(uri)
+        .unwrap()
+        .connect_lazy();
+    let authorizer = GrpcAuthorizer::new(channel);
+    let connection = ConnectionInfo {
+        peer: ([10, 0, 0, 1], 1).into(),
+        local: ([10, 0, 0, 2], 2).into(),
+        tls: None,
+    };
+    for (account, expected) in [("a", true), ("b", false)] {
+        let id = format!("spiffe://cluster.local/ns/shop/sa/{account}");
+        let peer = PeerIdentity(id.parse().unwrap());
+        let allowed = authorizer.check_connection(&connection, Some(&peer)).await;
+        assert_eq!(allowed.unwrap(), expected, "{account}");
+    }
+}
+
+#[test]
+fn a_provider_that_cannot_be_asked_is_refused() {
+    let cases = [
+        json!({"service": "a b", "port": 1}),
+        json!({"service": "a", "port": 1, "pathPrefix": "check"}),
+        json!({"service": "a", "port": 1, "includeAdditionalHeadersInCheck": {"a b": "1"}}),
+    ];
+    for fields in cases {
+        let provider = serde_json::from_value(fields.clone()).unwrap();
+        assert!(HttpAuthorizer::new(&provider, ()).is_err(), "{fields}");
+    }
+    let provider = serde_json::from_value(json!({"statusOnError": "no"})).unwrap();
+    assert!(Settings::of_http(&provider).is_err());
+}
