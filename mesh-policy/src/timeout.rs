@@ -5,9 +5,19 @@
 //! `504` with Envoy's text, `upstream request timeout`, and the flag `UT`. Requests whose route has
 //! no timeout, or that have no route, cost nothing.
 //!
-//! The time begins when the request reaches the layer. Envoy begins it when the request has been
-//! received whole, and ends it when the response has been sent whole; here a body may take as long
-//! as it likes.
+//! What limits an exchange, see [`Timeouts`]:
+//!
+//! - the route's timeout;
+//! - for gRPC requests the header `grpc-timeout`, up to the route's;
+//! - where the caller is trusted, `x-envoy-upstream-rq-timeout-ms` in place of both.
+//!
+//! The limit on attempts (`perTryTimeout`, `x-envoy-upstream-rq-per-try-timeout-ms`) is left to the
+//! retries below, and the upstream is told the shorter of both in
+//! `x-envoy-expected-rq-timeout-ms`.
+//!
+//! The time begins when the request reaches the layer; Envoy begins it when the request has been
+//! received whole. It ends when the head of the response is there. [`stream`] holds the body to what
+//! is left of it, as Envoy does, and to an idle timeout.
 //!
 //! The inner service's error type is unchanged.
 //!
@@ -46,6 +56,10 @@
 //! # }
 //! ```
 
+mod grpc;
+pub mod stream;
+mod timeouts;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -55,22 +69,51 @@ use http::{Request, Response, StatusCode};
 use mesh_core::attributes::{MatchedRoute, ResponseFlag};
 use mesh_core::reply::{self, Caller};
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tower_layer::Layer;
 use tower_service::Service;
+
+use self::stream::Deadline;
+pub use self::timeouts::Timeouts;
 
 /// Layer that applies [`Timeout`].
 ///
 /// See the [module docs](self) for an example.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct TimeoutLayer {
-    _private: (),
+    trust_headers: bool,
+    announce: bool,
 }
 
 impl TimeoutLayer {
     /// Holds each exchange to the timeout of its route.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            trust_headers: false,
+            announce: true,
+        }
+    }
+
+    /// Sets whether the `x-envoy-` headers of requests set limits; those that are read are removed.
+    /// Default: they are left alone, because anybody may send them. Switch it on where those of
+    /// strangers have been removed before.
+    #[must_use]
+    pub fn with_trusted_headers(mut self, trust: bool) -> Self {
+        self.trust_headers = trust;
+        self
+    }
+
+    /// Sets whether the upstream is told how long it has. Default: yes, as Envoy does.
+    #[must_use]
+    pub fn with_expected_timeout(mut self, announce: bool) -> Self {
+        self.announce = announce;
+        self
+    }
+}
+
+impl Default for TimeoutLayer {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -78,7 +121,8 @@ impl<S> Layer<S> for TimeoutLayer {
     type Service = Timeout<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Timeout { inner }
+        let layer = *self;
+        Timeout { inner, layer }
     }
 }
 
@@ -88,6 +132,7 @@ impl<S> Layer<S> for TimeoutLayer {
 #[derive(Clone, Copy, Debug)]
 pub struct Timeout<S> {
     inner: S,
+    layer: TimeoutLayer,
 }
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Timeout<S>
@@ -103,17 +148,30 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let TimeoutLayer {
+            trust_headers,
+            announce,
+        } = self.layer;
         let matched = request.extensions().get::<MatchedRoute>();
-        let timeout = matched
-            .and_then(MatchedRoute::timeout)
-            .map(|timeout| Deadline {
-                sleep: Box::pin(sleep(timeout)),
-                caller: Caller::of(request.headers()),
-            });
+        let now = Instant::now();
+        let timeouts = Timeouts::of(matched, request.headers(), trust_headers, now);
+        if trust_headers {
+            timeouts::remove_overrides(request.headers_mut());
+        }
+        if timeouts.is_limited() {
+            if announce {
+                timeouts.announce(request.headers_mut(), now);
+            }
+            request.extensions_mut().insert(timeouts);
+        }
+        let timer = timeouts.total.map(|total| Timer {
+            sleep: Box::pin(sleep(total)),
+            caller: Caller::of(request.headers()),
+        });
         ResponseFuture {
             response: self.inner.call(request),
-            deadline: timeout,
+            timer,
         }
     }
 }
@@ -124,12 +182,12 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         response: F,
-        deadline: Option<Deadline>,
+        timer: Option<Timer>,
     }
 }
 
 #[derive(Debug)]
-struct Deadline {
+struct Timer {
     // Most routes have none, and their futures shall not be larger for it.
     sleep: Pin<Box<Sleep>>,
     caller: Caller,
@@ -144,12 +202,19 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = this.response.poll(cx);
-        let Some(deadline) = this.deadline.as_mut().filter(|_| response.is_pending()) else {
+        let mut response = this.response.poll(cx);
+        let Some(timer) = this.timer else {
             return response;
         };
-        let caller = deadline.caller;
-        deadline.sleep.as_mut().poll(cx).map(|()| {
+        if let Poll::Ready(result) = &mut response {
+            if let Ok(response) = result {
+                let deadline = Deadline(timer.sleep.deadline());
+                response.extensions_mut().insert(deadline);
+            }
+            return response;
+        }
+        let caller = timer.caller;
+        timer.sleep.as_mut().poll(cx).map(|()| {
             let text = Bytes::from_static(b"upstream request timeout");
             Ok(reply::text(
                 caller,
@@ -179,7 +244,6 @@ mod tests {
 
     use mesh_core::model::route::{Route, RouteAction, RouteMatch};
     use mesh_core::service::ClusterName;
-    use tokio::time::Instant;
     use tower::{ServiceExt, service_fn};
 
     use super::*;
@@ -220,24 +284,70 @@ mod tests {
         assert_eq!(response.body(), "late");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_grpc_client_says_itself_how_long_it_waits() {
+        let start = Instant::now();
+        let request = Request::get("/")
+            .header("content-type", "application/grpc")
+            .header("grpc-timeout", "1S")
+            .extension(MatchedRoute::new(Arc::new(route(None)), 0));
+        let service = TimeoutLayer::new().layer(late(2 * SECOND));
+        let response = service.oneshot(request.body(()).unwrap()).await.unwrap();
+        assert_eq!(start.elapsed(), SECOND);
+        assert_eq!(response.headers()["grpc-status"], "14");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn headers_of_strangers_set_no_limit_and_those_of_friends_are_read_and_removed() {
+        for (trusted, status, left) in [(false, 200, Some("500")), (true, 504, None)] {
+            let (sender, seen) = std::sync::mpsc::channel();
+            let mut late = late(SECOND);
+            let inner = service_fn(move |request: Request<()>| {
+                sender.send(request.headers().clone()).unwrap();
+                late.call(request)
+            });
+            let request = Request::get("/")
+                .header("x-envoy-upstream-rq-timeout-ms", "500")
+                .extension(MatchedRoute::new(Arc::new(route(Some(2 * SECOND))), 0));
+            let layer = TimeoutLayer::new().with_trusted_headers(trusted);
+            let response = layer.layer(inner).oneshot(request.body(()).unwrap()).await;
+            assert_eq!(response.unwrap().status(), status, "{trusted}");
+            let seen = seen.recv().unwrap();
+            let value = |name| seen.get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(value("x-envoy-upstream-rq-timeout-ms"), left, "{trusted}");
+            let expected = if trusted { "500" } else { "2000" };
+            assert_eq!(value("x-envoy-expected-rq-timeout-ms"), Some(expected));
+        }
+    }
+
+    fn route(timeout: Option<Duration>) -> Route {
+        let mut route = Route::forward("slow", RouteMatch::prefix("/"), ClusterName::from("cart"));
+        if let RouteAction::Forward(forward) = &mut route.action {
+            forward.timeout = timeout;
+        }
+        route
+    }
+
+    /// A service that takes `time`.
+    fn late(
+        time: Duration,
+    ) -> impl Service<Request<()>, Response = Response<Bytes>, Error = Infallible> {
+        service_fn(move |_: Request<()>| async move {
+            sleep(time).await;
+            Ok::<_, Infallible>(Response::new(Bytes::from_static(b"late")))
+        })
+    }
+
     /// Sends a request by a route with `timeout` to a service that takes `time`.
     async fn send(
         timeout: Option<Duration>,
         time: Duration,
         content_type: &str,
     ) -> Response<Bytes> {
-        let mut route = Route::forward("slow", RouteMatch::prefix("/"), ClusterName::from("cart"));
-        if let RouteAction::Forward(forward) = &mut route.action {
-            forward.timeout = timeout;
-        }
-        let inner = service_fn(move |_: Request<()>| async move {
-            sleep(time).await;
-            Ok::<_, Infallible>(Response::new(Bytes::from_static(b"late")))
-        });
         let request = Request::get("/")
             .header("content-type", content_type)
-            .extension(MatchedRoute::new(Arc::new(route), 0));
-        let service = TimeoutLayer::new().layer(inner);
+            .extension(MatchedRoute::new(Arc::new(route(timeout)), 0));
+        let service = TimeoutLayer::new().layer(late(time));
         service.oneshot(request.body(()).unwrap()).await.unwrap()
     }
 }

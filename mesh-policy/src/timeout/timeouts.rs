@@ -1,0 +1,252 @@
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use mesh_core::attributes::MatchedRoute;
+use mesh_core::reply::Caller;
+use tokio::time::Instant;
+
+use super::grpc;
+
+const TOTAL: HeaderName = HeaderName::from_static("x-envoy-upstream-rq-timeout-ms");
+const PER_TRY: HeaderName = HeaderName::from_static("x-envoy-upstream-rq-per-try-timeout-ms");
+const EXPECTED: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
+
+/// How long a request may take, and each of its attempts.
+///
+/// [`Timeout`](super::Timeout) puts it into the extensions of requests that have a limit, where the
+/// retries below find it. `None` is no limit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timeouts {
+    /// The time for the whole exchange.
+    pub total: Option<Duration>,
+    /// The time for one attempt. Shorter than `total`.
+    pub per_try: Option<Duration>,
+    /// When the request came.
+    pub start: Instant,
+    is_grpc: bool,
+}
+
+impl Timeouts {
+    /// The limits of a request with `headers` that came at `start` and was matched to `matched`.
+    ///
+    /// - A gRPC request may take as long as its `grpc-timeout` says, up to the route's timeout.
+    /// - Any other may take as long as the route says.
+    /// - With `trusted`, `x-envoy-upstream-rq-timeout-ms` replaces either, and
+    ///   `x-envoy-upstream-rq-per-try-timeout-ms` the route's `perTryTimeout`. Zero is no limit.
+    /// - A limit on attempts that is not below that of the whole has no effect.
+    pub fn of(
+        matched: Option<&MatchedRoute>,
+        headers: &HeaderMap,
+        trusted: bool,
+        start: Instant,
+    ) -> Self {
+        let is_grpc = Caller::of(headers) == Caller::Grpc;
+        let mut total = matched.and_then(MatchedRoute::timeout).and_then(limit);
+        if is_grpc && matched.is_some_and(|matched| matched.forward().is_some()) {
+            let asked = grpc::timeout(headers).and_then(limit);
+            total = shorter(asked, total);
+        }
+        let retry = matched.and_then(MatchedRoute::retry);
+        let mut per_try = retry
+            .and_then(|retry| retry.per_try_timeout)
+            .and_then(limit);
+        if trusted {
+            total = millis(headers, &TOTAL).map_or(total, limit);
+            per_try = millis(headers, &PER_TRY).map_or(per_try, limit);
+        }
+        if let (Some(attempt), Some(total)) = (per_try, total)
+            && attempt >= total
+        {
+            per_try = None;
+        }
+        Self {
+            total,
+            per_try,
+            start,
+            is_grpc,
+        }
+    }
+
+    /// Whether there is a limit at all.
+    pub fn is_limited(&self) -> bool {
+        self.total.is_some() || self.per_try.is_some()
+    }
+
+    /// Tells the upstream how long an attempt that is made at `now` may take: in
+    /// `x-envoy-expected-rq-timeout-ms`, and in `grpc-timeout` if it is gRPC.
+    pub fn announce(&self, headers: &mut HeaderMap, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.start);
+        let left = self.total.map(|total| total.saturating_sub(elapsed));
+        let Some(expected) = shorter(self.per_try, left) else {
+            return;
+        };
+        // Zero would be no limit; the timers of the exchange fire soon.
+        let expected = expected.max(Duration::from_millis(1));
+        let millis = u64::try_from(expected.as_millis()).unwrap_or(u64::MAX);
+        headers.insert(EXPECTED, HeaderValue::from(millis));
+        if self.is_grpc {
+            grpc::announce(expected, headers);
+        }
+    }
+}
+
+/// Removes the headers by which a caller sets limits.
+pub(super) fn remove_overrides(headers: &mut HeaderMap) {
+    headers.remove(TOTAL);
+    headers.remove(PER_TRY);
+}
+
+/// A limit, of which zero is none.
+fn limit(timeout: Duration) -> Option<Duration> {
+    (!timeout.is_zero()).then_some(timeout)
+}
+
+fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+fn millis(headers: &HeaderMap, name: &HeaderName) -> Option<Duration> {
+    let value = headers.get(name)?.to_str().ok()?;
+    Some(Duration::from_millis(value.trim().parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mesh_core::model::retry::RetryPolicy;
+    use mesh_core::model::route::{Route, RouteAction, RouteMatch};
+    use mesh_core::service::ClusterName;
+
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let fields = fields.iter();
+        fields
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
+    }
+
+    fn route(total: Option<u64>, per_try: Option<u64>) -> MatchedRoute {
+        let mut route = Route::forward("cart", RouteMatch::prefix("/"), ClusterName::from("cart"));
+        if let RouteAction::Forward(forward) = &mut route.action {
+            forward.timeout = total.map(Duration::from_millis);
+            forward.retry = Some(Arc::new(RetryPolicy {
+                per_try_timeout: per_try.map(Duration::from_millis),
+                ..RetryPolicy::default()
+            }));
+        }
+        MatchedRoute::new(Arc::new(route), 0)
+    }
+
+    /// The limits of a trusted request with `fields`, in milliseconds.
+    fn limits(
+        (total, per_try): (Option<u64>, Option<u64>),
+        fields: &[(&'static str, &str)],
+    ) -> (Option<u128>, Option<u128>) {
+        let (matched, start) = (route(total, per_try), Instant::now());
+        let timeouts = Timeouts::of(Some(&matched), &headers(fields), true, start);
+        let millis = |limit: Option<Duration>| limit.map(|limit| limit.as_millis());
+        (millis(timeouts.total), millis(timeouts.per_try))
+    }
+
+    #[test]
+    fn the_route_sets_limits() {
+        for (route, expected) in [
+            ((None, None), (None, None)),
+            ((Some(50), Some(20)), (Some(50), Some(20))),
+            // An attempt as long as the whole has no limit of its own, and zero is none.
+            ((Some(50), Some(50)), (Some(50), None)),
+            ((Some(0), Some(20)), (None, Some(20))),
+        ] {
+            assert_eq!(limits(route, &[]), expected, "{route:?}");
+        }
+        // Only gRPC is asked how long it waits.
+        let asked = [("grpc-timeout", "10m")];
+        assert_eq!(limits((Some(50), None), &asked), (Some(50), None));
+    }
+
+    #[test]
+    fn grpc_asks_for_less_than_the_route_allows() {
+        for (route, asked, expected) in [
+            (Some(50), Some("10m"), Some(10)),
+            (Some(50), Some("1S"), Some(50)),
+            (None, Some("1S"), Some(1000)),
+            (Some(50), None, Some(50)),
+        ] {
+            let mut fields = vec![("content-type", "application/grpc")];
+            fields.extend(asked.map(|asked| ("grpc-timeout", asked)));
+            let found = limits((route, None), &fields);
+            assert_eq!(found, (expected, None), "{route:?}, {asked:?}");
+        }
+    }
+
+    #[test]
+    fn a_trusted_caller_sets_limits_of_its_own() {
+        for (name, value, expected) in [
+            ("x-envoy-upstream-rq-timeout-ms", "70", (Some(70), None)),
+            ("x-envoy-upstream-rq-timeout-ms", "0", (None, None)),
+            ("x-envoy-upstream-rq-timeout-ms", "1s", (Some(50), None)),
+            (
+                "x-envoy-upstream-rq-per-try-timeout-ms",
+                "7",
+                (Some(50), Some(7)),
+            ),
+        ] {
+            let found = limits((Some(50), None), &[(name, value)]);
+            assert_eq!(found, expected, "{name}: {value}");
+        }
+        let grpc = [
+            ("content-type", "application/grpc"),
+            ("grpc-timeout", "1m"),
+            ("x-envoy-upstream-rq-timeout-ms", "70"),
+        ];
+        assert_eq!(limits((Some(50), None), &grpc), (Some(70), None));
+    }
+
+    #[test]
+    fn a_caller_that_is_not_trusted_sets_no_limit() {
+        let fields = headers(&[("x-envoy-upstream-rq-timeout-ms", "70")]);
+        let matched = route(Some(50), None);
+        let timeouts = Timeouts::of(Some(&matched), &fields, false, Instant::now());
+        assert_eq!(timeouts.total, Some(Duration::from_millis(50)));
+    }
+
+    #[test]
+    fn the_upstream_is_told_what_is_left() {
+        for (total, per_try, elapsed, expected) in [
+            (Some(50), None, 0, Some("50")),
+            (Some(50), None, 20, Some("30")),
+            (Some(50), Some(20), 0, Some("20")),
+            (Some(50), Some(20), 40, Some("10")),
+            (Some(50), None, 60, Some("1")),
+            (None, Some(20), 60, Some("20")),
+            (None, None, 0, None),
+        ] {
+            let start = Instant::now();
+            let timeouts = Timeouts::of(
+                Some(&route(total, per_try)),
+                &HeaderMap::new(),
+                false,
+                start,
+            );
+            let mut told = HeaderMap::new();
+            timeouts.announce(&mut told, start + Duration::from_millis(elapsed));
+            let told = told.get(EXPECTED).map(|value| value.to_str().unwrap());
+            assert_eq!(told, expected, "{total:?}, {per_try:?} after {elapsed}");
+        }
+    }
+
+    #[test]
+    fn a_grpc_upstream_is_told_as_it_understands() {
+        let fields = headers(&[("content-type", "application/grpc"), ("grpc-timeout", "1S")]);
+        let start = Instant::now();
+        let timeouts = Timeouts::of(Some(&route(Some(50), None)), &fields, false, start);
+        let mut told = fields;
+        timeouts.announce(&mut told, start);
+        assert_eq!(told["grpc-timeout"], "50m");
+    }
+}
