@@ -1,0 +1,342 @@
+//! Ask a second time when the first answer is late, and take whichever comes first.
+//!
+//! [`HedgeLayer`] waits for a while, and then sends the request again without giving the first
+//! attempt up. It cuts the slowest answers off at the cost of a few more requests, which a
+//! [`RetryBudget`] can cap. Only requests that may be made twice are: those whose method is
+//! idempotent (RFC 9110 §9.2.2), and that have no body.
+//!
+//! Envoy hedges when the time of an attempt is over (`hedge_on_per_try_timeout`), which Istio does
+//! not configure; here the time is the layer's own. The first *answer* counts, whatever its status;
+//! an error of the second attempt does not. The layer stands where retries do, or below them.
+//!
+//! # Example
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicU32, Ordering};
+//! use std::time::Duration;
+//!
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::Empty;
+//! use mesh_policy::hedge::HedgeLayer;
+//! use tokio::time::{Instant, sleep};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let calls = Arc::new(AtomicU32::new(0));
+//! let service = ServiceBuilder::new()
+//!     .layer(HedgeLayer::new(Duration::from_millis(50)))
+//!     .service(service_fn(move |_| {
+//!         // The first attempt hangs.
+//!         let time = if calls.fetch_add(1, Ordering::Relaxed) == 0 { 1000 } else { 10 };
+//!         async move {
+//!             sleep(Duration::from_millis(time)).await;
+//!             Ok::<_, Infallible>(Response::new(()))
+//!         }
+//!     }));
+//! let start = Instant::now();
+//! service.oneshot(Request::new(Empty::<Bytes>::new())).await?;
+//! assert_eq!(start.elapsed().as_millis(), 60);
+//! # Ok(())
+//! # }
+//! ```
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, request};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::retry::budget::{RetryBudget, RetryPermit};
+use crate::retry::replay_body::ReplayBody;
+
+/// Layer that applies [`Hedge`].
+///
+/// See the [module docs](self) for an example.
+#[derive(Clone, Debug)]
+pub struct HedgeLayer {
+    delay: Duration,
+    budget: Option<RetryBudget>,
+}
+
+impl HedgeLayer {
+    /// Asks again after `delay`.
+    pub fn new(delay: Duration) -> Self {
+        let budget = None;
+        Self { delay, budget }
+    }
+
+    /// Caps second attempts that are under way. Default: no cap.
+    #[must_use]
+    pub fn with_budget(mut self, budget: RetryBudget) -> Self {
+        self.budget = Some(budget);
+        self
+    }
+}
+
+impl<S> Layer<S> for HedgeLayer {
+    type Service = Hedge<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let layer = self.clone();
+        Hedge { inner, layer }
+    }
+}
+
+/// Middleware that asks a second time when the first answer is late.
+///
+/// See the [module docs](self) for an example.
+#[derive(Clone, Debug)]
+pub struct Hedge<S> {
+    inner: S,
+    layer: HedgeLayer,
+}
+
+impl<S, B, ResBody> Service<Request<B>> for Hedge<S>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<ResBody>> + Clone,
+    B: Body<Data = Bytes>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let twice = request.method().is_idempotent() && request.body().is_end_stream();
+        if !twice {
+            return ResponseFuture {
+                first: self.inner.call(request.map(ReplayBody::once)),
+                second: None,
+                waiting: None,
+                permit: None,
+            };
+        }
+        let (head, _) = request.into_parts();
+        let copy = head.clone();
+        let first = self
+            .inner
+            .call(Request::from_parts(head, ReplayBody::empty()));
+        // The readiness that was granted went to the first attempt; the clone asks for its own.
+        let waiting = Waiting {
+            sleep: Box::pin(sleep(self.layer.delay)),
+            service: self.inner.clone(),
+            head: copy,
+            budget: self.layer.budget.clone(),
+        };
+        ResponseFuture {
+            first,
+            second: None,
+            waiting: Some(Box::new(waiting)),
+            permit: None,
+        }
+    }
+}
+
+/// A second attempt that has not been made.
+struct Waiting<S> {
+    sleep: Pin<Box<Sleep>>,
+    service: S,
+    head: request::Parts,
+    budget: Option<RetryBudget>,
+}
+
+pin_project! {
+    /// Response future of [`Hedge`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it gives both attempts up.
+    pub struct ResponseFuture<S, B>
+    where
+        S: Service<Request<ReplayBody<B>>>,
+    {
+        #[pin]
+        first: S::Future,
+        #[pin]
+        second: Option<S::Future>,
+        // `None` if there is no second attempt, or once it has been made.
+        waiting: Option<Box<Waiting<S>>>,
+        permit: Option<RetryPermit>,
+    }
+}
+
+impl<S, B, ResBody> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<ResBody>>,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Poll::Ready(response) = this.first.poll(cx) {
+            return Poll::Ready(response);
+        }
+        if let Some(waiting) = this.waiting.as_mut() {
+            if waiting.sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let is_ready = match waiting.service.poll_ready(cx) {
+                Poll::Ready(ready) => ready.is_ok(),
+                Poll::Pending => return Poll::Pending,
+            };
+            let waiting = this.waiting.take();
+            if let Some(mut waiting) = waiting.filter(|_| is_ready)
+                && let Some(permit) = waiting.permit()
+            {
+                *this.permit = Some(permit);
+                let request = Request::from_parts(waiting.head, ReplayBody::empty());
+                this.second.set(Some(waiting.service.call(request)));
+            }
+        }
+        let Some(second) = this.second.as_mut().as_pin_mut() else {
+            return Poll::Pending;
+        };
+        match second.poll(cx) {
+            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+            Poll::Ready(Err(_)) => {
+                // The first attempt decides.
+                this.second.set(None);
+                *this.permit = None;
+                Poll::Pending
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<S> Waiting<S> {
+    /// Leave for the second attempt.
+    fn permit(&self) -> Option<RetryPermit> {
+        match &self.budget {
+            Some(budget) => budget.retry(),
+            None => Some(RetryPermit::unlimited()),
+        }
+    }
+}
+
+impl<S, B> fmt::Debug for ResponseFuture<S, B>
+where
+    S: Service<Request<ReplayBody<B>>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use http::Method;
+    use http_body_util::Full;
+    use tokio::time::Instant;
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+    use crate::retry::budget::RetryCap;
+
+    type Answer = Result<&'static str, &'static str>;
+
+    /// Sends a request to a service whose attempts take `acts`, in milliseconds, and answer so.
+    /// Returns the answer, when it came, and the number of attempts.
+    async fn send(
+        layer: HedgeLayer,
+        (method, body): (Method, &'static str),
+        acts: [(u64, Answer); 2],
+    ) -> (Answer, u128, u32) {
+        let calls = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&calls);
+        let inner = service_fn(move |_: Request<ReplayBody<Full<Bytes>>>| {
+            let (time, answer) = acts[count.fetch_add(1, Ordering::Relaxed) as usize];
+            async move {
+                sleep(Duration::from_millis(time)).await;
+                answer.map(Response::new)
+            }
+        });
+        let start = Instant::now();
+        let request = Request::builder()
+            .method(method)
+            .body(Full::from(body))
+            .unwrap();
+        let answer = layer.layer(inner).oneshot(request).await;
+        let answer = answer.map(Response::into_body);
+        (
+            answer,
+            start.elapsed().as_millis(),
+            calls.load(Ordering::Relaxed),
+        )
+    }
+
+    fn layer() -> HedgeLayer {
+        HedgeLayer::new(Duration::from_millis(50))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_answer_counts() {
+        let get = || (Method::GET, "");
+        for (name, acts, expected) in [
+            ("in time", [(49, Ok("a")), (1, Ok("b"))], (Ok("a"), 49, 1)),
+            (
+                "the second is first",
+                [(500, Ok("a")), (10, Ok("b"))],
+                (Ok("b"), 60, 2),
+            ),
+            (
+                "the first is first",
+                [(70, Ok("a")), (100, Ok("b"))],
+                (Ok("a"), 70, 2),
+            ),
+            (
+                "the second fails",
+                [(90, Ok("a")), (10, Err("b"))],
+                (Ok("a"), 90, 2),
+            ),
+            (
+                "the first fails",
+                [(10, Err("a")), (10, Ok("b"))],
+                (Err("a"), 10, 1),
+            ),
+        ] {
+            assert_eq!(send(layer(), get(), acts).await, expected, "{name}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_must_not_be_done_twice_is_not() {
+        let acts = [(500, Ok("a")), (10, Ok("b"))];
+        for request in [(Method::POST, ""), (Method::PUT, "a body")] {
+            assert_eq!(send(layer(), request, acts).await, (Ok("a"), 500, 1));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_budget_caps_second_attempts() {
+        let budget = RetryBudget::new(RetryCap::Concurrent(1));
+        let acts = [(500, Ok("a")), (10, Ok("b"))];
+        let taken = budget.retry();
+        let layer = layer().with_budget(budget.clone());
+        assert_eq!(
+            send(layer.clone(), (Method::GET, ""), acts).await,
+            (Ok("a"), 500, 1)
+        );
+        drop(taken);
+        assert_eq!(send(layer, (Method::GET, ""), acts).await, (Ok("b"), 60, 2));
+        assert!(budget.retry().is_some(), "it is given back");
+    }
+}

@@ -1,0 +1,322 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, request};
+use http_body::Body;
+use mesh_core::attributes::{
+    PreviousEndpoints, ResetReason, ResponseFlag, ResponseFlags, SelectedEndpoint, UpstreamReset,
+};
+use mesh_core::reply::{self, Caller};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep};
+use tower_service::Service;
+
+use super::budget::{ActiveRequest, RetryPermit};
+use super::layer::{ATTEMPT_COUNT, Plan, RetryLayer};
+use super::replay_body::{Replay, ReplayBody};
+use super::state::{Outcome, Verdict};
+use crate::timeout::Timeouts;
+
+pin_project! {
+    /// Response future of [`Retry`](super::Retry).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it gives the current attempt up, and what it holds of the cluster's budget back.
+    pub struct ResponseFuture<S, B>
+    where
+        S: Service<Request<ReplayBody<B>>>,
+    {
+        #[pin]
+        attempt: Attempt<S::Future>,
+        // `None` if the first attempt is the only one. Boxed, for most requests need it not.
+        retrying: Option<Box<Retrying<S, B, S::Error>>>,
+    }
+}
+
+pin_project! {
+    #[project = AttemptProjection]
+    enum Attempt<F> {
+        Called {
+            #[pin]
+            response: F,
+        },
+        Waiting {
+            sleep: Pin<Box<Sleep>>,
+        },
+        Readying,
+    }
+}
+
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<ReplayBody<B>>>,
+{
+    pub(super) fn once(response: S::Future) -> Self {
+        Self {
+            attempt: Attempt::Called { response },
+            retrying: None,
+        }
+    }
+
+    pub(super) fn new(response: S::Future, retrying: Retrying<S, B, S::Error>) -> Self {
+        Self {
+            attempt: Attempt::Called { response },
+            retrying: Some(Box::new(retrying)),
+        }
+    }
+}
+
+impl<S, B, ResBody> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<ResBody>>,
+    B: Body<Data = Bytes>,
+    ResBody: Default + From<Bytes>,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.attempt.as_mut().project() {
+                AttemptProjection::Called { response } => {
+                    let response = response.poll(cx);
+                    let Some(retrying) = this.retrying else {
+                        return response;
+                    };
+                    let ended = match response {
+                        Poll::Ready(Ok(response)) => Ended::Answered(response),
+                        Poll::Ready(Err(error)) => Ended::Failed(error),
+                        Poll::Pending => ready!(retrying.poll_timeout(cx)),
+                    };
+                    let next = match retrying.judge(ended) {
+                        Step::Finish(result) => return Poll::Ready(result),
+                        Step::Again(Duration::ZERO) => Attempt::Readying,
+                        Step::Again(wait) => Attempt::Waiting {
+                            sleep: Box::pin(sleep(wait)),
+                        },
+                    };
+                    this.attempt.set(next);
+                }
+                AttemptProjection::Waiting { sleep } => {
+                    ready!(sleep.as_mut().poll(cx));
+                    this.attempt.set(Attempt::Readying);
+                }
+                AttemptProjection::Readying => {
+                    let retrying = this.retrying.as_mut();
+                    let retrying = retrying.expect("only a request that is tried again waits");
+                    ready!(retrying.service.poll_ready(cx))?;
+                    let response = retrying.call();
+                    this.attempt.set(Attempt::Called { response });
+                }
+            }
+        }
+    }
+}
+
+impl<S, B> fmt::Debug for ResponseFuture<S, B>
+where
+    S: Service<Request<ReplayBody<B>>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+/// How an attempt ended.
+enum Ended<R, E> {
+    Answered(Response<R>),
+    Failed(E),
+    TimedOut,
+}
+
+/// What follows it.
+enum Step<R, E> {
+    Again(Duration),
+    Finish(Result<Response<R>, E>),
+}
+
+/// A request that may be tried again.
+pub(super) struct Retrying<S, B, E> {
+    service: S,
+    layer: RetryLayer<E>,
+    plan: Plan,
+    head: request::Parts,
+    replay: Replay<B>,
+    /// The body of the attempt that has been decided on.
+    next: Option<ReplayBody<B>>,
+    attempts: u32,
+    previous: PreviousEndpoints,
+    timer: Option<Pin<Box<Sleep>>>,
+    permit: Option<RetryPermit>,
+    _active: Option<ActiveRequest>,
+}
+
+impl<S, B, E> Retrying<S, B, E> {
+    /// A request whose first attempt has just been made by `service`.
+    pub(super) fn new(
+        plan: Plan,
+        service: S,
+        (head, replay): (request::Parts, Replay<B>),
+        layer: RetryLayer<E>,
+    ) -> Self {
+        let policy = plan.policy.as_ref();
+        let previous = PreviousEndpoints {
+            selection_attempts: policy.map_or(0, |policy| policy.host_selection_attempts),
+            ..PreviousEndpoints::default()
+        };
+        Self {
+            service,
+            layer,
+            head,
+            replay,
+            next: None,
+            attempts: 1,
+            previous,
+            timer: plan.per_try.map(|timeout| Box::pin(sleep(timeout))),
+            permit: None,
+            _active: plan.budget.as_ref().map(|budget| budget.request()),
+            plan,
+        }
+    }
+
+    /// Waits for the end of the time that an attempt has.
+    fn poll_timeout<R>(&mut self, cx: &mut Context<'_>) -> Poll<Ended<R, E>> {
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().poll(cx).map(|()| Ended::TimedOut),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Decides what follows an attempt.
+    fn judge<R>(&mut self, ended: Ended<R, E>) -> Step<R, E>
+    where
+        B: Body<Data = Bytes>,
+        R: Default + From<Bytes>,
+    {
+        let verdict = self.decide(&ended);
+        if let Verdict::Retry { wait, permit } = verdict {
+            self.permit = Some(permit);
+            if let Ended::Answered(response) = &ended {
+                self.avoid(response);
+            }
+            return Step::Again(wait);
+        }
+        let mut response = match ended {
+            Ended::Answered(response) => response,
+            Ended::Failed(error) => return Step::Finish(Err(error)),
+            Ended::TimedOut => {
+                let text = Bytes::from_static(b"upstream request timeout");
+                let caller = Caller::of(&self.head.headers);
+                reply::text(caller, StatusCode::GATEWAY_TIMEOUT, text, PerTryTimeout)
+            }
+        };
+        let flag = match verdict {
+            Verdict::LimitExceeded => Some(ResponseFlag::UpstreamRetryLimitExceeded),
+            Verdict::Overflow => Some(ResponseFlag::UpstreamOverflow),
+            Verdict::Accept | Verdict::Retry { .. } => None,
+        };
+        if let Some(flag) = flag {
+            ResponseFlags::add(response.extensions_mut(), flag);
+        }
+        Step::Finish(Ok(response))
+    }
+
+    /// Whether there is a further attempt, whose body is then taken.
+    fn decide<R>(&mut self, ended: &Ended<R, E>) -> Verdict<RetryPermit>
+    where
+        B: Body<Data = Bytes>,
+    {
+        // The earlier retry has ended, whatever becomes of the request.
+        self.permit = None;
+        let settings = self.layer.settings();
+        let reset = match ended {
+            Ended::Answered(response) => UpstreamReset::of(response.extensions()),
+            Ended::Failed(error) => match self.layer.classify(error) {
+                Some(reset) => Some(reset),
+                None => return Verdict::Accept,
+            },
+            Ended::TimedOut => Some(UpstreamReset::after_request(ResetReason::LocalReset)),
+        };
+        let (outcome, asked) = match (reset, ended) {
+            (None, Ended::Answered(response)) => {
+                // Answers of our own layers are no failures of the upstream.
+                if response.extensions().get::<ResponseFlag>().is_some() {
+                    return Verdict::Accept;
+                }
+                let (status, headers) = (response.status(), response.headers());
+                let asked = settings.rate_limited.as_ref().and_then(|backoff| {
+                    backoff.wait(headers, settings.clock.since_epoch(), (settings.random)())
+                });
+                (Outcome::Response { status, headers }, asked)
+            }
+            (reset, _) => {
+                let lost = UpstreamReset::after_request(ResetReason::LocalReset);
+                (Outcome::Reset(reset.unwrap_or(lost)), None)
+            }
+        };
+        let allowed = settings.defaults.allow(&self.head.method, reset);
+        if !allowed || !self.replay.can_replay() {
+            return Verdict::Accept;
+        }
+        let budget = self.plan.budget.as_ref();
+        let permit = || match budget {
+            Some(budget) => budget.retry(),
+            None => Some(RetryPermit::unlimited()),
+        };
+        let random = (settings.random)();
+        let verdict = self.plan.state.decide(outcome, asked, random, permit);
+        if matches!(verdict, Verdict::Retry { .. }) {
+            self.next = self.replay.attempt();
+        }
+        verdict
+    }
+
+    /// Names the endpoint that answered to balancing.
+    fn avoid<R>(&mut self, response: &Response<R>) {
+        let policy = self.plan.policy.as_ref();
+        if policy.is_some_and(|policy| policy.avoid_previous_hosts)
+            && let Some(SelectedEndpoint(endpoint)) = response.extensions().get()
+        {
+            self.previous.addresses.push(endpoint.address.clone());
+        }
+    }
+
+    /// Makes the attempt that has been decided on.
+    fn call<R>(&mut self) -> S::Future
+    where
+        S: Service<Request<ReplayBody<B>>, Response = Response<R>>,
+    {
+        self.attempts = self.attempts.saturating_add(1);
+        self.timer = self.plan.per_try.map(|timeout| Box::pin(sleep(timeout)));
+        let mut head = self.head.clone();
+        if self.layer.settings().count_attempts {
+            head.headers
+                .insert(ATTEMPT_COUNT, HeaderValue::from(self.attempts));
+        }
+        if !self.previous.addresses.is_empty() {
+            head.extensions.insert(self.previous.clone());
+        }
+        if let Some(timeouts) = head.extensions.get::<Timeouts>().copied() {
+            timeouts.announce(&mut head.headers, Instant::now());
+        }
+        let body = self.next.take();
+        let body = body.expect("the body was taken when the attempt was decided on");
+        self.service.call(Request::from_parts(head, body))
+    }
+}
+
+/// Marks a `504` as sent by [`Retry`](super::Retry), because an attempt took too long and there was
+/// no further one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("upstream request timeout")]
+#[non_exhaustive]
+pub struct PerTryTimeout;
+
+impl reply::Reason for PerTryTimeout {
+    const FLAG: ResponseFlag = ResponseFlag::UpstreamRequestTimeout;
+}

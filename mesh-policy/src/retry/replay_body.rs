@@ -1,0 +1,448 @@
+//! A request body that can be sent more than once.
+//!
+//! [`ReplayBody`] passes the frames of the body it wraps on as they come, and keeps those that have
+//! passed: reference-counted [`Bytes`], so that nothing is copied. A further attempt begins with
+//! what is kept and goes on where the earlier one stopped reading, so that an attempt need not wait
+//! until the body is there whole. A body that outgrows the limit is no longer kept, and cannot be
+//! sent again.
+//!
+//! An attempt that has been given up may still be read by its connection for a moment. Its body then
+//! fails with [`Superseded`], and takes nothing from the attempt that follows. That is what the lock
+//! is for: it is that of one request, and nobody else waits for it.
+//!
+//! # Example
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http_body_util::{BodyExt, Full};
+//! use mesh_policy::retry::replay_body::Replay;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! let replay = Replay::new(Full::new(Bytes::from_static(b"two books")), 1024);
+//! for _attempt in 0..3 {
+//!     let body = replay.attempt().expect("nine bytes are kept");
+//!     assert_eq!(body.collect().await?.to_bytes(), "two books");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+use std::fmt;
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The body of one attempt.
+///
+/// See the [module docs](self) for an example.
+pub struct ReplayBody<B>(Source<B>);
+
+enum Source<B> {
+    Empty,
+    Kept {
+        shared: Arc<Mutex<Shared<B>>>,
+        attempt: u32,
+        /// Pieces that this attempt has read of those that are kept.
+        read: usize,
+        /// Whether this attempt has read the trailers, or that there are none.
+        ended: bool,
+    },
+    /// A body that is sent once.
+    Once(B),
+}
+
+/// What the attempts of a request share.
+struct Shared<B> {
+    body: B,
+    pieces: Vec<Bytes>,
+    kept: usize,
+    limit: usize,
+    end: End,
+    /// The attempt that may read.
+    attempt: u32,
+    is_replayable: bool,
+}
+
+/// How far the inner body has been read.
+enum End {
+    NotYet,
+    Reached(Option<HeaderMap>),
+    /// It failed; it would fail each attempt.
+    Failed,
+}
+
+impl<B> ReplayBody<B> {
+    /// A body of nothing.
+    pub fn empty() -> Self {
+        Self(Source::Empty)
+    }
+
+    /// A body that is sent once, at no cost.
+    pub fn once(body: B) -> Self {
+        Self(Source::Once(body))
+    }
+}
+
+/// What a body is sent again from.
+pub struct Replay<B>(Option<Arc<Mutex<Shared<B>>>>);
+
+impl<B: Body<Data = Bytes>> Replay<B> {
+    /// Keeps up to `limit` bytes of `body`.
+    pub fn new(body: B, limit: usize) -> Self {
+        if body.is_end_stream() {
+            return Self(None);
+        }
+        // A body that says it is too long is not worth keeping the beginning of.
+        let is_replayable = body.size_hint().lower() <= limit as u64;
+        Self(Some(Arc::new(Mutex::new(Shared {
+            body,
+            pieces: Vec::new(),
+            kept: 0,
+            limit,
+            end: End::NotYet,
+            attempt: 0,
+            is_replayable,
+        }))))
+    }
+
+    /// The body of the next attempt, after which earlier ones read no more. `None` if it cannot be
+    /// sent again: it has outgrown the limit, or it has failed. The first attempt has a body in any
+    /// case.
+    pub fn attempt(&self) -> Option<ReplayBody<B>> {
+        let Some(shared) = &self.0 else {
+            return Some(ReplayBody(Source::Empty));
+        };
+        let mut state = lock(shared);
+        if state.attempt > 0 && !state.can_replay() {
+            return None;
+        }
+        state.attempt += 1;
+        let attempt = state.attempt;
+        drop(state);
+        Some(ReplayBody(Source::Kept {
+            shared: Arc::clone(shared),
+            attempt,
+            read: 0,
+            ended: false,
+        }))
+    }
+
+    /// Whether the body can be sent again.
+    pub fn can_replay(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_none_or(|shared| lock(shared).can_replay())
+    }
+}
+
+fn lock<B>(shared: &Mutex<Shared<B>>) -> MutexGuard<'_, Shared<B>> {
+    // A body that panicked while it was read is left where it was.
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<B> Shared<B> {
+    fn can_replay(&self) -> bool {
+        self.is_replayable && !matches!(self.end, End::Failed)
+    }
+
+    /// Keeps a piece that an attempt reads. Returns how many are kept.
+    fn keep(&mut self, piece: &Bytes) -> usize {
+        self.kept = self.kept.saturating_add(piece.len());
+        if self.kept > self.limit {
+            self.is_replayable = false;
+        }
+        if self.is_replayable {
+            self.pieces.push(piece.clone());
+        } else {
+            self.pieces = Vec::new();
+        }
+        self.pieces.len()
+    }
+}
+
+impl<B> Shared<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    /// The next frame for an attempt that has read `read` pieces.
+    fn poll_frame(
+        &mut self,
+        read: &mut usize,
+        ended: &mut bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(piece) = self.pieces.get(*read) {
+            *read += 1;
+            return Poll::Ready(Some(Ok(Frame::data(piece.clone()))));
+        }
+        if let End::Reached(trailers) = &self.end {
+            let trailers = match mem::replace(ended, true) {
+                true => None,
+                false => trailers.clone(),
+            };
+            return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+        }
+        let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => {
+                self.end = End::Failed;
+                return Poll::Ready(Some(Err(error.into())));
+            }
+            None => {
+                self.end = End::Reached(None);
+                *ended = true;
+                return Poll::Ready(None);
+            }
+        };
+        if let Some(piece) = frame.data_ref() {
+            *read = self.keep(piece);
+        } else if let Some(trailers) = frame.trailers_ref() {
+            self.end = End::Reached(Some(trailers.clone()));
+            *ended = true;
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self, read: usize, ended: bool) -> bool {
+        read >= self.pieces.len()
+            && match &self.end {
+                End::NotYet => self.body.is_end_stream(),
+                End::Reached(trailers) => ended || trailers.is_none(),
+                End::Failed => false,
+            }
+    }
+
+    /// The hint for what is left after `read` pieces.
+    fn size_hint(&self, read: usize) -> SizeHint {
+        let pieces = self.pieces.get(read..).unwrap_or_default();
+        let again: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let rest = match &self.end {
+            End::NotYet => self.body.size_hint(),
+            End::Reached(_) | End::Failed => SizeHint::with_exact(0),
+        };
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower().saturating_add(again));
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper.saturating_add(again));
+        }
+        hint
+    }
+}
+
+impl<B> Body for ReplayBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.0 {
+            Source::Empty => Poll::Ready(None),
+            Source::Once(body) => {
+                let frame = Pin::new(body).poll_frame(cx);
+                frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+            }
+            Source::Kept {
+                shared,
+                attempt,
+                read,
+                ended,
+            } => {
+                let mut shared = lock(shared);
+                if shared.attempt != *attempt {
+                    return Poll::Ready(Some(Err(Superseded.into())));
+                }
+                shared.poll_frame(read, ended, cx)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Source::Empty => true,
+            Source::Once(body) => body.is_end_stream(),
+            Source::Kept {
+                shared,
+                attempt,
+                read,
+                ended,
+            } => {
+                let shared = lock(shared);
+                shared.attempt == *attempt && shared.is_end_stream(*read, *ended)
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Once(body) => body.size_hint(),
+            Source::Kept { shared, read, .. } => lock(shared).size_hint(*read),
+        }
+    }
+}
+
+impl<B> fmt::Debug for ReplayBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplayBody").finish_non_exhaustive()
+    }
+}
+
+impl<B> fmt::Debug for Replay<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replay").finish_non_exhaustive()
+    }
+}
+
+/// The body belongs to an attempt that has been given up for another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("another attempt has taken over the body")]
+#[non_exhaustive]
+pub struct Superseded;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use http_body_util::BodyExt;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A body of frames that are there at once.
+    #[derive(Debug)]
+    struct Frames(VecDeque<Result<Frame<Bytes>, BoxError>>);
+
+    impl Body for Frames {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            Poll::Ready(self.0.pop_front())
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.0.is_empty()
+        }
+    }
+
+    fn frames(pieces: &[&'static str]) -> Frames {
+        let pieces = pieces
+            .iter()
+            .map(|piece| Ok(Frame::data(Bytes::from_static(piece.as_bytes()))));
+        Frames(pieces.collect())
+    }
+
+    #[tokio::test]
+    async fn an_attempt_goes_on_where_the_earlier_one_stopped() {
+        let mut body = frames(&["ab", "cd", "ef"]);
+        let trailers = HeaderMap::from_iter([("x-sum".parse().unwrap(), "1".parse().unwrap())]);
+        body.0.push_back(Ok(Frame::trailers(trailers.clone())));
+        let replay = Replay::new(body, 100);
+        let mut first = replay.attempt().unwrap();
+        first.frame().await.unwrap().unwrap();
+        let second = replay.attempt().unwrap().collect().await.unwrap();
+        assert_eq!(second.trailers(), Some(&trailers));
+        assert_eq!(second.to_bytes(), "abcdef");
+        let third = replay.attempt().unwrap().collect().await.unwrap();
+        assert_eq!(third.trailers(), Some(&trailers));
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_is_over_takes_nothing_from_the_next() {
+        let replay = Replay::new(frames(&["ab", "cd"]), 100);
+        let mut first = replay.attempt().unwrap();
+        let second = replay.attempt().unwrap();
+        let error = first.frame().await.unwrap().unwrap_err();
+        assert!(error.is::<Superseded>());
+        assert!(!first.is_end_stream());
+        assert_eq!(second.collect().await.unwrap().to_bytes(), "abcd");
+    }
+
+    #[tokio::test]
+    async fn a_body_beyond_the_limit_is_sent_once() {
+        for (limit, again) in [(4, true), (3, false)] {
+            let replay = Replay::new(frames(&["ab", "cd"]), limit);
+            let first = replay.attempt().unwrap();
+            assert_eq!(first.collect().await.unwrap().to_bytes(), "abcd", "{limit}");
+            assert_eq!(replay.can_replay(), again, "{limit}");
+            assert_eq!(replay.attempt().is_some(), again, "{limit}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_fails_is_not_sent_again() {
+        let mut body = frames(&["ab"]);
+        body.0.push_back(Err("the client is gone".into()));
+        let replay = Replay::new(body, 100);
+        replay.attempt().unwrap().collect().await.unwrap_err();
+        assert!(replay.attempt().is_none());
+    }
+
+    #[tokio::test]
+    async fn the_length_counts_what_is_sent_again() {
+        let replay = Replay::new(http_body_util::Full::new(Bytes::from_static(b"abc")), 100);
+        let mut first = replay.attempt().unwrap();
+        assert_eq!(first.size_hint().exact(), Some(3));
+        first.frame().await.unwrap().unwrap();
+        assert_eq!(first.size_hint().exact(), Some(0));
+        assert!(first.is_end_stream());
+        assert_eq!(replay.attempt().unwrap().size_hint().exact(), Some(3));
+    }
+
+    #[test]
+    fn pieces_are_shared_and_not_copied() {
+        let replay = Replay::new(frames(&["abc"]), 100);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut read = || {
+            let mut body = replay.attempt().unwrap();
+            match Pin::new(&mut body).poll_frame(&mut cx) {
+                Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap().as_ptr(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(read(), read());
+    }
+
+    proptest! {
+        #[test]
+        fn every_attempt_sends_the_same(
+            pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..20), 0..10),
+            reads in proptest::collection::vec(0_usize..12, 0..5),
+        ) {
+            let whole = pieces.concat();
+            let frames = pieces.into_iter().map(|piece| Ok(Frame::data(Bytes::from(piece))));
+            let replay = Replay::new(Frames(frames.collect()), 1000);
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            for frames in reads {
+                let mut body = replay.attempt().unwrap();
+                for _ in 0..frames {
+                    prop_assert!(Pin::new(&mut body).poll_frame(&mut cx).is_ready());
+                }
+            }
+            let mut sent = Vec::new();
+            let mut body = replay.attempt().unwrap();
+            while let Poll::Ready(Some(frame)) = Pin::new(&mut body).poll_frame(&mut cx) {
+                sent.extend(frame.unwrap().into_data().unwrap());
+            }
+            prop_assert_eq!(sent, whole);
+        }
+    }
+}
