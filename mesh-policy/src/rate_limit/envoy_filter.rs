@@ -1,0 +1,363 @@
+//! The rate limits that Istio users write as EnvoyFilters.
+//!
+//! Istio documents two shapes of EnvoyFilter for [rate limits], and these are recognised, whatever
+//! their names are:
+//!
+//! | `applyTo` | `operation` | `value` | becomes |
+//! |---|---|---|---|
+//! | `HTTP_FILTER` | an `INSERT_…` | a filter of type `LocalRateLimit`, plain or as a `TypedStruct` | the limit of all requests |
+//! | `HTTP_FILTER` | an `INSERT_…` | a filter of type `RateLimit` | a [`GlobalFilter`] |
+//! | `HTTP_ROUTE`, `VIRTUAL_HOST` | `MERGE` | `typed_per_filter_config` with a `LocalRateLimit` | the limit of the routes that match |
+//! | `HTTP_ROUTE` (in `route`), `VIRTUAL_HOST` | `MERGE` | `rate_limits` | rules of the routes that match |
+//!
+//! Everything else stays unsupported, and is reported as a [`Notice`] that says where. So is a field
+//! of these shapes that is not enforced here; the patch that has it is then left out whole.
+//!
+//! Whether a filter selects the workload, by its selector and namespace, is decided here, too.
+//!
+//! [rate limits]: https://istio.io/latest/docs/tasks/policy-enforcement/rate-limit/
+//!
+//! # Example
+//!
+//! ```
+//! use mesh_core::resource::istio::envoy_filter::{EnvoyFilter, PatchContext};
+//! use mesh_core::resource::{Metadata, Resource};
+//! use mesh_core::origin::Source;
+//! use mesh_core::workload::Workload;
+//! use mesh_policy::rate_limit::envoy_filter::{Scope, compile};
+//!
+//! let spec: EnvoyFilter = serde_json::from_str(r#"{"configPatches": [{
+//!     "applyTo": "HTTP_FILTER",
+//!     "match": {"context": "SIDECAR_INBOUND"},
+//!     "patch": {"operation": "INSERT_BEFORE", "value": {
+//!         "name": "envoy.filters.http.local_ratelimit",
+//!         "typed_config": {
+//!             "@type": "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+//!             "stat_prefix": "limiter",
+//!             "token_bucket": {"max_tokens": 4, "tokens_per_fill": 4, "fill_interval": "60s"},
+//!             "filter_enabled": {"default_value": {"numerator": 100, "denominator": "HUNDRED"}},
+//!             "filter_enforced": {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+//!         }
+//!     }}
+//! }]}"#)?;
+//! let metadata = Metadata { namespace: "shop".into(), ..Metadata::default() };
+//! let filter = Resource { metadata, spec, status: None, source: Source::unknown() };
+//!
+//! let workload = Workload::sidecar("shop");
+//! let scope = Scope::new(PatchContext::SidecarInbound, &workload, "istio-system");
+//! let compiled = compile([&filter], &scope, tokio::time::Instant::now().into_std());
+//! assert!(compiled.notices.is_empty());
+//! assert!(compiled.limits.limit(&http::Extensions::new()).is_some());
+//! # Ok::<(), serde_json::Error>(())
+//! ```
+
+mod config;
+mod fields;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mesh_core::model::Notice;
+use mesh_core::model::route::{Route, RouteAction, RouteConfiguration, VirtualHost};
+use mesh_core::resource::istio::envoy_filter::{
+    ApplyTo, EnvoyConfigObjectMatch, EnvoyConfigObjectPatch, EnvoyFilter, Patch, PatchContext,
+    PatchOperation, RouteAction as MatchedAction,
+};
+use mesh_core::resource::{Resource, Value};
+use mesh_core::service::ClusterName;
+use mesh_core::workload::Workload;
+
+use self::fields::{Fields, Unsupported};
+use super::limits::RateLimits;
+
+const LOCAL: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
+const GLOBAL: &str = "envoy.extensions.filters.http.ratelimit.v3.RateLimit";
+const LOCAL_FILTER: &str = "envoy.filters.http.local_ratelimit";
+
+/// What limits are compiled for: a direction of traffic of a workload, and its routes.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    context: PatchContext,
+    workload: &'a Workload,
+    root_namespace: &'a str,
+    port: Option<u16>,
+    routes: Option<&'a RouteConfiguration>,
+}
+
+impl<'a> Scope<'a> {
+    /// A direction of traffic of `workload`, in a mesh whose root namespace is `root_namespace`.
+    pub fn new(context: PatchContext, workload: &'a Workload, root_namespace: &'a str) -> Self {
+        Self {
+            context,
+            workload,
+            root_namespace,
+            port: None,
+            routes: None,
+        }
+    }
+
+    /// Sets the port of the listener, for patches that name one.
+    #[must_use]
+    pub fn with_port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// Sets the routes, of which the route table is compiled, too.
+    #[must_use]
+    pub fn with_routes(mut self, routes: &'a RouteConfiguration) -> Self {
+        self.routes = Some(routes);
+        self
+    }
+
+    /// Whether `filter` is about the workload.
+    fn selects(&self, filter: &Resource<EnvoyFilter>) -> bool {
+        let namespace = filter.metadata.namespace.as_str();
+        let labels = filter.spec.workload_selector.iter();
+        let mut labels = labels.flat_map(|selector| &selector.labels);
+        (namespace == self.root_namespace || namespace == self.workload.namespace)
+            && labels.all(|(key, value)| {
+                self.workload
+                    .labels
+                    .value(key)
+                    .is_some_and(|own| own == value)
+            })
+    }
+
+    /// Whether a patch is about the direction and the port.
+    fn matches(&self, object: &EnvoyConfigObjectMatch) -> bool {
+        let port = object
+            .listener
+            .as_ref()
+            .map_or(0, |listener| listener.port_number);
+        let routes = object.route_configuration.as_ref();
+        let port_of_routes = routes.map_or(0, |routes| routes.port_number);
+        let is_mine =
+            |asked: u32| asked == 0 || self.port.is_some_and(|own| u32::from(own) == asked);
+        let context = object.context;
+        (context == PatchContext::Any || context == self.context)
+            && is_mine(port)
+            && is_mine(port_of_routes)
+    }
+}
+
+/// The rate limits of some EnvoyFilters.
+#[derive(Debug, Default)]
+pub struct Compiled {
+    /// Limits in process, and the rules of routes.
+    pub limits: RateLimits,
+    /// What is asked of rate limit services, in the order of the filters.
+    pub global: Vec<GlobalFilter>,
+    /// What is not enforced.
+    pub notices: Vec<Notice>,
+}
+
+/// What is asked of a rate limit service (Envoy's rate limit filter).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct GlobalFilter {
+    /// The domain that the service counts in.
+    pub domain: String,
+    /// The cluster of the service.
+    pub cluster: ClusterName,
+    /// How long the service may take. Default: 20 ms.
+    pub timeout: Duration,
+    /// Whether requests are refused when the service fails. Default: they pass.
+    pub failure_mode_deny: bool,
+    /// The stage of the rules that count here. Default: 0.
+    pub stage: u32,
+    /// Whether responses say what is left in `x-ratelimit-limit`, `-remaining` and `-reset`. Default:
+    /// no.
+    pub rate_limit_headers: bool,
+    /// Whether a gRPC client that is refused gets `RESOURCE_EXHAUSTED` and not `UNAVAILABLE`. Default:
+    /// no.
+    pub as_resource_exhausted: bool,
+    /// Whether refusals leave out `x-envoy-ratelimited`. Default: no.
+    pub without_rate_limited_header: bool,
+}
+
+impl GlobalFilter {
+    /// Counts in `domain` of the service that `cluster` is, with Envoy's defaults.
+    pub fn new(domain: impl Into<String>, cluster: ClusterName) -> Self {
+        Self {
+            domain: domain.into(),
+            cluster,
+            timeout: Duration::from_millis(20),
+            failure_mode_deny: false,
+            stage: 0,
+            rate_limit_headers: false,
+            as_resource_exhausted: false,
+            without_rate_limited_header: false,
+        }
+    }
+}
+
+/// Compiles the rate limits of `filters`, in the order in which they apply. Buckets are full at
+/// `now`.
+pub fn compile<'a>(
+    filters: impl IntoIterator<Item = &'a Resource<EnvoyFilter>>,
+    scope: &Scope<'_>,
+    now: Instant,
+) -> Compiled {
+    let mut compiled = Compiled::default();
+    for filter in filters.into_iter().filter(|filter| scope.selects(filter)) {
+        for (index, patch) in filter.spec.config_patches.iter().enumerate() {
+            if let Err(why) = compiled.add(patch, scope, now) {
+                let place = format!("configPatches[{index}]");
+                compiled.notices.push(Notice {
+                    origin: filter.origin(),
+                    message: format!("{place} is not enforced: {why}"),
+                });
+            }
+        }
+    }
+    compiled
+}
+
+impl Compiled {
+    fn add(
+        &mut self,
+        patch: &EnvoyConfigObjectPatch,
+        scope: &Scope<'_>,
+        now: Instant,
+    ) -> Result<(), Unsupported> {
+        let EnvoyConfigObjectPatch {
+            apply_to,
+            r#match: object,
+            patch,
+        } = patch;
+        let everything = EnvoyConfigObjectMatch::default();
+        let object = object.as_ref().unwrap_or(&everything);
+        let Patch {
+            operation,
+            value: Some(value),
+            filter_class: _,
+        } = patch.as_ref().ok_or(Unsupported::Patch)?
+        else {
+            return Err(Unsupported::Patch);
+        };
+        let inserts = matches!(
+            operation,
+            PatchOperation::InsertBefore
+                | PatchOperation::InsertAfter
+                | PatchOperation::InsertFirst
+        );
+        match apply_to {
+            ApplyTo::HttpFilter if inserts => self.add_filter(value, object, scope, now),
+            ApplyTo::VirtualHost | ApplyTo::HttpRoute if *operation == PatchOperation::Merge => {
+                let on_host = *apply_to == ApplyTo::VirtualHost;
+                self.merge(Fields::new(value), on_host, (object, scope), now)
+            }
+            _ => Err(Unsupported::Patch),
+        }
+    }
+
+    fn add_filter(
+        &mut self,
+        value: &std::collections::BTreeMap<String, Value>,
+        object: &EnvoyConfigObjectMatch,
+        scope: &Scope<'_>,
+        now: Instant,
+    ) -> Result<(), Unsupported> {
+        let mut filter = Fields::new(value);
+        filter.ignore("name");
+        let (kind, config) = filter.typed_config("typed_config")?;
+        filter.finish()?;
+        match kind {
+            LOCAL => {
+                let limit = config::local(config, now)?;
+                if scope.matches(object) {
+                    self.limits.all = Some(Arc::new(limit));
+                }
+            }
+            GLOBAL => {
+                let global = config::global(config)?;
+                if scope.matches(object) {
+                    self.global.push(global);
+                }
+            }
+            _ => return Err(Unsupported::Patch),
+        }
+        Ok(())
+    }
+
+    fn merge(
+        &mut self,
+        mut value: Fields<'_>,
+        on_host: bool,
+        (object, scope): (&EnvoyConfigObjectMatch, &Scope<'_>),
+        now: Instant,
+    ) -> Result<(), Unsupported> {
+        let (mut limit, mut rules) = (None, Vec::new());
+        if let Some(mut filters) = value.map("typed_per_filter_config")? {
+            let (kind, config) = filters.typed_config(LOCAL_FILTER)?;
+            if kind != LOCAL {
+                return Err(Unsupported::Patch);
+            }
+            limit = Some(Arc::new(config::local(config, now)?));
+            filters.finish()?;
+        }
+        if on_host {
+            rules.extend(config::rules(&mut value)?);
+        } else if let Some(mut action) = value.map("route")? {
+            rules.extend(config::rules(&mut action)?);
+            action.finish()?;
+        }
+        value.finish()?;
+        if !scope.matches(object) {
+            return Ok(());
+        }
+        for route in routes(object, scope, on_host) {
+            let of_route = self.limits.of_route(route);
+            if let Some(limit) = &limit {
+                of_route.limit = Some(Arc::clone(limit));
+            }
+            of_route.rules.extend(rules.iter().cloned());
+        }
+        Ok(())
+    }
+}
+
+/// The routes that a patch is about.
+fn routes<'a>(
+    object: &EnvoyConfigObjectMatch,
+    scope: &Scope<'a>,
+    on_host: bool,
+) -> Vec<&'a Arc<Route>> {
+    let configuration = object.route_configuration.as_ref();
+    let asked = |host: &VirtualHost| {
+        let vhost = configuration.and_then(|asked| asked.vhost.as_ref());
+        vhost.is_none_or(|vhost| {
+            let domain = vhost.domain_name.as_str();
+            (vhost.name.is_empty() || vhost.name == host.name)
+                && (domain.is_empty() || host.domains.iter().any(|own| own == domain))
+        })
+    };
+    let is_named = |routes: &&RouteConfiguration| {
+        configuration.is_none_or(|asked| asked.name.is_empty() || asked.name == routes.name)
+    };
+    let hosts = scope
+        .routes
+        .filter(is_named)
+        .map_or(&[][..], |routes| &routes.virtual_hosts);
+    let routes = hosts
+        .iter()
+        .filter(|host| asked(host))
+        .flat_map(|host| &host.routes);
+    let matched = configuration.and_then(|asked| asked.vhost.as_ref()?.route.as_ref());
+    let is_asked = |route: &&Arc<Route>| {
+        let Some(matched) = matched.filter(|_| !on_host) else {
+            return true;
+        };
+        let action = match matched.action {
+            MatchedAction::Any => true,
+            MatchedAction::Route => matches!(route.action, RouteAction::Forward(_)),
+            MatchedAction::Redirect => matches!(route.action, RouteAction::Redirect(_)),
+            MatchedAction::DirectResponse => matches!(route.action, RouteAction::DirectResponse(_)),
+        };
+        action && (matched.name.is_empty() || matched.name == route.name)
+    };
+    routes.filter(is_asked).collect()
+}
+
+#[cfg(test)]
+mod tests;

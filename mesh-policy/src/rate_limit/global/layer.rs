@@ -1,0 +1,276 @@
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use mesh_core::attributes::ResponseFlag;
+use mesh_core::reply::{self, Caller};
+use mesh_core::watch::Watch;
+use pin_project_lite::pin_project;
+use tonic::transport::Channel;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::service::{Answer, ask};
+use crate::rate_limit::descriptor::Descriptor;
+use crate::rate_limit::envoy_filter::GlobalFilter;
+use crate::rate_limit::limits::RateLimits;
+
+const RATE_LIMITED: HeaderName = HeaderName::from_static("x-envoy-ratelimited");
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// Layer that applies [`GlobalRateLimits`].
+///
+/// See the [module docs](super) for an example.
+#[derive(Clone, Debug)]
+pub struct GlobalRateLimitLayer {
+    filter: Arc<GlobalFilter>,
+    limits: Watch<RateLimits>,
+    channel: Channel,
+}
+
+impl GlobalRateLimitLayer {
+    /// Asks the service at the other end of `channel` about the requests that the rules of `limits`
+    /// make descriptors of.
+    pub fn new(
+        filter: GlobalFilter,
+        limits: impl Into<Watch<RateLimits>>,
+        channel: Channel,
+    ) -> Self {
+        Self {
+            filter: Arc::new(filter),
+            limits: limits.into(),
+            channel,
+        }
+    }
+
+    fn descriptors<B>(&self, request: Request<B>) -> (Request<B>, Vec<Descriptor>) {
+        let limits = self.limits.load();
+        let rules = limits.rules(request.extensions());
+        if rules.is_empty() {
+            return (request, Vec::new());
+        }
+        let (head, body) = request.into_parts();
+        let rules = rules
+            .iter()
+            .filter(|rule| rule.stage() == self.filter.stage);
+        let descriptors = rules.filter_map(|rule| rule.descriptor(&head)).collect();
+        (Request::from_parts(head, body), descriptors)
+    }
+
+    fn ask(&self, descriptors: Vec<Descriptor>) -> Asking {
+        let GlobalFilter {
+            domain,
+            timeout,
+            rate_limit_headers,
+            ..
+        } = &*self.filter;
+        let how = (*timeout, *rate_limit_headers);
+        Box::pin(ask(self.channel.clone(), domain.clone(), descriptors, how))
+    }
+}
+
+/// The answer of the service, which is awaited. Boxed, for it crosses the network.
+type Asking = Pin<Box<dyn Future<Output = Option<Answer>> + Send>>;
+
+impl<S> Layer<S> for GlobalRateLimitLayer {
+    type Service = GlobalRateLimits<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let layer = self.clone();
+        GlobalRateLimits { inner, layer }
+    }
+}
+
+/// Middleware that asks a service whether requests are over a limit.
+///
+/// See the [module docs](super) for an example.
+#[derive(Clone, Debug)]
+pub struct GlobalRateLimits<S> {
+    inner: S,
+    layer: GlobalRateLimitLayer,
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for GlobalRateLimits<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    ResBody: Default + From<Bytes>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, ReqBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let (request, descriptors) = self.layer.descriptors(request);
+        let state = if descriptors.is_empty() {
+            State::Called {
+                response: self.inner.call(request),
+                added: HeaderMap::new(),
+            }
+        } else {
+            // The service that is ready waits for its request; the other gets ready again.
+            let other = self.inner.clone();
+            let held = Held {
+                service: mem::replace(&mut self.inner, other),
+                request,
+                filter: Arc::clone(&self.layer.filter),
+            };
+            State::Asking {
+                asking: self.layer.ask(descriptors),
+                held: Some(held),
+            }
+        };
+        ResponseFuture { state }
+    }
+}
+
+/// A request that the service is asked about.
+struct Held<S, ReqBody> {
+    service: S,
+    request: Request<ReqBody>,
+    filter: Arc<GlobalFilter>,
+}
+
+pin_project! {
+    /// Response future of [`GlobalRateLimits`].
+    pub struct ResponseFuture<S, ReqBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
+        #[pin]
+        state: State<S, S::Future, ReqBody>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, F, ReqBody> {
+        Asking {
+            asking: Asking,
+            held: Option<Held<S, ReqBody>>,
+        },
+        Called {
+            #[pin]
+            response: F,
+            added: HeaderMap,
+        },
+    }
+}
+
+impl<S, ReqBody, ResBody> Future for ResponseFuture<S, ReqBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ResBody: Default + From<Bytes>,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let (answer, mut held) = match state.as_mut().project() {
+                StateProjection::Called { response, added } => {
+                    let mut response = ready!(response.poll(cx))?;
+                    add(mem::take(added), response.headers_mut());
+                    return Poll::Ready(Ok(response));
+                }
+                StateProjection::Asking { asking, held } => {
+                    let answer = ready!(asking.as_mut().poll(cx));
+                    let held = held.take();
+                    (
+                        answer,
+                        held.expect("a request is held until it is decided on"),
+                    )
+                }
+            };
+            let caller = Caller::of(held.request.headers());
+            let added = match answer {
+                None if held.filter.failure_mode_deny => {
+                    let status = StatusCode::INTERNAL_SERVER_ERROR;
+                    let response = reply::local(caller, status, RateLimitServiceFailed);
+                    return Poll::Ready(Ok(response));
+                }
+                None => HeaderMap::new(),
+                Some(answer) if answer.is_over_limit => {
+                    return Poll::Ready(Ok(refuse(answer, caller, &held.filter)));
+                }
+                Some(answer) => {
+                    add(answer.request_headers, held.request.headers_mut());
+                    answer.response_headers
+                }
+            };
+            let response = held.service.call(held.request);
+            state.set(State::Called { response, added });
+        }
+    }
+}
+
+/// Appends `fields`, which name each field's value one by one.
+fn add(fields: HeaderMap, headers: &mut HeaderMap) {
+    let mut last = None;
+    for (name, value) in fields {
+        last = name.or(last);
+        if let Some(name) = &last {
+            headers.append(name.clone(), value);
+        }
+    }
+}
+
+fn refuse<B: Default + From<Bytes>>(
+    answer: Answer,
+    caller: Caller,
+    filter: &GlobalFilter,
+) -> Response<B> {
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    let mut response = reply::text(caller, status, answer.body, GlobalRateLimited);
+    let headers = response.headers_mut();
+    // The type that the service says counts, not that of our text.
+    if answer.response_headers.contains_key(CONTENT_TYPE) && caller == Caller::Http {
+        headers.remove(CONTENT_TYPE);
+    }
+    add(answer.response_headers, headers);
+    if !filter.without_rate_limited_header {
+        headers.insert(RATE_LIMITED, HeaderValue::from_static("true"));
+    }
+    if caller == Caller::Grpc && filter.as_resource_exhausted {
+        headers.insert(GRPC_STATUS, HeaderValue::from_static("8"));
+    }
+    response
+}
+
+impl<S, ReqBody> fmt::Debug for ResponseFuture<S, ReqBody>
+where
+    S: Service<Request<ReqBody>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+/// Marks a `429` as sent by [`GlobalRateLimits`], because the service said so.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("request_rate_limited")]
+#[non_exhaustive]
+pub struct GlobalRateLimited;
+
+impl reply::Reason for GlobalRateLimited {
+    const FLAG: ResponseFlag = ResponseFlag::RateLimited;
+}
+
+/// Marks a `500` as sent by [`GlobalRateLimits`], because the service failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("rate_limiter_error")]
+#[non_exhaustive]
+pub struct RateLimitServiceFailed;
+
+impl reply::Reason for RateLimitServiceFailed {
+    const FLAG: ResponseFlag = ResponseFlag::RateLimitServiceError;
+}

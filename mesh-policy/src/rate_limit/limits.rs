@@ -1,0 +1,98 @@
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use http::Extensions;
+use mesh_core::attributes::MatchedRoute;
+use mesh_core::model::route::Route;
+
+use super::descriptor::RateLimitRule;
+use super::local::LocalRateLimit;
+
+/// The rate limits of a listener: one for all requests, and those of its routes.
+///
+/// A route's own limit takes the place of the listener's, as Envoy's configuration per filter does.
+/// Routes are known by identity: the limits are compiled of the same model as the route table.
+#[derive(Debug, Default)]
+pub struct RateLimits {
+    pub(super) all: Option<Arc<LocalRateLimit>>,
+    pub(super) routes: HashMap<ByIdentity, OfRoute>,
+}
+
+/// What is particular of a route.
+#[derive(Debug, Default)]
+pub(super) struct OfRoute {
+    pub(super) limit: Option<Arc<LocalRateLimit>>,
+    pub(super) rules: Vec<RateLimitRule>,
+}
+
+impl RateLimits {
+    /// No limits.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the limit of requests whose route has none of its own.
+    #[must_use]
+    pub fn with_default(mut self, limit: LocalRateLimit) -> Self {
+        self.all = Some(Arc::new(limit));
+        self
+    }
+
+    /// Sets the limit of the requests of `route`.
+    #[must_use]
+    pub fn with_route(mut self, route: &Arc<Route>, limit: LocalRateLimit) -> Self {
+        self.of_route(route).limit = Some(Arc::new(limit));
+        self
+    }
+
+    /// Adds a rule that makes descriptors of the requests of `route`.
+    #[must_use]
+    pub fn with_rule(mut self, route: &Arc<Route>, rule: RateLimitRule) -> Self {
+        self.of_route(route).rules.push(rule);
+        self
+    }
+
+    /// The limit of a request with `extensions`.
+    pub fn limit(&self, extensions: &Extensions) -> Option<&Arc<LocalRateLimit>> {
+        let own = self.find(extensions).and_then(|route| route.limit.as_ref());
+        own.or(self.all.as_ref()).filter(|limit| limit.is_limited())
+    }
+
+    /// The rules that make descriptors of a request with `extensions`.
+    pub fn rules(&self, extensions: &Extensions) -> &[RateLimitRule] {
+        self.find(extensions).map_or(&[], |route| &route.rules)
+    }
+
+    pub(super) fn of_route(&mut self, route: &Arc<Route>) -> &mut OfRoute {
+        self.routes
+            .entry(ByIdentity(Arc::clone(route)))
+            .or_default()
+    }
+
+    fn find(&self, extensions: &Extensions) -> Option<&OfRoute> {
+        if self.routes.is_empty() {
+            return None;
+        }
+        let matched = extensions.get::<MatchedRoute>()?;
+        self.routes.get(&ByIdentity(Arc::clone(matched.route())))
+    }
+}
+
+/// A route that is equal to no other, however alike they are.
+#[derive(Clone, Debug)]
+pub(super) struct ByIdentity(Arc<Route>);
+
+impl PartialEq for ByIdentity {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for ByIdentity {}
+
+impl Hash for ByIdentity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
