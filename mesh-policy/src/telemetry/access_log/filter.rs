@@ -1,0 +1,225 @@
+use http::HeaderName;
+use mesh_core::attributes::PeerIdentity;
+
+use super::layer::Exchange;
+
+/// Which exchanges are logged: the expressions of Istio's documentation.
+///
+/// Telemetry resources filter access logs by CEL expressions. Comparisons of the attributes below
+/// are understood, joined by `&&` or by `||`; every other expression is refused, so that no log is
+/// wider or narrower than it was meant to be.
+///
+/// | attribute | compared |
+/// |---|---|
+/// | `response.code` | by `==`, `!=`, `<`, `<=`, `>`, `>=` with a number |
+/// | `request.method`, `request.url_path`, `request.host`, `request.headers['name']`, `response.flags` (a text here) | by `==` and `!=` with a text |
+/// | `connection.mtls` | alone, or with `!` before it |
+/// | `has(request.useragent)`, `has(request.headers['name'])` | alone, or with `!` before it |
+///
+/// # Example
+///
+/// ```
+/// use mesh_policy::telemetry::access_log::LogFilter;
+///
+/// assert!("response.code >= 400 && request.method == 'GET'".parse::<LogFilter>().is_ok());
+/// assert!("size(request.headers) > 3".parse::<LogFilter>().is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogFilter {
+    terms: Vec<Term>,
+    /// Whether one term is enough.
+    any: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Term {
+    Code(Comparison, u16),
+    HasHeader(HeaderName, bool),
+    MutualTls(bool),
+    Text {
+        attribute: Attribute,
+        value: String,
+        equal: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Comparison {
+    Equal,
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
+    NotEqual,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Attribute {
+    Flags,
+    Header(HeaderName),
+    Host,
+    Method,
+    UrlPath,
+}
+
+impl LogFilter {
+    /// Whether an exchange is logged.
+    pub fn includes(&self, exchange: &Exchange) -> bool {
+        let mut terms = self.terms.iter();
+        match self.any {
+            true => terms.any(|term| term.holds(exchange)),
+            false => terms.all(|term| term.holds(exchange)),
+        }
+    }
+}
+
+impl Term {
+    fn holds(&self, exchange: &Exchange) -> bool {
+        let request = exchange.request();
+        match self {
+            Self::Code(comparison, code) => comparison.holds(exchange.code(), *code),
+            Self::HasHeader(name, expected) => request.headers.contains_key(name) == *expected,
+            Self::MutualTls(expected) => {
+                request.extensions.get::<PeerIdentity>().is_some() == *expected
+            }
+            Self::Text {
+                attribute,
+                value,
+                equal,
+            } => {
+                let flags;
+                let found = match attribute {
+                    Attribute::Flags => {
+                        flags = exchange.flags().to_string();
+                        flags.as_bytes()
+                    }
+                    Attribute::Header(name) => match request.headers.get(name) {
+                        Some(found) => found.as_bytes(),
+                        // CEL fails on what is not there, and the exchange is not logged.
+                        None => return false,
+                    },
+                    Attribute::Host => exchange.host().unwrap_or_default().as_bytes(),
+                    Attribute::Method => request.method.as_str().as_bytes(),
+                    Attribute::UrlPath => request.uri.path().as_bytes(),
+                };
+                (found == value.as_bytes()) == *equal
+            }
+        }
+    }
+}
+
+impl Comparison {
+    /// The operators, longer ones first.
+    const ALL: [(&str, Self); 6] = [
+        ("==", Self::Equal),
+        ("!=", Self::NotEqual),
+        (">=", Self::GreaterOrEqual),
+        ("<=", Self::LessOrEqual),
+        (">", Self::Greater),
+        ("<", Self::Less),
+    ];
+
+    fn holds(self, found: u16, expected: u16) -> bool {
+        match self {
+            Self::Equal => found == expected,
+            Self::Greater => found > expected,
+            Self::GreaterOrEqual => found >= expected,
+            Self::Less => found < expected,
+            Self::LessOrEqual => found <= expected,
+            Self::NotEqual => found != expected,
+        }
+    }
+}
+
+impl std::str::FromStr for LogFilter {
+    type Err = ParseFilterError;
+
+    /// Parses an expression.
+    ///
+    /// # Errors
+    ///
+    /// It is none of those that are understood.
+    fn from_str(expression: &str) -> Result<Self, Self::Err> {
+        let error = || ParseFilterError {
+            expression: expression.to_owned(),
+        };
+        let any = expression.contains("||");
+        // A text that has an operator in it would be cut; it is refused below.
+        let parts = expression.split(if any { "||" } else { "&&" });
+        let terms = parts.map(|part| term(part.trim()).ok_or_else(error));
+        let terms = terms.collect::<Result<_, _>>()?;
+        Ok(Self { terms, any })
+    }
+}
+
+fn term(text: &str) -> Option<Term> {
+    let (expected, bare) = match text.strip_prefix('!') {
+        Some(rest) if !rest.starts_with('=') => (false, rest.trim()),
+        _ => (true, text),
+    };
+    if bare == "connection.mtls" {
+        return Some(Term::MutualTls(expected));
+    }
+    if let Some(attribute) = bare
+        .strip_prefix("has(")
+        .and_then(|rest| rest.strip_suffix(')'))
+    {
+        return Some(Term::HasHeader(header(attribute.trim())?, expected));
+    }
+    let (at, operator, comparison) = Comparison::ALL
+        .into_iter()
+        .find_map(|(operator, comparison)| Some((text.find(operator)?, operator, comparison)))?;
+    let (attribute, value) = (text[..at].trim(), text[at + operator.len()..].trim());
+    if attribute == "response.code" {
+        return Some(Term::Code(comparison, value.parse().ok()?));
+    }
+    let equal = match comparison {
+        Comparison::Equal => true,
+        Comparison::NotEqual => false,
+        _ => return None,
+    };
+    let attribute = match attribute {
+        "request.host" => Attribute::Host,
+        "request.method" => Attribute::Method,
+        "request.url_path" => Attribute::UrlPath,
+        "response.flags" => Attribute::Flags,
+        other => Attribute::Header(header(other)?),
+    };
+    let value = quoted(value)?.to_owned();
+    Some(Term::Text {
+        attribute,
+        value,
+        equal,
+    })
+}
+
+/// The header that an attribute stands for.
+fn header(attribute: &str) -> Option<HeaderName> {
+    match attribute {
+        "request.useragent" => Some(http::header::USER_AGENT),
+        "request.referer" => Some(http::header::REFERER),
+        "request.id" => Some(HeaderName::from_static("x-request-id")),
+        _ => {
+            let name = attribute
+                .strip_prefix("request.headers[")?
+                .strip_suffix(']')?;
+            quoted(name)?.parse().ok()
+        }
+    }
+}
+
+fn quoted(text: &str) -> Option<&str> {
+    ['\'', '"'].into_iter().find_map(|quote| {
+        let inner = text.strip_prefix(quote)?.strip_suffix(quote)?;
+        (!inner.contains([quote, '\\'])).then_some(inner)
+    })
+}
+
+/// An expression that is not understood.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the filter expression `{expression}` is not supported")]
+#[non_exhaustive]
+pub struct ParseFilterError {
+    /// The expression.
+    pub expression: String,
+}

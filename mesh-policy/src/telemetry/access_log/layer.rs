@@ -1,0 +1,346 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::{Extensions, HeaderMap, Request, Response, request, response};
+use http_body::Body;
+use mesh_core::attributes::{MatchedRoute, ResponseFlag, ResponseFlags, SelectedEndpoint};
+use mesh_core::format_string::{Completion, Exchange as Filled};
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::filter::LogFilter;
+use super::format::LogFormat;
+use super::sink::LogSink;
+use crate::clock::WallClock;
+pub use crate::telemetry::body::MeteredBody;
+use crate::telemetry::body::{Count, Nothing, OnEnd};
+
+/// The request body that the service below gets.
+pub type Uploaded<B> = MeteredBody<B, Nothing>;
+
+/// The response body, at whose end the exchange is logged.
+pub type Logged<B> = MeteredBody<B, Exchange>;
+
+/// An access log: what a line looks like, which exchanges it is for, and where it goes.
+pub struct Logger {
+    format: LogFormat,
+    filter: Option<LogFilter>,
+    sink: Box<dyn LogSink>,
+}
+
+impl Logger {
+    /// Writes a line in `format` for each exchange to `sink`.
+    pub fn new(format: LogFormat, sink: impl LogSink) -> Self {
+        Self {
+            format,
+            filter: None,
+            sink: Box::new(sink),
+        }
+    }
+
+    /// Writes only what `filter` includes. Default: everything.
+    #[must_use]
+    pub fn with_filter(mut self, filter: LogFilter) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+}
+
+impl fmt::Debug for Logger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let filter = &self.filter;
+        f.debug_struct("Logger")
+            .field("filter", filter)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Layer that applies [`AccessLog`].
+///
+/// See the [module docs](super) for an example.
+#[derive(Clone, Debug)]
+pub struct AccessLogLayer {
+    loggers: Arc<[Logger]>,
+    clock: WallClock,
+}
+
+impl AccessLogLayer {
+    /// Logs to all of `loggers`.
+    pub fn new(loggers: impl IntoIterator<Item = Logger>) -> Self {
+        Self {
+            loggers: loggers.into_iter().collect(),
+            clock: WallClock::system(),
+        }
+    }
+
+    /// Takes the time of day from `clock`. Default: the system's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: WallClock) -> Self {
+        self.clock = clock;
+        self
+    }
+}
+
+impl<S> Layer<S> for AccessLogLayer {
+    type Service = AccessLog<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let layer = self.clone();
+        AccessLog { inner, layer }
+    }
+}
+
+/// Middleware that writes access logs.
+///
+/// See the [module docs](super) for an example.
+#[derive(Clone, Debug)]
+pub struct AccessLog<S> {
+    inner: S,
+    layer: AccessLogLayer,
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for AccessLog<S>
+where
+    S: Service<Request<Uploaded<ReqBody>>, Response = Response<ResBody>>,
+    ResBody: Body,
+{
+    type Response = Response<Logged<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let (head, body) = request.into_parts();
+        let exchange = Exchange::begin(&self.layer, head.clone());
+        let received = Arc::clone(&exchange.received);
+        let body = MeteredBody::new(body, received, false, None);
+        ResponseFuture {
+            response: self.inner.call(Request::from_parts(head, body)),
+            exchange: Some(exchange),
+        }
+    }
+}
+
+pin_project! {
+    /// Response future of [`AccessLog`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it logs the exchange as ended by the client, with the code 0 and the flag `DC`.
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        response: F,
+        exchange: Option<Exchange>,
+    }
+
+    impl<F> PinnedDrop for ResponseFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            if let Some(mut exchange) = this.project().exchange.take() {
+                let gone = ResponseFlag::DownstreamConnectionTermination;
+                exchange.no_answer(gone, "downstream_remote_disconnect");
+                exchange.end(None);
+            }
+        }
+    }
+}
+
+impl<F, ResBody, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<ResBody>, E>>,
+    ResBody: Body,
+{
+    type Output = Result<Response<Logged<ResBody>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.response.poll(cx));
+        let exchange = this.exchange.take();
+        let mut exchange = exchange.expect("a future is not polled after it has completed");
+        let response = match response {
+            Ok(response) => response,
+            Err(error) => {
+                exchange.end(None);
+                return Poll::Ready(Err(error));
+            }
+        };
+        let (head, body) = response.into_parts();
+        exchange.answer(&head);
+        let sent = Arc::clone(&exchange.sent);
+        let mut exchange = Some(exchange);
+        // Who sends an empty body may never ask for its end.
+        if body.is_end_stream()
+            && let Some(exchange) = exchange.take()
+        {
+            exchange.end(None);
+        }
+        let body = MeteredBody::new(body, sent, false, exchange);
+        Poll::Ready(Ok(Response::from_parts(head, body)))
+    }
+}
+
+/// An exchange, as far as it has come.
+pub struct Exchange {
+    layer: AccessLogLayer,
+    start: Instant,
+    started: std::time::SystemTime,
+    request: request::Parts,
+    response: Option<response::Parts>,
+    received: Arc<Count>,
+    sent: Arc<Count>,
+    completion: Completion,
+}
+
+impl Exchange {
+    fn begin(layer: &AccessLogLayer, request: request::Parts) -> Self {
+        Self {
+            layer: layer.clone(),
+            start: Instant::now(),
+            started: layer.clock.now(),
+            request,
+            response: None,
+            received: Arc::default(),
+            sent: Arc::default(),
+            completion: Completion::default(),
+        }
+    }
+
+    /// The head of the request, as it came.
+    pub fn request(&self) -> &request::Parts {
+        &self.request
+    }
+
+    /// The head of the response, if there is one.
+    pub fn response(&self) -> Option<&response::Parts> {
+        self.response.as_ref()
+    }
+
+    /// The status code; 0 without a response.
+    pub(super) fn code(&self) -> u16 {
+        let response = self.response.as_ref();
+        response.map_or(0, |response| response.status.as_u16())
+    }
+
+    /// The flags; none if the application answered.
+    pub(super) fn flags(&self) -> ResponseFlags {
+        match &self.response {
+            Some(response) => ResponseFlags::of(&response.extensions),
+            None => self.completion.flags,
+        }
+    }
+
+    pub(super) fn host(&self) -> Option<&str> {
+        match self.request.uri.authority() {
+            Some(authority) => Some(authority.as_str()),
+            None => self.request.headers.get(HOST)?.to_str().ok(),
+        }
+    }
+
+    fn answer(&mut self, head: &response::Parts) {
+        let extensions = &head.extensions;
+        self.completion.response_duration = Some(self.start.elapsed());
+        self.completion.response_code_details = details(extensions);
+        // A head of its own, for the extensions that telemetry reads: not all can be cloned cheaply.
+        let (mut copy, ()) = Response::new(()).into_parts();
+        (copy.status, copy.version) = (head.status, head.version);
+        copy.headers = head.headers.clone();
+        keep::<ResponseFlag>(extensions, &mut copy.extensions);
+        keep::<ResponseFlags>(extensions, &mut copy.extensions);
+        keep::<SelectedEndpoint>(extensions, &mut copy.extensions);
+        if let Some(matched) = extensions.get::<MatchedRoute>() {
+            self.request.extensions.insert(matched.clone());
+        }
+        self.response = Some(copy);
+    }
+
+    fn no_answer(&mut self, flag: ResponseFlag, details: &'static str) {
+        self.completion.flags = self.completion.flags.with(flag);
+        self.completion.response_code_details = Some(details.into());
+    }
+}
+
+/// Where a response comes from: Envoy's details, as far as they can be told.
+fn details(extensions: &Extensions) -> Option<std::borrow::Cow<'static, str>> {
+    Some(match extensions.get::<ResponseFlag>() {
+        None | Some(ResponseFlag::DelayInjected | ResponseFlag::UpstreamRetryLimitExceeded) => {
+            "via_upstream".into()
+        }
+        Some(ResponseFlag::NoRouteFound) => "route_not_found".into(),
+        Some(ResponseFlag::NoClusterFound) => "cluster_not_found".into(),
+        Some(ResponseFlag::NoHealthyUpstream) => "no_healthy_upstream".into(),
+        Some(ResponseFlag::FaultInjected) => "fault_filter_abort".into(),
+        Some(ResponseFlag::RateLimited) => "request_rate_limited".into(),
+        Some(ResponseFlag::RateLimitServiceError) => "rate_limiter_error".into(),
+        Some(ResponseFlag::UnauthorizedExternalService) => "ext_authz_denied".into(),
+        Some(ResponseFlag::UpstreamRequestTimeout) => "response_timeout".into(),
+        Some(ResponseFlag::StreamIdleTimeout) => "stream_idle_timeout".into(),
+        Some(ResponseFlag::OverloadManager) => "overload".into(),
+        Some(ResponseFlag::UpstreamConnectionFailure) => {
+            "upstream_reset_before_response_started{connection_failure}".into()
+        }
+        Some(ResponseFlag::UpstreamConnectionTermination) => {
+            "upstream_reset_before_response_started{connection_termination}".into()
+        }
+        Some(ResponseFlag::UpstreamOverflow) => {
+            "upstream_reset_before_response_started{overflow}".into()
+        }
+        Some(ResponseFlag::UpstreamProtocolError) => {
+            "upstream_reset_before_response_started{protocol_error}".into()
+        }
+        Some(ResponseFlag::UpstreamRemoteReset) => {
+            "upstream_reset_before_response_started{remote_reset}".into()
+        }
+        Some(ResponseFlag::DownstreamConnectionTermination) => {
+            "downstream_remote_disconnect".into()
+        }
+        Some(ResponseFlag::DownstreamProtocolError) => "codec_error".into(),
+    })
+}
+
+fn keep<T: Clone + Send + Sync + 'static>(from: &Extensions, to: &mut Extensions) {
+    if let Some(value) = from.get::<T>() {
+        to.insert(value.clone());
+    }
+}
+
+impl OnEnd for Exchange {
+    fn end(mut self, trailers: Option<&HeaderMap>) {
+        self.completion.bytes_received = self.received.bytes();
+        self.completion.bytes_sent = self.sent.bytes();
+        self.completion.duration = self.start.elapsed();
+        self.completion.trailers = trailers.cloned();
+        let mut filled = Filled::of_request(&self.request, self.started);
+        if let Some(response) = &self.response {
+            filled = filled.with_response(response);
+        }
+        let filled = filled.with_completion(&self.completion);
+        for Logger {
+            format,
+            filter,
+            sink,
+        } in self.layer.loggers.iter()
+        {
+            if filter.as_ref().is_none_or(|filter| filter.includes(&self)) {
+                sink.write(Bytes::from(format.line(&filled)));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("code", &self.code())
+            .finish_non_exhaustive()
+    }
+}

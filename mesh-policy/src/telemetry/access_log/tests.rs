@@ -1,0 +1,262 @@
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use mesh_core::attributes::{
+    ConnectionInfo, MatchedRoute, PeerIdentity, ResponseFlag, ResponseFlags, SelectedEndpoint,
+    TlsInfo,
+};
+use mesh_core::model::cluster::{Endpoint, EndpointAddress};
+use mesh_core::model::route::{Route, RouteMatch};
+use mesh_core::resource::Value;
+use mesh_core::service::ClusterName;
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+use super::*;
+use crate::clock::WallClock;
+
+fn route() -> MatchedRoute {
+    let cluster = ClusterName::outbound(9080, "v1", "reviews.shop.svc.cluster.local");
+    MatchedRoute::new(
+        Arc::new(Route::forward("reviews", RouteMatch::prefix("/"), cluster)),
+        0,
+    )
+}
+
+fn request() -> Request<Full<Bytes>> {
+    Request::post("/api?x=1")
+        .header("host", "reviews.example")
+        .header("user-agent", "curl/8.0")
+        .header("x-request-id", "7a2c")
+        .extension(ConnectionInfo {
+            peer: "10.0.0.7:51234".parse().unwrap(),
+            local: "10.0.0.9:9080".parse().unwrap(),
+            tls: Some(TlsInfo {
+                server_name: Some("reviews.example".into()),
+                ..TlsInfo::default()
+            }),
+        })
+        .body(Full::from("hello"))
+        .unwrap()
+}
+
+fn response() -> Response<Full<Bytes>> {
+    let endpoint = Endpoint::new(EndpointAddress::Ip("10.0.0.20:9080".parse().unwrap()));
+    let mut response = Response::builder()
+        .header("x-envoy-upstream-service-time", "29")
+        .extension(SelectedEndpoint(Arc::new(endpoint)))
+        .extension(route())
+        .body(Full::from("good day"))
+        .unwrap();
+    *response.version_mut() = http::Version::HTTP_11;
+    response
+}
+
+fn noon() -> WallClock {
+    let noon = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+    WallClock::new(move || noon)
+}
+
+/// The lines that `loggers` write of an exchange that takes 30 ms.
+async fn log(
+    logger: impl FnOnce(ChannelSink) -> Vec<Logger>,
+    request: Request<Full<Bytes>>,
+    response: Response<Full<Bytes>>,
+) -> Vec<String> {
+    let (sink, mut lines) = channel(10);
+    let inner = service_fn(move |request: Request<Uploaded<Full<Bytes>>>| {
+        let response = response.clone();
+        async move {
+            request.into_body().collect().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let service = AccessLogLayer::new(logger(sink))
+        .with_clock(noon())
+        .layer(inner);
+    let response = service.oneshot(request).await.unwrap();
+    response.into_body().collect().await.unwrap();
+    let mut written = Vec::new();
+    while let Some(line) = lines.recv().await {
+        written.push(String::from_utf8(line.to_vec()).unwrap());
+    }
+    written
+}
+
+fn one(format: LogFormat) -> impl FnOnce(ChannelSink) -> Vec<Logger> {
+    move |sink| vec![Logger::new(format, sink)]
+}
+
+#[tokio::test(start_paused = true)]
+async fn istios_text_is_written_byte_for_byte() {
+    let lines = log(one(LogFormat::istio_text()), request(), response()).await;
+    let expected = "[2023-11-14T22:13:20.123Z] \"POST /api?x=1 HTTP/1.1\" 200 - via_upstream - \
+        \"-\" 5 8 30 29 \"-\" \"curl/8.0\" \"7a2c\" \"reviews.example\" \"10.0.0.20:9080\" \
+        outbound|9080|v1|reviews.shop.svc.cluster.local - 10.0.0.9:9080 10.0.0.7:51234 \
+        reviews.example reviews\n";
+    assert_eq!(lines, [expected]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn istios_json_has_numbers_and_nulls() {
+    let lines = log(one(LogFormat::istio_json()), request(), response()).await;
+    let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+    let expected = serde_json::json!({
+        "start_time": "2023-11-14T22:13:20.123Z",
+        "route_name": "reviews",
+        "method": "POST",
+        "path": "/api?x=1",
+        "protocol": "HTTP/1.1",
+        "response_code": 200,
+        "response_flags": "-",
+        "response_code_details": "via_upstream",
+        "connection_termination_details": null,
+        "bytes_received": 5,
+        "bytes_sent": 8,
+        "duration": 30,
+        "upstream_service_time": "29",
+        "x_forwarded_for": null,
+        "user_agent": "curl/8.0",
+        "request_id": "7a2c",
+        "authority": "reviews.example",
+        "upstream_host": "10.0.0.20:9080",
+        "upstream_cluster": "outbound|9080|v1|reviews.shop.svc.cluster.local",
+        "upstream_local_address": null,
+        "downstream_local_address": "10.0.0.9:9080",
+        "downstream_remote_address": "10.0.0.7:51234",
+        "requested_server_name": "reviews.example",
+        "upstream_transport_failure_reason": null,
+    });
+    assert_eq!(line, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_empty_can_be_left_out() {
+    let labels = [
+        ("a", "%BYTES_SENT%"),
+        ("b", "%REQ(x-none)%"),
+        ("c", "%REQ(x-none)%!"),
+    ];
+    let labels = labels.map(|(name, format)| (name.to_owned(), Value::String(format.to_owned())));
+    let format = LogFormat::json(&labels.into()).unwrap();
+    for (omit, expected) in [
+        (false, "{\"a\":8,\"b\":null,\"c\":\"-!\"}\n"),
+        (true, "{\"a\":8,\"c\":\"!\"}\n"),
+    ] {
+        let format = format.clone().with_empty_omitted(omit);
+        assert_eq!(log(one(format), request(), response()).await, [expected]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_and_clients_that_go_away_are_told_by_their_flags() {
+    let format =
+        || LogFormat::text("%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%").unwrap();
+    let mut refused = Response::builder()
+        .status(503)
+        .body(Full::default())
+        .unwrap();
+    ResponseFlags::add(
+        refused.extensions_mut(),
+        ResponseFlag::UpstreamConnectionFailure,
+    );
+    ResponseFlags::add(
+        refused.extensions_mut(),
+        ResponseFlag::UpstreamRetryLimitExceeded,
+    );
+    let expected = "503 UF,URX upstream_reset_before_response_started{connection_failure}\n";
+    assert_eq!(log(one(format()), request(), refused).await, [expected]);
+
+    let (sink, mut lines) = channel(10);
+    let silent = service_fn(|_: Request<Uploaded<Full<Bytes>>>| async {
+        std::future::pending::<()>().await;
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let mut service = AccessLogLayer::new(one(format())(sink)).layer(silent);
+    drop(service.ready().await.unwrap().call(request()));
+    drop(service);
+    let line = lines.recv().await.unwrap();
+    assert_eq!(line, "0 DC downstream_remote_disconnect\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_logger_has_its_filter() {
+    let format = |name: &str| LogFormat::text(name).unwrap();
+    let loggers = |sink: ChannelSink| {
+        let errors = "response.code >= 400".parse().unwrap();
+        vec![
+            Logger::new(format("all"), sink.clone()),
+            Logger::new(format("errors"), sink).with_filter(errors),
+        ]
+    };
+    assert_eq!(log(loggers, request(), response()).await, ["all\n"]);
+    let failed = Response::builder()
+        .status(500)
+        .body(Full::default())
+        .unwrap();
+    assert_eq!(log(loggers, request(), failed).await, ["all\n", "errors\n"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn filters_are_expressions_over_the_exchange() {
+    for (expression, expected) in [
+        ("response.code == 200", true),
+        ("response.code != 200", false),
+        ("response.code > 199 && response.code < 201", true),
+        ("response.code <= 199 || response.code >= 200", true),
+        ("connection.mtls", true),
+        ("!connection.mtls", false),
+        ("has(request.useragent)", true),
+        ("!has(request.headers['x-none'])", true),
+        ("request.method == 'POST'", true),
+        ("request.url_path == \"/api\"", true),
+        ("request.host != 'reviews.example'", false),
+        ("request.headers['user-agent'] == 'curl/8.0'", true),
+        ("request.headers['x-none'] != 'a'", false),
+        ("response.flags == '-'", true),
+    ] {
+        let filter: LogFilter = expression.parse().unwrap();
+        let format = LogFormat::text("line").unwrap();
+        let mut request = request();
+        let identity = "spiffe://cluster.local/ns/a/sa/b".parse().unwrap();
+        request.extensions_mut().insert(PeerIdentity(identity));
+        let logger = |sink| vec![Logger::new(format, sink).with_filter(filter)];
+        let logged = log(logger, request, response()).await.len() == 1;
+        assert_eq!(logged, expected, "{expression}");
+    }
+}
+
+#[test]
+fn expressions_that_are_not_understood_are_refused() {
+    for expression in [
+        "",
+        "true",
+        "response.code",
+        "response.code >= '400'",
+        "response.code = 400",
+        "request.method > 'A'",
+        "request.method == 'a' + 'b'",
+        "response.code > 1 && connection.mtls || connection.mtls",
+        "request.headers['a' == 'b'",
+        "has(response.code)",
+        "(response.code > 1)",
+    ] {
+        assert!(expression.parse::<LogFilter>().is_err(), "{expression}");
+    }
+}
+
+#[test]
+fn formats_that_cannot_be_written_are_refused() {
+    let number = [("a".to_owned(), Value::Integer(1))];
+    let error = LogFormat::json(&number.into()).unwrap_err();
+    assert_eq!(error, FormatError::Value { name: "a".into() });
+    let unknown = [("a".to_owned(), Value::String("%NONSENSE%".into()))];
+    assert!(matches!(
+        LogFormat::json(&unknown.into()),
+        Err(FormatError::Format(_))
+    ));
+}

@@ -1,0 +1,485 @@
+//! Labels of Istio's metrics, and what they are filled in from.
+
+use mesh_core::attributes::ResponseFlags;
+use mesh_core::service::ClusterName;
+
+use super::series::SEPARATOR;
+use crate::telemetry::workload::PeerWorkload;
+
+/// What a label says where nothing is known.
+const UNKNOWN: &str = "unknown";
+
+/// Which end reports an exchange.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Reporter {
+    /// The server.
+    Destination,
+    /// The client, or a gateway.
+    Source,
+}
+
+/// An end of an exchange.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum End {
+    Destination,
+    Source,
+}
+
+/// A property of the workload at an end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Property {
+    App,
+    CanonicalRevision,
+    CanonicalService,
+    Cluster,
+    Namespace,
+    Principal,
+    Version,
+    Workload,
+}
+
+/// What a standard label says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Source {
+    DestinationService,
+    DestinationServiceName,
+    DestinationServiceNamespace,
+    GrpcStatus,
+    Of(End, Property),
+    Protocol,
+    Reporter,
+    ResponseCode,
+    ResponseFlags,
+    SecurityPolicy,
+}
+
+/// The standard labels, in the order in which Istio writes them.
+const STANDARD: [(&str, Source); 25] = {
+    use End::{Destination, Source as Client};
+    use Source::Of;
+    [
+        ("reporter", Source::Reporter),
+        ("source_workload", Of(Client, Property::Workload)),
+        (
+            "source_canonical_service",
+            Of(Client, Property::CanonicalService),
+        ),
+        (
+            "source_canonical_revision",
+            Of(Client, Property::CanonicalRevision),
+        ),
+        ("source_workload_namespace", Of(Client, Property::Namespace)),
+        ("source_principal", Of(Client, Property::Principal)),
+        ("source_app", Of(Client, Property::App)),
+        ("source_version", Of(Client, Property::Version)),
+        ("source_cluster", Of(Client, Property::Cluster)),
+        ("destination_workload", Of(Destination, Property::Workload)),
+        (
+            "destination_workload_namespace",
+            Of(Destination, Property::Namespace),
+        ),
+        (
+            "destination_principal",
+            Of(Destination, Property::Principal),
+        ),
+        ("destination_app", Of(Destination, Property::App)),
+        ("destination_version", Of(Destination, Property::Version)),
+        ("destination_service", Source::DestinationService),
+        (
+            "destination_canonical_service",
+            Of(Destination, Property::CanonicalService),
+        ),
+        (
+            "destination_canonical_revision",
+            Of(Destination, Property::CanonicalRevision),
+        ),
+        ("destination_service_name", Source::DestinationServiceName),
+        (
+            "destination_service_namespace",
+            Source::DestinationServiceNamespace,
+        ),
+        ("destination_cluster", Of(Destination, Property::Cluster)),
+        ("request_protocol", Source::Protocol),
+        ("response_code", Source::ResponseCode),
+        ("grpc_response_status", Source::GrpcStatus),
+        ("response_flags", Source::ResponseFlags),
+        ("connection_security_policy", Source::SecurityPolicy),
+    ]
+};
+
+/// What is spoken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Protocol {
+    Grpc,
+    Http,
+    Tcp,
+}
+
+/// What labels are filled in from.
+#[derive(Debug)]
+pub(super) struct Facts<'a> {
+    pub(super) reporter: Reporter,
+    pub(super) local: &'a PeerWorkload,
+    pub(super) peer: Option<&'a PeerWorkload>,
+    /// The cluster of the destination.
+    pub(super) cluster: Option<&'a ClusterName>,
+    /// The host that the client asked for.
+    pub(super) host: Option<&'a str>,
+    pub(super) protocol: Protocol,
+    pub(super) is_mutual_tls: bool,
+    pub(super) code: u16,
+    pub(super) grpc_status: Option<&'a str>,
+    pub(super) flags: ResponseFlags,
+    /// Values of custom labels, by their place.
+    pub(super) custom: &'a [String],
+}
+
+/// The labels of a metric.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Plan {
+    labels: Vec<(String, Filled)>,
+}
+
+/// How a label is filled in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Filled {
+    /// By the custom value at a place.
+    Custom(usize),
+    Standard(Source),
+}
+
+impl Plan {
+    /// The standard labels of HTTP metrics.
+    pub(super) fn http() -> Self {
+        Self::standard(|_| true)
+    }
+
+    /// The standard labels of TCP metrics, which have no statuses.
+    pub(super) fn tcp() -> Self {
+        Self::standard(|source| !matches!(source, Source::ResponseCode | Source::GrpcStatus))
+    }
+
+    fn standard(keep: impl Fn(Source) -> bool) -> Self {
+        let labels = STANDARD.into_iter().filter(|(_, source)| keep(*source));
+        let labels = labels.map(|(name, source)| (name.to_owned(), Filled::Standard(source)));
+        Self {
+            labels: labels.collect(),
+        }
+    }
+
+    /// Leaves a label out.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.labels.retain(|(label, _)| label != name);
+    }
+
+    /// Fills a label, which is added if it is not there, with the custom value at `place`.
+    pub(super) fn upsert(&mut self, name: &str, place: usize) {
+        let filled = Filled::Custom(place);
+        match self.labels.iter_mut().find(|(label, _)| label == name) {
+            Some((_, known)) => *known = filled,
+            None => self.labels.push((name.to_owned(), filled)),
+        }
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.labels.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The values of the labels, as the key of a series.
+    pub(super) fn key(&self, facts: &Facts<'_>, key: &mut Vec<u8>) {
+        key.clear();
+        for (index, (_, filled)) in self.labels.iter().enumerate() {
+            if index > 0 {
+                key.push(SEPARATOR);
+            }
+            match filled {
+                Filled::Custom(place) => {
+                    let value = facts.custom.get(*place).map_or("", String::as_str);
+                    key.extend(or_unknown(value).as_bytes());
+                }
+                Filled::Standard(source) => facts.write(*source, key),
+            }
+        }
+    }
+
+    /// The key of the series that takes what is too much: all labels are `other`, but the reporter.
+    pub(super) fn rest(&self, reporter: Reporter) -> Vec<u8> {
+        let values = self.labels.iter().map(|(_, filled)| match filled {
+            Filled::Standard(Source::Reporter) => reporter.as_str().as_bytes(),
+            Filled::Standard(_) | Filled::Custom(_) => b"other",
+        });
+        values.collect::<Vec<_>>().join(&SEPARATOR)
+    }
+}
+
+impl Reporter {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Destination => "destination",
+            Self::Source => "source",
+        }
+    }
+}
+
+impl Facts<'_> {
+    fn write(&self, source: Source, key: &mut Vec<u8>) {
+        let value = match source {
+            Source::DestinationService => self.service(),
+            Source::DestinationServiceName => self.service_name(),
+            Source::DestinationServiceNamespace => self.service_namespace(),
+            Source::GrpcStatus => self.grpc_status.unwrap_or_default(),
+            Source::Of(end, property) => self.property(end, property),
+            Source::Protocol => match self.protocol {
+                Protocol::Grpc => "grpc",
+                Protocol::Http => "http",
+                Protocol::Tcp => "tcp",
+            },
+            Source::Reporter => self.reporter.as_str(),
+            Source::ResponseCode => return decimal(self.code, key),
+            Source::ResponseFlags if self.flags.is_empty() => "-",
+            Source::ResponseFlags => {
+                return key.extend(self.flags.to_string().into_bytes());
+            }
+            Source::SecurityPolicy => match (self.reporter, self.is_mutual_tls) {
+                // Only the server knows.
+                (Reporter::Source, _) => UNKNOWN,
+                (Reporter::Destination, true) => "mutual_tls",
+                (Reporter::Destination, false) => "none",
+            },
+        };
+        key.extend(value.as_bytes());
+    }
+
+    fn property(&self, end: End, property: Property) -> &str {
+        let is_local = matches!(
+            (self.reporter, end),
+            (Reporter::Source, End::Source) | (Reporter::Destination, End::Destination)
+        );
+        let workload = if is_local {
+            Some(self.local)
+        } else {
+            self.peer
+        };
+        // Neither principal has been proven without mutual TLS.
+        if property == Property::Principal && !self.is_mutual_tls {
+            return UNKNOWN;
+        }
+        let Some(workload) = workload else {
+            return UNKNOWN;
+        };
+        or_unknown(match property {
+            Property::App => &workload.app,
+            Property::CanonicalRevision => &workload.canonical_revision,
+            Property::CanonicalService => &workload.canonical_service,
+            Property::Cluster => &workload.cluster,
+            Property::Namespace => &workload.namespace,
+            Property::Principal => &workload.principal,
+            Property::Version => &workload.version,
+            Property::Workload => &workload.workload,
+        })
+    }
+
+    /// The service by its cluster, else the host that the client asked for, which on the server's
+    /// side anybody may choose.
+    fn service(&self) -> &str {
+        let of_cluster = self.cluster.and_then(ClusterName::host);
+        let asked = self.host.filter(|_| self.reporter == Reporter::Source);
+        or_unknown(
+            of_cluster
+                .filter(|host| !host.is_empty())
+                .or(asked)
+                .unwrap_or_default(),
+        )
+    }
+
+    /// The first label of a service of Kubernetes, else the whole name.
+    fn service_name(&self) -> &str {
+        let service = self.service();
+        match service.split_once('.') {
+            Some((name, rest)) if is_kubernetes(rest) => name,
+            _ => service,
+        }
+    }
+
+    /// The second label of a service of Kubernetes, else the namespace of the workload.
+    fn service_namespace(&self) -> &str {
+        let rest = self.service().split_once('.').map(|(_, rest)| rest);
+        match rest
+            .filter(|rest| is_kubernetes(rest))
+            .and_then(|rest| rest.split('.').next())
+        {
+            Some(namespace) => namespace,
+            None => self.property(End::Destination, Property::Namespace),
+        }
+    }
+}
+
+/// Whether `rest` is what follows the name of a service: `namespace.svc.domain`.
+fn is_kubernetes(rest: &str) -> bool {
+    rest.split('.').nth(1) == Some("svc")
+}
+
+fn or_unknown(text: &str) -> &str {
+    if text.is_empty() { UNKNOWN } else { text }
+}
+
+fn decimal(code: u16, key: &mut Vec<u8>) {
+    let mut digits = [0; 5];
+    let mut start = digits.len();
+    let mut rest = code;
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    key.extend(&digits[start..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh_core::attributes::ResponseFlag;
+
+    use super::*;
+
+    fn labels(plan: &Plan, facts: &Facts<'_>) -> Vec<(String, String)> {
+        let mut key = Vec::new();
+        plan.key(facts, &mut key);
+        let values = key.split(|byte| *byte == SEPARATOR);
+        let values = values.map(|value| String::from_utf8(value.to_vec()).unwrap());
+        plan.names().map(str::to_owned).zip(values).collect()
+    }
+
+    fn workload(name: &str) -> PeerWorkload {
+        PeerWorkload {
+            workload: format!("{name}-v1"),
+            namespace: "shop".into(),
+            principal: format!("spiffe://cluster.local/ns/shop/sa/{name}"),
+            app: name.into(),
+            version: "v1".into(),
+            cluster: "Kubernetes".into(),
+            canonical_service: name.into(),
+            canonical_revision: "v1".into(),
+        }
+    }
+
+    #[test]
+    fn a_server_reports_istios_labels_in_istios_order() {
+        let (local, peer) = (workload("reviews"), workload("productpage"));
+        let cluster = ClusterName::outbound(9080, "", "reviews.shop.svc.cluster.local");
+        let facts = Facts {
+            reporter: Reporter::Destination,
+            local: &local,
+            peer: Some(&peer),
+            cluster: Some(&cluster),
+            host: Some("evil.example"),
+            protocol: Protocol::Http,
+            is_mutual_tls: true,
+            code: 200,
+            grpc_status: None,
+            flags: ResponseFlags::default(),
+            custom: &[],
+        };
+        let expected = [
+            ("reporter", "destination"),
+            ("source_workload", "productpage-v1"),
+            ("source_canonical_service", "productpage"),
+            ("source_canonical_revision", "v1"),
+            ("source_workload_namespace", "shop"),
+            (
+                "source_principal",
+                "spiffe://cluster.local/ns/shop/sa/productpage",
+            ),
+            ("source_app", "productpage"),
+            ("source_version", "v1"),
+            ("source_cluster", "Kubernetes"),
+            ("destination_workload", "reviews-v1"),
+            ("destination_workload_namespace", "shop"),
+            (
+                "destination_principal",
+                "spiffe://cluster.local/ns/shop/sa/reviews",
+            ),
+            ("destination_app", "reviews"),
+            ("destination_version", "v1"),
+            ("destination_service", "reviews.shop.svc.cluster.local"),
+            ("destination_canonical_service", "reviews"),
+            ("destination_canonical_revision", "v1"),
+            ("destination_service_name", "reviews"),
+            ("destination_service_namespace", "shop"),
+            ("destination_cluster", "Kubernetes"),
+            ("request_protocol", "http"),
+            ("response_code", "200"),
+            ("grpc_response_status", ""),
+            ("response_flags", "-"),
+            ("connection_security_policy", "mutual_tls"),
+        ];
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        assert_eq!(labels(&Plan::http(), &facts), expected);
+    }
+
+    #[test]
+    fn what_is_not_known_is_unknown_and_the_client_may_fall_back_on_the_host() {
+        for (reporter, service, policy) in [
+            (Reporter::Source, "httpbin.org", "unknown"),
+            (Reporter::Destination, "unknown", "none"),
+        ] {
+            let local = workload("sleep");
+            let facts = Facts {
+                reporter,
+                local: &local,
+                peer: None,
+                cluster: None,
+                host: Some("httpbin.org"),
+                protocol: Protocol::Grpc,
+                is_mutual_tls: false,
+                code: 0,
+                grpc_status: Some("14"),
+                flags: ResponseFlags::default().with(ResponseFlag::UpstreamConnectionFailure),
+                custom: &[],
+            };
+            let labels = labels(&Plan::http(), &facts);
+            let value = |name: &str| {
+                labels
+                    .iter()
+                    .find(|(label, _)| label == name)
+                    .unwrap()
+                    .1
+                    .as_str()
+            };
+            assert_eq!(value("destination_service"), service);
+            assert_eq!(value("destination_service_name"), service);
+            assert_eq!(value("connection_security_policy"), policy);
+            assert_eq!(value("source_principal"), "unknown");
+            assert_eq!(value("request_protocol"), "grpc");
+            assert_eq!(
+                (value("response_code"), value("grpc_response_status")),
+                ("0", "14")
+            );
+            assert_eq!(value("response_flags"), "UF");
+        }
+    }
+
+    #[test]
+    fn labels_can_be_removed_added_and_replaced() {
+        let mut plan = Plan::tcp();
+        let all: Vec<_> = plan.names().map(str::to_owned).collect();
+        assert!(
+            !all.iter()
+                .any(|name| name == "response_code" || name == "grpc_response_status")
+        );
+        plan.remove("source_app");
+        plan.upsert("reporter", 0);
+        plan.upsert("user", 1);
+        let names: Vec<_> = plan.names().collect();
+        assert_eq!(
+            (names.len(), names[0], names[names.len() - 1]),
+            (all.len(), "reporter", "user")
+        );
+        assert!(!names.contains(&"source_app"));
+    }
+}

@@ -1,0 +1,268 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body::Body;
+use mesh_core::attributes::{
+    ConnectionInfo, MatchedRoute, PeerIdentity, ResponseFlag, ResponseFlags, SelectedEndpoint,
+};
+use mesh_core::reply::Caller;
+use mesh_core::service::ClusterName;
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::IstioMetrics;
+use super::labels::{Facts, Protocol, Reporter};
+use super::series::Measures;
+pub use crate::telemetry::body::MeteredBody;
+use crate::telemetry::body::{Count, Nothing, OnEnd};
+use crate::telemetry::workload::PeerWorkload;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// The request body that the service below gets.
+pub type Uploaded<B> = MeteredBody<B, Nothing>;
+
+/// The response body, at whose end the exchange is recorded.
+pub type Recorded<B> = MeteredBody<B, Exchange>;
+
+/// Layer that applies [`Metered`].
+///
+/// See the [module docs](super) for an example.
+#[derive(Clone, Debug)]
+pub struct MetricsLayer {
+    metrics: Arc<IstioMetrics>,
+}
+
+impl MetricsLayer {
+    /// Records exchanges in `metrics`.
+    pub fn new(metrics: Arc<IstioMetrics>) -> Self {
+        Self { metrics }
+    }
+}
+
+impl<S> Layer<S> for MetricsLayer {
+    type Service = Metered<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let metrics = Arc::clone(&self.metrics);
+        Metered { inner, metrics }
+    }
+}
+
+/// Middleware that records Istio's metrics.
+///
+/// See the [module docs](super) for an example.
+#[derive(Clone, Debug)]
+pub struct Metered<S> {
+    inner: S,
+    metrics: Arc<IstioMetrics>,
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Metered<S>
+where
+    S: Service<Request<Uploaded<ReqBody>>, Response = Response<ResBody>>,
+    ResBody: Body,
+{
+    type Response = Response<Recorded<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let exchange = Exchange::begin(&self.metrics, &request);
+        let (count, is_grpc) = (Arc::clone(&exchange.counts.0), exchange.is_grpc);
+        let request = request.map(|body| MeteredBody::new(body, count, is_grpc, None));
+        ResponseFuture {
+            response: self.inner.call(request),
+            exchange: Some(exchange),
+        }
+    }
+}
+
+pin_project! {
+    /// Response future of [`Metered`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it records the exchange as ended by the client, with the code 0 and the flag `DC`.
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        response: F,
+        exchange: Option<Exchange>,
+    }
+
+    impl<F> PinnedDrop for ResponseFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            if let Some(mut exchange) = this.project().exchange.take() {
+                let gone = ResponseFlag::DownstreamConnectionTermination;
+                exchange.flags = exchange.flags.with(gone);
+                exchange.end(None);
+            }
+        }
+    }
+}
+
+impl<F, ResBody, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<ResBody>, E>>,
+    ResBody: Body,
+{
+    type Output = Result<Response<Recorded<ResBody>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.response.poll(cx));
+        let exchange = this.exchange.take();
+        let mut exchange = exchange.expect("a future is not polled after it has completed");
+        let response = match response {
+            Ok(response) => response,
+            Err(error) => {
+                exchange.end(None);
+                return Poll::Ready(Err(error));
+            }
+        };
+        exchange.answer(&response);
+        let (count, is_grpc) = (Arc::clone(&exchange.counts.1), exchange.is_grpc);
+        Poll::Ready(Ok(response.map(|body| {
+            // Who sends an empty body may never ask for its end.
+            let mut exchange = Some(exchange);
+            if body.is_end_stream()
+                && let Some(exchange) = exchange.take()
+            {
+                exchange.end(None);
+            }
+            MeteredBody::new(body, count, is_grpc, exchange)
+        })))
+    }
+}
+
+/// What is known of an exchange that is under way.
+pub struct Exchange {
+    metrics: Arc<IstioMetrics>,
+    start: Instant,
+    counts: (Arc<Count>, Arc<Count>),
+    head_bytes: (u64, u64),
+    is_grpc: bool,
+    peer: Option<PeerWorkload>,
+    cluster: Option<ClusterName>,
+    host: Option<Box<str>>,
+    is_mutual_tls: bool,
+    custom: Vec<String>,
+    code: u16,
+    grpc_status: Option<HeaderValue>,
+    flags: ResponseFlags,
+}
+
+impl Exchange {
+    fn begin<B>(metrics: &Arc<IstioMetrics>, request: &Request<B>) -> Self {
+        let extensions = request.extensions();
+        let identity = extensions.get::<PeerIdentity>();
+        let peer = match extensions.get::<PeerWorkload>() {
+            Some(peer) => Some(peer.clone()),
+            None => identity.map(|PeerIdentity(id)| PeerWorkload::of_identity(id)),
+        };
+        let connection = extensions.get::<ConnectionInfo>();
+        let has_tls = connection.is_some_and(|connection| connection.tls.is_some());
+        let uri = request.uri().path_and_query();
+        let path = uri.map_or(0, |path| path.as_str().len());
+        let pseudo = path + request.method().as_str().len();
+        let is_client = metrics.reporter == Reporter::Source;
+        Self {
+            start: Instant::now(),
+            counts: (Arc::default(), Arc::default()),
+            head_bytes: (header_bytes(request.headers()) + pseudo as u64, 0),
+            is_grpc: Caller::of(request.headers()) == Caller::Grpc,
+            // Who calls a client is not its peer.
+            peer: peer.filter(|_| !is_client),
+            cluster: extensions
+                .get::<MatchedRoute>()
+                .and_then(|matched| matched.cluster().cloned()),
+            host: super::host(request).filter(|_| is_client).map(Into::into),
+            is_mutual_tls: !is_client && has_tls && identity.is_some(),
+            custom: metrics.custom(request),
+            code: 0,
+            grpc_status: None,
+            flags: ResponseFlags::default(),
+            metrics: Arc::clone(metrics),
+        }
+    }
+
+    /// Takes what the head of the response says.
+    fn answer<B>(&mut self, response: &Response<B>) {
+        let extensions = response.extensions();
+        self.code = response.status().as_u16();
+        self.flags = ResponseFlags::of(extensions);
+        self.head_bytes.1 = header_bytes(response.headers());
+        self.grpc_status = response.headers().get(GRPC_STATUS).cloned();
+        // Routing stands below, and says where the request went on the response, if at all.
+        if let Some(matched) = extensions.get::<MatchedRoute>() {
+            self.cluster = matched.cluster().cloned();
+        }
+        if self.metrics.reporter == Reporter::Source
+            && let Some(SelectedEndpoint(endpoint)) = extensions.get()
+        {
+            self.peer = Some(PeerWorkload::of_endpoint(endpoint));
+        }
+    }
+}
+
+impl OnEnd for Exchange {
+    fn end(self, trailers: Option<&HeaderMap>) {
+        let of_trailers = trailers.and_then(|trailers| trailers.get(GRPC_STATUS));
+        let grpc_status = of_trailers.or(self.grpc_status.as_ref());
+        let facts = Facts {
+            reporter: self.metrics.reporter,
+            local: &self.metrics.local,
+            peer: self.peer.as_ref(),
+            cluster: self.cluster.as_ref(),
+            host: self.host.as_deref(),
+            protocol: if self.is_grpc {
+                Protocol::Grpc
+            } else {
+                Protocol::Http
+            },
+            is_mutual_tls: self.is_mutual_tls,
+            code: self.code,
+            grpc_status: grpc_status
+                .filter(|_| self.is_grpc)
+                .and_then(|status| status.to_str().ok()),
+            flags: self.flags,
+            custom: &self.custom,
+        };
+        let (requests, responses) = &self.counts;
+        let measures = Measures {
+            duration: self.start.elapsed(),
+            request_bytes: requests.bytes() + self.head_bytes.0,
+            response_bytes: responses.bytes() + self.head_bytes.1,
+            messages: self
+                .is_grpc
+                .then(|| (requests.messages(), responses.messages())),
+        };
+        self.metrics.record(&facts, &measures, false);
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("code", &self.code)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The size of a head: of all names and values, as Envoy counts them.
+fn header_bytes(headers: &HeaderMap) -> u64 {
+    let fields = headers.iter();
+    let sizes = fields.map(|(name, value)| name.as_str().len() + value.len());
+    sizes.sum::<usize>() as u64
+}

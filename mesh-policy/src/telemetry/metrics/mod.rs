@@ -1,0 +1,196 @@
+//! Istio's standard metrics.
+//!
+//! | metric | counts |
+//! |---|---|
+//! | `istio_requests_total` | requests |
+//! | `istio_request_duration_milliseconds` | their duration, in Envoy's buckets |
+//! | `istio_request_bytes`, `istio_response_bytes` | their size, heads included, in the same buckets |
+//! | `istio_request_messages_total`, `istio_response_messages_total` | gRPC messages |
+//! | `istio_tcp_connections_opened_total`, `istio_tcp_connections_closed_total` | TCP connections |
+//! | `istio_tcp_sent_bytes_total`, `istio_tcp_received_bytes_total` | what they carried |
+//!
+//! [`MetricsLayer`] records an exchange when the body of its response has ended, with the labels of
+//! Istio's [standard metrics] in their order. Telemetry resources remove and add labels and switch
+//! metrics off, see [`IstioMetrics::compile`]. No request takes a lock: a series is looked up in a
+//! map that is replaced whole when one is added. There are no more series than a limit; exchanges
+//! with further labels are counted together, with the labels `other`.
+//!
+//! [`IstioMetrics::encode`] writes the text that Prometheus reads, as Envoy does; to serve them with
+//! metrics of your own, and as OpenMetrics, register them as a collector of `prometheus-client`.
+//!
+//! [standard metrics]: https://istio.io/latest/docs/reference/config/metrics/
+//!
+//! # Example
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use std::sync::Arc;
+//!
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::{BodyExt, Empty, Full};
+//! use mesh_policy::telemetry::PeerWorkload;
+//! use mesh_policy::telemetry::metrics::{IstioMetrics, MetricsLayer, Reporter};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let local = PeerWorkload { workload: "cart-v1".into(), ..PeerWorkload::default() };
+//! let metrics = Arc::new(IstioMetrics::new(Reporter::Destination, local));
+//! let service = ServiceBuilder::new()
+//!     .layer(MetricsLayer::new(Arc::clone(&metrics)))
+//!     .service(service_fn(|_| async {
+//!         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+//!     }));
+//! service.oneshot(Request::new(Empty::<Bytes>::new())).await?.into_body().collect().await?;
+//!
+//! let text = metrics.encode();
+//! assert!(text.contains("# TYPE istio_requests_total counter"));
+//! assert!(text.contains(r#"destination_workload="cart-v1""#));
+//! # Ok(())
+//! # }
+//! ```
+
+mod encode;
+mod labels;
+mod layer;
+mod overrides;
+mod series;
+mod tcp;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::Request;
+use http::header::HOST;
+use mesh_core::model::Notice;
+use mesh_core::resource::Resource;
+use mesh_core::resource::istio::telemetry::{IstioMetric, Telemetry};
+
+pub use self::labels::Reporter;
+use self::labels::{Facts, Plan};
+pub use self::layer::{
+    Exchange, Metered, MeteredBody, MetricsLayer, Recorded, ResponseFuture, Uploaded,
+};
+use self::overrides::{Plans, TagValue, is_tcp};
+use self::series::{BUCKETS, Measures, Table};
+pub use self::tcp::TcpConnection;
+pub use super::body::{Nothing, OnEnd};
+use super::workload::PeerWorkload;
+
+/// The most series by default.
+const SERIES: usize = 10_000;
+
+/// Istio's standard metrics of one workload, as one end of its traffic.
+///
+/// See the [module docs](self) for an example.
+#[derive(Debug)]
+pub struct IstioMetrics {
+    reporter: Reporter,
+    local: PeerWorkload,
+    groups: Vec<Group>,
+    custom: Vec<TagValue>,
+}
+
+/// Metrics with the same labels, which share their series.
+struct Group {
+    plan: Plan,
+    metrics: Vec<IstioMetric>,
+    table: Table,
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group")
+            .field("metrics", &self.metrics)
+            .finish_non_exhaustive()
+    }
+}
+
+impl IstioMetrics {
+    /// All metrics with all labels, of what `local` does as the end that `reporter` is.
+    pub fn new(reporter: Reporter, local: PeerWorkload) -> Self {
+        Self::from_plans(Plans::default(), reporter, local, SERIES)
+    }
+
+    /// The metrics that the Telemetry resources of a workload ask for, the more general first, and
+    /// what of these is not done.
+    ///
+    /// The values of tags may be texts in quotes and attributes of the request (`request.host`,
+    /// `request.method`, `request.path`, `request.url_path`, `request.headers['name']` and those of
+    /// well-known headers). A tag with another value is left as it is, and reported.
+    pub fn compile(
+        telemetry: &[Arc<Resource<Telemetry>>],
+        reporter: Reporter,
+        local: PeerWorkload,
+    ) -> (Self, Vec<Notice>) {
+        let (plans, notices) = Plans::compile(telemetry, reporter);
+        (Self::from_plans(plans, reporter, local, SERIES), notices)
+    }
+
+    /// Sets how many series there may be of metrics with the same labels, in place of 10,000, and
+    /// forgets what has been recorded.
+    #[must_use]
+    pub fn with_series_limit(mut self, series: usize) -> Self {
+        for group in &mut self.groups {
+            group.table = Table::new(BUCKETS.into(), series);
+        }
+        self
+    }
+
+    fn from_plans(plans: Plans, reporter: Reporter, local: PeerWorkload, limit: usize) -> Self {
+        let mut groups: Vec<Group> = Vec::new();
+        for (metric, plan) in plans.metrics {
+            let same = |group: &&mut Group| {
+                group.plan == plan && is_tcp(group.metrics[0]) == is_tcp(metric)
+            };
+            match groups.iter_mut().find(same) {
+                Some(group) => group.metrics.push(metric),
+                None => groups.push(Group {
+                    plan,
+                    metrics: vec![metric],
+                    table: Table::new(BUCKETS.into(), limit),
+                }),
+            }
+        }
+        Self {
+            reporter,
+            local,
+            groups,
+            custom: plans.custom,
+        }
+    }
+
+    fn record(&self, facts: &Facts<'_>, measures: &Measures, is_of_tcp: bool) {
+        let mut key = Vec::with_capacity(512);
+        for group in self
+            .groups
+            .iter()
+            .filter(|group| is_tcp(group.metrics[0]) == is_of_tcp)
+        {
+            group.plan.key(facts, &mut key);
+            let rest = || group.plan.rest(self.reporter);
+            group.table.record(&key, rest, measures);
+        }
+    }
+
+    /// The values of custom labels for `request`.
+    fn custom<B>(&self, request: &Request<B>) -> Vec<String> {
+        self.custom.iter().map(|value| value.of(request)).collect()
+    }
+
+    /// The metrics in the text format of Prometheus, version 0.0.4, as Envoy writes it.
+    pub fn encode(&self) -> String {
+        encode::text(&self.groups)
+    }
+}
+
+/// The host that `request` asks for.
+fn host<B>(request: &Request<B>) -> Option<&str> {
+    match request.uri().authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => request.headers().get(HOST)?.to_str().ok(),
+    }
+}

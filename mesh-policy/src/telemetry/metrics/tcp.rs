@@ -1,0 +1,95 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use mesh_core::attributes::{ConnectionInfo, PeerIdentity, ResponseFlags};
+use mesh_core::service::ClusterName;
+
+use super::labels::{Facts, Protocol, Reporter};
+use super::overrides::is_tcp;
+use super::series::Series;
+use super::{IstioMetrics, PeerWorkload};
+
+/// A TCP connection that is counted: as opened when it is made, as closed when it is dropped.
+///
+/// # Example
+///
+/// ```
+/// use mesh_core::service::ClusterName;
+/// use mesh_policy::telemetry::PeerWorkload;
+/// use mesh_policy::telemetry::metrics::{IstioMetrics, Reporter};
+///
+/// let metrics = IstioMetrics::new(Reporter::Source, PeerWorkload::default());
+/// let cluster = ClusterName::outbound(27017, "", "mongo.shop.svc.cluster.local");
+/// let connection = metrics.tcp_connection(None, (None, None), Some(&cluster));
+/// connection.sent(3);
+/// drop(connection);
+/// assert!(metrics.encode().contains("istio_tcp_connections_closed_total"));
+/// ```
+#[derive(Debug)]
+pub struct TcpConnection {
+    series: Vec<Arc<Series>>,
+}
+
+impl IstioMetrics {
+    /// Counts a connection, by which `peer` came with `identity`, or which goes to an endpoint of
+    /// `cluster`.
+    pub fn tcp_connection(
+        &self,
+        connection: Option<&ConnectionInfo>,
+        (identity, peer): (Option<&PeerIdentity>, Option<&PeerWorkload>),
+        cluster: Option<&ClusterName>,
+    ) -> TcpConnection {
+        let of_identity = identity.map(|PeerIdentity(id)| PeerWorkload::of_identity(id));
+        let has_tls = connection.is_some_and(|connection| connection.tls.is_some());
+        let facts = Facts {
+            reporter: self.reporter,
+            local: &self.local,
+            peer: peer.or(of_identity.as_ref()),
+            cluster,
+            host: None,
+            protocol: Protocol::Tcp,
+            is_mutual_tls: identity.is_some() && (has_tls || self.reporter == Reporter::Source),
+            code: 0,
+            grpc_status: None,
+            flags: ResponseFlags::default(),
+            custom: &[],
+        };
+        let mut key = Vec::new();
+        let groups = self.groups.iter().filter(|group| is_tcp(group.metrics[0]));
+        let series = groups.filter_map(|group| {
+            group.plan.key(&facts, &mut key);
+            group
+                .table
+                .find_or_add(&key, || group.plan.rest(self.reporter), false)
+        });
+        let series: Vec<_> = series.collect();
+        for series in &series {
+            series.tcp.opened.fetch_add(1, Ordering::Relaxed);
+        }
+        TcpConnection { series }
+    }
+}
+
+impl TcpConnection {
+    /// Counts bytes that the server has sent.
+    pub fn sent(&self, bytes: u64) {
+        for series in &self.series {
+            series.tcp.sent.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts bytes that the server has received.
+    pub fn received(&self, bytes: u64) {
+        for series in &self.series {
+            series.tcp.received.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for TcpConnection {
+    fn drop(&mut self) {
+        for series in &self.series {
+            series.tcp.closed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,286 @@
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full};
+use mesh_core::attributes::{
+    ConnectionInfo, MatchedRoute, PeerIdentity, ResponseFlag, SelectedEndpoint, TlsInfo,
+};
+use mesh_core::model::cluster::{Endpoint, EndpointAddress};
+use mesh_core::model::route::{Route, RouteMatch};
+use mesh_core::service::ClusterName;
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+
+use super::*;
+
+fn local() -> PeerWorkload {
+    PeerWorkload {
+        workload: "cart-v1".into(),
+        namespace: "shop".into(),
+        ..PeerWorkload::default()
+    }
+}
+
+/// Sends `request` past `metrics` to a service that answers with `response` after 30 ms.
+async fn send(
+    metrics: &Arc<IstioMetrics>,
+    request: Request<Full<Bytes>>,
+    response: Response<Full<Bytes>>,
+) -> Response<Recorded<Full<Bytes>>> {
+    let inner = service_fn(move |request: Request<Uploaded<Full<Bytes>>>| {
+        let response = response.clone();
+        async move {
+            request.into_body().collect().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let service = ServiceBuilder::new()
+        .layer(MetricsLayer::new(Arc::clone(metrics)))
+        .service(inner);
+    service.oneshot(request).await.unwrap()
+}
+
+/// The lines of a metric, without its labels but those of `names`.
+fn lines(metrics: &IstioMetrics, metric: &str, names: &[&str]) -> Vec<String> {
+    let text = metrics.encode();
+    let of_metric = text
+        .lines()
+        .filter_map(|line| line.strip_prefix(metric)?.strip_prefix('{'));
+    of_metric
+        .map(|line| {
+            let (labels, value) = line.rsplit_once("} ").unwrap();
+            let kept = labels.split("\",").filter_map(|label| {
+                let (name, value) = label.split_once("=\"")?;
+                names
+                    .contains(&name)
+                    .then(|| value.trim_end_matches('"').to_owned())
+            });
+            format!("{} {value}", kept.collect::<Vec<_>>().join(" "))
+        })
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_is_recorded_when_the_body_of_its_response_has_ended() {
+    let metrics = Arc::new(IstioMetrics::new(Reporter::Destination, local()));
+    let request = Request::post("/a")
+        .header("a", "bc")
+        .body(Full::from("hello"))
+        .unwrap();
+    let response = send(&metrics, request, Response::new(Full::from("good day"))).await;
+    assert_eq!(metrics.encode(), "");
+    response.into_body().collect().await.unwrap();
+
+    let requests = lines(
+        &metrics,
+        "istio_requests_total",
+        &["destination_workload", "response_code"],
+    );
+    assert_eq!(requests, ["cart-v1 200 1"]);
+    let duration = lines(
+        &metrics,
+        "istio_request_duration_milliseconds_bucket",
+        &["le"],
+    );
+    assert_eq!(
+        duration[..7],
+        ["0.5 0", "1 0", "5 0", "10 0", "25 0", "50 1", "100 1"]
+    );
+    assert_eq!(duration.last().unwrap(), "+Inf 1");
+    assert_eq!(
+        lines(&metrics, "istio_request_duration_milliseconds_sum", &[]),
+        [" 30"]
+    );
+    // The path, the method, the header, and the body.
+    assert_eq!(lines(&metrics, "istio_request_bytes_sum", &[]), [" 14"]);
+    assert_eq!(lines(&metrics, "istio_response_bytes_sum", &[]), [" 8"]);
+    assert_eq!(
+        lines(&metrics, "istio_request_messages_total", &[]),
+        Vec::<String>::new()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_goes_away_is_recorded_so() {
+    let metrics = Arc::new(IstioMetrics::new(Reporter::Destination, local()));
+    let silent = service_fn(|_: Request<Uploaded<Full<Bytes>>>| async {
+        std::future::pending::<()>().await;
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let mut service = MetricsLayer::new(Arc::clone(&metrics)).layer(silent);
+    drop(
+        service
+            .ready()
+            .await
+            .unwrap()
+            .call(Request::new(Full::default())),
+    );
+    let requests = lines(
+        &metrics,
+        "istio_requests_total",
+        &["response_code", "response_flags"],
+    );
+    assert_eq!(requests, ["0 DC 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn grpc_messages_and_the_status_in_the_trailers_are_recorded() {
+    let metrics = Arc::new(IstioMetrics::new(Reporter::Destination, local()));
+    let two_messages = Bytes::from_static(&[0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 0]);
+    let inner = service_fn(|request: Request<Uploaded<Full<Bytes>>>| async move {
+        request.into_body().collect().await.unwrap();
+        let trailers =
+            HeaderMap::from_iter([("grpc-status".parse().unwrap(), "5".parse().unwrap())]);
+        let message = Full::new(Bytes::from_static(&[0, 0, 0, 0, 0]));
+        let body = message.with_trailers(std::future::ready(Some(Ok(trailers))));
+        Ok::<_, Infallible>(Response::new(Box::pin(body)))
+    });
+    let request = Request::post("/").header("content-type", "application/grpc");
+    let service = MetricsLayer::new(Arc::clone(&metrics)).layer(inner);
+    let response = service
+        .oneshot(request.body(Full::new(two_messages)).unwrap())
+        .await
+        .unwrap();
+    response.into_body().collect().await.unwrap();
+
+    let labels = ["request_protocol", "grpc_response_status"];
+    assert_eq!(
+        lines(&metrics, "istio_requests_total", &labels),
+        ["grpc 5 1"]
+    );
+    assert_eq!(lines(&metrics, "istio_request_messages_total", &[]), [" 2"]);
+    assert_eq!(
+        lines(&metrics, "istio_response_messages_total", &[]),
+        [" 1"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_names_the_client_by_its_proven_identity() {
+    let metrics = Arc::new(IstioMetrics::new(Reporter::Destination, local()));
+    let address: SocketAddr = "192.0.2.7:1".parse().unwrap();
+    for (tls, expected) in [
+        (
+            Some(TlsInfo::default()),
+            "web spiffe://cluster.local/ns/web/sa/page mutual_tls 1",
+        ),
+        (None, "web unknown none 1"),
+    ] {
+        let metrics = Arc::new(IstioMetrics::new(Reporter::Destination, local()));
+        let request = Request::get("/")
+            .extension(PeerIdentity(
+                "spiffe://cluster.local/ns/web/sa/page".parse().unwrap(),
+            ))
+            .extension(ConnectionInfo {
+                peer: address,
+                local: address,
+                tls,
+            });
+        let request = request.body(Full::default()).unwrap();
+        drop(send(&metrics, request, Response::new(Full::default())).await);
+        let labels = [
+            "source_workload_namespace",
+            "source_principal",
+            "connection_security_policy",
+        ];
+        assert_eq!(lines(&metrics, "istio_requests_total", &labels), [expected]);
+    }
+    assert_eq!(metrics.encode(), "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_names_the_service_by_its_route_and_the_workload_by_its_endpoint() {
+    let metrics = Arc::new(IstioMetrics::new(Reporter::Source, local()));
+    let cluster = ClusterName::outbound(80, "", "reviews.books.svc.cluster.local");
+    let route = Arc::new(Route::forward("r", RouteMatch::prefix("/"), cluster));
+    let request = Request::get("/").extension(MatchedRoute::new(route, 0));
+    let mut endpoint = Endpoint::new(EndpointAddress::Ip("10.0.0.1:80".parse().unwrap()));
+    endpoint.namespace = "books".into();
+    endpoint.labels.insert("app", "reviews");
+    endpoint.labels.insert("version", "v3");
+    let mut response = Response::builder()
+        .status(503)
+        .body(Full::default())
+        .unwrap();
+    response
+        .extensions_mut()
+        .insert(SelectedEndpoint(Arc::new(endpoint)));
+    response
+        .extensions_mut()
+        .insert(ResponseFlag::UpstreamRemoteReset);
+    drop(send(&metrics, request.body(Full::default()).unwrap(), response).await);
+    let labels = [
+        "source_workload",
+        "destination_app",
+        "destination_version",
+        "destination_service",
+        "destination_service_name",
+        "destination_service_namespace",
+        "response_code",
+        "response_flags",
+    ];
+    let expected = "cart-v1 reviews v3 reviews.books.svc.cluster.local reviews books 503 UR 1";
+    assert_eq!(lines(&metrics, "istio_requests_total", &labels), [expected]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn open_metrics_has_the_same_series() {
+    let metrics = Arc::new(IstioMetrics::new(Reporter::Destination, local()));
+    drop(
+        send(
+            &metrics,
+            Request::new(Full::default()),
+            Response::new(Full::default()),
+        )
+        .await,
+    );
+    let mut registry = prometheus_client::registry::Registry::default();
+    registry.register_collector(Box::new(Arc::clone(&metrics)));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    assert!(text.contains("# TYPE istio_requests counter"), "{text}");
+    assert!(
+        text.contains("\nistio_requests_total{reporter=\"destination\""),
+        "{text}"
+    );
+    let all = text.lines().find(|line| line.contains("le=\"+Inf\""));
+    assert!(all.is_some_and(|line| line.ends_with(" 1")), "{text}");
+    assert!(text.ends_with("# EOF\n"), "{text}");
+}
+
+#[test]
+fn connections_are_counted_as_they_open_carry_and_close() {
+    let metrics = IstioMetrics::new(Reporter::Source, local());
+    let cluster = ClusterName::outbound(27017, "", "mongo.shop.svc.cluster.local");
+    let connection = metrics.tcp_connection(None, (None, None), Some(&cluster));
+    connection.received(5);
+    connection.sent(7);
+    let count = |metric: &str| {
+        lines(
+            &metrics,
+            metric,
+            &["destination_service_name", "request_protocol"],
+        )
+    };
+    assert_eq!(count("istio_tcp_connections_opened_total"), ["mongo tcp 1"]);
+    assert_eq!(count("istio_tcp_connections_closed_total"), ["mongo tcp 0"]);
+    drop(connection);
+    assert_eq!(count("istio_tcp_connections_closed_total"), ["mongo tcp 1"]);
+    assert_eq!(count("istio_tcp_received_bytes_total"), ["mongo tcp 5"]);
+    assert_eq!(count("istio_tcp_sent_bytes_total"), ["mongo tcp 7"]);
+}
+
+#[test]
+fn values_of_labels_are_escaped() {
+    let local = PeerWorkload {
+        workload: "a\"b\\c\nd".into(),
+        ..PeerWorkload::default()
+    };
+    let metrics = IstioMetrics::new(Reporter::Source, local);
+    drop(metrics.tcp_connection(None, (None, None), None));
+    assert!(metrics.encode().contains(r#"source_workload="a\"b\\c\nd""#));
+}

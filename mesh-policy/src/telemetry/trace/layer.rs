@@ -1,0 +1,464 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use mesh_core::attributes::ResponseFlags;
+use mesh_core::percent::Percent;
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::context::{Propagation, TraceContext};
+use super::request_id::{
+    TraceReason, new_request_id, sampling_draw, set_trace_reason, trace_reason,
+};
+use crate::clock::WallClock;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const FORCE_TRACE: HeaderName = HeaderName::from_static("x-envoy-force-trace");
+
+/// Takes the spans that are traced. It must not wait: it is called while a request is served.
+pub trait SpanSink: Send + Sync + 'static {
+    /// Takes a span that has ended.
+    fn record(&self, span: Span);
+}
+
+impl<F: Fn(Span) + Send + Sync + 'static> SpanSink for F {
+    fn record(&self, span: Span) {
+        self(span);
+    }
+}
+
+/// What a service did for a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Span {
+    /// Its place in the trace.
+    pub context: TraceContext,
+    /// The method of the request.
+    pub method: Method,
+    /// The path of the request, without its query.
+    pub path: String,
+    /// The request's `x-request-id`.
+    pub request_id: String,
+    /// The status code; 0 if there was no response.
+    pub code: u16,
+    /// The response's flags.
+    pub flags: ResponseFlags,
+    /// When the request came.
+    pub start: SystemTime,
+    /// How long it took until the head of the response was there.
+    pub duration: Duration,
+}
+
+/// Layer that applies [`Trace`].
+///
+/// See the [module docs](super) for an example.
+#[derive(Clone)]
+pub struct TraceLayer {
+    settings: Arc<Settings>,
+}
+
+#[derive(Clone)]
+struct Settings {
+    propagation: Vec<Propagation>,
+    sampling: Percent,
+    trust_force: bool,
+    sink: Option<Arc<dyn SpanSink>>,
+    clock: WallClock,
+    random: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl TraceLayer {
+    /// Gives requests their identifiers, and leaves their contexts alone, as Istio does without a
+    /// provider of tracing.
+    pub fn new() -> Self {
+        Self {
+            settings: Arc::new(Settings {
+                propagation: Vec::new(),
+                sampling: default_sampling(),
+                trust_force: false,
+                sink: None,
+                clock: WallClock::system(),
+                random: Arc::new(|| fastrand::u64(..)),
+            }),
+        }
+    }
+
+    /// Makes spans, and tells upstreams of them in all of these forms. Default: none.
+    #[must_use]
+    pub fn with_propagation(self, propagation: impl IntoIterator<Item = Propagation>) -> Self {
+        let propagation = propagation.into_iter().collect();
+        self.set(|settings| settings.propagation = propagation)
+    }
+
+    /// Sets the share of requests that are traced if nobody says. Default: 1 %, as Istio's; drawn in
+    /// ten-thousandths.
+    #[must_use]
+    pub fn with_sampling(self, share: Percent) -> Self {
+        self.set(|settings| settings.sampling = share)
+    }
+
+    /// Sets whether `x-envoy-force-trace` is obeyed. Default: no, because anybody may send it.
+    #[must_use]
+    pub fn with_trusted_headers(self, trust: bool) -> Self {
+        self.set(|settings| settings.trust_force = trust)
+    }
+
+    /// Hands spans that are traced to `sink`. Default: they are dropped.
+    #[must_use]
+    pub fn with_sink(self, sink: impl SpanSink) -> Self {
+        let sink = Arc::new(sink);
+        self.set(|settings| settings.sink = Some(sink))
+    }
+
+    /// Takes the time of day from `clock`. Default: the system's.
+    #[must_use]
+    pub fn with_clock(self, clock: WallClock) -> Self {
+        self.set(|settings| settings.clock = clock)
+    }
+
+    /// Makes identifiers of numbers from `random`, which should be uniform over all values. The
+    /// default is a generator of the thread that is not fit for secrets.
+    #[must_use]
+    pub fn with_random(self, random: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        let random = Arc::new(random);
+        self.set(|settings| settings.random = random)
+    }
+
+    fn set(mut self, set: impl FnOnce(&mut Settings)) -> Self {
+        set(Arc::make_mut(&mut self.settings));
+        self
+    }
+}
+
+impl Default for TraceLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for TraceLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TraceLayer").finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    /// Gives a request its identifier and its context. Returns its span, if it is traced.
+    fn begin<B>(&self, request: &mut Request<B>) -> Option<Box<Open>> {
+        let headers = request.headers_mut();
+        let known = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+        let id = match known {
+            Some(id) => id.to_owned(),
+            None => new_request_id(self.random_128()),
+        };
+        if self.propagation.is_empty() {
+            put_id(headers, &id);
+            return None;
+        }
+        let caller = TraceContext::extract(headers);
+        let reason = self.reason(caller, &id, headers);
+        let id = set_trace_reason(&id, reason).unwrap_or(id);
+        put_id(headers, &id);
+        let sampled = Some(reason.is_traced());
+        let span_id = (self.random)().max(1);
+        let context = match caller {
+            Some(caller) => caller.child(span_id),
+            None => TraceContext {
+                trace_id: self.random_128().max(1),
+                span_id,
+                parent: None,
+                sampled,
+            },
+        };
+        let context = TraceContext { sampled, ..context };
+        for propagation in &self.propagation {
+            context.inject(*propagation, headers);
+        }
+        let sink = self.sink.as_ref().filter(|_| reason.is_traced())?;
+        Some(Box::new(Open {
+            sink: Arc::clone(sink),
+            start: Instant::now(),
+            span: Span {
+                context,
+                method: request.method().clone(),
+                path: request.uri().path().to_owned(),
+                request_id: id,
+                code: 0,
+                flags: ResponseFlags::default(),
+                start: self.clock.now(),
+                duration: Duration::ZERO,
+            },
+        }))
+    }
+
+    /// Whether a request is traced, and why.
+    fn reason(&self, caller: Option<TraceContext>, id: &str, headers: &HeaderMap) -> TraceReason {
+        let of_id = trace_reason(id).unwrap_or(TraceReason::NotTraced);
+        if let Some(sampled) = caller.and_then(|caller| caller.sampled) {
+            return match (sampled, of_id.is_traced()) {
+                (true, true) => of_id,
+                (true, false) => TraceReason::Sampled,
+                (false, _) => TraceReason::NotTraced,
+            };
+        }
+        if of_id.is_traced() {
+            return of_id;
+        }
+        if self.trust_force && headers.contains_key(FORCE_TRACE) {
+            return TraceReason::ServiceForced;
+        }
+        let draw = sampling_draw(id).unwrap_or_else(|| ((self.random)() % 10_000) as u32);
+        let is_drawn = draw < self.sampling.parts_per_million() / 100;
+        if is_drawn {
+            TraceReason::Sampled
+        } else {
+            TraceReason::NotTraced
+        }
+    }
+
+    fn random_128(&self) -> u128 {
+        u128::from((self.random)()) << 64 | u128::from((self.random)())
+    }
+}
+
+/// Istio's share of the requests.
+fn default_sampling() -> Percent {
+    Percent::new(1.0).expect("one is a percentage")
+}
+
+fn put_id(headers: &mut HeaderMap, id: &str) {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+}
+
+impl<S> Layer<S> for TraceLayer {
+    type Service = Trace<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let layer = self.clone();
+        Trace { inner, layer }
+    }
+}
+
+/// Middleware that passes the context of traces on.
+///
+/// See the [module docs](super) for an example.
+#[derive(Clone, Debug)]
+pub struct Trace<S> {
+    inner: S,
+    layer: TraceLayer,
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Trace<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let span = self.layer.settings.begin(&mut request);
+        ResponseFuture {
+            response: self.inner.call(request),
+            span,
+        }
+    }
+}
+
+/// A span that has not ended.
+struct Open {
+    sink: Arc<dyn SpanSink>,
+    start: Instant,
+    span: Span,
+}
+
+impl Open {
+    fn end(mut self) {
+        self.span.duration = self.start.elapsed();
+        self.sink.record(self.span);
+    }
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.span.fmt(f)
+    }
+}
+
+pin_project! {
+    /// Response future of [`Trace`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the span with the code 0.
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        response: F,
+        span: Option<Box<Open>>,
+    }
+
+    impl<F> PinnedDrop for ResponseFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            if let Some(span) = this.project().span.take() {
+                span.end();
+            }
+        }
+    }
+}
+
+impl<F, ResBody, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<ResBody>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.response.poll(cx));
+        if let Some(mut open) = this.span.take() {
+            if let Ok(response) = &response {
+                open.span.code = response.status().as_u16();
+                open.span.flags = ResponseFlags::of(response.extensions());
+            }
+            open.end();
+        }
+        Poll::Ready(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Mutex;
+
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+
+    const UNTRACED: &str = "00002711-75a3-4f73-8a5e-5d9f6a2c1e00";
+
+    /// The headers that the upstream of `layer` gets, and the spans.
+    async fn send(layer: TraceLayer, fields: &[(&'static str, &str)]) -> (HeaderMap, Vec<Span>) {
+        let spans = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&spans);
+        let layer = layer.with_sink(move |span| sink.lock().unwrap().push(span));
+        let echo = service_fn(|request: Request<()>| async move {
+            let mut response = Response::new(());
+            response.headers_mut().extend(request.headers().clone());
+            Ok::<_, Infallible>(response)
+        });
+        let mut request = Request::get("/cart?x=1").body(()).unwrap();
+        for (name, value) in fields {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let response = layer.layer(echo).oneshot(request).await.unwrap();
+        let spans = spans.lock().unwrap().clone();
+        (response.headers().clone(), spans)
+    }
+
+    fn tracing(share: f64) -> TraceLayer {
+        let layer = TraceLayer::new().with_propagation([Propagation::W3c]);
+        layer.with_sampling(Percent::new(share).unwrap())
+    }
+
+    #[tokio::test]
+    async fn every_request_has_an_identifier_and_keeps_the_one_it_has() {
+        let (headers, spans) = send(TraceLayer::new(), &[]).await;
+        let id = headers["x-request-id"].to_str().unwrap();
+        assert_eq!(trace_reason(id), Some(TraceReason::NotTraced));
+        assert_eq!(spans, []);
+        for id in [UNTRACED, "my-own"] {
+            let (headers, _) = send(TraceLayer::new(), &[("x-request-id", id)]).await;
+            assert_eq!(headers["x-request-id"], id);
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_provider_the_context_is_left_alone() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let (headers, spans) = send(TraceLayer::new(), &[("traceparent", parent)]).await;
+        assert_eq!(headers["traceparent"], parent);
+        assert_eq!(spans, []);
+    }
+
+    #[tokio::test]
+    async fn the_span_stands_below_the_callers() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let (headers, spans) = send(tracing(0.0), &[("traceparent", parent)]).await;
+        let told = TraceContext::extract(&headers).unwrap();
+        let [span] = spans.as_slice() else {
+            panic!("{spans:?}")
+        };
+        assert_eq!(
+            (span.context.trace_id, span.context.parent),
+            (told.trace_id, Some(0x00f0_67aa_0ba9_02b7))
+        );
+        assert_eq!(
+            (told.span_id, told.sampled),
+            (span.context.span_id, Some(true))
+        );
+        assert_eq!((span.path.as_str(), span.code), ("/cart", 200));
+    }
+
+    #[tokio::test]
+    async fn the_first_who_says_decides_about_tracing() {
+        let sampled = (
+            "traceparent",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        );
+        let unsampled = (
+            "traceparent",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00",
+        );
+        let forced = ("x-request-id", "00002711-75a3-bf73-8a5e-5d9f6a2c1e00");
+        let untraced = ("x-request-id", UNTRACED);
+        for (name, share, fields, letter) in [
+            ("the caller's context", 0.0, &[sampled, untraced][..], '9'),
+            (
+                "the caller's context, though forced",
+                0.0,
+                &[sampled, forced],
+                'b',
+            ),
+            (
+                "the caller's context says no",
+                100.0,
+                &[unsampled, forced],
+                '4',
+            ),
+            ("the trace bit", 0.0, &[forced], 'b'),
+            ("the draw", 0.01, &[untraced], '4'),
+            ("the draw, a little more", 0.02, &[untraced], '9'),
+            (
+                "a stranger forces",
+                0.0,
+                &[untraced, ("x-envoy-force-trace", "1")],
+                '4',
+            ),
+        ] {
+            let (headers, spans) = send(tracing(share), fields).await;
+            let id = headers["x-request-id"].to_str().unwrap();
+            assert_eq!(id.chars().nth(14), Some(letter), "{name}");
+            assert_eq!(spans.len() == 1, letter != '4', "{name}");
+        }
+        let layer = tracing(0.0).with_trusted_headers(true);
+        let (headers, _) = send(layer, &[untraced, ("x-envoy-force-trace", "1")]).await;
+        assert_eq!(
+            headers["x-request-id"].to_str().unwrap().chars().nth(14),
+            Some('a')
+        );
+    }
+}

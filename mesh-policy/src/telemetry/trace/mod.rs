@@ -1,0 +1,49 @@
+//! Trace context: who called whom, across services.
+//!
+//! [`TraceLayer`] gives each request an `x-request-id` if it has none, decides whether the request is
+//! traced, makes a span of its own below the caller's, and tells the upstream in the headers of
+//! [W3C Trace Context] or [B3], whichever is configured. Spans that are traced are handed to a
+//! [`SpanSink`] when the head of the response is there.
+//!
+//! Who decides about tracing, the first that does:
+//!
+//! 1. the caller's context, which says whether it is sampled;
+//! 2. the caller's `x-request-id`, whose 15th letter is Envoy's trace bit: `4` not traced, `9`
+//!    sampled, `a` forced by a service, `b` forced by a client;
+//! 3. `x-envoy-force-trace`, where the caller is trusted;
+//! 4. a share of the requests, drawn by the `x-request-id`, so that all proxies draw alike.
+//!
+//! The decision is written into the trace bit, for the proxies that follow.
+//!
+//! Sources: Envoy's `UUIDRequestIdExtension` and `mutateTracingRequestHeader`.
+//!
+//! [W3C Trace Context]: https://www.w3.org/TR/trace-context/
+//! [B3]: https://github.com/openzipkin/b3-propagation
+//!
+//! # Example
+//!
+//! ```
+//! use http::HeaderMap;
+//! use mesh_policy::telemetry::trace::{Propagation, TraceContext};
+//!
+//! let mut headers = HeaderMap::new();
+//! let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+//! headers.insert("traceparent", parent.parse()?);
+//! let caller = TraceContext::extract(&headers).expect("it is well-formed");
+//! assert_eq!(caller.sampled, Some(true));
+//!
+//! caller.child(0xb7).inject(Propagation::B3Multi, &mut headers);
+//! assert_eq!(headers["x-b3-traceid"], "4bf92f3577b34da6a3ce929d0e0e4736");
+//! assert_eq!(headers["x-b3-parentspanid"], "00f067aa0ba902b7");
+//! # Ok::<(), http::header::InvalidHeaderValue>(())
+//! ```
+
+mod context;
+mod layer;
+mod request_id;
+
+pub use self::context::{Propagation, TraceContext};
+pub use self::layer::{ResponseFuture, Span, SpanSink, Trace, TraceLayer};
+pub use self::request_id::{
+    TraceReason, new_request_id, sampling_draw, set_trace_reason, trace_reason,
+};
