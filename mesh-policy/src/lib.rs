@@ -1,13 +1,12 @@
 //! May a request pass, how often, how many times, and what is recorded of it?
 //!
-//! Policies as tower layers. They read what routing has found, the
-//! [`MatchedRoute`](mesh_core::attributes::MatchedRoute) extension, and stand below it. This crate
-//! neither routes nor balances, and has no configuration of its own: what a route says is resolved
-//! by mesh-core.
+//! Policies as tower layers, for services, clients and proxies. They read what stands before them
+//! has found, such as the [`MatchedRoute`](mesh_core::attributes::MatchedRoute) and the
+//! [`PeerIdentity`](mesh_core::attributes::PeerIdentity), from the extensions of requests. This
+//! crate neither routes nor balances, opens no connections of its own, and has no configuration of
+//! its own: what applies to a workload or a route is resolved by mesh-core.
 //!
-//! In this version it holds the policies that belong to a route. Authentication, authorization and
-//! telemetry are attached to each workload by [`mesh_core::resolve`], as values, and have no layers
-//! yet.
+//! A refusal is a response: layers keep the error type of the service that they wrap.
 //!
 //! # Example
 //!
@@ -53,15 +52,52 @@
 //!
 //! | feature | brings | default |
 //! |---|---|---|
+//! | `access-log` | `telemetry`: Envoy's access log | no |
+//! | `admission` | `admission`: sidecar injection and validation, as webhooks do | no |
+//! | `authn` | `authn`: tokens, by RequestAuthentication | no |
+//! | `authz` | `authz`: who may do what, by AuthorizationPolicy | yes |
+//! | `circuit-breaker` | `circuit_breaker`, `concurrency`: limits on what is under way | no |
+//! | `ext-authz` | `ext_authz`: ask a server who may do what | no |
 //! | `fault` | `fault`: injected delays and aborts | no |
+//! | `global-rate-limit` | `rate_limit`: ask a server for rate limits | no |
+//! | `metrics` | `telemetry`: Istio's standard metrics | no |
+//! | `rate-limit` | `rate_limit`: token buckets in process | yes |
+//! | `retry` | `retry`: try again, by the policies of routes; `hedge`: ask twice | no |
 //! | `timeout` | `timeout`: the timeouts of routes | no |
+//! | `trace` | `telemetry`: propagation and sampling of traces | no |
 //! | `full` | all of them | no |
 //!
 //! # Minimum supported Rust version
 //!
 //! 1.89, as the whole workspace; it is always at least six months old when it is raised.
 
+#[cfg(feature = "admission")]
+pub mod admission;
+#[cfg(feature = "authn")]
+pub mod authn;
+#[cfg(feature = "authz")]
+pub mod authz;
+#[cfg(feature = "circuit-breaker")]
+pub mod circuit_breaker;
+#[cfg(feature = "layers")]
+pub mod clock;
+#[cfg(feature = "circuit-breaker")]
+pub mod concurrency;
+#[cfg(feature = "ext-authz")]
+pub mod ext_authz;
 #[cfg(feature = "fault")]
 pub mod fault;
+#[cfg(feature = "retry")]
+pub mod hedge;
+#[cfg(feature = "circuit-breaker")]
+mod permits;
+#[cfg(feature = "rate-limit")]
+pub mod rate_limit;
+#[cfg(feature = "retry")]
+pub mod retry;
+#[cfg(feature = "full")]
+pub mod stack;
+#[cfg(any(feature = "access-log", feature = "metrics", feature = "trace"))]
+pub mod telemetry;
 #[cfg(feature = "timeout")]
 pub mod timeout;
