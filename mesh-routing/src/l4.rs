@@ -7,6 +7,10 @@
 //! criterion is not considered again, even if no other chain is left; the default chain takes what
 //! is left then.
 //!
+//! Of two chains that take the same connections the first does, and the second is told of by
+//! [`FilterChainTable::shadowed`]. Envoy refuses the listener; but the servers of a Gateway that some
+//! team adds must not take those of all others from the net.
+//!
 //! # Example
 //!
 //! ```
@@ -96,6 +100,7 @@ pub struct FilterChainTable {
     // What each chain takes, with the chain's index.
     criteria: Box<[(Criterion, usize)]>,
     index: ChainIndex,
+    shadowed: Box<[CompileError]>,
 }
 
 impl FilterChainTable {
@@ -103,9 +108,8 @@ impl FilterChainTable {
     ///
     /// # Errors
     ///
-    /// All at once: chains that take the same connections, server names with a wildcard elsewhere
-    /// than as the first label, and several destinations without any weight. Envoy refuses the
-    /// same.
+    /// All at once: server names with a wildcard elsewhere than as the first label, and several
+    /// destinations without any weight. Envoy refuses the same.
     pub fn compile(listener: &Listener) -> Result<Self, CompileErrors> {
         let chains: Box<[_]> = listener
             .filter_chains
@@ -118,7 +122,7 @@ impl FilterChainTable {
             .clone()
             .map(|chain| Arc::new(*chain));
         let (mut table, mut errors) = (Vec::new(), Vec::new());
-        let mut index = ChainIndex::default();
+        let (mut index, mut shadowed) = (ChainIndex::default(), Vec::new());
         for (position, chain) in chains.iter().enumerate() {
             match criteria(&chain.matches) {
                 Ok(each) => table.extend(each.into_iter().map(|criterion| (criterion, position))),
@@ -134,8 +138,8 @@ impl FilterChainTable {
                 };
                 let error = CompileError::new(&chains[*chain].origin, kind);
                 // A chain for any address takes two networks, and is reported once.
-                if errors.last() != Some(&error) {
-                    errors.push(error);
+                if shadowed.last() != Some(&error) {
+                    shadowed.push(error);
                 }
             }
         }
@@ -151,7 +155,13 @@ impl FilterChainTable {
             default,
             criteria: table.into(),
             index,
+            shadowed: shadowed.into(),
         })
+    }
+
+    /// The chains that an earlier one takes connections from, because it demands the same.
+    pub fn shadowed(&self) -> &[CompileError] {
+        &self.shadowed
     }
 
     /// The filter chain that takes `connection`. `None` closes it.

@@ -57,6 +57,9 @@ impl FilterChainTable {
         });
 
         let winner = narrowing.left.first().map(|(_, chain)| *chain);
+        for (_, chain) in &narrowing.left {
+            narrowing.reasons[*chain] = "an earlier chain takes the same".into();
+        }
         let chains = self.chains.iter().zip(narrowing.reasons).enumerate();
         let mut steps: Vec<Step> = chains
             .map(|(index, (chain, reason))| match winner == Some(index) {

@@ -46,9 +46,9 @@ impl ChainIndex {
             None => &mut transports.any,
         };
         let protocols = protocols.get_or_insert_default();
-        match protocols.insert(criterion.protocol.clone(), chain) {
-            Some(first) => Err(first),
-            None => Ok(()),
+        match *protocols.entry(criterion.protocol.clone()).or_insert(chain) {
+            own if own == chain => Ok(()),
+            first => Err(first),
         }
     }
 

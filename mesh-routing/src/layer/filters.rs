@@ -144,7 +144,8 @@ where
         RouteAction::DirectResponse(direct) => direct_response::respond(direct, &head),
         RouteAction::Redirect(to) => redirect::respond(to, &matched.route().matches, &head),
     };
-    (Some(answer), Finish::all(matched, None, request, start))
+    let finish = Finish::all(matched, None, (request, None), start);
+    (Some(answer), finish)
 }
 
 fn apply_forward<ResBody: Default>(
@@ -158,11 +159,13 @@ fn apply_forward<ResBody: Default>(
         Err(preflight) => return (Some(preflight), None),
     };
     let mut answer = direct_response::respond_refused(matched, &head);
+    let original = finish::original(matched, request);
     if answer.is_none() {
         headers::apply_to_request(matched, request, start);
         answer = rewrite_or_answer(matched, request);
     }
-    (answer, Finish::all(matched, origin, request, start))
+    let finish = Finish::all(matched, origin, (request, original), start);
+    (answer, finish)
 }
 
 /// Rewrites a request, or answers one that cannot be rewritten.

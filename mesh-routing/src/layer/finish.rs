@@ -2,12 +2,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::request::Parts;
 use http::{Request, Response};
-use mesh_core::attributes::MatchedRoute;
+use mesh_core::attributes::{MatchedRoute, ResponseFlag, ResponseFlags};
 use mesh_core::format_string::Exchange;
 
 use super::seams::Clock;
 use crate::filter::cors::{self, AllowedOrigin};
 use crate::filter::headers;
+
+const NO_CLUSTER: ResponseFlag = ResponseFlag::NoClusterFound;
 
 /// What is left to do when the response has come.
 #[derive(Debug)]
@@ -20,9 +22,16 @@ pub(super) struct Finish {
 /// Header operations on the response, and what they have to know.
 #[derive(Debug)]
 struct HeaderWork {
-    /// The head of the request, if a value depends on it.
+    /// The head of the request as it was forwarded, if a value depends on it.
     request: Option<Box<Parts>>,
+    /// The head of the request as it came, if a value depends on it.
+    original: Option<Box<Parts>>,
     start: SystemTime,
+}
+
+/// The request as it is now, if an operation on the response has to know it.
+pub(super) fn original(matched: &MatchedRoute, request: &Parts) -> Option<Box<Parts>> {
+    headers::response_needs_request(matched).then(|| Box::new(request.clone()))
 }
 
 /// When the request began, for the header operations of its route. The clock is not asked in vain.
@@ -47,10 +56,13 @@ impl Finish {
 
     /// Lets the response to `request`, as it is now, be changed by the header operations of the
     /// route, and then have the fields of its CORS policy.
+    ///
+    /// `original` is the request before it was changed, if it was. It is what Envoy looks at when the
+    /// cluster does not exist, which it finds out first.
     pub(super) fn all(
         matched: &MatchedRoute,
         origin: Option<AllowedOrigin>,
-        request: &Parts,
+        (request, original): (&Parts, Option<Box<Parts>>),
         start: SystemTime,
     ) -> Option<Box<Self>> {
         if !headers::changes_response(matched) {
@@ -61,7 +73,11 @@ impl Finish {
         Some(Box::new(Self {
             matched: matched.clone(),
             origin,
-            headers: Some(HeaderWork { request, start }),
+            headers: Some(HeaderWork {
+                request,
+                original,
+                start,
+            }),
         }))
     }
 
@@ -69,7 +85,9 @@ impl Finish {
         let (mut head, body) = response.into_parts();
         if let Some(work) = &self.headers {
             let blank;
-            let request = match &work.request {
+            let is_sent = !ResponseFlags::of(&head.extensions).contains(NO_CLUSTER);
+            let original = work.original.as_ref().filter(|_| !is_sent);
+            let request = match original.or(work.request.as_ref()) {
                 Some(request) => request,
                 None => {
                     blank = Request::new(()).into_parts().0;

@@ -108,10 +108,12 @@ where
         };
         let (mut head, body) = request.into_parts();
         let start = finish::start(&matched, &self.clock);
+        let mut original = None;
         if matched.forward().is_some() {
+            original = finish::original(&matched, &head);
             headers::apply_to_request(&matched, &mut head, start);
         }
-        let finish = Finish::all(&matched, None, &head, start);
+        let finish = Finish::all(&matched, None, (&head, original), start);
         let request = Request::from_parts(head, body);
         ResponseFuture::forwarded(self.inner.call(request), finish)
     }
