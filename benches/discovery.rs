@@ -1,0 +1,176 @@
+//! Picks among 10,000 endpoints by each policy, and updates of one of them.
+//!
+//! Each bench checks what it times: that picks are spread over the endpoints or stay with the hash,
+//! and that they allocate nothing; that an update is seen by the next pick.
+#![expect(clippy::unwrap_used, reason = "a bench may panic")]
+
+use std::alloc::System;
+use std::collections::HashSet;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress};
+use mesh_core::service::ClusterName;
+use mesh_discovery::balance::{Balancer, PickRequest};
+use mesh_discovery::locality::Client;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tower::discover::Change;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const ENDPOINTS: u32 = 10_000;
+
+/// The policies, and whether endpoints have weights.
+const POLICIES: [(&str, &str, bool); 8] = [
+    ("round robin", r#"{"simple": "ROUND_ROBIN"}"#, false),
+    (
+        "round robin, weighted",
+        r#"{"simple": "ROUND_ROBIN"}"#,
+        true,
+    ),
+    ("least request", r#"{"simple": "LEAST_REQUEST"}"#, false),
+    (
+        "least request, weighted",
+        r#"{"simple": "LEAST_REQUEST"}"#,
+        true,
+    ),
+    ("random", r#"{"simple": "RANDOM"}"#, false),
+    (
+        "ring hash",
+        r#"{"consistentHash": {"useSourceIp": true}}"#,
+        false,
+    ),
+    (
+        "maglev",
+        r#"{"consistentHash": {"useSourceIp": true, "maglev": {}}}"#,
+        false,
+    ),
+    (
+        "round robin, ejecting",
+        r#"{"simple": "ROUND_ROBIN"}"#,
+        false,
+    ),
+];
+
+#[expect(clippy::disallowed_methods, reason = "a bench has no other clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn pick(c: &mut Criterion) {
+    for (name, policy, weighted) in POLICIES {
+        let start = now();
+        let balancer = balancer(policy, weighted, name.ends_with("ejecting"), start);
+        let mut numbers = numbers();
+        let request = |hash| PickRequest {
+            hash: Some(hash),
+            ..PickRequest::new(start)
+        };
+
+        let mut picked = HashSet::new();
+        for _ in 0..ENDPOINTS {
+            let (hash, number) = (numbers(), numbers());
+            let host = balancer.pick(&request(hash), || number).unwrap();
+            picked.insert(host.endpoint().address.clone());
+        }
+        assert!(
+            picked.len() > ENDPOINTS as usize / 3,
+            "{name}: {}",
+            picked.len()
+        );
+        let region = Region::new(ALLOCATOR);
+        for _ in 0..1_000 {
+            let hash = numbers();
+            black_box(balancer.pick(&request(hash), &mut numbers));
+        }
+        assert_eq!(region.change().allocations, 0, "{name}");
+
+        c.bench_function(&format!("pick of 10000, {name}"), |b| {
+            b.iter(|| {
+                let hash = numbers();
+                black_box(balancer.pick(&request(black_box(hash)), &mut numbers))
+            });
+        });
+    }
+}
+
+fn update(c: &mut Criterion) {
+    for (name, policy, weighted) in POLICIES {
+        let start = now();
+        let balancer = balancer(policy, weighted, false, start);
+        let changed = endpoint(77, 1);
+        let address = changed.address.clone();
+        let changed = Arc::new(changed);
+        let with = || Change::Insert(address.clone(), Arc::clone(&changed));
+        balancer.apply([Change::Remove(address.clone())], start);
+        assert!(!finds(&balancer, &address, start), "{name}");
+        balancer.apply([with()], start);
+        assert!(finds(&balancer, &address, start), "{name}");
+
+        let mut inserts = false;
+        c.bench_function(&format!("update of 1 in 10000, {name}"), |b| {
+            b.iter_batched(
+                || {
+                    inserts = !inserts;
+                    match inserts {
+                        true => Change::Remove(address.clone()),
+                        false => with(),
+                    }
+                },
+                |change| balancer.apply([change], start),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+}
+
+/// Whether the balancer picks the endpoint at all.
+fn finds(balancer: &Balancer, address: &EndpointAddress, now: Instant) -> bool {
+    let mut numbers = numbers();
+    (0..20 * ENDPOINTS).any(|_| {
+        let request = PickRequest {
+            hash: Some(numbers()),
+            ..PickRequest::new(now)
+        };
+        let host = balancer.pick(&request, &mut numbers).unwrap();
+        host.endpoint().address == *address
+    })
+}
+
+fn balancer(policy: &str, weighted: bool, ejecting: bool, now: Instant) -> Balancer {
+    let mut cluster = Cluster::new(ClusterName::from("cart"));
+    cluster.policy.load_balancer = Some(serde_json::from_str(policy).unwrap());
+    if ejecting {
+        cluster.policy.outlier_detection = Some(Box::default());
+    }
+    let weight = |host: u32| if weighted { 1 + host % 3 } else { 1 };
+    cluster.endpoints = (0..ENDPOINTS)
+        .map(|host| endpoint(host, weight(host)))
+        .collect();
+    Balancer::new(Arc::new(cluster), Client::default(), now, 7)
+}
+
+fn endpoint(host: u32, weight: u32) -> Endpoint {
+    let address = std::net::Ipv4Addr::from_bits(0x0a00_0000 + host);
+    Endpoint {
+        weight,
+        ..Endpoint::new(EndpointAddress::Ip((address, 8080).into()))
+    }
+}
+
+/// Numbers that are well spread, and the same in every run (SplitMix64).
+fn numbers() -> impl FnMut() -> u64 {
+    let mut state = 7_u64;
+    move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+criterion_group!(benches, pick, update);
+criterion_main!(benches);

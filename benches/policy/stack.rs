@@ -1,0 +1,106 @@
+//! Metrics, rate limit, timeout and retry around a service that answers at once, beside the service.
+
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use criterion::{BatchSize, Criterion};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use mesh_core::attributes::MatchedRoute;
+use mesh_core::model::retry::RetryPolicy;
+use mesh_core::model::route::{Route, RouteAction, RouteMatch};
+use mesh_core::service::ClusterName;
+use mesh_policy::rate_limit::local::LocalRateLimit;
+use mesh_policy::rate_limit::token_bucket::TokenBucketSettings;
+use mesh_policy::rate_limit::{LocalRateLimitLayer, RateLimits};
+use mesh_policy::retry::RetryLayer;
+use mesh_policy::retry::replay_body::ReplayBody;
+use mesh_policy::telemetry::PeerWorkload;
+use mesh_policy::telemetry::metrics::{IstioMetrics, MetricsLayer, Reporter, Uploaded};
+use mesh_policy::timeout::TimeoutLayer;
+use tokio::runtime::{Builder, Runtime};
+use tower::{Service, ServiceBuilder, service_fn};
+
+pub(crate) fn benches(criterion: &mut Criterion) {
+    let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+    let mut group = criterion.benchmark_group("policy/stack");
+    let mut bare = service_fn(|_: Request<Full<Bytes>>| async { answer() });
+    assert_eq!(exchange(&runtime, &mut bare, request()), 200);
+    group.bench_function("bare", |bencher| {
+        bencher.iter_batched(
+            request,
+            |request| black_box(exchange(&runtime, &mut bare, request)),
+            BatchSize::SmallInput,
+        );
+    });
+
+    let metrics = Arc::new(IstioMetrics::new(
+        Reporter::Destination,
+        PeerWorkload::default(),
+    ));
+    let plenty = TokenBucketSettings::new(u32::MAX, u32::MAX, Duration::from_secs(1)).unwrap();
+    let now = {
+        let _entered = runtime.enter();
+        tokio::time::Instant::now().into_std()
+    };
+    let limits = RateLimits::new().with_default(LocalRateLimit::new(plenty, now));
+    let mut layered = ServiceBuilder::new()
+        .layer(MetricsLayer::new(Arc::clone(&metrics)))
+        .layer(LocalRateLimitLayer::new(limits))
+        .layer(TimeoutLayer::new())
+        .layer(RetryLayer::new())
+        .service(service_fn(
+            |_: Request<ReplayBody<Uploaded<Full<Bytes>>>>| async { answer() },
+        ));
+    assert_eq!(exchange(&runtime, &mut layered, request()), 200);
+    assert!(metrics.encode().contains("response_code=\"200\""));
+    group.bench_function("metrics, rate limit, timeout, retry", |bencher| {
+        bencher.iter_batched(
+            request,
+            |request| black_box(exchange(&runtime, &mut layered, request)),
+            BatchSize::SmallInput,
+        );
+    });
+    group.finish();
+}
+
+fn answer() -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::new(Full::new(Bytes::from_static(b"hello"))))
+}
+
+/// A request as a browser sends it, by a route with a timeout and Istio's retries.
+fn request() -> Request<Full<Bytes>> {
+    let mut route = Route::forward("cart", RouteMatch::prefix("/"), ClusterName::from("cart"));
+    if let RouteAction::Forward(forward) = &mut route.action {
+        forward.timeout = Some(Duration::from_secs(15));
+        forward.retry = Some(Arc::new(RetryPolicy::default()));
+    }
+    Request::get("http://shop.example/cart/7")
+        .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64)")
+        .header("accept", "application/json")
+        .header("x-request-id", "b19c0f3c-75a3-4f73-8a5e-5d9f6a2c1e00")
+        .extension(MatchedRoute::new(Arc::new(route), 0))
+        .body(Full::default())
+        .unwrap()
+}
+
+/// An exchange, whose body is read to its end. Returns the status.
+fn exchange<S, B>(runtime: &Runtime, service: &mut S, request: Request<Full<Bytes>>) -> u16
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
+    B: BodyExt<Data = Bytes>,
+    B::Error: std::fmt::Debug,
+{
+    runtime.block_on(async {
+        std::future::poll_fn(|cx| service.poll_ready(cx))
+            .await
+            .unwrap();
+        let response = service.call(request).await.unwrap();
+        let status = response.status().as_u16();
+        response.into_body().collect().await.unwrap();
+        status
+    })
+}
