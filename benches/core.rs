@@ -29,8 +29,8 @@ fn whole(c: &mut Criterion) {
     assert_eq!(hosts.len(), SERVICES);
     assert_eq!(
         model.clusters.len(),
-        2 * SERVICES,
-        "each service, and its subset"
+        2 * SERVICES + 1,
+        "each service, its subset, and the black hole"
     );
 
     let mut group = c.benchmark_group("10000 resources");

@@ -166,6 +166,22 @@ impl Clusters {
         Upstream::new(Arc::clone(cluster), client, now, seed)
     }
 
+    /// The clusters as they are now, for one generation of the configuration: what is published
+    /// later adds none and removes none. Each cluster is shared, and takes its new policies and
+    /// endpoints as this one does.
+    #[must_use]
+    pub fn snapshot(&self) -> Self {
+        let shared = Shared {
+            client: self.shared.client.clone(),
+            seed: self.shared.seed,
+            table: ArcSwap::new(self.shared.table.load_full()),
+            replacing: Mutex::new(()),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
     /// The cluster of a name.
     pub fn get(&self, name: &ClusterName) -> Option<Arc<Upstream>> {
         self.shared.table.load().get(name).cloned()
@@ -249,6 +265,18 @@ mod tests {
 
         clusters.publish(&model(&[]), now);
         assert!(clusters.get(&"cart".into()).is_none());
+    }
+
+    #[test]
+    fn a_snapshot_keeps_the_clusters_that_there_were() {
+        let now = now();
+        let clusters = Clusters::new(Client::default());
+        clusters.publish(&model(&[("cart", "{}")]), now);
+        let snapshot = clusters.snapshot();
+        let cart = clusters.get(&"cart".into()).unwrap();
+        clusters.publish(&model(&[("users", "{}")]), now);
+        assert!(Arc::ptr_eq(&snapshot.get(&"cart".into()).unwrap(), &cart));
+        assert!(snapshot.get(&"users".into()).is_none());
     }
 
     #[test]

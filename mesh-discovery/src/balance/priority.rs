@@ -20,7 +20,8 @@
 //!
 //! let half = Health { healthy: 1, total: 2 };
 //! let whole = Health { healthy: 2, total: 2 };
-//! let loads = loads(&[half, whole], 0);
+//! let levels = [half, whole];
+//! let loads = loads(&levels, 0);
 //! assert_eq!(loads.map(|load| load.percent).collect::<Vec<_>>(), [70, 30]);
 //! ```
 

@@ -14,6 +14,8 @@ use mesh_core::model::listener::{self, FilterChain, HttpConnection, NetworkFilte
 use mesh_core::resource::istio::destination_rule::{ClientTlsMode, ClientTlsSettings};
 use mesh_core::resource::istio::gateway::{ServerTlsMode, ServerTlsSettings};
 use rcgen::{KeyPair, SanType};
+use rustls::time_provider::TimeProvider;
+use rustls_pki_types::UnixTime;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
@@ -22,7 +24,7 @@ use crate::connect::{ConnectError, TlsConnector};
 use crate::resolve::{self, Identity, IdentityPublisher};
 use crate::secret::TlsSecret;
 use crate::secret_store::{SecretName, SecretStore};
-use crate::testing::{self, Authority, FixedTime, NOW, provider};
+use crate::testing::{self, Authority, NOW, provider};
 use crate::trust_bundle::TrustBundles;
 use crate::verify::Roots;
 
@@ -30,6 +32,16 @@ use crate::verify::Roots;
 struct Workload {
     compiler: TlsCompiler,
     publisher: IdentityPublisher,
+}
+
+/// Time that stands still at `NOW`.
+#[derive(Debug)]
+struct FixedTime;
+
+impl TimeProvider for FixedTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(testing::now())
+    }
 }
 
 fn compiler(secrets: SecretStore) -> TlsCompiler {
