@@ -5,7 +5,10 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::case::Case;
-use crate::{envoy, gateway_api, pending, simulation, spiffe, tables, traffic, validation};
+use crate::{
+    analyzers, authz, envoy, gateway_api, injector, jose, pending, simulation, spiffe, tables,
+    traffic, validation,
+};
 
 /// A file of cases, and what runs them.
 #[derive(Debug)]
@@ -33,20 +36,17 @@ pub(crate) const CORPORA: [Corpus; 24] = [
     corpus("simulation/cases", simulation::run),
     corpus("traffic/cases", traffic::run),
     corpus("gateway-api/conformance", gateway_api::run),
-    corpus("authz/integration_cases", pending::authz_integration),
-    corpus("authz/leaf_verdicts", pending::authz_leaves),
-    corpus("authz/builder_verdicts", pending::authz_builder),
-    corpus("analyzers/cases", pending::analyzers),
+    corpus("authz/integration_cases", authz::integration),
+    corpus("authz/leaf_verdicts", authz::leaves),
+    corpus("authz/builder_verdicts", authz::builder),
+    corpus("analyzers/cases", analyzers::run),
     corpus("gateway-conversion/index", pending::gateway_conversion),
-    corpus("injector/cases", pending::injector),
-    corpus("injector/inject_required", pending::inject_required),
-    corpus("jose/istio_tokens", pending::istio_tokens),
-    corpus("jose/jwt_verify_lib", pending::jwt_verify),
-    corpus("jose/wycheproof_json_web_crypto_test", pending::wycheproof),
-    corpus("jose/wycheproof_json_web_key_test", pending::wycheproof),
-    corpus(
-        "jose/wycheproof_json_web_signature_test",
-        pending::wycheproof,
-    ),
+    corpus("injector/cases", injector::pairs),
+    corpus("injector/inject_required", injector::decisions),
+    corpus("jose/istio_tokens", jose::istio_tokens),
+    corpus("jose/jwt_verify_lib", jose::jwt_verify),
+    corpus("jose/wycheproof_json_web_crypto_test", jose::wycheproof),
+    corpus("jose/wycheproof_json_web_key_test", jose::wycheproof),
+    corpus("jose/wycheproof_json_web_signature_test", jose::wycheproof),
     corpus("h2spec/envoy_baseline", pending::h2spec),
 ];

@@ -12,11 +12,15 @@
 //! conformance ../shared/corpora --json report.json
 //! ```
 
+mod analyzers;
+mod authz;
 mod case;
 mod configuration;
 mod corpora;
 mod envoy;
 mod gateway_api;
+mod injector;
+mod jose;
 mod pending;
 mod report;
 mod simulation;

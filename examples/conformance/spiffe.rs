@@ -1,7 +1,10 @@
-//! SPIFFE IDs, trust domains and paths: the assertions of go-spiffe's tests.
+//! SPIFFE IDs, trust domains and paths: the assertions of go-spiffe's tests, and the files of SVIDs
+//! and bundles that lie beside them.
 //!
 //! An assertion has the arguments of the helper that the test calls. Those of a refusal end in the
 //! text of go-spiffe's error, which stands for one of our variants.
+
+mod fixtures;
 
 use std::path::Path;
 
@@ -15,8 +18,8 @@ const TRUST_DOMAIN: &str = "trustdomain";
 
 type Parsed = Result<String, ParseSpiffeIdError>;
 
-/// Runs all assertions.
-pub(crate) fn run(document: &Value, _: &Path) -> Vec<Case> {
+/// Runs all assertions, and reads all files.
+pub(crate) fn run(document: &Value, corpora: &Path) -> Vec<Case> {
     let mut cases = Cases::default();
     for case in list(document, "cases") {
         let line = case.get("line").map(Value::to_string).unwrap_or_default();
@@ -26,6 +29,7 @@ pub(crate) fn run(document: &Value, _: &Path) -> Vec<Case> {
         });
         cases.push(name, outcome);
     }
+    fixtures::add(&mut cases, corpora);
     cases.into_vec()
 }
 

@@ -5,10 +5,13 @@ mod action;
 mod config;
 mod convert;
 mod expectation;
+mod hashing;
 mod headers;
 mod matches;
 mod refusal;
 mod replay;
+mod retry;
+mod uri_template;
 mod vectors;
 
 use std::path::Path;

@@ -6,27 +6,26 @@ use mesh_core::path;
 use serde_json::Value;
 
 use crate::case::{Case, Cases, Outcome, id, list, text};
-
-const BALANCE: &str = "mesh-discovery: consistent hashing is not built yet";
-const RETRY: &str = "mesh-policy: retries are not built yet";
-const TEMPLATE: &str = "the model has no URI templates";
+use crate::envoy::{hashing, retry, uri_template};
 
 /// Runs all vectors.
 pub(crate) fn run(document: &Value, _: &Path) -> Vec<Case> {
     let mut cases = Cases::default();
     for group in ["xxhash64", "murmur2", "maglev", "ring_hash"] {
-        named(&mut cases, group, list(document, group), BALANCE);
+        named(&mut cases, group, list(document, group));
     }
-    named(&mut cases, "retry", list(document, "retry"), RETRY);
+    for vector in list(document, "retry") {
+        cases.push(id(&["retry", text(vector, "test")]), retry::run(vector));
+    }
     groups(&mut cases, "path", document, path_vector);
-    groups(&mut cases, "uri_template", document, |_, _| {
-        Outcome::unsupported(TEMPLATE)
-    });
+    if let Some(vectors) = document.get("uri_template") {
+        uri_template::run(&mut cases, vectors);
+    }
     cases.into_vec()
 }
 
 /// A case for each vector, named by its test or its place.
-fn named(cases: &mut Cases, group: &str, vectors: &[Value], why: &str) {
+fn named(cases: &mut Cases, group: &str, vectors: &[Value]) {
     for (index, vector) in vectors.iter().enumerate() {
         let index = index.to_string();
         let name = if text(vector, "test").is_empty() {
@@ -34,7 +33,7 @@ fn named(cases: &mut Cases, group: &str, vectors: &[Value], why: &str) {
         } else {
             text(vector, "test")
         };
-        cases.push(id(&[group, name]), Outcome::unsupported(why));
+        cases.push(id(&[group, name]), hashing::run(group, vector));
     }
 }
 

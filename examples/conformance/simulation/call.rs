@@ -4,7 +4,6 @@ use http::Request;
 use mesh_core::model::Model;
 use mesh_core::model::listener::{FilterChain, Listener, NetworkFilter};
 use mesh_core::model::route::{ClusterSpecifier, Route, WeightedDestination};
-use mesh_routing::error::{CompileError, CompileErrorKind};
 use mesh_routing::l4::FilterChainTable;
 use mesh_routing::request::RequestHead;
 use mesh_routing::table::{Lookup, RouteTable};
@@ -66,14 +65,13 @@ fn run(caller: &Caller<'_>, model: &Model) -> Result<Ending, String> {
         return Ok(ending);
     };
     ending.listener.clone_from(&listener.name);
-    let table = match FilterChainTable::compile(listener) {
-        Ok(table) => table,
-        Err(errors) if errors.as_slice().iter().all(is_duplicate) => {
-            ending.error = "ErrMultipleFilterChain".into();
-            return Ok(ending);
-        }
-        Err(errors) => return Err(format!("listener `{}`: {errors}", listener.name)),
-    };
+    let table = FilterChainTable::compile(listener)
+        .map_err(|errors| format!("listener `{}`: {errors}", listener.name))?;
+    if !table.shadowed().is_empty() {
+        // The simulation refuses what Envoy does; we let the first chain take the connection.
+        ending.error = "ErrMultipleFilterChain".into();
+        return Ok(ending);
+    }
     let protocols = caller.application_protocols(listener);
     let protocols: Vec<&str> = protocols.iter().map(String::as_str).collect();
     let Some(chain) = table.lookup(&caller.connection(listener, &protocols)) else {
@@ -87,11 +85,6 @@ fn run(caller: &Caller<'_>, model: &Model) -> Result<Ending, String> {
     }
     bytes(caller, chain, listener, model, &mut ending)?;
     Ok(ending)
-}
-
-/// Whether two chains take the same connections.
-fn is_duplicate(error: &CompileError) -> bool {
-    matches!(error.kind(), CompileErrorKind::DuplicateChain { .. })
 }
 
 /// Why the chain cannot take the connection that it was given.

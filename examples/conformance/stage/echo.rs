@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -22,6 +22,8 @@ use hyper_util::server::conn::auto;
 use mesh_core::duration::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
+
+use super::proxy::NEEDS;
 
 /// Sets headers of the response.
 pub(crate) const SET_HEADER: &str = "x-echo-set-header";
@@ -73,12 +75,31 @@ impl Log {
 
 /// Starts a service on a port that the system chooses. It runs as long as the runtime.
 pub(crate) async fn start(name: ServiceName, log: Log) -> io::Result<SocketAddr> {
+    serve(move |request| respond(name.clone(), log.clone(), request)).await
+}
+
+/// Starts what stands for services that would have to be spoken to by TLS.
+pub(crate) async fn start_in_need_of_tls() -> io::Result<SocketAddr> {
+    serve(|_| async {
+        let mut response = Response::new(Full::new(Bytes::new()).boxed());
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        let what = HeaderValue::from_static("needs TLS to the backends");
+        response.headers_mut().insert(NEEDS, what);
+        Ok(response)
+    })
+    .await
+}
+
+async fn serve<F, A>(answer: F) -> io::Result<SocketAddr>
+where
+    F: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
+    A: Future<Output = Result<Response<BoxBody<Bytes, Infallible>>, Infallible>> + Send + 'static,
+{
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let (name, log) = (name.clone(), log.clone());
-            let answer = service_fn(move |request| respond(name.clone(), log.clone(), request));
+            let answer = service_fn(answer.clone());
             tokio::spawn(async move {
                 let server = auto::Builder::new(TokioExecutor::new());
                 // A client that went away is no concern of the service.

@@ -1,65 +1,83 @@
-//! Our proxy: the routes and clusters of a resolved workload, on a loopback socket.
+//! Our proxy: the gateway of the examples, with the routes and clusters of a resolved workload.
 
-use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
-use examples::body::Body;
-use examples::headers::{HeaderPolicy, HeaderPolicyLayer, Scheme};
-use examples::serve::{Connection, Limits, Workers};
-use examples::upstream::{Endpoint, Pool, PoolSettings, Protocol};
-use http::header::{HeaderName, HeaderValue};
-use http::{Request, Response, StatusCode};
-use mesh_core::attributes::MatchedRoute;
+use examples::gateway::{Gateway, Settings};
+use http::header::HeaderName;
 use mesh_core::model::Model;
-use mesh_core::model::cluster::{Cluster, EndpointAddress, UpstreamTls};
-use mesh_core::model::listener::{Listener, NetworkFilter};
-use mesh_core::service::ClusterName;
-use mesh_policy::fault::FaultLayer;
-use mesh_policy::timeout::TimeoutLayer;
-use mesh_routing::l4::{Connection as Incoming4, FilterChainTable};
-use mesh_routing::layer::RoutingLayer;
-use mesh_routing::layer::filters::FiltersLayer;
-use mesh_routing::layer::mirror::{LocalTasks, MirrorBody, MirrorLayer};
-use mesh_routing::table::RouteTable;
-use tower::{ServiceBuilder, service_fn};
+use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress, UpstreamTls};
+use mesh_core::model::listener::{Bind, FilterChain, HttpConnection, Listener, NetworkFilter};
+use mesh_core::model::policy::Policies;
+use mesh_routing::l4::{Connection, FilterChainTable};
+
+/// Marks answers to requests that were not forwarded for want of something.
+pub(crate) const NEEDS: HeaderName = HeaderName::from_static("x-conformance-needs");
+
+/// The port that the gateway declares for what it serves.
+const PORT: u16 = 80;
 
 /// A proxy that serves one route configuration. It stops when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Proxy {
-    _workers: Workers,
+    _gateway: Gateway,
     address: SocketAddr,
 }
 
 impl Proxy {
-    /// Serves the plaintext HTTP connections that a listener gets for `destination`. The error is
-    /// why there are none.
+    /// Serves the plaintext HTTP connections that a listener gets for `destination`. Requests to
+    /// clusters that are spoken to by TLS go to `needs_tls`. The error is why there is no proxy.
     pub(crate) fn start(
         model: &Model,
         listener: &Listener,
         destination: SocketAddr,
+        needs_tls: SocketAddr,
     ) -> Result<Self, String> {
-        let name = http_routes(listener, destination)?;
-        let routes = model.route_configurations.get(&name);
-        let routes = routes.ok_or_else(|| format!("there are no routes `{name}`"))?;
-        let table = RouteTable::compile(routes).map_err(|errors| errors.to_string())?;
-        let upstream = Arc::new(Upstream::new(&model.clusters));
-        let workers = serve(table, upstream).map_err(|error| error.to_string())?;
-        let address = workers.listen(0, ([127, 0, 0, 1], 0).into());
+        let routes = http_routes(listener, destination)?;
+        let mut settings = Settings {
+            bind: [127, 0, 0, 1].into(),
+            ..Settings::default()
+        };
+        settings.ports.insert(PORT, 0);
+        let mut gateway = Gateway::start(settings).map_err(|error| error.to_string())?;
+        let model = serving(model, routes, needs_tls);
+        gateway.publish(&model).map_err(|error| error.to_string())?;
+        let address = gateway.address(PORT).ok_or("nothing is served")?;
         Ok(Self {
-            address: address.map_err(|error| error.to_string())?,
-            _workers: workers,
+            _gateway: gateway,
+            address,
         })
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+}
+
+/// The model with no other listener than a plaintext one for `routes`. What is asked here is where
+/// requests go; who may send them is asked by other cases.
+fn serving(model: &Model, routes: String, needs_tls: SocketAddr) -> Model {
+    let mut model = model.clone();
+    let chain = FilterChain::new(NetworkFilter::Http(HttpConnection::new(routes)));
+    model.listeners = vec![Listener::new("stage", PORT, [chain])];
+    model.policies = Policies::default();
+    for cluster in model.clusters.values_mut() {
+        without_tls(Arc::make_mut(cluster), needs_tls);
+    }
+    model
+}
+
+fn without_tls(cluster: &mut Cluster, needs_tls: SocketAddr) {
+    match std::mem::take(&mut cluster.tls) {
+        UpstreamTls::Auto(_) | UpstreamTls::Plaintext => {
+            for endpoint in &mut cluster.endpoints {
+                endpoint.mesh_tls = false;
+            }
+        }
+        UpstreamTls::Mesh(_) | UpstreamTls::Settings(_) => {
+            cluster.endpoints = vec![Endpoint::new(EndpointAddress::Ip(needs_tls))];
+        }
     }
 }
 
@@ -71,7 +89,7 @@ pub(crate) fn listener_of(model: &Model, destination: SocketAddr) -> Option<&Lis
         SocketAddr::V6(_) => [0_u16; 8].into(),
     };
     [destination.ip(), any].into_iter().find_map(|address| {
-        let bound = mesh_core::model::listener::Bind::Ip {
+        let bound = Bind::Ip {
             address,
             port: destination.port(),
         };
@@ -85,9 +103,9 @@ pub(crate) fn listener_of(model: &Model, destination: SocketAddr) -> Option<&Lis
 /// The name of the routes of a plaintext HTTP connection.
 fn http_routes(listener: &Listener, destination: SocketAddr) -> Result<String, String> {
     let table = FilterChainTable::compile(listener).map_err(|errors| errors.to_string())?;
-    let connection = Incoming4 {
+    let connection = Connection {
         application_protocols: &["http/1.1"],
-        ..Incoming4::to(destination)
+        ..Connection::to(destination)
     };
     let chain = table.lookup(&connection);
     let chain = chain.ok_or_else(|| format!("no filter chain of `{}`", listener.name))?;
@@ -96,120 +114,4 @@ fn http_routes(listener: &Listener, destination: SocketAddr) -> Result<String, S
         NetworkFilter::Http(http) => Ok(http.route_configuration.clone()),
         NetworkFilter::SniCluster | NetworkFilter::Tcp(_) => Err("needs a proxy of TCP".into()),
     }
-}
-
-/// A worker that routes by `table`.
-fn serve(table: RouteTable, upstream: Arc<Upstream>) -> std::io::Result<Workers> {
-    let routing = RoutingLayer::new(table);
-    Workers::start(1, Limits::default(), move || {
-        let upstream = Arc::clone(&upstream);
-        let routing = routing.clone();
-        let (requests, copies) = (Pool::new(settings()), Pool::new(settings()));
-        let policy = Rc::new(HeaderPolicy::default());
-        move |connection: &Connection| {
-            let client = Arc::clone(&upstream);
-            let copies = copies.clone();
-            let client = service_fn(move |copy: Request<MirrorBody>| client.send(&copies, copy));
-            let mirrors = MirrorLayer::new(client).with_executor(LocalTasks::default());
-            let upstream = Arc::clone(&upstream);
-            let requests = requests.clone();
-            ServiceBuilder::new()
-                .layer(HeaderPolicyLayer::new(
-                    Rc::clone(&policy),
-                    connection.peer.ip(),
-                    Scheme::Http,
-                ))
-                .layer(routing.clone())
-                .layer(FaultLayer::new())
-                .layer(FiltersLayer::new())
-                .layer(TimeoutLayer::new())
-                .layer(mirrors)
-                .service(service_fn(move |request| upstream.send(&requests, request)))
-        }
-    })
-}
-
-fn settings() -> PoolSettings {
-    PoolSettings::default()
-}
-
-/// Marks answers to requests that were not forwarded for want of something.
-pub(crate) const NEEDS: HeaderName = HeaderName::from_static("x-conformance-needs");
-
-/// The endpoints of each cluster, taken in turns. `None` if they are spoken to by TLS.
-#[derive(Debug)]
-struct Upstream {
-    clusters: BTreeMap<ClusterName, Option<Vec<Endpoint>>>,
-    turn: AtomicUsize,
-}
-
-impl Upstream {
-    fn new(clusters: &BTreeMap<ClusterName, Arc<Cluster>>) -> Self {
-        let endpoints = |cluster: &Cluster| {
-            let is_tls = match cluster.tls {
-                UpstreamTls::Auto(_) | UpstreamTls::Plaintext => false,
-                UpstreamTls::Mesh(_) | UpstreamTls::Settings(_) => true,
-            };
-            let http2 = cluster.protocol.is_http2();
-            let protocol = if http2 {
-                Protocol::Http2
-            } else {
-                Protocol::Http1
-            };
-            let addresses = cluster.endpoints.iter().filter(|endpoint| endpoint.healthy);
-            let addresses = addresses.filter_map(|endpoint| match endpoint.address {
-                EndpointAddress::Ip(address) => Some(address),
-                EndpointAddress::Dns { .. } | EndpointAddress::Unix(_) => None,
-            });
-            let endpoints = addresses.map(|address| Endpoint::new(address, protocol));
-            (!is_tls).then(|| endpoints.collect())
-        };
-        let clusters = clusters.iter();
-        Self {
-            clusters: clusters
-                .map(|(name, cluster)| (name.clone(), endpoints(cluster)))
-                .collect(),
-            turn: AtomicUsize::new(0),
-        }
-    }
-
-    /// Forwards a request to the cluster of its route.
-    fn send<B>(
-        &self,
-        pool: &Pool<B>,
-        request: Request<B>,
-    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<B>
-    where
-        B: http_body::Body<Data = Bytes> + Unpin + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let cluster = request.extensions().get().and_then(MatchedRoute::cluster);
-        let endpoints = cluster.and_then(|cluster| self.clusters.get(cluster));
-        let needs_tls = endpoints.is_some_and(Option::is_none);
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let endpoints = endpoints.and_then(Option::as_ref);
-        let endpoint = endpoints
-            .and_then(|all| all.get(turn.checked_rem(all.len())?))
-            .copied();
-        let sending = endpoint.map(|endpoint| pool.send(endpoint, request));
-        async move {
-            Ok(match sending {
-                Some(sending) => match sending.await {
-                    Ok(response) => response,
-                    Err(error) => error.to_response(),
-                },
-                None => unavailable(needs_tls),
-            })
-        }
-    }
-}
-
-fn unavailable(needs_tls: bool) -> Response<Body> {
-    let mut response = Response::new(Body::from("no healthy upstream"));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    if needs_tls {
-        let what = HeaderValue::from_static("needs TLS to the backends");
-        response.headers_mut().insert(NEEDS, what);
-    }
-    response
 }

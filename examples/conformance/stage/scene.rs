@@ -13,7 +13,7 @@ use mesh_core::workload::Workload;
 use tokio::runtime::Runtime;
 
 use super::client::{self, Call, Reply};
-use super::echo::{Log, Seen};
+use super::echo::{self, Log, Seen};
 use super::pods::Pods;
 use super::proxy::Proxy;
 
@@ -68,7 +68,9 @@ impl Scene {
         let mut model = resolve(&self.config, workload);
         self.pods.connect(&mut model);
         let listener = choose(&model).ok_or_else(|| format!("nothing listens at {destination}"))?;
-        let proxy = Proxy::start(&model, listener, destination)?;
+        let needs_tls = self.runtime.block_on(echo::start_in_need_of_tls());
+        let needs_tls = needs_tls.map_err(|error| error.to_string())?;
+        let proxy = Proxy::start(&model, listener, destination, needs_tls)?;
         let address = proxy.address();
         self.proxies.borrow_mut().insert(key, proxy);
         Ok(address)
