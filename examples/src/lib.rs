@@ -1,9 +1,12 @@
-//! What the large example programs share: configuration files, moving HTTP, and the gateway.
+//! What the example programs share: configuration files, moving HTTP, the gateway, and identities.
 
+pub mod authority;
 pub mod body;
 pub mod config;
 pub mod gateway;
 pub mod headers;
 pub mod local;
+pub mod once;
 pub mod serve;
+pub mod tokens;
 pub mod upstream;

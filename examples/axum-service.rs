@@ -1,0 +1,119 @@
+//! An axum service under Istio's policies: tokens, authorization, a rate limit, and metrics.
+//!
+//! ```sh
+//! cargo run --example axum-service
+//! ```
+//!
+//! The policies are Istio's YAML. What [`policies`] makes of them are ordinary tower layers, in the
+//! order of [`mesh_policy::stack`].
+
+#![expect(clippy::print_stdout, reason = "an example tells what it did")]
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use bytes::Bytes;
+use examples::once;
+use examples::tokens::TokenIssuer;
+use http::Request;
+use http_body_util::Full;
+use mesh_core::config::MeshConfig;
+use mesh_core::parse::{Limits, parse};
+use mesh_core::resolve::resolve;
+use mesh_core::resource::istio::envoy_filter::PatchContext;
+use mesh_core::workload::Workload;
+use mesh_policy::authn::layer::AuthenticationLayer;
+use mesh_policy::authn::{Algorithms, Authenticator, KeyStore};
+use mesh_policy::authz::PolicySet;
+use mesh_policy::authz::layer::AuthorizationLayer;
+use mesh_policy::rate_limit::LocalRateLimitLayer;
+use mesh_policy::rate_limit::envoy_filter::{Scope, compile};
+use mesh_policy::telemetry::PeerWorkload;
+use mesh_policy::telemetry::metrics::{IstioMetrics, MetricsLayer, Reporter};
+use rustls::crypto::aws_lc_rs;
+use rustls_pki_types::UnixTime;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tower::ServiceBuilder;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let issuer = TokenIssuer::new("https://login.example")?;
+    let app = policies(&include_str!("policies/cart.yaml").replace("KEYS", &issuer.jwks()))?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(axum::serve(listener, app).into_future());
+
+    let expires = UnixTime::now().as_secs() + 3600;
+    let alice = issuer.token("alice", expires)?;
+    let bob = issuer.token("bob", expires)?;
+    assert_eq!(cart(address, "").await?, 403, "nobody");
+    assert_eq!(cart(address, "x.y.z").await?, 401, "no token");
+    assert_eq!(cart(address, &bob).await?, 403, "someone else");
+    for status in [200, 200, 200, 429] {
+        assert_eq!(cart(address, &alice).await?, status, "alice");
+    }
+
+    let request = Request::get("/stats/prometheus").body(Full::default())?;
+    let metrics = String::from_utf8(once::send(address, request).await?.body().to_vec())?;
+    let allowed = metrics.lines().find(|line| {
+        line.starts_with("istio_requests_total{") && line.contains(r#"response_code="200""#)
+    });
+    assert!(
+        allowed.is_some_and(|line| line.ends_with(" 3")),
+        "{metrics}"
+    );
+    println!("three of alice's requests were served, all others refused and counted");
+    Ok(())
+}
+
+/// The application, under the policies of `yaml` for workloads of the namespace `shop`.
+fn policies(yaml: &str) -> Result<Router, Box<dyn Error + Send + Sync>> {
+    let parsed = parse("cart.yaml", yaml, &Limits::default());
+    assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
+    let config = MeshConfig::builder().extend(parsed.objects).build(1);
+    let config = config.map_err(|_| "a resource is there twice")?;
+    let model = resolve(&config, &Workload::sidecar("shop"));
+    let options = config.options();
+
+    let algorithms = Algorithms::new(
+        aws_lc_rs::default_provider()
+            .signature_verification_algorithms
+            .all,
+    );
+    let tokens = &model.policies.request_authentication;
+    let authenticator = Authenticator::compile(tokens, &KeyStore::default(), algorithms);
+    let allowed = PolicySet::compile(&model.policies.authorization, &options.trust_domains()?);
+    let scope = Scope::new(
+        PatchContext::SidecarInbound,
+        &model.workload,
+        options.root_namespace(),
+    );
+    let filters = config.resources().envoy_filters.iter().map(AsRef::as_ref);
+    let limits = compile(filters, &scope, Instant::now().into_std());
+    assert!(limits.notices.is_empty(), "{:?}", limits.notices);
+
+    let local = PeerWorkload::of_workload(&model.workload);
+    let metrics = Arc::new(IstioMetrics::new(Reporter::Destination, local));
+    let policies = ServiceBuilder::new()
+        .layer(MetricsLayer::new(Arc::clone(&metrics)))
+        .layer(AuthenticationLayer::new(authenticator))
+        .layer(AuthorizationLayer::new(allowed))
+        .layer(LocalRateLimitLayer::new(limits.limits));
+    let cart = Router::new().route("/cart", get(|| async { "one book" }));
+    let stats = get(move || async move { metrics.encode() });
+    Ok(cart.layer(policies).route("/stats/prometheus", stats))
+}
+
+/// The status of a request with a token, or without one if it is empty.
+async fn cart(address: SocketAddr, token: &str) -> Result<u16, Box<dyn Error + Send + Sync>> {
+    let mut request = Request::get("/cart");
+    if !token.is_empty() {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let response = once::send(address, request.body(Full::<Bytes>::default())?).await?;
+    Ok(response.status().as_u16())
+}

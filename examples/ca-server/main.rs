@@ -1,0 +1,111 @@
+//! A certificate authority for a mesh: Istio's certificate service over TLS.
+//!
+//! The authority is a root that it makes and keeps in a directory, or is given as files in the
+//! layout of Istio's secret `cacerts`. Callers prove who they are by a certificate of the authority
+//! or by a token. The root is renewed in time, with its key.
+//!
+//! ```sh
+//! cargo run --example ca-server -- --state ./ca --tokens tokens.txt
+//! cargo run --example ca-server -- --check   # issues to itself, rotates the root, and exits
+//! ```
+
+#![expect(clippy::print_stdout, reason = "a server says where it listens")]
+
+mod authority;
+mod check;
+mod serve;
+mod tokens;
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use mesh_core::identity::TrustDomain;
+use rustls::crypto::CryptoProvider;
+use tokio::net::TcpListener;
+
+use crate::authority::MeshAuthority;
+use crate::serve::Server;
+use crate::tokens::Tokens;
+
+/// Issue certificates to the workloads of a mesh.
+#[derive(Debug, Parser)]
+#[command(name = "ca-server")]
+struct Options {
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1:15012")]
+    listen: SocketAddr,
+    /// Directory of the authority: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem. A root is
+    /// made if it is empty.
+    #[arg(long, required_unless_present = "check")]
+    state: Option<PathBuf>,
+    /// File of tokens, one a line: the token, a space, and the SPIFFE ID that it proves.
+    #[arg(long)]
+    tokens: Option<PathBuf>,
+    /// Trust domain of the mesh.
+    #[arg(long, default_value = "cluster.local")]
+    trust_domain: TrustDomain,
+    /// Issue to itself, rotate the root, and exit.
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(run(Options::parse())),
+        Err(error) => Err(error.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let Some(state) = options.state.filter(|_| !options.check) else {
+        return check::run(provider).await;
+    };
+    let authority = MeshAuthority::open(&state, options.trust_domain, provider)?;
+    let tokens = match &options.tokens {
+        Some(file) => Tokens::parse(&std::fs::read_to_string(file)?)?,
+        None => Tokens::default(),
+    };
+    let server = Server::new(&authority, tokens)?;
+    let listener = TcpListener::bind(options.listen).await?;
+    println!("listening on {}", listener.local_addr()?);
+    println!("roots to trust: {}", state.join("root-cert.pem").display());
+    tokio::select! {
+        error = server.run(listener) => Err(error.into()),
+        error = authority.keep() => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_check_passes() {
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        check::run(Arc::new(provider)).await.unwrap();
+    }
+
+    #[test]
+    fn tokens_are_a_table() {
+        let tokens = Tokens::parse("a spiffe://mesh/a\n\n b spiffe://mesh/b \n");
+        assert!(tokens.is_ok());
+        for broken in ["a", "a b"] {
+            assert!(Tokens::parse(broken).is_err(), "{broken}");
+        }
+    }
+}

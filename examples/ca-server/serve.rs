@@ -1,0 +1,167 @@
+//! The server: TLS with a certificate of the authority's own, and the certificate service.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
+use mesh_core::identity::{ServiceAccount, SpiffeId};
+use mesh_core::watch::Watch;
+use mesh_tls::ca::authenticate::AuthenticateLayer;
+use mesh_tls::ca::{Issuance, IssueError, Issuer};
+use mesh_tls::certificate::SubjectAltName;
+use mesh_tls::connection::{Connection, ConnectionLayer, TlsPeer};
+use mesh_tls::csr::{KeyKind, SigningRequest, SigningRequestError};
+use mesh_tls::grpc::CertificateService;
+use mesh_tls::key::{KeyError, SigningKey};
+use mesh_tls::resolve::{self, Identity, LiveIdentity};
+use mesh_tls::source::{Keeper, SvidSource};
+use mesh_tls::svid::{SvidError, X509Svid};
+use mesh_tls::trust_bundle::{TrustBundle, TrustBundleError, TrustBundles};
+use mesh_tls::verify::PeerVerifier;
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::time_provider::DefaultTimeProvider;
+use rustls_pki_types::UnixTime;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceBuilder;
+
+use crate::authority::{MeshAuthority, serial};
+use crate::tokens::Tokens;
+
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Answers requests for certificates. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Server {
+    tls: TlsAcceptor,
+    verifier: PeerVerifier,
+    authenticate: AuthenticateLayer,
+    service: CertificateService,
+    live: LiveIdentity,
+}
+
+impl Server {
+    /// A server with a certificate of the authority's, which it renews by itself.
+    pub(crate) fn new(
+        authority: &MeshAuthority,
+        tokens: Tokens,
+    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let provider = authority.provider();
+        let clock = Arc::new(DefaultTimeProvider);
+        let account = ServiceAccount {
+            namespace: "istio-system",
+            name: "ca-server",
+        };
+        let own = OwnIdentity {
+            id: SpiffeId::from_service_account(authority.trust_domain(), account)?,
+            issuer: authority.issuer().clone(),
+            provider: Arc::clone(provider),
+        };
+        let (publisher, live) = resolve::channel();
+        let keeper = Keeper::new(own, Arc::clone(&clock) as _).with_jitter(fastrand::f64);
+        tokio::spawn(keeper.run(publisher));
+
+        let verifier = PeerVerifier::spiffe(live.bundles().clone(), Arc::clone(provider))?;
+        let clients = Arc::unwrap_or_clone(verifier.client_verifier()).optional();
+        let mut tls = ServerConfig::builder_with_provider(Arc::clone(provider))
+            .with_safe_default_protocol_versions()?
+            .with_client_cert_verifier(Arc::new(clients))
+            .with_cert_resolver(live.resolver());
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        let issuer = authority.issuer().clone();
+        Ok(Self {
+            tls: TlsAcceptor::from(Arc::new(tls)),
+            verifier,
+            authenticate: AuthenticateLayer::new().with_token_review(Arc::new(tokens)),
+            service: CertificateService::new(issuer, Arc::clone(provider), clock),
+            live,
+        })
+    }
+
+    /// Serves until accepting fails.
+    pub(crate) async fn run(self, listener: TcpListener) -> io::Error {
+        self.live.ready().await;
+        loop {
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => return error,
+            };
+            let server = self.clone();
+            tokio::spawn(async move {
+                if let Err(error) = server.connection(stream).await {
+                    eprintln!("connection: {error}");
+                }
+            });
+        }
+    }
+
+    async fn connection(self, stream: TcpStream) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
+        let stream = timeout(HANDSHAKE_TIMEOUT, self.tls.accept(stream)).await??;
+        let (_, state) = stream.get_ref();
+        let tls = TlsPeer::new(state, state.server_name(), Some(&self.verifier));
+        let service = ServiceBuilder::new()
+            .layer(ConnectionLayer::new(Connection::tls(peer, local, tls)))
+            .layer(self.authenticate)
+            .service(self.service);
+        http2::Builder::new(TokioExecutor::new())
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+            .await?;
+        Ok(())
+    }
+}
+
+/// Issues the server's certificate by its own authority.
+struct OwnIdentity {
+    id: SpiffeId,
+    issuer: Watch<Issuer>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl SvidSource for OwnIdentity {
+    type Error = OwnIdentityError;
+
+    async fn fetch(&mut self) -> Result<Identity, OwnIdentityError> {
+        let key = SigningKey::generate(KeyKind::EcdsaP256)?;
+        let request = key.signing_request(&self.id)?;
+        let request = SigningRequest::from_pem(request.as_bytes(), &self.provider)?;
+        let mut issuance =
+            Issuance::for_workload(&self.id, UnixTime::now(), serial(&self.provider)?);
+        issuance.names.push(SubjectAltName::Dns("localhost".into()));
+        let issued = self.issuer.load().issue(&request, &issuance)?;
+        let domain = self.id.trust_domain();
+        let bundle = TrustBundle::new(domain, issued.roots.iter().cloned())?;
+        let key = key.private_key().clone_key();
+        Ok(Identity {
+            svid: X509Svid::new(issued.chain, key, &self.provider)?,
+            bundles: TrustBundles::from_iter([bundle]),
+        })
+    }
+
+    async fn changed(&mut self) {
+        self.issuer.changed().await;
+    }
+}
+
+/// Why the server has no certificate.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OwnIdentityError {
+    #[error(transparent)]
+    Bundle(#[from] TrustBundleError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Request(#[from] SigningRequestError),
+    #[error(transparent)]
+    Svid(#[from] SvidError),
+}

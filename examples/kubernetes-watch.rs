@@ -1,0 +1,157 @@
+//! Prints the services of a cluster, or of a directory, and what changes in them.
+//!
+//! ```sh
+//! cargo run --example kubernetes-watch --features kubernetes
+//! cargo run --example kubernetes-watch --features kubernetes -- --directory examples/config
+//! cargo run --example kubernetes-watch --features kubernetes -- --check
+//! ```
+//!
+//! The cluster is that of `kubectl`. With `--check`, a directory is written, watched and changed, and
+//! what is found is compared with what was written.
+
+#![expect(clippy::print_stdout, reason = "an example tells what it did")]
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use mesh_core::config::MeshConfig;
+use mesh_core::config::services::Service;
+use mesh_discovery::registry::{Change, Driver, Registry};
+use mesh_discovery::source::file::Files;
+use mesh_discovery::source::kubernetes::{Cluster, Kubernetes, connect};
+use mesh_discovery::vip::Vips;
+
+/// Print the services of a cluster, or of a directory, and what changes in them.
+#[derive(Debug, Parser)]
+#[command(name = "kubernetes-watch")]
+struct Arguments {
+    /// Files or directories to read in place of a cluster.
+    #[arg(long, value_name = "PATH")]
+    directory: Vec<PathBuf>,
+    /// Configuration of `kubectl`; default as `kubectl` finds it.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Context in it; default its current one.
+    #[arg(long, requires = "kubeconfig")]
+    context: Option<String>,
+    /// Write a directory, watch it, and check what is found.
+    #[arg(long, conflicts_with_all = ["directory", "kubeconfig"])]
+    check: bool,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse();
+    if arguments.check {
+        return check().await;
+    }
+    let registry = Registry::new(MeshConfig::builder())
+        .with_settings_from_config_map()
+        .with_vips(Vips::default());
+    let mut driver = Driver::new(registry);
+    if arguments.directory.is_empty() {
+        // Which cryptography TLS uses is for programs to decide.
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        provider
+            .install_default()
+            .map_err(|_| "another was installed")?;
+        let (path, context) = (arguments.kubeconfig, arguments.context);
+        let cluster = path.map_or(Cluster::Inferred, |path| Cluster::Kubeconfig {
+            path,
+            context,
+        });
+        driver.add_cluster("cluster", Kubernetes::new(connect(&cluster).await?));
+    } else {
+        driver.add_source("files", Files::new(arguments.directory));
+    }
+    while let Some(change) = driver.next().await {
+        print(&change);
+        for status in driver.registry().status() {
+            for diagnostic in status.diagnostics {
+                println!("{}: {diagnostic}", status.name);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn print(change: &Change) {
+    match change {
+        Change::Config(config) => {
+            println!("configuration {}", config.version());
+            config
+                .services()
+                .iter()
+                .for_each(|service| print_service(service));
+        }
+        Change::Endpoints(updates) => {
+            println!("endpoints");
+            updates
+                .iter()
+                .for_each(|update| print_service(update.service()));
+        }
+    }
+}
+
+fn print_service(service: &Service) {
+    for port in &service.ports {
+        let endpoints = service.endpoints(port);
+        let healthy = endpoints.iter().filter(|endpoint| endpoint.healthy).count();
+        let (host, number) = (&service.hostname, port.number);
+        println!(
+            "  {host}:{number} {healthy} of {} endpoints healthy",
+            endpoints.len()
+        );
+    }
+}
+
+const CART: &str = "
+apiVersion: v1
+kind: Service
+metadata: { name: cart, namespace: shop }
+spec: { ports: [{ name: http, port: 80 }] }
+";
+
+/// Writes a directory, watches it, changes it, and checks what is found.
+async fn check() -> Result<(), Box<dyn Error>> {
+    let directory = std::env::temp_dir().join(format!("kubernetes-watch-{}", std::process::id()));
+    fs::create_dir(&directory)?;
+    let checked = check_in(&directory).await;
+    fs::remove_dir_all(&directory)?;
+    checked
+}
+
+async fn check_in(directory: &Path) -> Result<(), Box<dyn Error>> {
+    fs::write(directory.join("cart.yaml"), CART)?;
+    let mut driver = Driver::new(Registry::new(MeshConfig::builder()));
+    driver.add_source("files", Files::new([directory]));
+    let first = driver.next().await.ok_or("the files ended")?;
+    print(&first);
+    let Change::Config(config) = first else {
+        return Err("the first change is no configuration".into());
+    };
+    let host = "cart.shop.svc.cluster.local";
+    let cart = config.services().lookup(host, "shop").ok_or("no cart")?;
+    assert!(cart.endpoints(&cart.ports[0]).is_empty());
+
+    let slice = "
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: cart-1, namespace: shop, labels: { kubernetes.io/service-name: cart } }
+addressType: IPv4
+ports: [{ name: http, port: 8080 }]
+endpoints: [{ addresses: [10.0.0.7] }, { addresses: [10.0.0.8] }]
+";
+    fs::write(directory.join("slice.yaml"), slice)?;
+    let second = driver.next().await.ok_or("the files ended")?;
+    print(&second);
+    let Change::Endpoints(updates) = second else {
+        return Err("more than endpoints changed".into());
+    };
+    let cart = updates[0].service();
+    assert_eq!(cart.endpoints(&cart.ports[0]).len(), 2);
+    println!("checked");
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! An axum service that knows its callers by mutual TLS, and a client that proves who it is.
+//!
+//! ```sh
+//! cargo run --example mtls-service
+//! ```
+//!
+//! Both sides are compiled from the model of a mesh that says `STRICT` and `ISTIO_MUTUAL`. Their
+//! identities are live: one that is renewed is used from the next handshake on. Here an authority in
+//! the same process issues them; in a mesh, `mesh_tls::source` keeps them fresh.
+
+#![expect(clippy::print_stdout, reason = "an example tells what it did")]
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::routing::get;
+use axum::{Extension, Router};
+use bytes::Bytes;
+use examples::authority::Authority;
+use examples::once;
+use http::Request;
+use http_body_util::Full;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use mesh_core::attributes::PeerIdentity;
+use mesh_core::identity::TrustDomains;
+use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress, MeshTls, UpstreamTls};
+use mesh_core::model::listener::{FilterChain, HttpConnection, NetworkFilter, ServerTls};
+use mesh_core::service::ClusterName;
+use mesh_tls::accept::TlsAcceptor;
+use mesh_tls::config::{ApplicationProtocol, MeshIdentity, TlsCompiler};
+use mesh_tls::connect::TlsConnector;
+use mesh_tls::connection::{Connection, ConnectionLayer};
+use mesh_tls::require_identity::RequireIdentityLayer;
+use mesh_tls::resolve::{self, LiveIdentity};
+use mesh_tls::secret_store::SecretStore;
+use rustls::crypto::aws_lc_rs;
+use tokio::net::{TcpListener, TcpStream};
+use tower::{Layer, ServiceBuilder};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
+const WEB: &str = "spiffe://cluster.local/ns/shop/sa/web";
+const THIEF: &str = "spiffe://cluster.local/ns/shop/sa/thief";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Failure> {
+    let authority = Authority::new("cluster.local".parse()?)?;
+    let (publisher, live) = resolve::channel();
+    publisher.publish(authority.identity(CART, &[])?);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(serve(listener, acceptor(live)?));
+
+    let (web, caller) = resolve::channel();
+    web.publish(authority.identity(WEB, &[])?);
+    assert_eq!(
+        call(address, &caller).await?,
+        (200, format!("hello, {WEB}"))
+    );
+
+    // Renewed on both sides, by an authority that only the new bundles know.
+    let next = Authority::new("cluster.local".parse()?)?;
+    publisher.publish(next.identity(CART, &[])?);
+    let refused = call(address, &caller).await;
+    assert!(
+        refused.is_err(),
+        "the caller does not know the new authority"
+    );
+    web.publish(next.identity(WEB, &[])?);
+    assert_eq!(
+        call(address, &caller).await?,
+        (200, format!("hello, {WEB}"))
+    );
+
+    let (thief, stranger) = resolve::channel();
+    thief.publish(next.identity(THIEF, &[])?);
+    let refused = call(address, &stranger).await?;
+    assert_eq!(refused, (403, "RBAC: access denied".to_owned()));
+
+    // Who believes the service, but has a certificate of another authority.
+    let mut forged = authority.identity(WEB, &[])?;
+    forged.bundles = next.identity(WEB, &[])?.bundles;
+    thief.publish(forged);
+    let refused = call(address, &stranger).await;
+    println!(
+        "a forged identity: {}",
+        refused.err().ok_or("it has to be refused")?
+    );
+
+    let request = Request::get("/").body(Full::default())?;
+    let plaintext = once::send(address, request).await;
+    assert!(plaintext.is_err(), "plaintext is not served");
+    println!("only the expected caller was served, before and after renewal");
+    Ok(())
+}
+
+/// Compiles TLS for the holder of an identity.
+fn compiler(live: LiveIdentity) -> Result<TlsCompiler, Failure> {
+    let identity = MeshIdentity::new(live, TrustDomains::new("cluster.local".parse()?));
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    Ok(TlsCompiler::new(provider, SecretStore::default()).with_identity(identity))
+}
+
+fn acceptor(live: LiveIdentity) -> Result<TlsAcceptor, Failure> {
+    let http = NetworkFilter::Http(HttpConnection::new("inbound|8080||"));
+    let mut chain = FilterChain::new(http);
+    let alpn = vec!["h2".into(), "http/1.1".into()];
+    chain.tls = Some(ServerTls::Mesh { alpn });
+    let tls = compiler(live)?.server(&chain)?;
+    Ok(TlsAcceptor::new(tls.ok_or("the chain ends TLS")?))
+}
+
+/// Serves the callers that the service expects, and tells them who they are.
+async fn serve(listener: TcpListener, acceptor: TlsAcceptor) -> Result<(), Failure> {
+    let hello =
+        |Extension(peer): Extension<PeerIdentity>| async move { format!("hello, {}", peer.0) };
+    let app = Router::new().route("/", get(hello));
+    let app = ServiceBuilder::new()
+        .layer(RequireIdentityLayer::one_of([WEB.parse()?]))
+        .service(app);
+    loop {
+        let (stream, peer) = listener.accept().await?;
+        let local = stream.local_addr()?;
+        let (acceptor, app) = (acceptor.clone(), app.clone());
+        tokio::spawn(async move {
+            let accepted = match acceptor.accept(stream).await {
+                Ok(accepted) => accepted,
+                Err(diagnosis) => return println!("the service: {diagnosis}"),
+            };
+            let connection = Connection::tls(peer, local, accepted.peer);
+            let service = TowerToHyperService::new(ConnectionLayer::new(connection).layer(app));
+            let server = auto::Builder::new(TokioExecutor::new());
+            // A connection that breaks off is nobody's concern.
+            let _ = server
+                .serve_connection(TokioIo::new(accepted.stream), service)
+                .await;
+        });
+    }
+}
+
+/// Calls the service, as a client whose DestinationRule says `ISTIO_MUTUAL`.
+async fn call(address: SocketAddr, live: &LiveIdentity) -> Result<(u16, String), Failure> {
+    let mut cluster = Cluster::new(ClusterName::outbound(80, "", "cart.shop.svc.cluster.local"));
+    cluster.tls = UpstreamTls::Mesh(MeshTls {
+        sni: "outbound_.80_._.cart.shop.svc.cluster.local".into(),
+        subject_alt_names: vec![CART.into()],
+    });
+    let tls = compiler(live.clone())?.upstream(&cluster)?;
+    let endpoint = Endpoint::new(EndpointAddress::Ip(address));
+    let tls = tls
+        .towards(&endpoint)
+        .ok_or("the endpoint gets TLS")?
+        .clone();
+    let connector = TlsConnector::new(tls, ApplicationProtocol::Http1);
+    let connected = connector
+        .connect(TcpStream::connect(address).await?, None)
+        .await?;
+    let request = Request::get("/").body(Full::<Bytes>::default())?;
+    let response = once::send_on(connected.stream, request).await?;
+    let body = String::from_utf8(response.body().to_vec())?;
+    Ok((response.status().as_u16(), body))
+}

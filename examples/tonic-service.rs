@@ -1,0 +1,158 @@
+//! A tonic service under Istio's policies: tokens, authorization, a rate limit, and metrics.
+//!
+//! ```sh
+//! cargo run --example tonic-service
+//! ```
+//!
+//! The layers are those of `axum-service`. What they refuse, a gRPC client gets as a gRPC status.
+//! They stand above tonic's routes as axum's router, since tonic's own body cannot be made of a text.
+
+#![expect(clippy::print_stdout, reason = "an example tells what it did")]
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use examples::tokens::TokenIssuer;
+use http::uri::PathAndQuery;
+use mesh_core::config::MeshConfig;
+use mesh_core::parse::{Limits, parse};
+use mesh_core::resolve::resolve;
+use mesh_core::resource::istio::envoy_filter::PatchContext;
+use mesh_core::workload::Workload;
+use mesh_policy::authn::layer::AuthenticationLayer;
+use mesh_policy::authn::{Algorithms, Authenticator, KeyStore};
+use mesh_policy::authz::PolicySet;
+use mesh_policy::authz::layer::AuthorizationLayer;
+use mesh_policy::rate_limit::LocalRateLimitLayer;
+use mesh_policy::rate_limit::envoy_filter::{Scope, compile};
+use mesh_policy::telemetry::PeerWorkload;
+use mesh_policy::telemetry::metrics::{IstioMetrics, MetricsLayer, Reporter};
+use rustls::crypto::aws_lc_rs;
+use rustls_pki_types::UnixTime;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tonic::body::Body;
+use tonic::server::{Grpc, NamedService};
+use tonic::service::Routes;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Response, Status};
+use tonic_prost::ProstCodec;
+use tower::{Service, ServiceBuilder, service_fn};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let issuer = TokenIssuer::new("https://login.example")?;
+    let yaml = include_str!("policies/cart.yaml").replace("KEYS", &issuer.jwks());
+    let local = PeerWorkload::default();
+    let metrics = Arc::new(IstioMetrics::new(Reporter::Destination, local));
+    let app = policies(&yaml, Arc::clone(&metrics))?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = format!("http://{}", listener.local_addr()?);
+    tokio::spawn(axum::serve(listener, app).into_future());
+
+    let channel = Endpoint::from_shared(address)?.connect().await?;
+    let expires = UnixTime::now().as_secs() + 3600;
+    let (alice, bob) = (
+        issuer.token("alice", expires)?,
+        issuer.token("bob", expires)?,
+    );
+    let served = [(alice.as_str(), None); 3];
+    let refused = [
+        ("", Some(Code::PermissionDenied)),
+        ("x.y.z", Some(Code::Unauthenticated)),
+        (bob.as_str(), Some(Code::PermissionDenied)),
+    ];
+    let too_many = [(alice.as_str(), Some(Code::Unavailable))];
+    for (token, code) in refused.into_iter().chain(served).chain(too_many) {
+        let status = get(channel.clone(), token).await.err();
+        assert_eq!(status.map(|status| status.code()), code, "{token}");
+    }
+    let metrics = metrics.encode();
+    for (code, count) in [(0, 3), (7, 2), (14, 1), (16, 1)] {
+        let label = format!("grpc_response_status=\"{code}\"");
+        let is_total = |line: &&str| line.starts_with("istio_requests_total{");
+        let mut lines = metrics.lines().filter(is_total);
+        let counted = lines.find(|line| line.contains(&label));
+        assert!(counted.is_some_and(|line| line.ends_with(&format!(" {count}"))));
+    }
+    println!("three of alice's calls were served, all others refused and counted");
+    Ok(())
+}
+
+/// The service, under the policies of `yaml` for workloads of the namespace `shop`.
+fn policies(
+    yaml: &str,
+    metrics: Arc<IstioMetrics>,
+) -> Result<axum::Router, Box<dyn Error + Send + Sync>> {
+    let parsed = parse("cart.yaml", yaml, &Limits::default());
+    assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
+    let config = MeshConfig::builder().extend(parsed.objects).build(1);
+    let config = config.map_err(|_| "a resource is there twice")?;
+    let model = resolve(&config, &Workload::sidecar("shop"));
+    let options = config.options();
+
+    let all = aws_lc_rs::default_provider()
+        .signature_verification_algorithms
+        .all;
+    let tokens = &model.policies.request_authentication;
+    let tokens = Authenticator::compile(tokens, &KeyStore::default(), Algorithms::new(all));
+    let allowed = PolicySet::compile(&model.policies.authorization, &options.trust_domains()?);
+    let inbound = PatchContext::SidecarInbound;
+    let scope = Scope::new(inbound, &model.workload, options.root_namespace());
+    let filters = config.resources().envoy_filters.iter().map(AsRef::as_ref);
+    let limits = compile(filters, &scope, Instant::now().into_std());
+    assert!(limits.notices.is_empty(), "{:?}", limits.notices);
+    let policies = ServiceBuilder::new()
+        .layer(MetricsLayer::new(metrics))
+        .layer(AuthenticationLayer::new(tokens))
+        .layer(AuthorizationLayer::new(allowed))
+        .layer(LocalRateLimitLayer::new(limits.limits));
+    Ok(Routes::new(Cart).into_axum_router().layer(policies))
+}
+
+/// What a build script makes of `service Cart { rpc Get(StringValue) returns (StringValue); }`.
+#[derive(Clone, Debug)]
+struct Cart;
+
+impl NamedService for Cart {
+    const NAME: &str = "shop.Cart";
+}
+
+impl Service<http::Request<Body>> for Cart {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let get = service_fn(|request: Request<String>| async move {
+            let text = format!("one book for {}", request.into_inner());
+            Ok::<_, Status>(Response::new(text))
+        });
+        Box::pin(async move {
+            let mut grpc = Grpc::new(ProstCodec::<String, String>::default());
+            Ok(grpc.unary(get, request).await)
+        })
+    }
+}
+
+/// What a build script makes the client of.
+async fn get(channel: Channel, token: &str) -> Result<String, Status> {
+    let mut grpc = tonic::client::Grpc::new(channel);
+    grpc.ready()
+        .await
+        .map_err(|error| Status::unknown(error.to_string()))?;
+    let mut request = Request::new("alice".to_owned());
+    if let (false, Ok(bearer)) = (token.is_empty(), format!("Bearer {token}").parse()) {
+        request.metadata_mut().insert("authorization", bearer);
+    }
+    let path = PathAndQuery::from_static("/shop.Cart/Get");
+    let response = grpc.unary(request, path, ProstCodec::<String, String>::default());
+    Ok(response.await?.into_inner())
+}
