@@ -1,10 +1,11 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use examples::body::Body;
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -14,40 +15,65 @@ use mesh_core::watch::Watch;
 use mesh_routing::table::RouteTable;
 use tokio::net::TcpListener;
 
-/// Answers questions about `model` at `address`, one connection at a time.
-pub(crate) async fn serve(address: SocketAddr, model: Watch<Model>) -> io::Result<()> {
+use crate::Generation;
+
+/// How long a connection may be open: a client that is slow keeps no other waiting, but a socket.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Answers questions about what is served at `address`.
+pub(crate) async fn serve(address: SocketAddr, current: Watch<Generation>) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     loop {
         let (stream, _) = listener.accept().await?;
-        let answer = service_fn(|request| {
-            let response = answer(&model.load(), &request);
-            async move { Ok::<_, Infallible>(response) }
+        let current = current.clone();
+        tokio::spawn(async move {
+            let answer = service_fn(|request| {
+                let response = answer(&current.load(), &request);
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let mut http = hyper::server::conn::http1::Builder::new();
+            let http = http.keep_alive(false);
+            let connection = http.serve_connection(TokioIo::new(stream), answer);
+            // The client's trouble is not ours.
+            let _ = tokio::time::timeout(TIMEOUT, connection).await;
         });
-        let mut http = hyper::server::conn::http1::Builder::new();
-        let http = http.keep_alive(false);
-        // The client's trouble is not ours.
-        let _ = http.serve_connection(TokioIo::new(stream), answer).await;
     }
 }
 
-fn answer(model: &Model, request: &Request<Incoming>) -> Response<Body> {
+fn answer(current: &Generation, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let Generation {
+        model,
+        wide: _,
+        fidelity,
+        metrics,
+    } = current;
     match request.uri().path() {
         "/healthz/ready" => text(StatusCode::OK, "ready\n".to_owned()),
         "/config" => json(model),
+        "/fidelity" => json(fidelity),
         "/explain" => match explain(model, request.uri().query().unwrap_or_default()) {
             Ok(response) => response,
             Err(message) => text(StatusCode::BAD_REQUEST, message + "\n"),
         },
+        "/stats/prometheus" => match metrics {
+            Some(metrics) => text(StatusCode::OK, metrics.encode()),
+            None => text(
+                StatusCode::NOT_FOUND,
+                "no metrics are kept: ask for them by --metrics, meshConfig.defaultProviders or a \
+                 Telemetry\n"
+                    .to_owned(),
+            ),
+        },
         _ => text(
             StatusCode::NOT_FOUND,
-            "there are /healthz/ready, /config and \
+            "there are /healthz/ready, /config, /fidelity, /stats/prometheus and \
              /explain?method=GET&port=80&host=HOST&path=/PATH&header=NAME:VALUE\n"
                 .to_owned(),
         ),
     }
 }
 
-fn explain(model: &Model, query: &str) -> Result<Response<Body>, String> {
+fn explain(model: &Model, query: &str) -> Result<Response<Full<Bytes>>, String> {
     let (mut port, mut host, mut path, mut method) = (80, "", "/".to_owned(), "GET".to_owned());
     let mut headers = Vec::new();
     let decoded: Vec<(&str, String)> = query
@@ -116,7 +142,7 @@ fn decode(text: &str) -> String {
         .into_owned()
 }
 
-fn json<T: serde::Serialize>(value: &T) -> Response<Body> {
+fn json<T: serde::Serialize>(value: &T) -> Response<Full<Bytes>> {
     match serde_json::to_string_pretty(value) {
         Ok(json) => {
             let mut response = text(StatusCode::OK, json + "\n");
@@ -130,8 +156,8 @@ fn json<T: serde::Serialize>(value: &T) -> Response<Body> {
     }
 }
 
-fn text(status: StatusCode, text: String) -> Response<Body> {
-    let mut response = Response::new(Body::from(bytes::Bytes::from(text)));
+fn text(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(text));
     *response.status_mut() = status;
     response
 }

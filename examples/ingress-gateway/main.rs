@@ -9,18 +9,22 @@
 //! while the last good one serves.
 
 mod admin;
+mod log;
 mod options;
 mod reload;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use examples::config::{self, Diagnostics};
-use examples::gateway::Gateway;
+use examples::gateway::{self, Gateway, MeshWide};
+use mesh_core::analyze::fidelity::{Fidelity, fidelity};
 use mesh_core::config::MeshConfig;
 use mesh_core::model::Model;
 use mesh_core::resolve::resolve;
 use mesh_core::watch;
+use mesh_policy::telemetry::metrics::IstioMetrics;
 
 use crate::options::Options;
 
@@ -35,14 +39,16 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
-    let (model, diagnostics) = load(options, 1).map_err(|found| found.to_string())?;
+    let (mut generation, diagnostics) = load(options, 1).map_err(|found| found.to_string())?;
     eprint!("{diagnostics}");
-    let mut gateway = Gateway::start(options.settings())?;
-    report(&gateway.publish(&model)?);
+    let access_log = log::open(options.access_log.as_deref())?;
+    let mut gateway = Gateway::start(options.settings(access_log))?;
+    report(&gateway.publish_in(&generation.model, &generation.wide)?);
+    generation.metrics = gateway.metrics();
     for (declared, address) in gateway.addresses() {
         eprintln!("port {declared} is served at {address}");
     }
-    let (publisher, current) = watch::channel(model);
+    let (publisher, current) = watch::channel(generation);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -73,15 +79,16 @@ fn apply(
     options: &Options,
     version: u64,
     gateway: &mut Gateway,
-    publisher: &watch::Publisher<Model>,
+    publisher: &watch::Publisher<Generation>,
 ) {
     match load(options, version) {
-        Ok((model, diagnostics)) => {
+        Ok((mut generation, diagnostics)) => {
             eprint!("{diagnostics}");
-            match gateway.publish(&model) {
+            match gateway.publish_in(&generation.model, &generation.wide) {
                 Ok(warnings) => {
                     report(&warnings);
-                    publisher.publish(model);
+                    generation.metrics = gateway.metrics();
+                    publisher.publish(generation);
                     eprintln!("generation {version} is served");
                 }
                 Err(error) => eprintln!("generation {version} is refused: {error}"),
@@ -91,10 +98,32 @@ fn apply(
     }
 }
 
-fn load(options: &Options, version: u64) -> Result<(Model, Diagnostics), Diagnostics> {
+/// What is served, and what becomes of each field of the configuration.
+#[derive(Debug)]
+struct Generation {
+    model: Model,
+    wide: MeshWide,
+    fidelity: Fidelity,
+    metrics: Option<Arc<IstioMetrics>>,
+}
+
+/// Reads the files. What is not enforced is a warning, or refused if it guards something.
+fn load(options: &Options, version: u64) -> Result<(Generation, Diagnostics), Diagnostics> {
     let loaded = config::load(&options.config);
-    let (config, diagnostics) = loaded.build(MeshConfig::builder(), version)?;
-    Ok((resolve(&config, &options.workload()), diagnostics))
+    let (config, mut diagnostics) = loaded.build(MeshConfig::builder(), version)?;
+    let workload = options.workload();
+    let fidelity = fidelity(&config, Some(&workload), &gateway::capabilities());
+    diagnostics.extend(fidelity.unsupported());
+    if diagnostics.has_errors() {
+        return Err(diagnostics);
+    }
+    let generation = Generation {
+        model: resolve(&config, &workload),
+        wide: MeshWide::of(&config),
+        fidelity,
+        metrics: None,
+    };
+    Ok((generation, diagnostics))
 }
 
 fn report(warnings: &[String]) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Parser;
 use examples::gateway::Settings;
 use mesh_core::workload::Workload;
+use mesh_policy::telemetry::access_log::ChannelSink;
 
 /// Serve the Gateways, VirtualServices and HTTPRoutes of files.
 #[derive(Debug, Parser)]
@@ -28,7 +29,15 @@ pub(crate) struct Options {
     /// Threads that serve; one for each core by default.
     #[arg(long)]
     threads: Option<usize>,
-    /// Where the state of the gateway can be asked for: /healthz/ready, /config, /explain.
+    /// Count requests, though neither meshConfig.defaultProviders nor a Telemetry asks for it.
+    #[arg(long)]
+    metrics: bool,
+    /// Log all requests to a file, or to standard output if it is `-`. Without it, those that
+    /// meshConfig or a Telemetry asks for are logged to standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) access_log: Option<PathBuf>,
+    /// Where the state of the gateway can be asked for: /healthz/ready, /config, /fidelity,
+    /// /explain, /stats/prometheus.
     #[arg(long, default_value = "127.0.0.1:15000")]
     pub(crate) admin: SocketAddr,
     /// Seconds that connections have to end after SIGTERM.
@@ -45,12 +54,15 @@ impl Options {
         })
     }
 
-    pub(crate) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self, access_log: ChannelSink) -> Settings {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Settings {
             bind: self.bind,
             ports: self.map_port.iter().copied().collect(),
             threads: self.threads.unwrap_or_else(cores),
+            metrics: self.metrics,
+            access_log: Some(access_log),
+            log_all: self.access_log.is_some(),
         }
     }
 

@@ -1,6 +1,6 @@
-//! The response body of the gateway.
+//! The body of the gateway's requests and responses.
 //!
-//! [`Body`] is either what an upstream sends, streamed, or what the gateway answers itself. It
+//! [`Body`] is either what a peer sends, streamed, or what the gateway answers itself. It
 //! implements [`Default`] (empty) and `From<Bytes>`, which is all that the layers of the mesh
 //! crates ask of a response body to answer in place of the upstream.
 //!
@@ -23,15 +23,18 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
+use mesh_discovery::service::TrackedBody;
 
 use crate::upstream::{BodyError, OpenStream, Streaming};
 
-/// A response body: streamed from an upstream, or made here.
+/// A body: streamed from a peer, or made here.
 ///
 /// See the [module docs](self) for an example.
 #[derive(Default)]
 pub struct Body {
     source: Source,
+    // What counts the exchange as active until the body has ended.
+    active: Option<Box<dyn fmt::Debug>>,
 }
 
 #[derive(Default)]
@@ -46,12 +49,43 @@ enum Source {
         _open: OpenStream,
     },
     Streaming(Streaming),
+    // What a layer made of another body.
+    Wrapped(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>>),
 }
 
 impl Body {
+    fn of(source: Source) -> Self {
+        Self {
+            source,
+            active: None,
+        }
+    }
+
+    /// A body with whose end its exchange ends.
+    pub(crate) fn tracked(body: TrackedBody<Self>) -> Self {
+        let (mut body, active) = body.into_parts();
+        if !http_body::Body::is_end_stream(&body) {
+            body.active = Some(Box::new(active));
+        }
+        body
+    }
+
+    /// What a layer made of a body. One that has ended already is empty.
+    pub fn wrapped<B>(body: B) -> Self
+    where
+        B: http_body::Body<Data = Bytes, Error = BodyError> + 'static,
+    {
+        let source = if body.is_end_stream() {
+            Source::Empty
+        } else {
+            Source::Wrapped(Box::pin(body))
+        };
+        Self::of(source)
+    }
+
     pub(crate) fn streaming(streaming: Streaming) -> Self {
         let source = Source::Streaming(streaming);
-        Self { source }
+        Self::of(source)
     }
 
     pub(crate) fn stream(incoming: Incoming, open: OpenStream) -> Self {
@@ -59,7 +93,29 @@ impl Body {
             incoming,
             _open: open,
         };
-        Self { source }
+        Self::of(source)
+    }
+}
+
+impl Source {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Empty => Poll::Ready(None),
+            Self::Full(bytes) => {
+                let bytes = mem::take(bytes);
+                *self = Self::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Self::Incoming(incoming) | Self::Stream { incoming, .. } => {
+                let polled = http_body::Body::poll_frame(Pin::new(incoming), cx);
+                polled.map_err(BodyError::Http2)
+            }
+            Self::Streaming(streaming) => streaming.poll_frame(cx),
+            Self::Wrapped(body) => body.as_mut().poll_frame(cx),
+        }
     }
 }
 
@@ -70,7 +126,7 @@ impl From<Bytes> for Body {
         } else {
             Source::Full(bytes)
         };
-        Self { source }
+        Self::of(source)
     }
 }
 
@@ -89,7 +145,7 @@ impl From<String> for Body {
 impl From<Incoming> for Body {
     fn from(incoming: Incoming) -> Self {
         let source = Source::Incoming(incoming);
-        Self { source }
+        Self::of(source)
     }
 }
 
@@ -102,19 +158,11 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        match &mut this.source {
-            Source::Empty => Poll::Ready(None),
-            Source::Full(bytes) => {
-                let bytes = mem::take(bytes);
-                this.source = Source::Empty;
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
-            }
-            Source::Incoming(incoming) | Source::Stream { incoming, .. } => {
-                let polled = Pin::new(incoming).poll_frame(cx);
-                polled.map_err(BodyError::Http2)
-            }
-            Source::Streaming(streaming) => streaming.poll_frame(cx),
+        let polled = this.source.poll_frame(cx);
+        if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
+            this.active = None;
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -125,6 +173,7 @@ impl http_body::Body for Body {
                 incoming.is_end_stream()
             }
             Source::Streaming(streaming) => streaming.is_end_stream(),
+            Source::Wrapped(body) => body.is_end_stream(),
         }
     }
 
@@ -134,6 +183,7 @@ impl http_body::Body for Body {
             Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Source::Incoming(incoming) | Source::Stream { incoming, .. } => incoming.size_hint(),
             Source::Streaming(streaming) => streaming.size_hint(),
+            Source::Wrapped(body) => body.size_hint(),
         }
     }
 }
@@ -160,6 +210,16 @@ mod tests {
         let body = Body::from(Bytes::from_static(b"hello"));
         assert!(!http_body::Body::is_end_stream(&body));
         assert_eq!(body.collect().await.unwrap().to_bytes(), "hello");
+    }
+
+    #[tokio::test]
+    async fn a_wrapped_body_is_what_it_wraps() {
+        let body = Body::wrapped(Body::from("hello"));
+        assert_eq!(http_body::Body::size_hint(&body).exact(), Some(5));
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "hello");
+        assert!(http_body::Body::is_end_stream(&Body::wrapped(
+            Body::default()
+        )));
     }
 
     #[test]

@@ -1,11 +1,21 @@
 //! A gateway: the HTTP listeners, routes and clusters of a configuration, served.
 //!
-//! Every request goes through the public layers, in Envoy's order: header policy, routing, faults,
-//! filters, timeout, mirrors, and then to an endpoint of its cluster. [`Gateway::publish`] replaces
-//! the configuration under the requests: those under way keep the routes that they were matched by.
+//! Every request goes through the public layers, in Envoy's order: header policy, access log and
+//! metrics, tokens, authorization, routing, rate limits, faults, filters, timeout, mirrors, retries,
+//! and then to an endpoint of its cluster. [`Gateway::publish`] replaces the configuration under the
+//! requests, whole: each is judged, routed and sent by one generation, the one that was current when
+//! it arrived. Rate limits begin with full buckets in each generation.
 //!
-//! Listeners that terminate TLS or carry bytes are not served, and clusters that demand TLS are
-//! answered with `503`, never reached in plaintext; [`Gateway::publish`] returns a warning for each.
+//! A request is logged and counted if a Telemetry, the mesh or the [`Settings`] ask for it. One that
+//! the header policy refuses is neither.
+//!
+//! What is known of endpoints outlives generations: which are ejected, whose turn it is, and the
+//! addresses of host names, which are resolved in the background, again and again.
+//!
+//! TLS ends here by the servers of Gateways: `SIMPLE`, `MUTUAL` and `OPTIONAL_MUTUAL`, with the Secrets
+//! of the configuration or with files. Servers with `ISTIO_MUTUAL`, and those that pass bytes on, are
+//! not served, and clusters that demand TLS are answered with `503`, never reached in plaintext;
+//! [`Gateway::publish`] returns a warning for each.
 //!
 //! # Example
 //!
@@ -58,38 +68,44 @@
 //! # }
 //! ```
 
+mod balancing;
+mod capabilities;
+mod current;
+mod generation;
+mod local_answers;
 mod mesh;
+mod mesh_wide;
+mod names;
+mod policies;
+mod secrets;
+mod stack;
+mod telemetry;
 mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
+use mesh_core::analyze::fidelity::FieldFidelity;
+use mesh_core::identity::ParseSpiffeIdError;
 use mesh_core::model::Model;
-use mesh_core::model::listener::{Direction, Listener, NetworkFilter};
-use mesh_core::model::route::RouteConfiguration;
-use mesh_core::origin::Origin;
 use mesh_core::watch::{self, Publisher, Watch};
-use mesh_policy::fault::FaultLayer;
-use mesh_policy::timeout::TimeoutLayer;
+use mesh_policy::telemetry::access_log::ChannelSink;
+use mesh_policy::telemetry::metrics::IstioMetrics;
 use mesh_routing::error::CompileErrors;
-use mesh_routing::layer::RoutingLayer;
-use mesh_routing::layer::filters::FiltersLayer;
-use mesh_routing::layer::mirror::{LocalTasks, MirrorBody, MirrorLayer};
-use mesh_routing::table::RouteTable;
-use tower::{ServiceBuilder, service_fn};
 
+use self::balancing::Balancing;
+pub use self::capabilities::capabilities;
+use self::current::Current;
+use self::generation::Generation;
 pub use self::mesh::{Mesh, MeshClient};
-use self::upstream::Clusters;
-use crate::headers::{HeaderPolicy, HeaderPolicyLayer, Scheme};
+pub use self::mesh_wide::MeshWide;
+use self::stack::Stack;
 use crate::serve::{Connection, Limits, ListenerId, Workers};
-use crate::upstream::{Pool, PoolSettings};
 
-/// How a gateway listens.
+/// How a gateway listens, and what it records.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The address that listeners bind. Default: all of IPv4.
@@ -98,6 +114,13 @@ pub struct Settings {
     pub ports: BTreeMap<u16, u16>,
     /// Threads, each with its own listening sockets and connection pools. Default 1.
     pub threads: usize,
+    /// Whether requests are counted, though neither the mesh nor a Telemetry asks for it. Default:
+    /// no.
+    pub metrics: bool,
+    /// Where lines of Istio's built-in access log go. Default: nowhere.
+    pub access_log: Option<ChannelSink>,
+    /// Whether all requests are logged where neither the mesh nor a Telemetry says. Default: no.
+    pub log_all: bool,
 }
 
 impl Default for Settings {
@@ -106,6 +129,9 @@ impl Default for Settings {
             bind: Ipv4Addr::UNSPECIFIED.into(),
             ports: BTreeMap::new(),
             threads: 1,
+            metrics: false,
+            access_log: None,
+            log_all: false,
         }
     }
 }
@@ -115,8 +141,8 @@ impl Default for Settings {
 pub struct Gateway {
     settings: Settings,
     workers: Workers,
-    tables: Tables,
-    clusters: Publisher<Clusters>,
+    generation: Publisher<Generation>,
+    balancing: Balancing,
     addresses: BTreeMap<ListenerId, SocketAddr>,
 }
 
@@ -127,45 +153,63 @@ impl Gateway {
     ///
     /// The system refuses a thread or a runtime.
     pub fn start(settings: Settings) -> io::Result<Self> {
-        let tables = Tables::default();
-        let (publisher, clusters) = watch::channel(Clusters::default());
-        let workers = serve(settings.threads, &tables, &clusters)?;
+        let (publisher, generation) = watch::channel(Generation::empty());
+        let workers = serve(settings.threads, &generation)?;
         Ok(Self {
             settings,
             workers,
-            tables,
-            clusters: publisher,
+            generation: publisher,
+            balancing: Balancing::new(),
             addresses: BTreeMap::new(),
         })
     }
 
-    /// Replaces what is served by `model`, and returns what of it is not served.
-    ///
-    /// All routes are compiled before anything is replaced.
+    /// Replaces what is served by `model`, of a mesh where nothing else is set; see
+    /// [`publish_in`](Self::publish_in).
     ///
     /// # Errors
     ///
-    /// Policies that nothing here enforces, or routes that cannot be compiled, in which cases nothing
-    /// has changed; or a socket that cannot
-    /// be bound, in which case the other listeners serve `model`.
+    /// Those of [`publish_in`](Self::publish_in).
     pub fn publish(&mut self, model: &Model) -> Result<Vec<String>, PublishError> {
-        refuse_policies(model)?;
-        let (listeners, mut warnings) = listeners(model);
-        let mut compiled = Vec::new();
-        for (listener, routes) in listeners {
-            let routes = model.route_configurations.get(routes);
-            let routes = routes.map(Arc::as_ref).cloned().unwrap_or_default();
-            compiled.push((listener.declared_port, RouteTable::compile(&routes)?));
+        self.publish_in(model, &MeshWide::default())
+    }
+
+    /// Replaces what is served by `model`, of the mesh `wide`, and returns what of it is not served.
+    ///
+    /// All routes and policies are compiled, and names that are new are resolved, before anything is
+    /// replaced. A name that has no address after some seconds is served without.
+    ///
+    /// # Errors
+    ///
+    /// Policies that nothing here enforces, or routes or trust domains that cannot be compiled, in
+    /// which cases nothing has changed; or a socket that cannot be bound, in which case the other
+    /// listeners serve `model`.
+    pub fn publish_in(
+        &mut self,
+        model: &Model,
+        wide: &MeshWide,
+    ) -> Result<Vec<String>, PublishError> {
+        if let Some(field) = capabilities::refusal(model) {
+            return Err(PublishError::Unenforced(Box::new(field)));
         }
-        let (clusters, limits) = Clusters::new(&model.clusters);
-        warnings.extend(limits);
-        self.clusters.publish(clusters);
-        self.close_all_but(&compiled.iter().map(|(port, _)| u64::from(*port)).collect());
-        for (port, table) in compiled {
-            self.tables.publish(port.into(), table);
-            self.open(port)?;
+        let last = self.generation.watch().load_full();
+        let compiled =
+            Generation::compile((model, wide), &self.settings, &mut self.balancing, &last);
+        let (generation, warnings) = compiled?;
+        let ids: BTreeSet<ListenerId> = generation.listeners().collect();
+        self.generation.publish(generation);
+        self.close_all_but(&ids);
+        for id in ids {
+            self.open(id)?;
         }
         Ok(warnings)
+    }
+
+    /// Istio's metrics of what has been served, if they are kept. They stay the same until something
+    /// about them changes.
+    pub fn metrics(&self) -> Option<Arc<IstioMetrics>> {
+        let generation = self.generation.watch().load_full();
+        generation.telemetry().metrics().cloned()
     }
 
     /// The address that serves the port `declared` by a Gateway, if it is served.
@@ -186,18 +230,14 @@ impl Gateway {
         self.workers.drain(deadline)
     }
 
-    fn open(&mut self, declared: u16) -> io::Result<()> {
-        let id = declared.into();
+    fn open(&mut self, id: ListenerId) -> io::Result<()> {
         if self.addresses.contains_key(&id) {
             return Ok(());
         }
-        let port = self
-            .settings
-            .ports
-            .get(&declared)
-            .copied()
-            .unwrap_or(declared);
-        let address = self.workers.listen(id, (self.settings.bind, port).into())?;
+        let declared = u16::try_from(id).map_err(io::Error::other)?;
+        let port = self.settings.ports.get(&declared);
+        let address = (self.settings.bind, port.copied().unwrap_or(declared));
+        let address = self.workers.listen(id, address.into())?;
         self.addresses.insert(id, address);
         Ok(())
     }
@@ -214,113 +254,39 @@ impl Gateway {
     }
 }
 
-/// Refuses what would let requests pass that a policy may deny.
-fn refuse_policies(model: &Model) -> Result<(), PublishError> {
-    let tokens = model.policies.request_authentication.iter();
-    let tokens = tokens.map(|policy| policy.origin());
-    let callers = model.policies.authorization.iter();
-    let mut origins = tokens.chain(callers.map(|policy| policy.origin()));
-    match origins.next() {
-        Some(origin) => Err(PublishError::UnenforcedPolicy(origin)),
-        None => Ok(()),
-    }
-}
-
 /// Why a configuration is not served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
     /// A policy applies that the gateway does not enforce.
-    #[error("{0} applies to this gateway, which does not enforce it")]
-    UnenforcedPolicy(Origin),
+    #[error("{0}; without it the gateway would let pass what may be forbidden")]
+    Unenforced(Box<FieldFidelity>),
+    /// The system refuses the thread that resolves names.
+    #[error("names cannot be resolved")]
+    Names(#[source] io::Error),
     /// A socket cannot be bound.
     #[error("a listener cannot be bound")]
     Bind(#[from] io::Error),
     /// Routes cannot be compiled.
     #[error(transparent)]
     Compile(#[from] CompileErrors),
+    /// A trust domain of the mesh is none of SPIFFE, so that nobody's identity could be told.
+    #[error("the mesh has no valid trust domain")]
+    TrustDomain(#[from] ParseSpiffeIdError),
 }
 
-/// The listeners that carry plaintext HTTP, with the name of their routes; and what the others are.
-fn listeners(model: &Model) -> (Vec<(&Listener, &str)>, Vec<String>) {
-    let (mut served, mut warnings) = (Vec::new(), Vec::new());
-    let inbound = |listener: &&Listener| listener.direction == Direction::Inbound;
-    for listener in model.listeners.iter().filter(inbound) {
-        let plain = listener
-            .filter_chains
-            .iter()
-            .find_map(|chain| match &chain.filter {
-                NetworkFilter::Http(http) if chain.tls.is_none() => Some(&http.route_configuration),
-                NetworkFilter::Http(_) | NetworkFilter::SniCluster | NetworkFilter::Tcp(_) => None,
-            });
-        match plain {
-            Some(routes) => served.push((listener, routes.as_str())),
-            None => warnings.push(format!(
-                "listener `{}` needs TLS or carries no HTTP, and is not served [{}]",
-                listener.name, listener.origin
-            )),
-        }
-    }
-    (served, warnings)
-}
-
-/// The routes of each listener, by its id: the port that it declares.
-#[derive(Clone, Debug, Default)]
-struct Tables(Arc<Mutex<BTreeMap<ListenerId, Publisher<RouteTable>>>>);
-
-impl Tables {
-    /// The routes of a listener. They are published before the listener is opened.
-    fn watch(&self, id: ListenerId) -> Option<Watch<RouteTable>> {
-        let tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tables.get(&id).map(Publisher::watch)
-    }
-
-    fn publish(&self, id: ListenerId, table: RouteTable) {
-        let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match tables.get(&id) {
-            Some(publisher) => publisher.publish(table),
-            None => drop(tables.insert(id, watch::channel(table).0)),
-        }
-    }
-}
-
-fn serve(threads: usize, tables: &Tables, clusters: &Watch<Clusters>) -> io::Result<Workers> {
-    let (tables, clusters) = (tables.clone(), clusters.clone());
-    Workers::start(threads, Limits::default(), move || {
-        let (tables, clusters) = (tables.clone(), clusters.clone());
-        let requests = Pool::new(PoolSettings::default());
-        let copies = Pool::new(PoolSettings::default());
-        let policy = Rc::new(HeaderPolicy::default());
-        let tasks = LocalTasks::default();
+/// Threads that serve each request by the generation that is current when it arrives.
+fn serve(threads: usize, generation: &Watch<Generation>) -> io::Result<Workers> {
+    let generation = generation.clone();
+    let chains = generation.clone();
+    let tls = move |listener| chains.load().tls(listener);
+    Workers::start_with_tls(threads, Limits::default(), tls, move || {
+        let (generation, stack) = (generation.clone(), Stack::new());
         move |connection: &Connection| {
-            let (mirrored, copies) = (clusters.clone(), copies.clone());
-            let client = service_fn(move |copy: Request<MirrorBody>| {
-                upstream::forward(&mirrored, &copies, copy)
-            });
-            let (clusters, requests) = (clusters.clone(), requests.clone());
-            let address = connection.peer.ip();
-            let table = tables.watch(connection.listener);
-            ServiceBuilder::new()
-                .layer(HeaderPolicyLayer::new(
-                    Rc::clone(&policy),
-                    address,
-                    Scheme::Http,
-                ))
-                .layer(RoutingLayer::new(
-                    table.unwrap_or_else(|| no_routes().into()),
-                ))
-                .layer(FaultLayer::new())
-                .layer(FiltersLayer::new())
-                .layer(TimeoutLayer::new())
-                .layer(MirrorLayer::new(client).with_executor(tasks.clone()))
-                .service(service_fn(move |request| {
-                    upstream::forward(&clusters, &requests, request)
-                }))
+            let (stack, connection) = (stack.clone(), connection.clone());
+            Current::new(generation.clone(), move |generation: &Arc<Generation>| {
+                stack.serve(generation, &connection)
+            })
         }
     })
-}
-
-fn no_routes() -> RouteTable {
-    let empty = RouteTable::compile(&RouteConfiguration::default());
-    empty.expect("a table of no hosts has nothing to refuse")
 }

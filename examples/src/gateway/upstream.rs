@@ -1,176 +1,145 @@
-use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use mesh_core::attributes::{MatchedRoute, ResponseFlag};
-use mesh_core::model::cluster::{Cluster, EndpointAddress, UpstreamTls};
-use mesh_core::model::route::ClusterSpecifier;
-use mesh_core::reply::{self, Caller, Reason};
-use mesh_core::service::ClusterName;
-use mesh_core::watch::Watch;
+use http::{Request, Response};
+use mesh_core::attributes::MatchedRoute;
+use mesh_core::model::cluster::EndpointAddress;
+use mesh_discovery::cluster::Clusters;
+use mesh_discovery::service::{Dispatch, NewService, Target, TrackedBody};
+use tokio::time::Instant;
+use tower::ServiceBuilder;
+use tower_service::Service;
 
 use crate::body::Body;
-use crate::upstream::{Endpoint, Pool, Protocol};
+use crate::headers::router;
+use crate::upstream::{Endpoint, Pool, Protocol, Sending, UpstreamError};
 
-/// The endpoints of each cluster.
-#[derive(Debug, Default)]
-pub(super) struct Clusters(HashMap<ClusterName, Turns>);
-
-/// Endpoints that are taken in turns, each as often as its weight says.
-#[derive(Debug)]
-struct Turns {
-    endpoints: Box<[Endpoint]>,
-    next: AtomicUsize,
-}
-
-impl Clusters {
-    /// The endpoints that can be reached, and what of `clusters` cannot.
-    ///
-    /// Host names are resolved here, and no more until the next configuration.
-    pub(super) fn new(clusters: &BTreeMap<ClusterName, Arc<Cluster>>) -> (Self, Vec<String>) {
-        let mut warnings = Vec::new();
-        let turns = clusters.iter().map(|(name, cluster)| {
-            let endpoints: Box<[Endpoint]> = endpoints(cluster).into();
-            if endpoints.is_empty() && !cluster.endpoints.is_empty() {
-                let origin = &cluster.origin;
-                warnings.push(format!("no endpoint of `{name}` can be used: it demands TLS, or its name is not known [{origin}]"));
-            }
-            let next = AtomicUsize::new(0);
-            (name.clone(), Turns { endpoints, next })
-        });
-        let turns = turns.collect();
-        (Self(turns), warnings)
-    }
-}
-
-fn endpoints(cluster: &Cluster) -> Vec<Endpoint> {
-    let protocol = match cluster.protocol.is_http2() {
-        true => Protocol::Http2,
-        false => Protocol::Http1,
-    };
-    let usable = cluster.endpoints.iter().filter(|endpoint| {
-        let plaintext = match cluster.tls {
-            UpstreamTls::Plaintext => true,
-            UpstreamTls::Auto(_) => !endpoint.mesh_tls,
-            UpstreamTls::Mesh(_) | UpstreamTls::Settings(_) => false,
-        };
-        plaintext && endpoint.healthy
-    });
-    let divisor = usable
-        .clone()
-        .fold(0, |all, endpoint| gcd(all, endpoint.weight))
-        .max(1);
-    let mut endpoints = Vec::new();
-    for endpoint in usable {
-        // Shares beyond a thousand turns are cut: they would cost memory, and change little.
-        let turns = (endpoint.weight / divisor).clamp(1, 1000) as usize;
-        for address in addresses(&endpoint.address) {
-            endpoints.extend(std::iter::repeat_n(Endpoint::new(address, protocol), turns));
-        }
-    }
-    endpoints
-}
-
-fn addresses(address: &EndpointAddress) -> Vec<SocketAddr> {
-    match address {
-        EndpointAddress::Dns { host, port } => (host.as_str(), *port)
-            .to_socket_addrs()
-            .map(Iterator::collect)
-            .unwrap_or_default(),
-        EndpointAddress::Ip(address) => vec![*address],
-        EndpointAddress::Unix(_) => Vec::new(),
-    }
-}
-
-fn gcd(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// Sends a request to an endpoint of the cluster of its route.
-pub(super) fn forward<B>(
-    clusters: &Watch<Clusters>,
+/// Sends requests to an endpoint of the cluster that their route names, on the connections of
+/// `pool`.
+pub(super) fn dispatch<B>(
+    clusters: &Clusters,
     pool: &Pool<B>,
-    request: Request<B>,
-) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<B>
+) -> impl Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: 'static>
++ Clone
++ 'static
++ use<B>
 where
     B: http_body::Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let caller = Caller::of(request.headers());
-    let picked = pick(&clusters.load(), &request);
-    let sending = picked.map(|endpoint| pool.send(endpoint, request));
-    async move {
-        Ok(match sending {
-            Ok(sending) => match sending.await {
-                Ok(response) => response,
-                Err(error) => error.to_response(),
-            },
-            Err(absent) => absent.answer(caller),
-        })
+    let endpoints = Endpoints { pool: pool.clone() };
+    ServiceBuilder::new()
+        .map_response(|response: Response<TrackedBody<Body>>| response.map(Body::tracked))
+        .service(Dispatch::new(clusters.clone(), endpoints))
+}
+
+/// Makes the services of endpoints.
+struct Endpoints<B> {
+    pool: Pool<B>,
+}
+
+impl<B> Clone for Endpoints<B> {
+    fn clone(&self) -> Self {
+        let pool = self.pool.clone();
+        Self { pool }
     }
 }
 
-fn pick<B>(clusters: &Clusters, request: &Request<B>) -> Result<Endpoint, Absent> {
-    let matched = request.extensions().get::<MatchedRoute>();
-    let destination = matched
-        .and_then(MatchedRoute::destination)
-        .ok_or(Absent::Cluster)?;
-    let turns = match &destination.cluster {
-        ClusterSpecifier::Header(header) => {
-            let value = request
-                .headers()
-                .get(header)
-                .and_then(|value| value.to_str().ok());
-            value.and_then(|name| clusters.0.get(&ClusterName::from(name)))
+impl<B> NewService for Endpoints<B> {
+    type Service = ToEndpoint<B>;
+
+    fn new_service(&self, target: &Target) -> ToEndpoint<B> {
+        let protocol = match target.cluster.protocol.is_http2() {
+            true => Protocol::Http2,
+            false => Protocol::Http1,
+        };
+        let endpoint = match target.endpoint.address {
+            EndpointAddress::Ip(address) => Some(Endpoint::new(address, protocol)),
+            EndpointAddress::Dns { .. } | EndpointAddress::Unix(_) => None,
+        };
+        ToEndpoint {
+            pool: self.pool.clone(),
+            endpoint,
         }
-        ClusterSpecifier::Name(name) => clusters.0.get(name),
-        ClusterSpecifier::Refused(_) => None,
-    };
-    let turns = turns.ok_or(Absent::Cluster)?;
-    let turn = turns.next.fetch_add(1, Ordering::Relaxed);
-    let index = turn
-        .checked_rem(turns.endpoints.len())
-        .ok_or(Absent::Endpoint)?;
-    turns.endpoints.get(index).copied().ok_or(Absent::Endpoint)
+    }
 }
 
-/// Why there is nowhere to send a request.
-#[derive(Clone, Copy, Debug)]
-enum Absent {
-    Cluster,
-    Endpoint,
+/// Sends requests to an endpoint.
+struct ToEndpoint<B> {
+    pool: Pool<B>,
+    // `None` if there is no way to it.
+    endpoint: Option<Endpoint>,
 }
 
-impl Absent {
-    fn answer(self, caller: Caller) -> Response<Body> {
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        match self {
-            Self::Cluster => reply::local(caller, status, NoCluster),
-            Self::Endpoint => {
-                let text = Bytes::from_static(b"no healthy upstream");
-                reply::text(caller, status, text, NoEndpoint)
+impl<B> Service<Request<B>> for ToEndpoint<B>
+where
+    B: http_body::Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Exchange<B>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Exchange<B> {
+        let timeout = expected_timeout(&request);
+        router::set_expected_timeout(request.headers_mut(), timeout);
+        Exchange {
+            sending: self
+                .endpoint
+                .map(|endpoint| self.pool.send(endpoint, request)),
+            sent: Instant::now(),
+        }
+    }
+}
+
+/// A request on its way to an endpoint.
+struct Exchange<B> {
+    sending: Option<Sending<B>>,
+    sent: Instant,
+}
+
+impl<B> Future for Exchange<B>
+where
+    B: http_body::Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { sending, sent } = self.get_mut();
+        let Some(sending) = sending else {
+            let unreachable = std::io::Error::from(std::io::ErrorKind::Unsupported);
+            return Poll::Ready(Ok(UpstreamError::Connect(unreachable).to_response()));
+        };
+        Poll::Ready(Ok(match ready!(Pin::new(sending).poll(cx)) {
+            Ok(mut response) => {
+                router::set_upstream_service_time(response.headers_mut(), sent.elapsed());
+                response
             }
-        }
+            Err(error) => error.to_response(),
+        }))
     }
 }
 
-/// The route names a cluster that does not exist.
-#[derive(Clone, Copy, Debug)]
-struct NoCluster;
-
-impl Reason for NoCluster {
-    const FLAG: ResponseFlag = ResponseFlag::NoClusterFound;
-}
-
-/// The cluster has no endpoint that can be used.
-#[derive(Clone, Copy, Debug)]
-struct NoEndpoint;
-
-impl Reason for NoEndpoint {
-    const FLAG: ResponseFlag = ResponseFlag::NoHealthyUpstream;
+/// How long the upstream has to answer: what one attempt may take, or else the whole exchange. Zero
+/// is no limit.
+fn expected_timeout<B>(request: &Request<B>) -> Duration {
+    let matched = request.extensions().get::<MatchedRoute>();
+    let Some(forward) = matched.and_then(|matched| matched.route().forward_to()) else {
+        return Duration::ZERO;
+    };
+    let whole = forward.timeout.unwrap_or_default();
+    let retry = forward.retry.as_ref();
+    let attempt = retry.and_then(|retry| retry.per_try_timeout);
+    // One that is not below the whole says nothing.
+    let attempt = attempt.filter(|attempt| whole.is_zero() || *attempt < whole);
+    attempt.unwrap_or(whole)
 }

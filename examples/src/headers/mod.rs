@@ -49,6 +49,7 @@ pub mod authority;
 pub mod forwarded;
 pub mod hop_by_hop;
 mod layer;
+mod method;
 mod policy;
 mod refusal;
 pub mod request_id;

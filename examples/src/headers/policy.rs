@@ -7,6 +7,7 @@ use mesh_core::path::Normalization;
 use super::authority;
 use super::forwarded::{Peer, Source, Trust};
 use super::hop_by_hop::{self, Upgrades};
+use super::method;
 use super::refusal::Refusal;
 use super::request_id::{self, X_REQUEST_ID};
 
@@ -82,6 +83,9 @@ impl HeaderPolicy {
     ) -> Result<(), Refusal> {
         if request.version() < Version::HTTP_11 {
             return Err(Refusal::Version);
+        }
+        if request.version() == Version::HTTP_11 && !method::is_known(request.method()) {
+            return Err(Refusal::Method);
         }
         let is_extended = request.extensions().get::<Protocol>().is_some();
         if request.method() == Method::CONNECT && !is_extended {

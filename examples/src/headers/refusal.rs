@@ -19,6 +19,9 @@ pub enum Refusal {
     /// `https:` in the request line of a plaintext connection.
     #[error("https on a plaintext connection")]
     Https,
+    /// A method that no standard names.
+    #[error("unknown method")]
+    Method,
     /// There is no host (RFC 9112 §3.2).
     #[error("missing host")]
     MissingAuthority,
@@ -37,7 +40,9 @@ impl Refusal {
     /// The status that the client gets.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Authority | Self::MissingAuthority | Self::Path => StatusCode::BAD_REQUEST,
+            Self::Authority | Self::Method | Self::MissingAuthority | Self::Path => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Connect => StatusCode::NOT_FOUND,
             Self::Https | Self::Upgrade => StatusCode::FORBIDDEN,
             Self::Version => StatusCode::UPGRADE_REQUIRED,
@@ -47,7 +52,7 @@ impl Refusal {
     /// The text that the client gets, if any.
     fn text(self) -> &'static str {
         match self {
-            Self::Authority => "Bad Request",
+            Self::Authority | Self::Method => "Bad Request",
             Self::Https => "Forbidden",
             Self::Version => "Upgrade Required",
             Self::Connect | Self::MissingAuthority | Self::Path | Self::Upgrade => "",

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use mesh_tls::connection::TlsPeer;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -17,12 +20,13 @@ use super::connection::{BoxError, Http};
 use super::limits::Limits;
 use super::listener::ListenerId;
 use super::open::OpenConnections;
+use super::tls::TlsChains;
 
 /// How long to wait when no connection can be accepted, for want of file descriptors mostly.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// An accepted connection.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Connection {
     /// The listener that accepted it.
     pub listener: ListenerId,
@@ -30,6 +34,8 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// The address that the client connected to.
     pub local: SocketAddr,
+    /// What TLS settled, if it ended here, and the name of the routes of its filter chain.
+    pub tls: Option<(Arc<str>, TlsPeer)>,
 }
 
 /// What a thread is told to do.
@@ -43,12 +49,14 @@ pub(super) enum Command {
 }
 
 /// Runs a thread until it is drained; whether all connections were closed by then.
-pub(super) async fn run<M, S, B>(
+pub(super) async fn run<T, M, S, B>(
     limits: Limits,
+    tls: T,
     make_service: M,
     mut commands: mpsc::UnboundedReceiver<Command>,
 ) -> bool
 where
+    T: Fn(ListenerId) -> Option<Arc<TlsChains>> + 'static,
     M: Fn(&Connection) -> S + 'static,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + 'static,
     S::Error: Into<BoxError>,
@@ -58,6 +66,7 @@ where
 {
     let acceptor = Rc::new(Acceptor {
         http: Http::new(&limits),
+        tls,
         make_service,
         open: Rc::new(OpenConnections::default()),
     });
@@ -109,14 +118,16 @@ impl Listeners {
     }
 }
 
-struct Acceptor<M> {
+struct Acceptor<T, M> {
     http: Http,
+    tls: T,
     make_service: M,
     open: Rc<OpenConnections>,
 }
 
-impl<M, S, B> Acceptor<M>
+impl<T, M, S, B> Acceptor<T, M>
 where
+    T: Fn(ListenerId) -> Option<Arc<TlsChains>> + 'static,
     M: Fn(&Connection) -> S + 'static,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + 'static,
     S::Error: Into<BoxError>,
@@ -143,13 +154,30 @@ where
         let (Ok(local), Ok(())) = (stream.local_addr(), stream.set_nodelay(true)) else {
             return;
         };
-        let service = (self.make_service)(&Connection {
+        let mut connection = Connection {
             listener,
             peer,
             local,
-        });
+            tls: None,
+        };
+        let Some(chains) = (self.tls)(listener) else {
+            return self.read(stream, &connection).await;
+        };
+        // Why a handshake failed is the client's trouble, which it is told by an alert.
+        if let Some((chain, accepted)) = chains.accept(stream, local).await {
+            connection.tls = Some((chain, accepted.peer));
+            self.read(accepted.stream, &connection).await;
+        }
+    }
+
+    /// Reads HTTP.
+    async fn read<I>(&self, io: I, connection: &Connection)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let service = (self.make_service)(connection);
         let listed = self.open.add();
         let slot = Rc::clone(&listed.slot);
-        self.http.serve(stream, service, slot).await;
+        self.http.serve(io, service, slot).await;
     }
 }

@@ -5,6 +5,9 @@
 //! and its own services, which need be neither `Send` nor locked. A connection stays on the
 //! thread that accepted it.
 //!
+//! Where a listener has [`TlsChains`], TLS ends first; see [`Workers::start_with_tls`]. A handshake
+//! that fails closes its connection.
+//!
 //! Whether a connection speaks HTTP/2 is told by its first bytes (RFC 9113 §3.4); everything else
 //! is HTTP/1. There is no upgrade from the one to the other.
 //!
@@ -56,9 +59,11 @@ mod open;
 mod rewind;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod workers;
 
 pub use self::accept::Connection;
 pub use self::limits::Limits;
 pub use self::listener::ListenerId;
+pub use self::tls::TlsChains;
 pub use self::workers::Workers;

@@ -6,6 +6,7 @@ use std::io;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
+use mesh_core::attributes::{ResetReason, ResponseFlag, UpstreamReset};
 
 use crate::body::Body;
 
@@ -82,18 +83,36 @@ impl UpstreamError {
         }
     }
 
-    /// Envoy's response flag, as access logs and metrics show it.
-    pub fn response_flag(&self) -> &'static str {
+    /// Envoy's response flag, as access logs and metrics show it. There is none for a request that
+    /// the client broke off.
+    pub fn response_flag(&self) -> Option<ResponseFlag> {
         match self {
-            Self::Connect(_) | Self::ConnectTimeout => "UF",
-            Self::Protocol(_) => "UPE",
-            Self::RequestBody(_) => "LR",
-            Self::Reset(_) => "UR",
-            Self::Terminated(_) => "UC",
+            Self::Connect(_) | Self::ConnectTimeout => {
+                Some(ResponseFlag::UpstreamConnectionFailure)
+            }
+            Self::Protocol(_) => Some(ResponseFlag::UpstreamProtocolError),
+            Self::RequestBody(_) => None,
+            Self::Reset(_) => Some(ResponseFlag::UpstreamRemoteReset),
+            Self::Terminated(_) => Some(ResponseFlag::UpstreamConnectionTermination),
+        }
+    }
+
+    /// What retries decide by.
+    pub fn reset(&self) -> UpstreamReset {
+        match self {
+            Self::Connect(_) | Self::ConnectTimeout => {
+                UpstreamReset::before_request(ResetReason::ConnectionFailure)
+            }
+            Self::Protocol(_) => UpstreamReset::after_request(ResetReason::ProtocolError),
+            Self::RequestBody(_) => UpstreamReset::after_request(ResetReason::LocalReset),
+            Self::Reset(_) => UpstreamReset::after_request(ResetReason::RemoteReset),
+            Self::Terminated(_) => UpstreamReset::after_request(ResetReason::ConnectionTermination),
         }
     }
 
     /// The answer that Envoy's router gives in place of the upstream.
+    ///
+    /// Its extensions hold the [flag](Self::response_flag) and the [reset](Self::reset).
     ///
     /// # Example
     ///
@@ -112,6 +131,10 @@ impl UpstreamError {
         *response.status_mut() = self.status();
         let plain = HeaderValue::from_static("text/plain");
         response.headers_mut().insert(CONTENT_TYPE, plain);
+        response.extensions_mut().insert(self.reset());
+        if let Some(flag) = self.response_flag() {
+            response.extensions_mut().insert(flag);
+        }
         response
     }
 

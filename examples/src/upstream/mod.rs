@@ -18,6 +18,7 @@
 //! use examples::upstream::{Endpoint, Pool, PoolSettings, Protocol};
 //! use http::Request;
 //! use http_body_util::Empty;
+//! use mesh_core::attributes::ResponseFlag;
 //!
 //! # #[tokio::main(flavor = "local")]
 //! # async fn main() {
@@ -28,7 +29,7 @@
 //!
 //! let error = pool.send(endpoint, request).await.unwrap_err();
 //! assert_eq!(error.status(), 503);
-//! assert_eq!(error.response_flag(), "UF");
+//! assert_eq!(error.response_flag(), Some(ResponseFlag::UpstreamConnectionFailure));
 //! # }
 //! ```
 

@@ -8,6 +8,7 @@ use http::{Method, Request, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::Frame;
+use mesh_core::attributes::ResponseFlag;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -112,7 +113,10 @@ async fn a_request_that_was_written_is_not_sent_again() {
     };
     let ask = async {
         let error = pool.send(endpoint, get("/")).await.unwrap_err();
-        assert_eq!(error.response_flag(), "UC");
+        assert_eq!(
+            error.response_flag(),
+            Some(ResponseFlag::UpstreamConnectionTermination)
+        );
         let body = error
             .to_response()
             .into_body()
@@ -142,7 +146,10 @@ async fn what_is_not_http_is_a_protocol_error() {
         let error = pool.send(endpoint, get("/")).await.unwrap_err();
         assert_eq!(
             (error.status(), error.response_flag()),
-            (StatusCode::BAD_GATEWAY, "UPE")
+            (
+                StatusCode::BAD_GATEWAY,
+                Some(ResponseFlag::UpstreamProtocolError)
+            )
         );
     };
     tokio::join!(serve, ask);

@@ -2,7 +2,7 @@
 
 use http::header::{CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use http_body::Body;
 
 /// How the end of a request's body is told (RFC 9112 §6).
@@ -21,7 +21,9 @@ pub(super) struct LengthMismatch;
 
 impl Framing {
     /// What the head of a request says, which is made to say it if it does not.
-    pub(super) fn of<B>(headers: &mut HeaderMap, body: &B) -> Self
+    ///
+    /// Without a body the length is said where the method lets one expect a body (RFC 9110 §8.6).
+    pub(super) fn of<B>(method: &Method, headers: &mut HeaderMap, body: &B) -> Self
     where
         B: Body,
     {
@@ -34,7 +36,7 @@ impl Framing {
             return Self::Length(length);
         }
         match body.size_hint().exact() {
-            Some(0) if body.is_end_stream() => Self::Length(0),
+            Some(0) if body.is_end_stream() && has_no_body(method) => Self::Length(0),
             Some(length) => {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
                 Self::Length(length)
@@ -90,6 +92,18 @@ impl Framing {
     }
 }
 
+/// Whether a request by `method` means nothing by a body, so that its absence need not be said.
+fn has_no_body(method: &Method) -> bool {
+    [
+        Method::CONNECT,
+        Method::DELETE,
+        Method::GET,
+        Method::HEAD,
+        Method::TRACE,
+    ]
+    .contains(method)
+}
+
 /// Appends the head of a request: its path, and what is in its headers.
 pub(super) fn encode_head(parts: &Parts, out: &mut Vec<u8>) {
     out.extend_from_slice(parts.method.as_str().as_bytes());
@@ -143,17 +157,26 @@ mod tests {
     fn the_head_says_how_long_the_body_is() {
         let mut headers = HeaderMap::new();
         let empty = Empty::<Bytes>::new();
-        assert_eq!(Framing::of(&mut headers, &empty), Framing::Length(0));
+        let of_empty = |method, headers: &mut HeaderMap| Framing::of(&method, headers, &empty);
+        assert_eq!(of_empty(Method::GET, &mut headers), Framing::Length(0));
         assert!(headers.is_empty(), "nothing is nothing to speak of");
+        assert_eq!(of_empty(Method::OPTIONS, &mut headers), Framing::Length(0));
+        assert_eq!(headers.remove(CONTENT_LENGTH).unwrap(), "0");
 
         let full = Full::new(Bytes::from_static(b"abc"));
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("gzip, chunked"));
-        assert_eq!(Framing::of(&mut headers, &full), Framing::Length(3));
+        assert_eq!(
+            Framing::of(&Method::PUT, &mut headers, &full),
+            Framing::Length(3)
+        );
         assert_eq!(headers.len(), 1);
         assert_eq!(headers[CONTENT_LENGTH], "3");
 
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("7"));
-        assert_eq!(Framing::of(&mut headers, &full), Framing::Length(7));
+        assert_eq!(
+            Framing::of(&Method::PUT, &mut headers, &full),
+            Framing::Length(7)
+        );
     }
 
     #[test]

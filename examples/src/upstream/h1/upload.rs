@@ -49,7 +49,7 @@ where
     B::Error: Into<BoxError>,
 {
     pub(super) fn new(parts: &mut Parts, body: B) -> Self {
-        let framing = Framing::of(&mut parts.headers, &body);
+        let framing = Framing::of(&parts.method, &mut parts.headers, &body);
         let body = (framing != Framing::Length(0) || !body.is_end_stream()).then_some(body);
         let expects = body.is_some() && expects_continue(parts);
         Self {

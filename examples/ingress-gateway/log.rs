@@ -1,0 +1,41 @@
+//! Where the lines of the access log go.
+
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::thread;
+
+use mesh_policy::telemetry::access_log::{ChannelSink, LogLines, channel};
+
+/// How many lines may wait to be written. Beyond that they are dropped: no request waits for a disk.
+const WAITING: usize = 8192;
+
+/// A sink whose lines a thread appends to `file`, or writes to standard output if that is `None` or
+/// `-`.
+pub(crate) fn open(file: Option<&Path>) -> io::Result<ChannelSink> {
+    let out: Box<dyn Write + Send> = match file {
+        None => Box::new(io::stdout()),
+        Some(file) if file.as_os_str() == "-" => Box::new(io::stdout()),
+        Some(file) => Box::new(OpenOptions::new().append(true).create(true).open(file)?),
+    };
+    let (sink, lines) = channel(WAITING);
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    thread::Builder::new()
+        .name("access-log".to_owned())
+        .spawn(move || {
+            if let Err(error) = runtime.block_on(write(lines, out)) {
+                eprintln!("the access log ends: {error}");
+            }
+        })?;
+    Ok(sink)
+}
+
+/// Writes lines until there are no more sinks.
+async fn write(mut lines: LogLines, out: Box<dyn Write + Send>) -> io::Result<()> {
+    let mut out = BufWriter::new(out);
+    while let Some(line) = lines.recv().await {
+        out.write_all(&line)?;
+        out.flush()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use mesh_core::model::Model;
+use mesh_core::model::cluster::{Cluster, Discovery, EndpointAddress, UpstreamTls};
+use mesh_core::service::ClusterName;
+use mesh_discovery::cluster::Clusters;
+use mesh_discovery::locality::Client;
+use mesh_discovery::source::dns::RefreshSettings;
+use tokio::time::Instant;
+
+use super::mesh_wide::MeshWide;
+use super::names::Names;
+use super::policies::warning;
+
+/// The clusters of a workload, with what is known of their endpoints from one generation to the next:
+/// addresses, ejections, turns.
+#[derive(Debug)]
+pub(super) struct Balancing {
+    client: Client,
+    refresh: RefreshSettings,
+    // The thread that resolves names is not needed before there are clusters.
+    names: Option<Names>,
+}
+
+impl Balancing {
+    /// No clusters yet.
+    pub(super) fn new() -> Self {
+        Self {
+            client: Client::default(),
+            refresh: RefreshSettings::default(),
+            names: None,
+        }
+    }
+
+    /// Takes the clusters of a model; the generation that they are for has them as they are now.
+    /// Says what in them is not followed.
+    pub(super) fn publish(
+        &mut self,
+        model: &Model,
+        wide: &MeshWide,
+    ) -> io::Result<(Clusters, Vec<String>)> {
+        let (client, refresh) = (Client::from(&model.workload), refresh(wide));
+        let is_same = self.client == client && self.refresh == refresh;
+        let names = match self.names.take().filter(|_| is_same) {
+            Some(names) => names,
+            None => {
+                let clusters = Clusters::with_seed(client.clone(), fastrand::u64(..));
+                Names::new(clusters, refresh)?
+            }
+        };
+        (self.client, self.refresh) = (client, refresh);
+        let (clusters, mut warnings) = reachable(&model.clusters);
+        let snapshot = names.publish(clusters, |live, clusters| {
+            let notices = live.publish(clusters, Instant::now().into_std());
+            warnings.extend(notices.iter().map(warning));
+            live.snapshot()
+        });
+        self.names = Some(names);
+        Ok((snapshot, warnings))
+    }
+}
+
+fn refresh(wide: &MeshWide) -> RefreshSettings {
+    let written = wide.options.as_written().dns_refresh_rate;
+    let mut settings = RefreshSettings::default();
+    if let Some(refresh) = written.and_then(|written| written.as_std()) {
+        settings.refresh = refresh;
+    }
+    settings
+}
+
+/// The clusters without the endpoints that cannot be reached: those that demand TLS, and Unix
+/// sockets. What has no endpoint is answered with `503`, never sent in plaintext.
+fn reachable(
+    clusters: &BTreeMap<ClusterName, Arc<Cluster>>,
+) -> (BTreeMap<ClusterName, Arc<Cluster>>, Vec<String>) {
+    let mut warnings = Vec::new();
+    let clusters = clusters.iter().map(|(name, cluster)| {
+        let mut kept = Cluster::clone(cluster);
+        kept.endpoints.retain(|endpoint| {
+            let is_plain = match cluster.tls {
+                UpstreamTls::Plaintext => true,
+                UpstreamTls::Auto(_) => !endpoint.mesh_tls,
+                UpstreamTls::Mesh(_) | UpstreamTls::Settings(_) => false,
+            };
+            let is_socket = match endpoint.address {
+                EndpointAddress::Ip(_) => true,
+                EndpointAddress::Dns { .. } => {
+                    matches!(
+                        cluster.discovery,
+                        Discovery::StrictDns | Discovery::LogicalDns
+                    )
+                }
+                EndpointAddress::Unix(_) => false,
+            };
+            is_plain && is_socket
+        });
+        if kept.endpoints.is_empty() && !cluster.endpoints.is_empty() {
+            let origin = &cluster.origin;
+            warnings.push(format!(
+                "no endpoint of `{name}` can be used: each demands TLS, is a Unix socket or a name \
+                 that is not resolved [{origin}]"
+            ));
+        }
+        (name.clone(), Arc::new(kept))
+    });
+    let clusters = clusters.collect();
+    (clusters, warnings)
+}

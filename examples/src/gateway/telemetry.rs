@@ -1,0 +1,209 @@
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use mesh_core::model::{Model, Notice};
+use mesh_core::resource::Resource;
+use mesh_core::resource::istio::mesh_config::AccessLogEncoding;
+use mesh_core::resource::istio::telemetry::Telemetry as TelemetryResource;
+use mesh_policy::telemetry::PeerWorkload;
+use mesh_policy::telemetry::access_log::{
+    AccessLogLayer, LogFormat, Logged, Logger, Uploaded, log_providers,
+};
+use mesh_policy::telemetry::metrics::{IstioMetrics, MetricsLayer, Recorded, Reporter};
+use tower::ServiceBuilder;
+use tower::util::Either;
+use tower_service::Service;
+
+use super::Settings;
+use super::mesh_wide::MeshWide;
+use super::policies::warning;
+use crate::body::Body;
+
+/// Istio's built-in provider of access logs.
+const ENVOY: &str = "envoy";
+/// Istio's built-in provider of metrics.
+const PROMETHEUS: &str = "prometheus";
+
+/// What is recorded of requests; nothing by default.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Telemetry {
+    metrics: Option<Arc<IstioMetrics>>,
+    access_log: Option<AccessLogLayer>,
+    /// What the metrics were compiled of.
+    compiled_of: Vec<Arc<Resource<TelemetryResource>>>,
+}
+
+impl Telemetry {
+    /// What `model`, the mesh and the gateway's own settings ask for, and what of it is not done.
+    /// Metrics are those of `last`, with what they have counted, unless something about them has
+    /// changed.
+    pub(super) fn compile(
+        model: &Model,
+        wide: &MeshWide,
+        settings: &Settings,
+        last: &Self,
+    ) -> (Self, Vec<String>) {
+        let resources = &model.policies.telemetry;
+        let mut notices = Vec::new();
+        let metrics = match wants_metrics(resources, wide, settings) {
+            false => None,
+            true if last.metrics.is_some() && last.compiled_of == *resources => {
+                last.metrics.clone()
+            }
+            true => {
+                let local = PeerWorkload::of_workload(&model.workload);
+                let (metrics, found) = IstioMetrics::compile(resources, Reporter::Source, local);
+                notices.extend(found);
+                Some(Arc::new(metrics))
+            }
+        };
+        let (access_log, found, mut warnings) = access_log(resources, wide, settings);
+        notices.extend(found);
+        warnings.extend(notices.iter().map(warning));
+        let telemetry = Self {
+            metrics,
+            access_log,
+            compiled_of: resources.clone(),
+        };
+        (telemetry, warnings)
+    }
+
+    /// The metrics, if they are kept.
+    pub(super) fn metrics(&self) -> Option<&Arc<IstioMetrics>> {
+        self.metrics.as_ref()
+    }
+
+    /// Whether anything is recorded.
+    pub(super) fn is_on(&self) -> bool {
+        self.metrics.is_some() || self.access_log.is_some()
+    }
+}
+
+fn wants_metrics(
+    resources: &[Arc<Resource<TelemetryResource>>],
+    wide: &MeshWide,
+    settings: &Settings,
+) -> bool {
+    let defaults = wide.options.as_written().default_providers.as_ref();
+    let by_default = defaults.is_some_and(|defaults| {
+        let mut names = defaults.metrics.iter();
+        names.any(|name| name == PROMETHEUS)
+    });
+    settings.metrics || by_default || resources.iter().any(|one| !one.spec.metrics.is_empty())
+}
+
+type AccessLog = (Option<AccessLogLayer>, Vec<Notice>, Vec<String>);
+
+/// The access log of Istio's built-in provider.
+fn access_log(
+    resources: &[Arc<Resource<TelemetryResource>>],
+    wide: &MeshWide,
+    settings: &Settings,
+) -> AccessLog {
+    let mesh = wide.options.as_written();
+    let mut defaults = mesh
+        .default_providers
+        .as_ref()
+        .map_or_else(Vec::new, |defaults| defaults.access_logging.clone());
+    let has_file = mesh
+        .access_log_file
+        .as_ref()
+        .is_some_and(|file| !file.is_empty());
+    if defaults.is_empty() && (settings.log_all || has_file) {
+        defaults.push(ENVOY.to_owned());
+    }
+    let (providers, notices) = log_providers(resources, &defaults, true);
+    let others = providers.keys().filter(|name| *name != ENVOY);
+    let mut warnings: Vec<String> = others
+        .map(|name| format!("nothing is logged to the provider `{name}`"))
+        .collect();
+    let Some(filter) = providers.get(ENVOY) else {
+        return (None, notices, warnings);
+    };
+    let Some(sink) = settings.access_log.clone() else {
+        warnings.push("an access log is asked for, and there is nowhere to write it".to_owned());
+        return (None, notices, warnings);
+    };
+    let (format, problem) = log_format(wide);
+    warnings.extend(problem);
+    let mut logger = Logger::new(format, sink);
+    if let Some(filter) = filter {
+        logger = logger.with_filter(filter.clone());
+    }
+    (Some(AccessLogLayer::new([logger])), notices, warnings)
+}
+
+/// The format that the mesh asks for. One that cannot be written is told, and Istio's stands for it.
+fn log_format(wide: &MeshWide) -> (LogFormat, Option<String>) {
+    let mesh = wide.options.as_written();
+    let is_json = mesh.access_log_encoding == Some(AccessLogEncoding::Json);
+    let istio = match is_json {
+        true => LogFormat::istio_json(),
+        false => LogFormat::istio_text(),
+    };
+    let Some(written) = mesh
+        .access_log_format
+        .as_deref()
+        .filter(|text| !text.is_empty())
+    else {
+        return (istio, None);
+    };
+    let parsed = match is_json {
+        false => LogFormat::text(written).map_err(|error| error.to_string()),
+        true => serde_json::from_str(written)
+            .map_err(|error| error.to_string())
+            .and_then(|labels| LogFormat::json(&labels).map_err(|error| error.to_string())),
+    };
+    match parsed {
+        Ok(format) => (format, None),
+        Err(error) => {
+            let problem = format!("`accessLogFormat` is not used, Istio's is: {error}");
+            (istio, Some(problem))
+        }
+    }
+}
+
+/// A service of HTTP whose bodies are [`Body`].
+pub(super) trait Http:
+    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: 'static>
+    + Clone
+    + 'static
+{
+}
+
+impl<S> Http for S where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: 'static>
+        + Clone
+        + 'static
+{
+}
+
+impl Telemetry {
+    /// Records what `service` is asked and answers.
+    pub(super) fn record<S: Http>(&self, service: S) -> impl Http + use<S> {
+        self.log(self.meter(service))
+    }
+
+    fn log<S: Http>(&self, service: S) -> impl Http + use<S> {
+        let Some(layer) = self.access_log.clone() else {
+            return Either::Left(service);
+        };
+        let logged = ServiceBuilder::new()
+            .map_response(|response: Response<Logged<Body>>| response.map(Body::wrapped))
+            .layer(layer)
+            .map_request(|request: Request<Uploaded<Body>>| request.map(Body::wrapped));
+        Either::Right(logged.service(service))
+    }
+
+    fn meter<S: Http>(&self, service: S) -> impl Http + use<S> {
+        let Some(metrics) = self.metrics.clone() else {
+            return Either::Left(service);
+        };
+        let metered = ServiceBuilder::new()
+            .map_response(|response: Response<Recorded<Body>>| response.map(Body::wrapped))
+            .layer(MetricsLayer::new(metrics))
+            .map_request(|request: Request<Uploaded<Body>>| request.map(Body::wrapped));
+        Either::Right(metered.service(service))
+    }
+}
