@@ -1,24 +1,26 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::SystemTime;
 
+use examples::gateway::MeshWide;
 use mesh_core::decision::{Decision, Step};
 use mesh_core::model::Model;
 use mesh_core::model::listener::{Direction, FilterChain, Listener, NetworkFilter, Transport};
 use mesh_core::workload::WorkloadKind;
+use mesh_policy::authz::Outcome;
 use mesh_routing::l4::{Connection, FilterChainTable, tcp_destination};
 use mesh_routing::table::{Lookup, RouteTable};
 
 use crate::request::{Asked, RequestArguments};
-use crate::{Answer, Output, json};
+use crate::{Answer, Output, json, policies};
 
-/// Says what `model` does with a request.
+/// Says what `model`, of the mesh `wide`, does with a request.
 pub(crate) fn explain(
-    model: &Model,
+    (model, wide): (&Model, &MeshWide),
     request: &RequestArguments,
     output: Output,
 ) -> Result<Answer, String> {
     let asked = request.read()?;
-    let (decision, is_good) = decide(model, &asked, request.random)?;
+    let (decision, is_good) = decide((model, wide), &asked, request.random)?;
     let text = match output {
         Output::Json => json(&decision),
         Output::Text => format!("{decision}\n"),
@@ -26,7 +28,11 @@ pub(crate) fn explain(
     Ok(Answer { text, is_good })
 }
 
-fn decide(model: &Model, asked: &Asked, random: u64) -> Result<(Decision<String>, bool), String> {
+fn decide(
+    (model, wide): (&Model, &MeshWide),
+    asked: &Asked,
+    random: u64,
+) -> Result<(Decision<String>, bool), String> {
     if model.workload.kind == WorkloadKind::Sidecar {
         return route(model, &asked.port.to_string(), asked, random, Vec::new());
     }
@@ -42,7 +48,16 @@ fn decide(model: &Model, asked: &Asked, random: u64) -> Result<(Decision<String>
         format!("filter chain of `{}`", listener.name),
         chain.origin.clone(),
     );
-    through(model, chain, asked, random, vec![taken])
+    let mut steps = vec![taken];
+    if matches!(chain.filter, NetworkFilter::Http(_)) {
+        let mut judged = policies::judge(model, wide, asked)?;
+        steps.append(&mut judged.steps);
+        if judged.outcome == Outcome::Deny {
+            let outcome = "denied with 403, `RBAC: access denied`".to_owned();
+            return Ok((Decision { outcome, steps }, false));
+        }
+    }
+    through(model, chain, asked, random, steps)
 }
 
 fn through(

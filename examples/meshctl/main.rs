@@ -2,6 +2,8 @@
 //!
 //! ```sh
 //! cargo run --example meshctl -- validate examples/config
+//! cargo run --example meshctl -- analyze examples/config
+//! cargo run --example meshctl -- fidelity --workload bookstore/productpage examples/config
 //! cargo run --example meshctl -- routes --workload bookstore/productpage examples/config
 //! cargo run --example meshctl -- explain --request 'GET http://reviews:9080/reviews/0' \
 //!   -H 'end-user: jason' --workload bookstore/productpage examples/config
@@ -12,7 +14,10 @@
 
 #![expect(clippy::print_stdout, reason = "printing is what a command is for")]
 
+mod analyze;
 mod explain;
+mod fidelity;
+mod policies;
 mod request;
 mod routes;
 mod validate;
@@ -25,6 +30,8 @@ use std::{fmt, io};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use examples::config::{self, Diagnostics, Loaded};
+use examples::gateway::{self, MeshWide};
+use mesh_core::analyze::fidelity::Capabilities;
 use mesh_core::config::MeshConfig;
 use mesh_core::model::Model;
 use mesh_core::parse::render::Style;
@@ -45,6 +52,11 @@ struct Arguments {
 enum Command {
     /// Report all problems of the files at once.
     Validate(Input),
+    /// Find what is probably wrong, as `istioctl analyze` does.
+    Analyze(analyze::AnalyzeArguments),
+    /// Say what becomes of each field that is set: enforced, differently, not applicable,
+    /// unsupported. Fails if the configuration must not be served.
+    Fidelity(FidelityArguments),
     /// List the virtual hosts and routes of a workload, in the order in which they are tried.
     Routes {
         #[command(flatten)]
@@ -61,6 +73,25 @@ enum Command {
         #[command(flatten)]
         input: Input,
     },
+}
+
+#[derive(Args, Debug)]
+struct FidelityArguments {
+    /// Only what concerns this workload: namespace/name, and its labels.
+    #[arg(long, short)]
+    workload: Option<WorkloadName>,
+    /// By all that the libraries enforce, rather than by what the ingress gateway does.
+    #[arg(long)]
+    all: bool,
+    /// Print the table of all fields there are, for the README, and read no files.
+    #[arg(long, exclusive = true)]
+    table: bool,
+    /// Files, directories of .yaml, .yml and .json files, or `-` for standard input.
+    #[arg(required_unless_present = "table")]
+    files: Vec<PathBuf>,
+    /// How the answer is written.
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    output: Output,
 }
 
 /// What every command reads.
@@ -142,8 +173,10 @@ impl fmt::Display for Failure {
 fn run(arguments: Arguments) -> Result<Answer, Failure> {
     match arguments.command {
         Command::Validate(input) => Ok(validate::report(load(&input)?, input.output)),
+        Command::Analyze(arguments) => analyze::report(load(&arguments.input)?, &arguments),
+        Command::Fidelity(arguments) => fidelity(arguments),
         Command::Routes { workload, input } => {
-            let model = model(&workload, &input)?;
+            let (model, _) = model(&workload, &input)?;
             Ok(Answer::good(routes::list(&model, input.output)))
         }
         Command::Explain {
@@ -151,10 +184,29 @@ fn run(arguments: Arguments) -> Result<Answer, Failure> {
             workload,
             input,
         } => {
-            let model = model(&workload, &input)?;
-            explain::explain(&model, &request, input.output).map_err(Failure::Other)
+            let (model, wide) = model(&workload, &input)?;
+            explain::explain((&model, &wide), &request, input.output).map_err(Failure::Other)
         }
     }
+}
+
+fn fidelity(arguments: FidelityArguments) -> Result<Answer, Failure> {
+    let FidelityArguments {
+        workload,
+        all,
+        table,
+        files,
+        output,
+    } = arguments;
+    if table {
+        return Ok(Answer::good(fidelity::table()));
+    }
+    let capabilities = match all {
+        true => Capabilities::all(),
+        false => gateway::capabilities(),
+    };
+    let loaded = load(&Input { files, output })?;
+    fidelity::report(loaded, workload.as_ref(), &capabilities, output)
 }
 
 fn load(input: &Input) -> Result<Loaded, Failure> {
@@ -172,10 +224,11 @@ fn load(input: &Input) -> Result<Loaded, Failure> {
     Ok(loaded)
 }
 
-fn model(arguments: &WorkloadArguments, input: &Input) -> Result<Model, Failure> {
+fn model(arguments: &WorkloadArguments, input: &Input) -> Result<(Model, MeshWide), Failure> {
     let built = load(input)?.build(MeshConfig::builder(), 1);
     let (config, _) = built.map_err(Failure::Configuration)?;
-    Ok(resolve(&config, &arguments.resolve(&config)))
+    let model = resolve(&config, &arguments.resolve(&config));
+    Ok((model, MeshWide::of(&config)))
 }
 
 impl WorkloadArguments {

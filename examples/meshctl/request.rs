@@ -1,6 +1,12 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use clap::Args;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use mesh_core::attributes::RequestPrincipal;
+use mesh_core::identity::SpiffeId;
+use mesh_core::resource::Value;
 
 /// The request to explain.
 #[derive(Args, Debug)]
@@ -12,6 +18,15 @@ pub(crate) struct RequestArguments {
     /// A header field, `name: value`. May be repeated.
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
     headers: Vec<String>,
+    /// The identity that the caller has proven, `spiffe://cluster.local/ns/shop/sa/cart`.
+    #[arg(long, value_name = "SPIFFE-ID")]
+    peer: Option<SpiffeId>,
+    /// The claims of the caller's token, which is taken to be valid: `{"iss": "…", "sub": "…"}`.
+    #[arg(long, value_name = "JSON", value_parser = claims)]
+    claims: Option<Value>,
+    /// The address of the caller.
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    source: IpAddr,
     /// The number that draws among weighted destinations.
     #[arg(long, default_value_t = 0)]
     pub(crate) random: u64,
@@ -24,6 +39,9 @@ pub(crate) struct Asked {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) is_tls: bool,
+    pub(crate) peer: Option<SpiffeId>,
+    pub(crate) claims: Option<Value>,
+    pub(crate) source: IpAddr,
 }
 
 impl RequestArguments {
@@ -54,13 +72,45 @@ impl RequestArguments {
             let (name, value) = header_field(header)?;
             request.headers_mut().append(name, value);
         }
+        if let Some(claims) = &self.claims {
+            let principal = principal(claims);
+            request.extensions_mut().insert(principal);
+        }
         let (parts, ()) = request.into_parts();
         Ok(Asked {
             parts,
             host,
             port,
             is_tls,
+            peer: self.peer.clone(),
+            claims: self.claims.clone(),
+            source: self.source,
         })
+    }
+}
+
+/// What a token with `claims` says of the caller.
+fn principal(claims: &Value) -> RequestPrincipal {
+    let text = |name| match claims.field(name) {
+        Some(Value::String(text)) => text.as_str(),
+        _ => "",
+    };
+    let (issuer, subject) = (text("iss"), text("sub"));
+    let principal = match issuer.is_empty() || subject.is_empty() {
+        true => String::new(),
+        false => format!("{issuer}/{subject}"),
+    };
+    RequestPrincipal {
+        principal: principal.into(),
+        claims: Arc::new(claims.clone()),
+    }
+}
+
+fn claims(text: &str) -> Result<Value, String> {
+    match serde_json::from_str(text) {
+        Ok(claims @ Value::Map(_)) => Ok(claims),
+        Ok(_) => Err("claims are an object".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

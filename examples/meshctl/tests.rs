@@ -7,8 +7,9 @@ const GATEWAY: &str = "bookstore/gateway:istio=ingressgateway";
 fn the_bookstore_is_valid() {
     let answer = meshctl(&["validate", CONFIG]).unwrap();
     assert!(answer.is_good, "{}", answer.text);
+    // What is Envoy's own, and a denial that TCP would not be spared, are worth a warning.
     assert!(
-        answer.text.ends_with("0 errors, 0 warnings\n"),
+        answer.text.ends_with(" 0 errors, 3 warnings\n"),
         "{}",
         answer.text
     );
@@ -25,6 +26,83 @@ fn a_misspelt_field_is_drawn_in_its_file_with_a_remedy() {
     assert!(!answer.is_good);
     assert!(answer.text.contains("reviews.yaml:5:3"), "{}", answer.text);
     assert!(answer.text.contains("`hosts`"), "{}", answer.text);
+}
+
+#[test]
+fn what_nothing_acts_on_is_a_warning_in_its_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("plugin.yaml");
+    let text = "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\n\
+                metadata: { name: plugin }\nspec:\n  url: oci://registry.example/plugin\n";
+    std::fs::write(&file, text).unwrap();
+    let answer = meshctl(&["validate", file.to_str().unwrap()]).unwrap();
+    assert!(answer.is_good, "{}", answer.text);
+    assert!(answer.text.contains("plugin.yaml:5:8"), "{}", answer.text);
+    assert!(
+        answer.text.ends_with("0 errors, 1 warnings\n"),
+        "{}",
+        answer.text
+    );
+}
+
+#[test]
+fn fidelity_is_told_by_field_and_for_a_workload() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("policy.yaml");
+    let text = "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\n\
+                metadata: { name: tokens, namespace: shop }\n\
+                spec: { jwtRules: [{ issuer: shop, jwksUri: 'https://shop.example/keys' }] }\n";
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let all = meshctl(&["fidelity", "--all", file]).unwrap();
+    assert!(all.is_good, "{}", all.text);
+    let elsewhere = meshctl(&["fidelity", "--workload", "bank/gateway", file]).unwrap();
+    assert!(elsewhere.is_good, "{}", elsewhere.text);
+    let json = meshctl(&["fidelity", "--all", "-o", "json", file])
+        .unwrap()
+        .text;
+    let fields: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(fields[0]["path"], "spec.jwtRules[0].issuer");
+    assert_eq!(fields[0]["treatment"], "enforced");
+    assert_eq!(fields[0]["by"], "request authentication");
+}
+
+#[test]
+fn the_table_of_the_readme_is_that_of_the_libraries() {
+    let readme = include_str!("../../README.md");
+    let (_, rest) = readme
+        .split_once("<!-- meshctl fidelity --table -->\n")
+        .unwrap();
+    let (table, _) = rest.split_once("<!-- end -->").unwrap();
+    let written = meshctl(&["fidelity", "--table"]).unwrap().text;
+    assert_eq!(
+        table, written,
+        "put the output of `meshctl fidelity --table` there"
+    );
+}
+
+#[test]
+fn analysis_finds_a_destination_that_does_not_exist() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("cart.yaml");
+    let text = "apiVersion: networking.istio.io/v1\nkind: VirtualService\n\
+                metadata: { name: cart, namespace: shop }\nspec:\n  hosts: [cart]\n  \
+                http: [{ route: [{ destination: { host: cart } }] }]\n";
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let answer = meshctl(&["analyze", file]).unwrap();
+    assert!(!answer.is_good);
+    assert!(
+        answer
+            .text
+            .starts_with("Error [IST0101] (VirtualService shop/cart "),
+        "{}",
+        answer.text
+    );
+    let suppressed = ["analyze", "-S", "IST0101=VirtualService shop/*", file];
+    let answer = meshctl(&suppressed).unwrap();
+    assert_eq!(answer.text, "0 errors, 0 warnings, 0 hints\n");
+    assert!(Arguments::try_parse_from(["meshctl", "analyze", "--only", "nothing", file]).is_err());
 }
 
 #[test]
@@ -79,6 +157,45 @@ fn a_request_without_a_route_is_not_good() {
     let answer = meshctl(&[&request[..], &["--workload", GATEWAY, CONFIG]].concat()).unwrap();
     assert!(!answer.is_good);
     assert!(answer.text.ends_with("=> no route\n"), "{}", answer.text);
+}
+
+#[test]
+fn an_explanation_names_the_policy_that_denies() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("policy.yaml");
+    let text = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+                metadata: { name: known, namespace: bookstore }\nspec:\n  rules:\n  \
+                - from: [{ source: { principals: ['cluster.local/ns/bookstore/sa/guest'] } }]\n  \
+                - from: [{ source: { requestPrincipals: ['login/jason'] } }]\n";
+    std::fs::write(&file, text).unwrap();
+    let explain = |caller: &[&str]| {
+        let request = ["explain", "--request", "GET http://shop.example/"];
+        let files = ["--workload", GATEWAY, CONFIG, file.to_str().unwrap()];
+        meshctl(&[&request[..], caller, &files].concat()).unwrap()
+    };
+    let stranger = explain(&[]);
+    assert!(!stranger.is_good);
+    let text = stranger.text;
+    assert!(
+        text.contains("ALLOW ns[bookstore]-policy[known]-rule[0]"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("=> denied with 403, `RBAC: access denied`\n"),
+        "{text}"
+    );
+    for caller in [
+        ["--peer", "spiffe://cluster.local/ns/bookstore/sa/guest"],
+        ["--claims", r#"{"iss": "login", "sub": "jason"}"#],
+    ] {
+        let answer = explain(&caller);
+        assert!(
+            answer.text.ends_with("=> route `home`\n"),
+            "{}",
+            answer.text
+        );
+        assert!(answer.is_good);
+    }
 }
 
 #[test]

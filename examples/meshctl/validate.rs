@@ -1,16 +1,22 @@
 use std::fmt::Write;
 
 use examples::config::{Diagnostics, Loaded};
+use mesh_core::analyze::fidelity::{Capabilities, fidelity};
 use mesh_core::config::MeshConfig;
 use mesh_core::diagnostic::{Diagnostic, Severity};
 
 use crate::{Answer, Output, json, style};
 
-/// All that is wrong with the files.
+/// All that is wrong with the files, and the fields that nothing in the libraries acts on.
 pub(crate) fn report(loaded: Loaded, output: Output) -> Answer {
     let resources = loaded.objects.len();
     let diagnostics = match loaded.build(MeshConfig::builder(), 1) {
-        Ok((_, diagnostics)) | Err(diagnostics) => diagnostics,
+        Ok((config, mut diagnostics)) => {
+            let found = fidelity(&config, None, &Capabilities::all());
+            diagnostics.extend(found.unsupported());
+            diagnostics
+        }
+        Err(diagnostics) => diagnostics,
     };
     let text = match output {
         Output::Json => json(&diagnostics.iter().collect::<Vec<&Diagnostic>>()),
