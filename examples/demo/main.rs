@@ -17,12 +17,18 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use examples::config;
-use examples::gateway::{Gateway, Settings};
+use examples::gateway::{Gateway, MeshWide, Settings};
+use examples::tokens::TokenIssuer;
 use mesh_core::config::MeshConfig;
 use mesh_core::resolve::resolve;
 use mesh_core::workload::Workload;
 
 use crate::services::Bookstore;
+
+/// Who tells the bookstore who its customers are.
+const ISSUER: &str = "https://login.bookstore.example";
+/// In 2100, in seconds since 1970.
+const NEXT_CENTURY: u64 = 4_102_444_800;
 
 /// A bookstore behind a gateway, in one process.
 #[derive(Debug, Parser)]
@@ -48,6 +54,8 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     let mut loaded = config::load(&[files]);
     loaded.add("endpoints", bookstore.endpoints());
+    let issuer = TokenIssuer::new(ISSUER).map_err(|error| error.to_string())?;
+    loaded.add("tokens", tokens(&issuer));
     let (config, _) = loaded
         .build(MeshConfig::builder(), 1)
         .map_err(|diagnostics| diagnostics.to_string())?;
@@ -55,14 +63,16 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     bookstore.publish(&resolve(&config, &Workload::sidecar("bookstore")))?;
     let workload = Workload::gateway("istio-system").with_label("istio", "ingressgateway");
     let mut gateway = start(if options.check { 0 } else { 8080 })?;
-    for warning in gateway.publish(&resolve(&config, &workload))? {
+    let model = resolve(&config, &workload);
+    for warning in gateway.publish_in(&model, &MeshWide::of(&config))? {
         eprintln!("warning: {warning}");
     }
     let address = gateway.address(80).ok_or("the gateway does not listen")?;
+    let token = issuer.token("jason", NEXT_CENTURY)?;
     if options.check {
-        return tour::take(address, &bookstore).map_err(Into::into);
+        return tour::take(address, &bookstore, &token).map_err(Into::into);
     }
-    print!("{}", tour::invitation(address));
+    print!("{}", tour::invitation(address, &token));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -70,11 +80,26 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// Whose tokens count at the gateway.
+fn tokens(issuer: &TokenIssuer) -> String {
+    let jwks = issuer.jwks();
+    format!(
+        "apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {{ name: login, namespace: istio-system }}
+spec:
+  selector: {{ matchLabels: {{ istio: ingressgateway }} }}
+  jwtRules: [{{ issuer: '{ISSUER}', jwks: '{jwks}' }}]
+"
+    )
+}
+
 /// Starts the gateway on `port`, or on another if that one is taken.
 fn start(port: u16) -> std::io::Result<Gateway> {
     let is_free = std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
     let mut settings = Settings {
         bind: [127, 0, 0, 1].into(),
+        metrics: true,
         ..Settings::default()
     };
     settings.ports.insert(80, if is_free { port } else { 0 });

@@ -15,54 +15,77 @@ use mesh_core::model::Model;
 use tower::service_fn;
 
 /// The services, by the id of their listener: name, version.
-const SERVICES: [(&str, &str); 6] = [
+const SERVICES: [(&str, &str); 7] = [
     ("productpage", "v1"),
     ("details", "v1"),
+    ("details", "broken"),
     ("reviews", "v1"),
     ("reviews", "v2"),
     ("reviews", "v3"),
     ("ratings", "v1"),
 ];
 
+/// How often some of the services were asked.
+#[derive(Debug, Default)]
+struct Asked {
+    ratings: AtomicUsize,
+    broken: AtomicUsize,
+}
+
+impl Asked {
+    fn count(&self, service: &str, version: &str) {
+        let is_ratings = usize::from(service == "ratings");
+        self.ratings.fetch_add(is_ratings, Ordering::Relaxed);
+        let is_broken = usize::from(version == "broken");
+        self.broken.fetch_add(is_broken, Ordering::Relaxed);
+    }
+}
+
 /// The services of the bookstore, each on a port of the system's choice.
 #[derive(Debug)]
 pub(crate) struct Bookstore {
     mesh: Mesh,
     addresses: Vec<SocketAddr>,
-    ratings: Arc<AtomicUsize>,
+    asked: Arc<Asked>,
     _workers: Workers,
 }
 
 impl Bookstore {
     /// Starts the services.
     pub(crate) fn open() -> io::Result<Self> {
-        let mesh = Mesh::default();
-        let ratings = Arc::new(AtomicUsize::new(0));
-        let (outbound, asked) = (mesh.clone(), Arc::clone(&ratings));
+        let mesh = Mesh::new();
+        let asked = Arc::new(Asked::default());
+        let (outbound, counts) = (mesh.clone(), Arc::clone(&asked));
         let workers = Workers::start(1, Limits::default(), move || {
-            let (outbound, asked) = (outbound.client(), Arc::clone(&asked));
+            let (outbound, counts) = (outbound.client(), Arc::clone(&counts));
             move |connection: &Connection| {
-                let (mesh, asked) = (outbound.clone(), Arc::clone(&asked));
+                let (mesh, counts) = (outbound.clone(), Arc::clone(&counts));
                 let (service, version) = service_of(connection);
                 service_fn(move |request: Request<Incoming>| {
-                    asked.fetch_add(usize::from(service == "ratings"), Ordering::Relaxed);
+                    counts.count(service, version);
                     Caller::of(&request, mesh.clone()).answer(service, version)
                 })
             }
         })?;
         let listen = |id| workers.listen(id, ([127, 0, 0, 1], 0).into());
-        let addresses = (0..6).map(listen).collect::<io::Result<_>>()?;
+        let ids = 0..SERVICES.len() as u64;
+        let addresses = ids.map(listen).collect::<io::Result<_>>()?;
         Ok(Self {
             mesh,
             addresses,
-            ratings,
+            asked,
             _workers: workers,
         })
     }
 
     /// How often `ratings` was asked.
     pub(crate) fn ratings_asked(&self) -> usize {
-        self.ratings.load(Ordering::Relaxed)
+        self.asked.ratings.load(Ordering::Relaxed)
+    }
+
+    /// How often the replica of `details` was asked that fails.
+    pub(crate) fn broken_asked(&self) -> usize {
+        self.asked.broken.load(Ordering::Relaxed)
     }
 
     /// Lets the services call each other by `model`.
@@ -118,6 +141,11 @@ impl Caller {
                 let details = self.call("details", "/details").await;
                 let reviews = self.call("reviews", "/reviews/0").await;
                 format!("The Comedy of Errors\n{details}{reviews}")
+            }
+            (_, "broken") => {
+                let mut response = Response::new(Body::from("out of order\n"));
+                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                return Ok(response);
             }
             ("details", _) => "details: 200 pages, paperback\n".to_owned(),
             ("reviews", "v1") => "reviews v1: an extremely entertaining play\n".to_owned(),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::services::Bookstore;
 
 /// What a guest may try.
-pub(crate) fn invitation(gateway: SocketAddr) -> String {
+pub(crate) fn invitation(gateway: SocketAddr, token: &str) -> String {
     let url = format!("http://{gateway}");
     format!(
         "The bookstore is open at {url}. Try:
@@ -16,7 +16,10 @@ pub(crate) fn invitation(gateway: SocketAddr) -> String {
   curl -H 'end-user: snail' {url}/productpage   # ratings take two seconds
   curl -i {url}/                                # redirected
   curl -i {url}/books/7                         # redirected, its prefix rewritten
-  curl {url}/status                             # answered by the gateway
+  curl {url}/status                             # answered by the gateway, three times a minute
+  curl -i {url}/admin                           # denied, 403
+  curl -i {url}/orders                          # denied, for want of a token
+  curl -H 'authorization: Bearer {token}' {url}/orders
   curl {url}/api/v1/products                    # rewritten, and mirrored to ratings
   curl -i -X OPTIONS -H 'origin: https://shop.example' \\
     -H 'access-control-request-method: GET' {url}/api/v1/products
@@ -30,9 +33,10 @@ Why a request goes where it goes:
 }
 
 /// Takes the tour. The error is the first station that is not as it should be.
-pub(crate) fn take(gateway: SocketAddr, bookstore: &Bookstore) -> Result<(), String> {
+pub(crate) fn take(gateway: SocketAddr, bookstore: &Bookstore, token: &str) -> Result<(), String> {
     let get = |path: &str, headers: &str| ask(gateway, "GET", path, headers);
     split(&get)?;
+    ejection(bookstore)?;
     station(
         "jason sees stars",
         &get("/productpage", "end-user: jason\r\n")?,
@@ -70,7 +74,48 @@ pub(crate) fn take(gateway: SocketAddr, bookstore: &Bookstore) -> Result<(), Str
         ],
     )?;
     station("no route", &get("/nothing", "")?, &["HTTP/1.1 404"])?;
+    policies(&get, token)?;
     mirror(&get, bookstore)
+}
+
+/// Who may do what, and how often.
+fn policies(
+    get: &impl Fn(&str, &str) -> Result<String, String>,
+    token: &str,
+) -> Result<(), String> {
+    let denied = ["HTTP/1.1 403", "RBAC: access denied"];
+    station("a denied path", &get("/x/../admin/users", "")?, &denied)?;
+    station("an order of nobody", &get("/orders", "")?, &denied)?;
+    let bearer = format!("authorization: Bearer {token}\r\n");
+    station(
+        "an order of jason",
+        &get("/orders", &bearer)?,
+        &["HTTP/1.1 200", "thank you for your order"],
+    )?;
+    station(
+        "a token that nobody signed",
+        &get("/orders", &format!("authorization: Bearer {token}x\r\n"))?,
+        &["HTTP/1.1 401", "www-authenticate: Bearer"],
+    )?;
+    // The tour has asked once already.
+    for _ in 0..2 {
+        get("/status", "")?;
+    }
+    station(
+        "a rate limit",
+        &get("/status", "")?,
+        &["HTTP/1.1 429", "local_rate_limited"],
+    )
+}
+
+/// A replica that fails is left alone, by each of those who balance: productpage and the gateway.
+fn ejection(bookstore: &Bookstore) -> Result<(), String> {
+    let asked = bookstore.broken_asked();
+    println!("a replica that fails: asked {asked} times of 200");
+    match (1..=2).contains(&asked) {
+        true => Ok(()),
+        false => Err("the replica that fails was not ejected".to_owned()),
+    }
 }
 
 fn split(get: &impl Fn(&str, &str) -> Result<String, String>) -> Result<(), String> {
