@@ -72,6 +72,7 @@ mod balancing;
 mod capabilities;
 mod current;
 mod generation;
+mod keys;
 mod local_answers;
 mod mesh;
 mod mesh_wide;
@@ -100,6 +101,7 @@ use self::balancing::Balancing;
 pub use self::capabilities::capabilities;
 use self::current::Current;
 use self::generation::Generation;
+use self::keys::Keys;
 pub use self::mesh::{Mesh, MeshClient};
 pub use self::mesh_wide::MeshWide;
 use self::stack::Stack;
@@ -143,6 +145,7 @@ pub struct Gateway {
     workers: Workers,
     generation: Publisher<Generation>,
     balancing: Balancing,
+    keys: Keys,
     addresses: BTreeMap<ListenerId, SocketAddr>,
 }
 
@@ -160,6 +163,7 @@ impl Gateway {
             workers,
             generation: publisher,
             balancing: Balancing::new(),
+            keys: Keys::default(),
             addresses: BTreeMap::new(),
         })
     }
@@ -193,10 +197,16 @@ impl Gateway {
             return Err(PublishError::Unenforced(Box::new(field)));
         }
         let last = self.generation.watch().load_full();
-        let compiled =
-            Generation::compile((model, wide), &self.settings, &mut self.balancing, &last);
+        let compiled = Generation::compile(
+            (model, wide),
+            &self.settings,
+            (&mut self.balancing, &self.keys),
+            &last,
+        );
         let (generation, warnings) = compiled?;
         let ids: BTreeSet<ListenerId> = generation.listeners().collect();
+        let authenticator = generation.policies().authenticator.load_full();
+        self.keys.keep(&authenticator).map_err(PublishError::Keys)?;
         self.generation.publish(generation);
         self.close_all_but(&ids);
         for id in ids {
@@ -261,6 +271,9 @@ pub enum PublishError {
     /// A policy applies that the gateway does not enforce.
     #[error("{0}; without it the gateway would let pass what may be forbidden")]
     Unenforced(Box<FieldFidelity>),
+    /// The system refuses the thread that fetches keys of issuers of tokens.
+    #[error("keys cannot be fetched")]
+    Keys(#[source] io::Error),
     /// The system refuses the thread that resolves names.
     #[error("names cannot be resolved")]
     Names(#[source] io::Error),

@@ -20,6 +20,7 @@ use mesh_tls::xfcc::ForwardClientCert;
 use tokio::time::Instant;
 
 use super::balancing::Balancing;
+use super::keys::Keys;
 use super::mesh_wide::MeshWide;
 use super::policies::{self, Policies};
 use super::secrets::Tls;
@@ -83,7 +84,7 @@ impl Generation {
     pub(super) fn compile(
         (model, wide): (&Model, &MeshWide),
         settings: &Settings,
-        balancing: &mut Balancing,
+        (balancing, keys): (&mut Balancing, &Keys),
         last: &Self,
     ) -> Result<(Self, Vec<String>), PublishError> {
         let (tls, mut warnings) = (Tls::new(), Vec::new());
@@ -97,7 +98,7 @@ impl Generation {
             }
         }
         warnings.extend(tls.publish_secrets(model, wide));
-        let (policies, found) = Policies::compile(model, wide)?;
+        let (policies, found) = Policies::compile(model, wide, keys.store())?;
         warnings.extend(found);
         let (telemetry, found) = Telemetry::compile(model, wide, settings, &last.telemetry);
         warnings.extend(found);

@@ -30,7 +30,7 @@ impl Policies {
     /// No policies.
     pub(super) fn none() -> Self {
         Self {
-            authenticator: authenticator(&[]).into(),
+            authenticator: authenticator(&[], &KeyStore::default()).into(),
             authorization: PolicySet::default().into(),
             budgets: RetryBudgets::default().into(),
         }
@@ -49,21 +49,25 @@ impl Policies {
     pub(super) fn compile(
         model: &Model,
         wide: &MeshWide,
+        keys: &KeyStore,
     ) -> Result<(Self, Vec<String>), PublishError> {
         let domains = wide.options.trust_domains()?;
         let authorization = PolicySet::compile(&model.policies.authorization, &domains);
-        let authenticator = authenticator(&model.policies.request_authentication);
+        let authenticator = authenticator(&model.policies.request_authentication, keys);
         let notices = authorization.notices().iter();
         let mut warnings: Vec<String> = notices
             .chain(authenticator.notices())
             .map(warning)
             .collect();
-        warnings.extend(authenticator.remote_keys().map(|keys| {
-            let location = match keys.location() {
-                KeyLocation::Discovery(issuer) => issuer,
-                KeyLocation::Uri(uri) => uri,
-            };
-            format!("keys of `{location}` are not fetched: no token that needs them is accepted")
+        warnings.extend(authenticator.remote_keys().filter_map(|keys| {
+            let (KeyLocation::Discovery(location) | KeyLocation::Uri(location)) = keys.location();
+            let is_fetched = location.starts_with("http://");
+            (!is_fetched).then(|| {
+                format!(
+                    "keys of `{location}` are not fetched, but over http: no token that needs them \
+                     is accepted"
+                )
+            })
         }));
         let policies = Self {
             authenticator: authenticator.into(),
@@ -74,10 +78,13 @@ impl Policies {
     }
 }
 
-fn authenticator(policies: &[Arc<Resource<RequestAuthentication>>]) -> Authenticator {
+fn authenticator(
+    policies: &[Arc<Resource<RequestAuthentication>>],
+    keys: &KeyStore,
+) -> Authenticator {
     let provider = aws_lc_rs::default_provider();
     let algorithms = Algorithms::new(provider.signature_verification_algorithms.all);
-    Authenticator::compile(policies, &KeyStore::default(), algorithms)
+    Authenticator::compile(policies, keys, algorithms)
 }
 
 /// A notice as a line.

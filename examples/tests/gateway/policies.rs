@@ -104,6 +104,31 @@ spec:
 }
 
 #[test]
+fn keys_are_fetched_from_where_the_policy_says() {
+    let issuer = TokenIssuer::new("https://login.example").unwrap();
+    let port = serve_keys(issuer.jwks());
+    let mut scene = Scene::new(CART);
+    let policy = format!(
+        "
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {{ name: login, namespace: istio-system }}
+spec:
+  jwtRules: [{{ issuer: 'https://login.example', jwksUri: 'http://127.0.0.1:{port}/keys' }}]
+"
+    );
+    assert_eq!(scene.publish(CART, &policy), [""; 0]);
+    let token = issuer.token("jason", FAR).unwrap();
+    let ask = |token: &str| scene.get("/", &format!("authorization: Bearer {token}\r\n"));
+    let is_accepted = |answer: &String| answer.starts_with("HTTP/1.1 200 ");
+    let answer = eventually(|| ask(&token), is_accepted);
+    assert!(is_accepted(&answer), "{answer}");
+    let other = TokenIssuer::new("https://login.example").unwrap();
+    let refused = ask(&other.token("jason", FAR).unwrap());
+    assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
+}
+
+#[test]
 fn a_rate_limit_as_istio_documents_it_is_kept() {
     let mut scene = Scene::new(CART);
     let limit = "
@@ -227,6 +252,23 @@ fn eventually<T>(make: impl Fn() -> T, expected: impl Fn(&T) -> bool) -> T {
         }
         thread::yield_now();
     }
+}
+
+/// Serves a key set for a while, and returns the port.
+fn serve_keys(jwks: String) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut first = String::new();
+            BufReader::new(&stream).read_line(&mut first).unwrap();
+            let length = jwks.len();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+            stream.write_all((head + &jwks).as_bytes()).unwrap();
+        }
+    });
+    port
 }
 
 /// A service that fails twice and then answers, with the number of the attempt that it is told.
