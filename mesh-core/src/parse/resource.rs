@@ -56,12 +56,12 @@ impl<'e> Reader<'e> {
             Kind::ConfigMap => self.read(problems).map(Object::ConfigMap),
             Kind::Deployment => self.read(problems).map(Object::Deployment),
             Kind::Ingress => self.read(problems).map(Object::Ingress),
-            Kind::MutatingWebhookConfiguration => {
-                self.read(problems).map(Object::MutatingWebhookConfiguration)
-            }
-            Kind::ValidatingWebhookConfiguration => {
-                self.read(problems).map(Object::ValidatingWebhookConfiguration)
-            }
+            Kind::MutatingWebhookConfiguration => self
+                .read(problems)
+                .map(Object::MutatingWebhookConfiguration),
+            Kind::ValidatingWebhookConfiguration => self
+                .read(problems)
+                .map(Object::ValidatingWebhookConfiguration),
             Kind::CustomResourceDefinition => {
                 self.read(problems).map(Object::CustomResourceDefinition)
             }

@@ -115,9 +115,10 @@ impl<'a> Socket<'a> {
         let repeated = chains.filter(|server| !seen.insert(server.server_names()));
         let notice = |server: &&GatewayServer| Notice {
             origin: server.origin.clone(),
-            message: "an earlier server has the same server names for another namespace, and takes \
+            message:
+                "an earlier server has the same server names for another namespace, and takes \
                       the connections"
-                .into(),
+                    .into(),
         };
         repeated.map(notice).collect()
     }
