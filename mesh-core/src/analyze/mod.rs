@@ -8,6 +8,8 @@
 //!   sidecar. It needs the feature `yaml`, since some objects hold text of their own.
 //! - [`fidelity`] says of every field that is set what becomes of it in the data plane that the
 //!   caller has composed.
+//! - `status` (feature `gateway-api`) says what a controller would write under `status` of the
+//!   resources of the Gateway API.
 //!
 //! # Example
 //!
@@ -35,6 +37,8 @@
 //! ```
 
 pub mod fidelity;
+#[cfg(feature = "gateway-api")]
+pub mod status;
 
 #[cfg(feature = "yaml")]
 mod messages;

@@ -16,6 +16,7 @@
 //! ```
 
 pub(crate) mod backend_tls;
+pub(crate) mod reason;
 
 use std::sync::Arc;
 

@@ -8,8 +8,11 @@
 use std::sync::Arc;
 
 use crate::config::MeshConfig;
+use crate::config::gateway_api::reason::{Reason, Refusal};
 use crate::resource::gateway_api::backend_tls_policy::{BackendTlsPolicy, SubjectAltNameType};
-use crate::resource::gateway_api::object_reference::LocalPolicyTargetReference;
+use crate::resource::gateway_api::object_reference::{
+    LocalObjectReference, LocalPolicyTargetReference,
+};
 use crate::resource::istio::DestinationRule;
 use crate::resource::istio::destination_rule::{
     ClientTlsMode, ClientTlsSettings, PortTrafficPolicy, TrafficPolicy,
@@ -30,53 +33,40 @@ type Rules = Vec<Arc<Resource<DestinationRule>>>;
 /// Adds to `rules` what the policies say.
 pub(in crate::config) fn apply(config: &MeshConfig, rules: &mut Rules) {
     for policy in &config.resources().gateway_api.backend_tls_policies {
-        let ignored = policy.metadata.annotations.get(IGNORE);
-        if ignored.is_some_and(|ignored| ignored.eq_ignore_ascii_case("true")) {
+        if is_ignored(policy) {
             continue;
         }
         let settings = settings(config, policy);
-        for target in &policy.spec.target_refs {
-            for host in hosts(config, policy, target) {
-                if let Ok(port) = port(config, policy, (target, &host)) {
-                    add(
-                        config,
-                        rules,
-                        policy,
-                        &Target {
-                            host,
-                            port,
-                            settings: &settings,
-                        },
-                    );
-                }
+        for reference in &policy.spec.target_refs {
+            let Ok(Target { hosts, port }) = target(config, policy, reference) else {
+                continue;
+            };
+            for host in &hosts {
+                add(config, rules, policy, (host, port, &settings));
             }
         }
     }
 }
 
-/// What a policy is for, and what it says.
-struct Target<'a> {
-    host: String,
-    port: Option<u16>,
-    settings: &'a ClientTlsSettings,
+/// Whether an annotation says that the policy is not to have an effect.
+pub(crate) fn is_ignored(policy: &Resource<BackendTlsPolicy>) -> bool {
+    let ignored = policy.metadata.annotations.get(IGNORE);
+    ignored.is_some_and(|ignored| ignored.eq_ignore_ascii_case("true"))
 }
 
 /// Why a policy has not the effect that it seems to have.
 pub(crate) fn problems(config: &MeshConfig, policy: &Resource<BackendTlsPolicy>) -> Vec<String> {
     let mut problems: Vec<String> = Vec::new();
-    if let Err(why) = credential(config, policy) {
-        problems.push(format!("{why}; connections to the targets fail"));
+    if is_ignored(policy) {
+        return problems;
     }
-    for target in &policy.spec.target_refs {
-        let (kind, name) = (&target.kind, &target.name);
-        let hosts = hosts(config, policy, target);
-        if hosts.is_empty() {
-            problems.push(format!("TargetNotFound: there is no {kind} `{name}`"));
-        }
-        let failed = hosts
-            .iter()
-            .filter_map(|host| port(config, policy, (target, host)).err());
-        problems.extend(failed);
+    if let Err(refusal) = credential(config, policy) {
+        problems.push(format!("{refusal}; connections to the targets fail"));
+    }
+    for reference in &policy.spec.target_refs {
+        let refused = target(config, policy, reference).err();
+        let refused = refused.or_else(|| conflict(config, policy, reference));
+        problems.extend(refused.map(|refusal| refusal.to_string()));
     }
     problems
 }
@@ -98,42 +88,109 @@ fn settings(config: &MeshConfig, policy: &Resource<BackendTlsPolicy>) -> ClientT
 }
 
 /// The credential with the authorities. Empty for those of the system.
-fn credential(config: &MeshConfig, policy: &Resource<BackendTlsPolicy>) -> Result<String, String> {
+///
+/// # Errors
+///
+/// Which authorities cannot be had. Connections to the targets then fail.
+pub(crate) fn credential(
+    config: &MeshConfig,
+    policy: &Resource<BackendTlsPolicy>,
+) -> Result<String, Refusal> {
     let validation = &policy.spec.validation;
     let known = validation.well_known_ca_certificates.as_deref();
     match (known, validation.ca_certificate_refs.first()) {
         (Some("System"), _) => Ok(String::new()),
-        (Some(other), _) => Err(format!("Invalid: no authorities are known as `{other}`")),
-        (None, None) => Err("NoValidCACertificate: no authorities are named".into()),
-        (None, Some(reference)) => {
-            let (kind, name) = (&reference.kind, &reference.name);
-            if !(reference.group.is_empty() && kind == "ConfigMap") {
-                return Err(format!("InvalidKind: authorities are in no `{kind}`"));
-            }
-            let namespace = &policy.metadata.namespace;
-            let map = config.resources().config_map(namespace, name);
-            let authorities = map.and_then(|map| map.spec.data.get(AUTHORITIES));
-            if !authorities.is_some_and(|text| text.contains("-----BEGIN CERTIFICATE-----")) {
-                return Err(format!(
-                    "InvalidCACertificateRef: no ConfigMap `{namespace}/{name}` has certificates \
-                     in `{AUTHORITIES}`"
-                ));
-            }
-            Ok(format!("configmap://{namespace}/{name}"))
+        (Some(other), _) => {
+            let message = format!("Unknown wellKnownCACertificates: {other}");
+            Err(Refusal::new(Reason::Invalid, message))
         }
+        (None, None) => {
+            let message = "no authorities are named";
+            Err(Refusal::new(Reason::NoValidCaCertificate, message))
+        }
+        (None, Some(reference)) => authorities(config, policy, reference),
     }
 }
 
-/// The hosts of a target, which is in the policy's namespace.
+fn authorities(
+    config: &MeshConfig,
+    policy: &Resource<BackendTlsPolicy>,
+    reference: &LocalObjectReference,
+) -> Result<String, Refusal> {
+    let LocalObjectReference { group, kind, name } = reference;
+    if !(group.is_empty() && kind == "ConfigMap") {
+        let message = format!("unsupported kind {kind}");
+        return Err(Refusal::new(Reason::InvalidKind, message));
+    }
+    let namespace = &policy.metadata.namespace;
+    let invalid = |message| Refusal::new(Reason::InvalidCaCertificateRef, message);
+    let Some(map) = config.resources().config_map(namespace, name) else {
+        let message = format!("reference {namespace}/{name} (of kind {kind}) not found");
+        return Err(invalid(message));
+    };
+    let authorities = map.spec.data.get(AUTHORITIES);
+    if !authorities.is_some_and(|text| text.contains("-----BEGIN CERTIFICATE-----")) {
+        let message = format!("{namespace}/{name} has no certificates in `{AUTHORITIES}`");
+        return Err(invalid(message));
+    }
+    Ok(format!("configmap://{namespace}/{name}"))
+}
+
+/// What a reference of a policy is to.
+#[derive(Debug)]
+pub(crate) struct Target {
+    hosts: Vec<String>,
+    // `None` is every port.
+    port: Option<u16>,
+}
+
+/// The target of a reference, which is in the policy's namespace.
+///
+/// # Errors
+///
+/// That there is none.
+pub(crate) fn target(
+    config: &MeshConfig,
+    policy: &Resource<BackendTlsPolicy>,
+    reference: &LocalPolicyTargetReference,
+) -> Result<Target, Refusal> {
+    let refuse = |why| {
+        let message = format!("targetRefs invalid: {why}");
+        Refusal::new(Reason::TargetNotFound, message)
+    };
+    let hosts = hosts(config, policy, reference).map_err(refuse)?;
+    let section = reference.section_name.as_deref();
+    let Some(section) = section.filter(|section| !section.is_empty()) else {
+        return Ok(Target { hosts, port: None });
+    };
+    let port = hosts.iter().find_map(|host| {
+        let namespace = &policy.metadata.namespace;
+        let host = host.to_ascii_lowercase();
+        let mut declared = config.services().declared(&host);
+        let service = declared.find(|service| service.namespace == *namespace)?;
+        let mut ports = service.ports.iter();
+        let port = ports.find(|port| port.name == section)?;
+        Some(port.number)
+    });
+    if port.is_none() {
+        let (kind, name) = (&reference.kind, &reference.name);
+        let namespace = &policy.metadata.namespace;
+        let why = format!("sectionName \"{section}\" does not exist in {kind} {namespace}/{name}");
+        return Err(refuse(why));
+    }
+    Ok(Target { hosts, port })
+}
+
+/// The hosts of a target, at least one.
 fn hosts(
     config: &MeshConfig,
     policy: &Resource<BackendTlsPolicy>,
     target: &LocalPolicyTargetReference,
-) -> Vec<String> {
+) -> Result<Vec<String>, String> {
     let namespace = &policy.metadata.namespace;
     let is_it = |found: &Metadata| found.name == target.name && found.namespace == *namespace;
     let resources = config.resources();
-    match (target.group.as_str(), target.kind.as_str()) {
+    let hosts = match (target.group.as_str(), target.kind.as_str()) {
         ("", "Service") => {
             let mut services = resources.services.iter();
             let found = services.any(|service| is_it(&service.metadata));
@@ -148,28 +205,35 @@ fn hosts(
                 .next()
                 .map_or_else(Vec::new, |entry| entry.spec.hosts.clone())
         }
-        _ => Vec::new(),
+        (_, kind) => return Err(format!("unsupported kind {kind}")),
+    };
+    let (kind, name) = (&target.kind, &target.name);
+    match hosts.is_empty() {
+        true => Err(format!(
+            "reference {namespace}/{name} (of kind {kind}) not found"
+        )),
+        false => Ok(hosts),
     }
 }
 
-/// The port that a target names as its section. `None` is every port.
-fn port(
+/// That a policy with more say has the same target (`btlsIsConflicted`): an older one, or of the
+/// same age the first by name.
+pub(crate) fn conflict(
     config: &MeshConfig,
     policy: &Resource<BackendTlsPolicy>,
-    (target, host): (&LocalPolicyTargetReference, &str),
-) -> Result<Option<u16>, String> {
-    let section = target.section_name.as_deref();
-    let Some(section) = section.filter(|section| !section.is_empty()) else {
-        return Ok(None);
-    };
-    let host = host.to_ascii_lowercase();
-    let namespace = &policy.metadata.namespace;
-    let mut declared = config.services().declared(&host);
-    let service = declared.find(|service| service.namespace == *namespace);
-    let ports = service.map_or(&[][..], |service| &service.ports);
-    let port = ports.iter().find(|port| port.name == section);
-    let port = port.ok_or_else(|| format!("TargetNotFound: `{host}` has no port `{section}`"))?;
-    Ok(Some(port.number))
+    target: &LocalPolicyTargetReference,
+) -> Option<Refusal> {
+    let own = &policy.metadata;
+    let policies = config.resources().gateway_api.backend_tls_policies.iter();
+    // The first that has the target is the one that has it.
+    let mut rivals = policies.filter(|other| {
+        other.metadata.namespace == own.namespace
+            && !is_ignored(other)
+            && other.spec.target_refs.contains(target)
+    });
+    let first = &rivals.next()?.metadata.name;
+    let message = format!("Conflicts with BackendTLSPolicy \"{first}\" targeting the same backend");
+    (*first != own.name).then(|| Refusal::new(Reason::Conflicted, message))
 }
 
 /// Fills in the oldest rule for the host that has a traffic policy, else adds a rule.
@@ -177,17 +241,17 @@ fn add(
     config: &MeshConfig,
     rules: &mut Rules,
     policy: &Resource<BackendTlsPolicy>,
-    target: &Target<'_>,
+    (host, port, settings): (&String, Option<u16>, &ClientTlsSettings),
 ) {
     let namespace = &policy.metadata.namespace;
     let existing = rules.iter_mut().find(|rule| {
         rule.spec.traffic_policy.is_some()
             && rule.metadata.namespace == *namespace
-            && config.resolve_host(&rule.spec.host, namespace) == target.host
+            && config.resolve_host(&rule.spec.host, namespace) == *host
     });
     if let Some(existing) = existing {
         if let Some(known) = &mut Arc::make_mut(existing).spec.traffic_policy {
-            fill(known, target);
+            fill(known, port, settings);
         }
         return;
     }
@@ -199,18 +263,22 @@ fn add(
         source: policy.source.clone(),
         ..Resource::<DestinationRule>::default()
     };
-    rule.spec.host.clone_from(&target.host);
-    fill(rule.spec.traffic_policy.get_or_insert_default(), target);
+    rule.spec.host.clone_from(host);
+    fill(
+        rule.spec.traffic_policy.get_or_insert_default(),
+        port,
+        settings,
+    );
     rules.push(Arc::new(rule));
 }
 
 /// What is written already stays.
-fn fill(policy: &mut TrafficPolicy, target: &Target<'_>) {
-    let Some(port) = target.port else {
-        policy.tls.get_or_insert_with(|| target.settings.clone());
+fn fill(policy: &mut TrafficPolicy, port: Option<u16>, settings: &ClientTlsSettings) {
+    let Some(port) = port else {
+        policy.tls.get_or_insert_with(|| settings.clone());
         // An entry for a port leaves nothing of what holds for all.
         for entry in &mut policy.port_level_settings {
-            entry.tls.get_or_insert_with(|| target.settings.clone());
+            entry.tls.get_or_insert_with(|| settings.clone());
         }
         return;
     };
@@ -223,7 +291,7 @@ fn fill(policy: &mut TrafficPolicy, target: &Target<'_>) {
             .is_some_and(|port| port.number == number)
     };
     if let Some(entry) = entries.find(is_it) {
-        entry.tls.get_or_insert_with(|| target.settings.clone());
+        entry.tls.get_or_insert_with(|| settings.clone());
         return;
     }
     let entry = PortTrafficPolicy {
@@ -231,7 +299,7 @@ fn fill(policy: &mut TrafficPolicy, target: &Target<'_>) {
         load_balancer: policy.load_balancer.clone(),
         connection_pool: policy.connection_pool.clone(),
         outlier_detection: policy.outlier_detection.clone(),
-        tls: Some(target.settings.clone()),
+        tls: Some(settings.clone()),
     };
     policy.port_level_settings.push(entry);
 }

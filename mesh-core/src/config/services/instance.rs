@@ -11,7 +11,7 @@ use crate::resource::kubernetes::pod::{ConditionStatus, Pod, PodPhase};
 const TLS_MODE: &str = "security.istio.io/tlsMode";
 /// Label that says which network a workload is in.
 pub(super) const NETWORK: &str = "topology.istio.io/network";
-/// Label of a workload that says where it is, with dots for slashes.
+/// Label of a workload that says where it is, with dots for slashes: a label of Kubernetes has none.
 const LOCALITY: &str = "istio-locality";
 const REGION: &str = "topology.kubernetes.io/region";
 const ZONE: &str = "topology.kubernetes.io/zone";
@@ -111,10 +111,14 @@ pub(super) fn mesh_tls(labels: &Labels) -> Option<bool> {
     labels.value(TLS_MODE).map(|mode| mode == "istio")
 }
 
-/// The locality that a workload's own labels give.
+/// The locality that a workload's own labels give. One that has slashes has no dots in their place
+/// (`SanitizeLocalityLabel`).
 pub(super) fn labelled_locality(labels: &Labels) -> Option<String> {
     let label = labels.value(LOCALITY).filter(|label| !label.is_empty())?;
-    Some(label.replace('.', "/"))
+    Some(match label.contains('/') {
+        true => label.to_owned(),
+        false => label.replace('.', "/"),
+    })
 }
 
 /// `region/zone/subzone` of a node's labels, without what is unknown at the end.
@@ -166,6 +170,18 @@ mod tests {
             (["eu", "a", "rack"], "eu/a/rack"),
         ] {
             assert_eq!(locality(parts), expected);
+        }
+    }
+
+    #[test]
+    fn a_labelled_locality_has_dots_for_slashes_unless_it_has_slashes() {
+        for (label, expected) in [
+            ("eu.a.rack", Some("eu/a/rack")),
+            ("eu/a/rack.2", Some("eu/a/rack.2")),
+            ("", None),
+        ] {
+            let labels = Labels::from_iter([(LOCALITY, label)]);
+            assert_eq!(labelled_locality(&labels).as_deref(), expected, "{label}");
         }
     }
 

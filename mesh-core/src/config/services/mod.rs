@@ -175,7 +175,7 @@ pub enum TrafficDistribution {
 }
 
 /// What declared a service.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Provider {
     /// A Kubernetes Service.
     Kubernetes,

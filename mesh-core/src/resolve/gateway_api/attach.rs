@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use crate::config::MeshConfig;
+use crate::config::gateway_api::reason::{Reason, Refusal};
 use crate::host::{self, HostPattern};
 use crate::model::Notice;
+use crate::resolve::gateway_api::finding::Finding;
 use crate::resolve::gateway_api::listener::GatewayListener;
-use crate::resolve::gateway_api::reason::{Reason, Refusal};
 use crate::resolve::place::Place;
 use crate::resource::gateway_api::GROUP;
 use crate::resource::gateway_api::grpc_route::GrpcRoute;
@@ -18,11 +19,12 @@ use crate::resource::gateway_api::http_route::HttpRoute;
 use crate::resource::gateway_api::parent_reference::{GatewayDefaultScope, ParentReference};
 use crate::resource::gateway_api::tcp_route::TcpRoute;
 use crate::resource::gateway_api::tls_route::TlsRoute;
+use crate::resource::gateway_api::udp_route::UdpRoute;
 use crate::resource::kind::Kind;
 use crate::resource::{Resource, Spec};
 
 /// What the kinds of routes have in common.
-pub(super) trait RouteSpec: Spec {
+pub(crate) trait RouteSpec: Spec {
     /// What it refers to.
     fn parent_refs(&self) -> &[ParentReference];
 
@@ -56,6 +58,7 @@ route_spec!(HttpRoute, route => &route.hostnames);
 route_spec!(GrpcRoute, route => &route.hostnames);
 route_spec!(TlsRoute, route => &route.hostnames);
 route_spec!(TcpRoute, _route => &[]);
+route_spec!(UdpRoute, _route => &[]);
 
 /// A route at a listener.
 #[derive(Debug)]
@@ -81,16 +84,13 @@ pub(super) fn attach<'a, S: RouteSpec>(
         let origin = route.origin();
         let root = Place::root(&origin, &route.source);
         let spec = root.field("spec");
-        if route.spec.uses_default_gateways() {
-            let message = "default Gateways are not supported; name them in `parentRefs`";
-            let refusal = Refusal::new(Reason::UnsupportedValue, message);
-            notices.push(refusal.at(&spec.field("useDefaultGateways")));
-        }
+        notices.extend(default_gateways_finding(route).map(Notice::from));
         let mut attached = vec![false; listeners.len()];
         let parents = spec.field("parentRefs");
         for (index, parent) in route.spec.parent_refs().iter().enumerate() {
-            let found = attach_to(config, route, parent, listeners);
-            for (listener, hosts) in found.attached {
+            let (found, refusals) = attach_to(config, route, parent, listeners);
+            let is_refused = found.is_empty();
+            for (listener, hosts) in found {
                 if !std::mem::replace(&mut attached[listener], true) {
                     attachments.push(Attachment {
                         route: &**route,
@@ -99,51 +99,65 @@ pub(super) fn attach<'a, S: RouteSpec>(
                     });
                 }
             }
-            notices.extend(
-                found
-                    .refusal
-                    .map(|refusal| refusal.at(&parents.index(index))),
-            );
+            let refusal = gravest(refusals).filter(|_| is_refused);
+            notices.extend(refusal.map(|refusal| refusal.at(&parents.index(index)).into()));
         }
     }
     attachments
 }
 
-/// What a reference leads to.
-#[derive(Default)]
-struct Found {
-    /// Listeners, with the hosts in common.
-    attached: Vec<(usize, Vec<HostPattern>)>,
-    /// Why there are none, although the workload runs the Gateway.
-    refusal: Option<Refusal>,
+/// That a route asks for the default Gateways in vain.
+pub(crate) fn default_gateways_finding<S: RouteSpec>(route: &Resource<S>) -> Option<Finding> {
+    if !route.spec.uses_default_gateways() {
+        return None;
+    }
+    let origin = route.origin();
+    let root = Place::root(&origin, &route.source);
+    let spec = root.field("spec");
+    let message = "default Gateways are not supported; name them in `parentRefs`";
+    let refusal = Refusal::new(Reason::UnsupportedValue, message);
+    Some(refusal.at(&spec.field("useDefaultGateways")))
 }
 
-fn attach_to<S: RouteSpec>(
+/// Listeners by index, with the hosts that they have in common with a route.
+type Found = Vec<(usize, Vec<HostPattern>)>;
+
+/// The listeners that a reference leads to, and why it does not to others of the same parent.
+pub(crate) fn attach_to<S: RouteSpec>(
     config: &MeshConfig,
     route: &Resource<S>,
     parent: &ParentReference,
     listeners: &[GatewayListener<'_>],
-) -> Found {
-    let mut found = Found::default();
-    for (index, listener) in listeners.iter().enumerate() {
-        if !is_parent(parent, &route.metadata.namespace, listener) {
-            continue;
-        }
+) -> (Found, Vec<Refusal>) {
+    let namespace = &route.metadata.namespace;
+    let own = listeners.iter().enumerate();
+    let own = own
+        .filter(|(_, listener)| is_parent(parent, namespace, listener) && listener.takes_routes());
+    let (mut found, mut refusals) = (Found::new(), Vec::new());
+    for (index, listener) in own {
         match hosts_at(config, route, parent, listener) {
-            Ok(hosts) => found.attached.push((index, hosts)),
-            Err(refusal) => {
-                let known = found.refusal.as_ref().map(|known| known.reason);
-                // What is wrong with a listener that it means says more.
-                if known.is_none_or(|known| known == Reason::NoMatchingParent) {
-                    found.refusal = Some(refusal);
-                }
-            }
+            Ok(hosts) => found.push((index, hosts)),
+            Err(refusal) => refusals.push(refusal),
         }
     }
-    if !found.attached.is_empty() {
-        found.refusal = None;
+    (found, refusals)
+}
+
+/// What the refusals of all listeners of a parent amount to (`createRouteStatus`): what is wrong
+/// with a listener that a route means says more than that others are not meant.
+pub(crate) fn gravest(refusals: Vec<Refusal>) -> Option<Refusal> {
+    let rank = |refusal: &Refusal| match refusal.reason {
+        Reason::NotAllowedByListeners => 0,
+        Reason::NoMatchingListenerHostname => 1,
+        _ => 2,
+    };
+    let best = refusals.iter().map(rank).min()?;
+    let mut same = refusals.into_iter().filter(|found| rank(found) == best);
+    let mut gravest = same.next()?;
+    for other in same {
+        gravest.message += &format!("; {}", other.message);
     }
-    found
+    Some(gravest)
 }
 
 fn is_parent(parent: &ParentReference, namespace: &str, listener: &GatewayListener<'_>) -> bool {
@@ -171,39 +185,41 @@ fn hosts_at<S: RouteSpec>(
         .port
         .filter(|port| *port != 0 && *port != listener.port)
     {
-        let message = format!("no listener has the port {port}");
+        let message = format!("port {port} not found");
         return Err(Refusal::new(Reason::NoMatchingParent, message));
     }
     let section = parent.section_name.as_deref();
     let section = section.filter(|section| !section.is_empty());
     if let Some(section) = section.filter(|section| *section != listener.written.name) {
-        let message = format!("no listener is named `{section}`");
+        let message = format!("sectionName \"{section}\" not found");
         return Err(Refusal::new(Reason::NoMatchingParent, message));
     }
-    let name = &listener.written.name;
     let own = route.spec.hostnames().iter();
     let mut own: Vec<_> = own.map(|host| HostPattern::new(host)).collect();
     if own.is_empty() {
         own.push(HostPattern::new("*"));
     }
     let hosts = match S::KIND {
-        // Connections have no host that could be compared.
-        Kind::TcpRoute => own,
+        // Connections and datagrams have no host that could be compared.
+        Kind::TcpRoute | Kind::UdpRoute => own,
         _ => host::intersection(&own, std::slice::from_ref(&listener.hostname)),
     };
+    let hostname = listener.written.hostname.as_deref().unwrap_or_default();
     if hosts.is_empty() {
-        let hostname = &listener.hostname;
-        let message = format!("no hostname is one of `{hostname}`, of the listener `{name}`");
+        let message = format!("no hostnames matched parent hostname \"{hostname}\"");
         return Err(Refusal::new(Reason::NoMatchingListenerHostname, message));
     }
     let namespace = &route.metadata.namespace;
     if !listener.admits_namespace(config, namespace) {
-        let message = format!("the listener `{name}` takes no routes of namespace `{namespace}`");
+        let message = format!(
+            "hostnames matched parent hostname \"{hostname}\", but namespace \"{namespace}\" is \
+             not allowed by the parent"
+        );
         return Err(Refusal::new(Reason::NotAllowedByListeners, message));
     }
     if !listener.admits_kind(S::KIND) {
-        let kind = S::KIND.name();
-        let message = format!("the listener `{name}` takes no {kind}");
+        let (version, kind) = (S::KIND.api_version(), S::KIND.name());
+        let message = format!("kind {version}/{kind} is not allowed");
         return Err(Refusal::new(Reason::NotAllowedByListeners, message));
     }
     Ok(hosts)

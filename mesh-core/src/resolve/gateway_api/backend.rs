@@ -1,21 +1,27 @@
 //! What references to backends lead to (`buildDestination` in
 //! `pilot/pkg/config/kube/gateway/conversion.go`).
 
+use crate::config::MeshConfig;
+use crate::config::gateway_api::reason::{Reason, Refusal};
 use crate::config::services::Service;
 use crate::model::retry::HashPolicy;
-use crate::resolve::context::Context;
 use crate::resolve::gateway_api::grants::{self, Referent};
-use crate::resolve::gateway_api::reason::{Reason, Refusal};
 use crate::resolve::gateway_api::rule::Reference;
+use crate::resolve::scope::Scope;
 use crate::resolve::virtual_service::{Delegates, RouteContext, hash};
 use crate::resource::kind::Kind;
 use crate::service::{ClusterName, ServiceName};
+use crate::workload::Workload;
 
 /// For which route, and at which listener, references are read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RuleContext<'a> {
+pub(crate) struct RuleContext<'a> {
+    /// The whole configuration.
+    pub(super) config: &'a MeshConfig,
     /// For whom.
-    pub(super) context: &'a Context<'a>,
+    pub(super) workload: &'a Workload,
+    /// What they see. `None` is all that is exported to their namespace.
+    pub(super) scope: Option<&'a Scope<'a>>,
     /// Kind of the route.
     pub(super) kind: Kind,
     /// Namespace of the route.
@@ -42,9 +48,27 @@ impl<'a> RuleContext<'a> {
     ///
     /// Why nothing may be sent there.
     pub(super) fn backend(&self, reference: &Reference<'_>) -> Result<Target<'a>, Refusal> {
+        let (hostname, port) = self.address(reference)?;
+        let service = self.service(&hostname)?;
+        if service.port(port).is_none() {
+            let message = format!("backend({hostname}) has no port {port}");
+            return Err(Refusal::new(Reason::BackendNotFound, message));
+        }
+        Ok(Target { service, port })
+    }
+
+    /// The cluster that `reference` names, which need not exist.
+    pub(super) fn named(&self, reference: &Reference<'_>) -> Option<ClusterName> {
+        let (hostname, port) = self.address(reference).ok()?;
+        Some(ClusterName::outbound(port, "", &hostname))
+    }
+
+    /// The host and port that `reference` names.
+    fn address(&self, reference: &Reference<'_>) -> Result<(String, u16), Refusal> {
         let Reference {
             group,
             kind,
+            written: (written_group, written_kind),
             namespace,
             name,
             port,
@@ -54,27 +78,32 @@ impl<'a> RuleContext<'a> {
         let hostname = match (group, kind) {
             ("", "Service") | ("multicluster.x-k8s.io", "ServiceImport") => {
                 if name.contains('.') {
-                    let message = format!("`{name}` is a hostname, not the name of a Service");
-                    return Err(Refusal::new(Reason::UnsupportedValue, message));
+                    let message = "service name invalid; the name of the Service must be used, not \
+                                   the hostname.";
+                    return Err(Refusal::new(Reason::InvalidDestination, message));
                 }
-                ServiceName::new(namespace, name).hostname(self.context.config.domain())
+                ServiceName::new(namespace, name).hostname(self.config.domain())
             }
-            ("networking.istio.io", "Hostname") => name.to_ascii_lowercase(),
+            ("networking.istio.io", "Hostname") => {
+                if reference.namespace.is_some() {
+                    let message = "namespace may not be set with Hostname type";
+                    return Err(Refusal::new(Reason::InvalidDestination, message));
+                }
+                name.to_ascii_lowercase()
+            }
             _ => {
-                let message = format!("`{kind}` of the group `{group}` is no backend");
+                let message = format!(
+                    "referencing unsupported backendRef: group \"{written_group}\" kind \
+                     \"{written_kind}\""
+                );
                 return Err(Refusal::new(Reason::InvalidKind, message));
             }
         };
         let Some(port) = port else {
-            let message = format!("the reference to `{name}` has no port");
-            return Err(Refusal::new(Reason::UnsupportedValue, message));
+            let message = "port is required in backendRef";
+            return Err(Refusal::new(Reason::InvalidDestination, message));
         };
-        let service = self.service(&hostname)?;
-        if service.port(port).is_none() {
-            let message = format!("`{hostname}` has no port {port}");
-            return Err(Refusal::new(Reason::BackendNotFound, message));
-        }
-        Ok(Target { service, port })
+        Ok((hostname, port))
     }
 
     fn check_grant(&self, reference: &Reference<'_>, namespace: &str) -> Result<(), Refusal> {
@@ -84,34 +113,46 @@ impl<'a> RuleContext<'a> {
             namespace,
             name: reference.name,
         };
-        let config = self.context.config;
-        if self.mesh || grants::allows(config, self.kind, self.namespace, &referent) {
+        if self.mesh || grants::allows(self.config, self.kind, self.namespace, &referent) {
             return Ok(());
         }
-        let (kind, name) = (self.kind.name(), reference.name);
-        let message = format!("no ReferenceGrant lets a {kind} refer to `{namespace}/{name}`");
+        let (kind, name, own) = (self.kind.name(), reference.name, self.namespace);
+        let message = format!(
+            "backendRef {name}/{namespace} not accessible to a {kind} in namespace \"{own}\" \
+             (missing a ReferenceGrant?)"
+        );
         Err(Refusal::new(Reason::RefNotPermitted, message))
     }
 
     /// The service of that name, or that it is another name of.
     fn service(&self, hostname: &str) -> Result<&'a Service, Refusal> {
-        let find = |hostname: &str| self.context.scope.service(hostname).map(|found| &**found);
-        let found = find(hostname);
+        let found = self.find(&hostname.to_ascii_lowercase());
         let found = found.and_then(|found| match &found.alias_of {
-            Some(other) => find(other),
+            Some(other) => self.find(other),
             None => Some(found),
         });
         found.ok_or_else(|| {
-            let message = format!("there is no service `{hostname}`");
+            let message = format!("backend({hostname}) not found");
             Refusal::new(Reason::BackendNotFound, message)
         })
+    }
+
+    fn find(&self, hostname: &str) -> Option<&'a Service> {
+        let found = match self.scope {
+            Some(scope) => scope.service(hostname),
+            None => {
+                let services = self.config.services();
+                services.lookup(hostname, &self.workload.namespace)
+            }
+        };
+        found.map(|found| &**found)
     }
 
     /// What is hashed of requests to `target`.
     pub(super) fn hash_policy(&self, target: &Target<'_>) -> Option<HashPolicy> {
         let context = RouteContext {
-            config: self.context.config,
-            workload: self.context.workload,
+            config: self.config,
+            workload: self.workload,
             delegates: &Delegates::default(),
             gateways: &[],
             port: self.port,

@@ -1,13 +1,13 @@
 //! What happens to requests on the way to a backend, or instead of it.
 
+use crate::config::gateway_api::reason::{Reason, Refusal};
 use crate::matcher::{Regex, RegexRewrite, StringMatch};
-use crate::model::Notice;
 use crate::model::filter::{CorsPolicy, HeaderMutations, Mirror};
 use crate::model::route::{PathMatch, PathRewrite, Redirect};
 use crate::percent::Percent;
 use crate::resolve::gateway_api::backend::RuleContext;
+use crate::resolve::gateway_api::finding::Finding;
 use crate::resolve::gateway_api::headers;
-use crate::resolve::gateway_api::reason::{Reason, Refusal};
 use crate::resolve::gateway_api::rule::Filter;
 use crate::resolve::place::Place;
 use crate::resource::gateway_api::cors_filter::{CorsMethod, HttpCorsFilter};
@@ -43,13 +43,13 @@ pub(super) struct Filters<'a> {
 /// # Errors
 ///
 /// Which of them is not supported: none may be skipped, so that the rule as a whole fails. A mirror
-/// whose backend is refused is left out though, with a notice.
+/// whose backend is refused is left out though, with a finding.
 pub(super) fn translate<'a>(
     context: &RuleContext<'_>,
     filters: &[Filter<'a>],
     place: &Place<'_>,
-    notices: &mut Vec<Notice>,
-) -> Result<Filters<'a>, Notice> {
+    findings: &mut Vec<Finding>,
+) -> Result<Filters<'a>, Finding> {
     let mut all = Filters::default();
     for (index, filter) in filters.iter().enumerate() {
         let place = place.index(index);
@@ -58,7 +58,7 @@ pub(super) fn translate<'a>(
                 Ok(mirror) => all.mirrors.extend(mirror),
                 Err(refusal) => {
                     let place = place.field("requestMirror");
-                    notices.push(refusal.at(&place.field("backendRef")));
+                    findings.push(refusal.at(&place.field("backendRef")));
                 }
             },
             ref other => {
@@ -97,8 +97,8 @@ fn add<'a>(
         }
         Filter::Mirror(_) => {}
         Filter::Unsupported(name) => {
-            let message = format!("a filter `{name}` is not supported or has no settings");
-            return Err(Refusal::new(Reason::UnsupportedValue, message));
+            let message = format!("unsupported filter type \"{name}\"");
+            return Err(Refusal::new(Reason::InvalidFilter, message));
         }
     }
     Ok(())
@@ -118,7 +118,7 @@ fn mirror(
         (None, Some(percent)) => f64::from(percent),
         (None, None) => 100.0,
     };
-    let refuse = |error| Refusal::new(Reason::UnsupportedValue, format!("{error}"));
+    let refuse = |error| Refusal::new(Reason::InvalidFilter, format!("{error}"));
     let percent = Percent::new(share).map_err(refuse)?;
     let mirror = Mirror {
         cluster: backend.cluster(),
@@ -144,7 +144,7 @@ fn redirect(
     let status = status_code.unwrap_or(302);
     if !matches!(status, 301 | 302 | 303 | 307 | 308) {
         let message = format!("`{status}` is no status of a redirect");
-        return Err(Refusal::new(Reason::UnsupportedValue, message));
+        return Err(Refusal::new(Reason::InvalidFilter, message));
     }
     let is_tls = scheme.map_or(context.tls, |scheme| scheme == RedirectScheme::Https);
     let default = if is_tls { 443 } else { 80 };
@@ -236,6 +236,6 @@ fn allowed_origin(origin: &str) -> Result<StringMatch, Refusal> {
             }
         },
     };
-    let refuse = |error| Refusal::new(Reason::UnsupportedValue, format!("{error}"));
+    let refuse = |error| Refusal::new(Reason::InvalidFilter, format!("{error}"));
     Ok(Regex::parse(&pattern).map_err(refuse)?.into())
 }

@@ -1,7 +1,7 @@
 //! The rules of a GRPCRoute.
 
-use crate::model::Notice;
 use crate::model::route::RouteMatch;
+use crate::resolve::gateway_api::finding::Finding;
 use crate::resolve::gateway_api::http_route::collect;
 use crate::resolve::gateway_api::matches::{self, Precedence};
 use crate::resolve::gateway_api::rule::{Backend, Condition, Filter, RequestRoute, Rule};
@@ -19,7 +19,7 @@ impl RequestRoute for GrpcRoute {
         &self,
         index: usize,
         place: &Place<'_>,
-        notices: &mut Vec<Notice>,
+        findings: &mut Vec<Finding>,
     ) -> Vec<Condition> {
         let written = self.rules.get(index);
         let written = written.map_or(&[][..], |rule| &rule.matches);
@@ -31,7 +31,7 @@ impl RequestRoute for GrpcRoute {
             }];
         }
         let list = place.field("matches");
-        collect(written, &list, matches::grpc, notices)
+        collect(written, &list, matches::grpc, findings)
     }
 }
 

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use http::HeaderName;
 
+use crate::config::gateway_api::reason::{Reason, Refusal};
 use crate::format_string::HeaderFormat;
 use crate::header;
 use crate::model::filter::{HeaderMutation, HeaderOption};
-use crate::resolve::gateway_api::reason::{Reason, Refusal};
 use crate::resource::gateway_api::http_filter::{HttpHeader, HttpHeaderFilter};
 
 /// The changes, and the authority that they write, if they do.
@@ -40,6 +40,7 @@ fn push(
         if header::is_internal(name) {
             continue;
         }
+        let written = name;
         let name = header_name(name)?;
         if !seen.insert(name.clone()) {
             continue;
@@ -48,10 +49,10 @@ fn push(
             .bytes()
             .any(|byte| byte != b'\t' && byte.is_ascii_control())
         {
-            let message = format!("the value of `{name}` has control characters");
-            return Err(Refusal::new(Reason::UnsupportedValue, message));
+            let message = format!("header \"{written}\" value contains invalid characters");
+            return Err(Refusal::new(Reason::InvalidFilter, message));
         }
-        let refuse = |error| Refusal::new(Reason::UnsupportedValue, format!("{error}"));
+        let refuse = |error| Refusal::new(Reason::InvalidFilter, format!("{error}"));
         let value: HeaderFormat = value.parse().map_err(refuse)?;
         mutation.options.push(option(name, value));
     }
@@ -59,11 +60,6 @@ fn push(
 }
 
 fn header_name(name: &str) -> Result<HeaderName, Refusal> {
-    let refuse = |_| {
-        Refusal::new(
-            Reason::UnsupportedValue,
-            format!("`{name}` is no header name"),
-        )
-    };
+    let refuse = |_| Refusal::new(Reason::InvalidFilter, format!("`{name}` is no header name"));
     HeaderName::from_bytes(name.as_bytes()).map_err(refuse)
 }

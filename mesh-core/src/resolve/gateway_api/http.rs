@@ -206,13 +206,18 @@ impl<'a> Binder<'a> {
         notices: &mut Vec<Notice>,
     ) -> Vec<RankedRoute> {
         let context = RuleContext {
-            context: self.context,
+            config: self.context.config,
+            workload: self.context.workload,
+            scope: Some(&self.context.scope),
             kind: S::KIND,
             namespace: &route.metadata.namespace,
             port: server.port,
             tls: server.tls.is_some(),
             mesh: false,
         };
-        routes::routes(&context, route, notices)
+        let mut findings = Vec::new();
+        let routes = routes::routes(&context, route, &mut findings);
+        notices.extend(findings.into_iter().map(Notice::from));
+        routes
     }
 }

@@ -1,7 +1,7 @@
 //! The rules of an HTTPRoute.
 
-use crate::model::Notice;
 use crate::model::route::RouteMatch;
+use crate::resolve::gateway_api::finding::Finding;
 use crate::resolve::gateway_api::matches;
 use crate::resolve::gateway_api::rule::{Backend, Condition, Filter, RequestRoute, Rule};
 use crate::resolve::place::Place;
@@ -22,7 +22,7 @@ impl RequestRoute for HttpRoute {
         &self,
         index: usize,
         place: &Place<'_>,
-        notices: &mut Vec<Notice>,
+        findings: &mut Vec<Finding>,
     ) -> Vec<Condition> {
         let written = self.rules.get(index);
         let written = written.map_or(&[][..], |rule| &rule.matches);
@@ -36,7 +36,7 @@ impl RequestRoute for HttpRoute {
             }];
         }
         let list = place.field("matches");
-        collect(written, &list, matches::http, notices)
+        collect(written, &list, matches::http, findings)
     }
 }
 
@@ -44,8 +44,8 @@ impl RequestRoute for HttpRoute {
 pub(super) fn collect<M>(
     written: &[M],
     list: &Place<'_>,
-    translate: impl Fn(&M, &Place<'_>) -> Result<(matches::Precedence, RouteMatch), Notice>,
-    notices: &mut Vec<Notice>,
+    translate: impl Fn(&M, &Place<'_>) -> Result<(matches::Precedence, RouteMatch), Finding>,
+    findings: &mut Vec<Finding>,
 ) -> Vec<Condition> {
     let mut conditions = Vec::with_capacity(written.len());
     for (index, written) in written.iter().enumerate() {
@@ -56,7 +56,7 @@ pub(super) fn collect<M>(
                 matches,
                 origin: place.origin(),
             }),
-            Err(notice) => notices.push(notice),
+            Err(finding) => findings.push(finding),
         }
     }
     conditions

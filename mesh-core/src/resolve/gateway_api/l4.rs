@@ -7,6 +7,7 @@ use crate::resolve::context::Context;
 use crate::resolve::gateway::server::{GatewayServer, TcpBinding, TlsBinding};
 use crate::resolve::gateway_api::attach::{Attachment, RouteSpec, attach};
 use crate::resolve::gateway_api::backend::RuleContext;
+use crate::resolve::gateway_api::finding::Finding;
 use crate::resolve::gateway_api::http::Served;
 use crate::resolve::gateway_api::listener::GatewayListener;
 use crate::resolve::place::Place;
@@ -14,23 +15,25 @@ use crate::resource::Resource;
 use crate::resource::gateway_api::backend_reference::BackendRef;
 use crate::resource::gateway_api::tcp_route::TcpRoute;
 use crate::resource::gateway_api::tls_route::TlsRoute;
+use crate::resource::gateway_api::udp_route::UdpRoute;
 
-/// A route of connections, which has one rule.
-trait ConnectionRoute: RouteSpec {
+/// A route of connections or datagrams, which has one rule.
+pub(super) trait ConnectionRoute: RouteSpec {
+    /// Where it leads.
     fn backends(&self) -> &[BackendRef];
 }
 
-impl ConnectionRoute for TcpRoute {
-    fn backends(&self) -> &[BackendRef] {
-        self.rules.first().map_or(&[], |rule| &rule.backend_refs)
-    }
+macro_rules! connection_route {
+    ($($route:ident)*) => {$(
+        impl ConnectionRoute for $route {
+            fn backends(&self) -> &[BackendRef] {
+                self.rules.first().map_or(&[], |rule| &rule.backend_refs)
+            }
+        }
+    )*};
 }
 
-impl ConnectionRoute for TlsRoute {
-    fn backends(&self) -> &[BackendRef] {
-        self.rules.first().map_or(&[], |rule| &rule.backend_refs)
-    }
-}
+connection_route!(TcpRoute TlsRoute UdpRoute);
 
 /// Binds what is attached to `listeners` to the servers of connections. A listener whose
 /// connections are not told by their server names has one route, the oldest.
@@ -91,18 +94,42 @@ fn binding<S: ConnectionRoute>(
     notices: &mut Vec<Notice>,
 ) -> TcpBinding {
     let context = RuleContext {
-        context,
+        config: context.config,
+        workload: context.workload,
+        scope: Some(&context.scope),
         kind: S::KIND,
         namespace: &route.metadata.namespace,
         port: server.port,
         tls: server.tls.is_some(),
         mesh: false,
     };
+    let mut findings = Vec::new();
+    let destinations = destinations(&context, route, &mut findings);
+    notices.extend(findings.into_iter().map(Notice::from));
     let origin = route.origin();
     let root = Place::root(&origin, &route.source);
     let spec = root.field("spec");
-    let list = spec.field("rules");
-    let rule = list.index(0);
+    let rules = spec.field("rules");
+    TcpBinding {
+        proxy: TcpProxy {
+            destinations,
+            idle_timeout: None,
+        },
+        origin: rules.index(0).origin(),
+    }
+}
+
+/// The backends of a route that have a share. One that may not be reached refuses its own.
+pub(super) fn destinations<S: ConnectionRoute>(
+    context: &RuleContext<'_>,
+    route: &Resource<S>,
+    findings: &mut Vec<Finding>,
+) -> Vec<WeightedDestination> {
+    let origin = route.origin();
+    let root = Place::root(&origin, &route.source);
+    let spec = root.field("spec");
+    let rules = spec.field("rules");
+    let rule = rules.index(0);
     let list = rule.field("backendRefs");
     let mut destinations = Vec::new();
     for (index, backend) in route.spec.backends().iter().enumerate() {
@@ -114,7 +141,7 @@ fn binding<S: ConnectionRoute>(
         let cluster = context.backend(&backend.into());
         let cluster = cluster.map(|target| ClusterSpecifier::Name(target.cluster()));
         let cluster = cluster.unwrap_or_else(|refusal| {
-            notices.push(refusal.at(&place));
+            findings.push(refusal.at(&place));
             ClusterSpecifier::Refused(500)
         });
         destinations.push(WeightedDestination {
@@ -126,11 +153,5 @@ fn binding<S: ConnectionRoute>(
     if let [only] = destinations.as_mut_slice() {
         only.weight = 1;
     }
-    TcpBinding {
-        proxy: TcpProxy {
-            destinations,
-            idle_timeout: None,
-        },
-        origin: rule.origin(),
-    }
+    destinations
 }

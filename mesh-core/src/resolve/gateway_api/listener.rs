@@ -1,147 +1,54 @@
-//! The listeners of a workload's Gateways, with those that ListenerSets add to them.
-
-use std::sync::Arc;
+//! A listener of a Gateway, and what is made of it.
 
 use crate::config::MeshConfig;
+use crate::config::gateway_api::reason::{Reason, Refusal};
 use crate::host::{HostPattern, most_specific_match};
 use crate::labels::Labels;
 use crate::model::Notice;
 use crate::origin::{Origin, Source};
-use crate::resolve::context::Context;
-use crate::resolve::gateway_api::gateway::{self, RunGateway};
-use crate::resolve::gateway_api::reason::{Reason, Refusal};
+use crate::resolve::gateway_api::tls;
 use crate::resolve::place::Place;
 use crate::resource::gateway_api::GROUP;
-use crate::resource::gateway_api::gateway::{Gateway, ListenersFrom};
+use crate::resource::gateway_api::gateway::Gateway;
 use crate::resource::gateway_api::listener::{Listener, RoutesFrom, TlsMode};
-use crate::resource::gateway_api::listener_set::ListenerSet;
+use crate::resource::istio::gateway::ServerTlsSettings;
 use crate::resource::kind::Kind;
 use crate::resource::kubernetes::label_selector::LabelSelector;
 use crate::resource::{Metadata, Resource};
 
-/// A listener that the workload serves.
+/// A listener of a Gateway, or of a ListenerSet that adds to it.
 #[derive(Debug)]
-pub(super) struct GatewayListener<'a> {
+pub(crate) struct GatewayListener<'a> {
     /// The Gateway that it belongs to.
-    pub(super) gateway: &'a Resource<Gateway>,
+    pub(crate) gateway: &'a Resource<Gateway>,
     /// The kind of the resource that has it: a Gateway or a ListenerSet.
-    pub(super) owner_kind: Kind,
+    pub(crate) owner_kind: Kind,
     /// The resource that has it.
-    pub(super) owner: &'a Metadata,
+    pub(crate) owner: &'a Metadata,
     /// As written.
-    pub(super) written: &'a Listener,
+    pub(crate) written: &'a Listener,
     /// The port, where it is not written the default of the protocol.
-    pub(super) port: u16,
+    pub(crate) port: u16,
     /// The hosts that it serves, `*` for all.
-    pub(super) hostname: HostPattern,
-    /// The ports of the workload.
-    pub(super) bound_ports: Vec<u16>,
+    pub(crate) hostname: HostPattern,
     /// Where it was written.
-    pub(super) origin: Origin,
-}
-
-/// The listeners of the Gateways that the workload runs. Of two that cannot both be served the
-/// first stays: a Gateway's own come before those of ListenerSets, and older ListenerSets before
-/// younger ones.
-pub(super) fn listeners<'a>(
-    context: &Context<'a>,
-    notices: &mut Vec<Notice>,
-) -> Vec<GatewayListener<'a>> {
-    let mut all: Vec<GatewayListener<'a>> = Vec::new();
-    for gateway in gateway::run_by(context, notices) {
-        let first = all.len();
-        for listener in of_gateway(context.config, &gateway, notices) {
-            match listener.conflict(&all[first..]) {
-                Some(refusal) => notices.push(listener.notice(&refusal)),
-                None => all.push(listener),
-            }
-        }
-    }
-    all
-}
-
-/// The listeners of a Gateway, then those of its ListenerSets.
-fn of_gateway<'a>(
-    config: &'a MeshConfig,
-    gateway: &RunGateway<'a>,
-    notices: &mut Vec<Notice>,
-) -> Vec<GatewayListener<'a>> {
-    let resource = gateway.resource;
-    let own = resource.spec.listeners.iter().enumerate();
-    let own = own.map(|(index, listener)| {
-        let place = (resource.origin(), &resource.source, index);
-        GatewayListener::new(
-            gateway,
-            (Kind::KubernetesGateway, &resource.metadata),
-            listener,
-            place,
-        )
-    });
-    let mut listeners: Vec<_> = own.collect();
-    for set in listener_sets(config, resource, notices) {
-        let added = set.spec.listeners.iter().enumerate();
-        listeners.extend(added.map(|(index, listener)| {
-            let place = (set.origin(), &set.source, index);
-            GatewayListener::new(gateway, (Kind::ListenerSet, &set.metadata), listener, place)
-        }));
-    }
-    listeners
-}
-
-/// The ListenerSets of a Gateway, the oldest first.
-fn listener_sets<'a>(
-    config: &'a MeshConfig,
-    gateway: &Resource<Gateway>,
-    notices: &mut Vec<Notice>,
-) -> Vec<&'a Arc<Resource<ListenerSet>>> {
-    let sets = config.resources().gateway_api.listener_sets.iter();
-    let own = sets.filter(|set| {
-        let parent = &set.spec.parent_ref;
-        let namespace = parent.namespace.as_ref().unwrap_or(&set.metadata.namespace);
-        parent.group_kind() == (GROUP, "Gateway")
-            && parent.name == gateway.metadata.name
-            && *namespace == gateway.metadata.namespace
-    });
-    own.filter(|set| {
-        let allowed = allows_listeners(config, gateway, &set.metadata.namespace);
-        if !allowed {
-            let message = "NotAllowed: the Gateway takes no ListenerSets of the namespace";
-            let origin = set.origin();
-            notices.push(Place::root(&origin, &set.source).notice(message));
-        }
-        allowed
-    })
-    .collect()
-}
-
-/// Whether ListenerSets of `namespace` may add to the Gateway.
-fn allows_listeners(config: &MeshConfig, gateway: &Resource<Gateway>, namespace: &str) -> bool {
-    let allowed = gateway.spec.allowed_listeners.as_ref();
-    let Some(allowed) = allowed.and_then(|allowed| allowed.namespaces.as_ref()) else {
-        return false;
-    };
-    match allowed.from {
-        Some(ListenersFrom::All) => true,
-        Some(ListenersFrom::Same) => namespace == gateway.metadata.namespace,
-        Some(ListenersFrom::Selector) => {
-            selects(config, allowed.selector.as_ref(), namespace).unwrap_or(false)
-        }
-        Some(ListenersFrom::None) | None => false,
-    }
-}
-
-/// Whether the selector, if there is one, chooses the namespace.
-fn selects(config: &MeshConfig, selector: Option<&LabelSelector>, namespace: &str) -> Option<bool> {
-    let labels: Labels = config.resources().namespace_labels(namespace);
-    Some(selector?.matches(&labels))
+    pub(crate) origin: Origin,
+    /// Why it cannot be served beside an earlier one. The rest is then not looked at.
+    pub(crate) conflict: Option<Refusal>,
+    /// Why its protocol is not served.
+    pub(crate) protocol: Option<Refusal>,
+    /// How TLS is treated, or why it cannot be.
+    pub(crate) tls: Result<Option<ServerTlsSettings>, Refusal>,
 }
 
 impl<'a> GatewayListener<'a> {
-    fn new(
-        gateway: &RunGateway<'a>,
+    /// What is made of a listener as it was written, beside those that came before it.
+    pub(super) fn new(
+        config: &MeshConfig,
+        gateway: &'a Resource<Gateway>,
         (owner_kind, owner): (Kind, &'a Metadata),
-        written: &'a Listener,
-        (resource, source, index): (Origin, &Source, usize),
+        (written, origin): (&'a Listener, Origin),
+        earlier: &[Self],
     ) -> Self {
         let port = match (written.port, written.protocol.as_str()) {
             (0, "HTTP") => 80,
@@ -150,22 +57,52 @@ impl<'a> GatewayListener<'a> {
         };
         let hostname = written.hostname.as_deref();
         let hostname = hostname.filter(|hostname| !hostname.is_empty());
-        let origin = {
-            let root = Place::root(&resource, source);
-            let spec = root.field("spec");
-            let list = spec.field("listeners");
-            list.index(index).origin()
-        };
-        Self {
-            gateway: gateway.resource,
+        let mut listener = Self {
+            gateway,
             owner_kind,
             owner,
             written,
             port,
             hostname: HostPattern::new(hostname.unwrap_or("*")),
-            bound_ports: gateway.bound_ports(port),
             origin,
+            conflict: None,
+            protocol: None,
+            tls: Ok(None),
+        };
+        listener.conflict = listener.conflict_with(earlier);
+        if listener.conflict.is_none() {
+            listener.protocol = listener.protocol_refusal();
+            listener.tls = tls::settings(config, &listener);
         }
+        listener
+    }
+
+    /// Why it is not served. `None` if it is, by whoever has the port.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        let refusal = self.conflict.as_ref().or(self.protocol.as_ref());
+        let refusal = refusal.or_else(|| self.tls.as_ref().err()).cloned();
+        refusal.or_else(|| self.is_without_tls().then(|| self.without_tls()))
+    }
+
+    /// Whether it needs TLS and says nothing of it. On a Gateway such a listener holds the place of
+    /// those that ListenerSets add.
+    pub(crate) fn is_without_tls(&self) -> bool {
+        let needs_tls = matches!(self.written.protocol.as_str(), "HTTPS" | "TLS");
+        needs_tls && self.written.tls.is_none()
+    }
+
+    /// That it needs TLS.
+    pub(crate) fn without_tls(&self) -> Refusal {
+        let protocol = &self.written.protocol;
+        let message = format!("protocol is {protocol} but no TLS section is defined");
+        Refusal::new(Reason::UnsupportedProtocol, message)
+    }
+
+    /// Whether routes can be attached to it. They stay attached while its certificate is missing,
+    /// but those of a ListenerSet have to be valid.
+    pub(crate) fn takes_routes(&self) -> bool {
+        let is_there = self.conflict.is_none() && !self.is_without_tls();
+        is_there && (self.owner_kind != Kind::ListenerSet || self.refusal().is_none())
     }
 
     /// Says of the listener that something is refused.
@@ -182,21 +119,32 @@ impl<'a> GatewayListener<'a> {
         tls.is_some_and(|tls| tls.mode == Some(TlsMode::Passthrough))
     }
 
-    /// Whether it serves routes of `kind`: one that its protocol and `allowedRoutes` admit.
-    pub(super) fn admits_kind(&self, kind: Kind) -> bool {
-        let supported = match self.written.protocol.as_str() {
-            "HTTP" | "HTTPS" => matches!(kind, Kind::HttpRoute | Kind::GrpcRoute),
-            "TCP" => kind == Kind::TcpRoute,
-            "TLS" => kind == Kind::TlsRoute || kind == Kind::TcpRoute && !self.is_passthrough(),
-            _ => false,
+    /// The kinds of routes that its protocol and `allowedRoutes` admit, and whether all that
+    /// `allowedRoutes` names are among them (`GenerateGatewaySupportedKinds`).
+    pub(crate) fn supported_kinds(&self) -> (Vec<Kind>, bool) {
+        let mut kinds = match self.written.protocol.as_str() {
+            "HTTP" | "HTTPS" => vec![Kind::HttpRoute, Kind::GrpcRoute],
+            "TCP" => vec![Kind::TcpRoute],
+            "TLS" if self.is_passthrough() || self.written.tls.is_none() => vec![Kind::TlsRoute],
+            "TLS" => vec![Kind::TlsRoute, Kind::TcpRoute],
+            _ => Vec::new(),
         };
         let allowed = self.written.allowed_routes.as_ref();
         let allowed = allowed.map_or(&[][..], |allowed| &allowed.kinds);
-        let is_allowed = allowed.is_empty()
-            || allowed
-                .iter()
-                .any(|found| found.group_kind() == (GROUP, kind.name()));
-        supported && is_allowed
+        if allowed.is_empty() {
+            return (kinds, true);
+        }
+        kinds.retain(|kind| {
+            let mut allowed = allowed.iter();
+            allowed.any(|found| found.group_kind() == (GROUP, kind.name()))
+        });
+        let are_known = kinds.len() == allowed.len();
+        (kinds, are_known)
+    }
+
+    /// Whether it serves routes of `kind`.
+    pub(super) fn admits_kind(&self, kind: Kind) -> bool {
+        self.supported_kinds().0.contains(&kind)
     }
 
     /// Whether it serves routes of `namespace`.
@@ -236,32 +184,74 @@ impl<'a> GatewayListener<'a> {
             && self.written.protocol == other.written.protocol
     }
 
-    /// Why it cannot be served beside `accepted` (`listenersDistinct`).
-    fn conflict(&self, accepted: &[Self]) -> Option<Refusal> {
-        let mut same_port = accepted.iter().filter(|other| other.port == self.port);
-        let other = same_port.find(|other| !self.is_distinct(other))?;
-        let (name, port) = (&other.written.name, self.port);
+    /// Why it cannot be served beside `earlier` ones (`ComputeGatewayListenerConflicts`). Those that
+    /// are in conflict themselves are in nobody's way.
+    fn conflict_with(&self, earlier: &[Self]) -> Option<Refusal> {
+        let mut others = earlier.iter().filter(|other| other.conflict.is_none());
+        let other = others.find(|other| other.port == self.port && !self.is_distinct(other))?;
         let reason = match other.written.protocol == self.written.protocol && !self.is_l4() {
             true => Reason::HostnameConflict,
             false => Reason::ProtocolConflict,
         };
-        let message = format!("the listener `{name}` has port {port} already");
+        let message = "Listener has a conflict with another listener attached to the same Gateway";
         Some(Refusal::new(reason, message))
     }
 
-    /// Whether both can be served at one port.
+    /// Whether both can be served at one port (`listenersDistinct`).
     fn is_distinct(&self, other: &Self) -> bool {
-        let is_l4 = self.is_l4() || other.is_l4();
-        let by_host = |listener: &Self| {
-            matches!(listener.written.protocol.as_str(), "HTTP" | "HTTPS" | "TLS")
-        };
-        if by_host(self) && by_host(other) {
-            return self.hostname != other.hostname;
+        match (self.is_by_host(), other.is_by_host()) {
+            (true, true) => self.hostname != other.hostname,
+            (true, false) if other.is_l4() => false,
+            (false, true) if self.is_l4() => false,
+            (false, false) if self.is_l4() && other.is_l4() => false,
+            _ => self.written.protocol != other.written.protocol,
         }
-        !is_l4 && self.written.protocol != other.written.protocol
+    }
+
+    fn is_by_host(&self) -> bool {
+        matches!(self.written.protocol.as_str(), "HTTP" | "HTTPS" | "TLS")
     }
 
     fn is_l4(&self) -> bool {
         matches!(self.written.protocol.as_str(), "TCP" | "UDP")
     }
+
+    /// Why its protocol is not served (`listenerProtocolToIstio`).
+    fn protocol_refusal(&self) -> Option<Refusal> {
+        let protocol = self.written.protocol.as_str();
+        let refuse = |message| Some(Refusal::new(Reason::UnsupportedProtocol, message));
+        let upper = protocol.to_ascii_uppercase();
+        match (protocol, upper.as_str()) {
+            ("HTTP" | "HTTPS" | "TCP" | "TLS", _) if self.port == 0 => {
+                refuse(format!("protocol {protocol} requires a port to be set"))
+            }
+            ("HTTP" | "HTTPS" | "TCP" | "TLS", _) => None,
+            ("HBONE", _) => refuse(format!(
+                "protocol \"{protocol}\" is only supported for waypoint proxies"
+            )),
+            (_, "HBONE" | "HTTP" | "HTTPS" | "TCP" | "TLS") => refuse(format!(
+                "protocol \"{protocol}\" is unsupported. hint: \"{upper}\" (uppercase) may be \
+                 supported"
+            )),
+            _ => refuse(format!("protocol \"{protocol}\" is unsupported")),
+        }
+    }
+}
+
+/// Where the listener `index` of a resource was written.
+pub(super) fn origin(resource: &Origin, source: &Source, index: usize) -> Origin {
+    let root = Place::root(resource, source);
+    let spec = root.field("spec");
+    let list = spec.field("listeners");
+    list.index(index).origin()
+}
+
+/// Whether the selector, if there is one, chooses the namespace.
+pub(super) fn selects(
+    config: &MeshConfig,
+    selector: Option<&LabelSelector>,
+    namespace: &str,
+) -> Option<bool> {
+    let labels: Labels = config.resources().namespace_labels(namespace);
+    Some(selector?.matches(&labels))
 }

@@ -4,10 +4,10 @@
 //! headers and that of query parameters (`sortHTTPRoutes` in
 //! `pilot/pkg/config/kube/gateway/conversion.go`).
 
+use crate::config::gateway_api::reason::{Reason, Refusal};
 use crate::matcher::{Regex, StringMatch};
-use crate::model::Notice;
 use crate::model::route::{HeaderMatch, PathMatch, QueryParamMatch, RouteMatch};
-use crate::resolve::gateway_api::reason::{Reason, Refusal};
+use crate::resolve::gateway_api::finding::Finding;
 use crate::resolve::place::Place;
 use crate::resource::gateway_api::grpc_route::{GrpcMethodMatch, GrpcRouteMatch};
 use crate::resource::gateway_api::http_match::{
@@ -43,7 +43,7 @@ impl Precedence {
             (_, None) => PathRank::Any,
             (PathMatch::Exact(_), _) => PathRank::Exact,
             (PathMatch::PathSeparatedPrefix(_) | PathMatch::Prefix(_), _) => PathRank::Prefix,
-            (PathMatch::Regex(_), _) => PathRank::Regex,
+            (PathMatch::Regex(_) | PathMatch::Template(_), _) => PathRank::Regex,
         };
         Self {
             path,
@@ -59,7 +59,7 @@ impl Precedence {
 pub(super) fn http(
     written: &HttpRouteMatch,
     place: &Place<'_>,
-) -> Result<(Precedence, RouteMatch), Notice> {
+) -> Result<(Precedence, RouteMatch), Finding> {
     let HttpRouteMatch {
         path,
         headers,
@@ -93,7 +93,7 @@ pub(super) fn http(
 pub(super) fn grpc(
     written: &GrpcRouteMatch,
     place: &Place<'_>,
-) -> Result<(Precedence, RouteMatch), Notice> {
+) -> Result<(Precedence, RouteMatch), Finding> {
     let GrpcRouteMatch { method, headers } = written;
     let mut matches = RouteMatch::default();
     if let Some(method) = method {
@@ -115,11 +115,12 @@ fn path_length(path: &PathMatch) -> usize {
             path.len()
         }
         PathMatch::Regex(regex) => Regex::as_str(regex).len(),
+        PathMatch::Template(template) => template.as_str().len(),
     }
 }
 
 /// A prefix is one of whole segments, and its trailing slash is ignored.
-fn http_path(written: &HttpPathMatch, place: &Place<'_>) -> Result<PathMatch, Notice> {
+fn http_path(written: &HttpPathMatch, place: &Place<'_>) -> Result<PathMatch, Finding> {
     let value = written.value.as_deref().unwrap_or("/");
     Ok(match written.r#type {
         Some(PathMatchType::Exact) => PathMatch::Exact(value.to_owned()),
@@ -132,7 +133,7 @@ fn http_path(written: &HttpPathMatch, place: &Place<'_>) -> Result<PathMatch, No
 }
 
 /// A call of `service.Name/Method` is a request for `/service.Name/Method`.
-fn grpc_path(written: &GrpcMethodMatch, place: &Place<'_>) -> Result<PathMatch, Notice> {
+fn grpc_path(written: &GrpcMethodMatch, place: &Place<'_>) -> Result<PathMatch, Finding> {
     let GrpcMethodMatch {
         r#type,
         service,
@@ -181,14 +182,14 @@ fn value(
     r#type: Option<ValueMatchType>,
     value: &str,
     place: &Place<'_>,
-) -> Result<StringMatch, Notice> {
+) -> Result<StringMatch, Finding> {
     match r#type {
         Some(ValueMatchType::RegularExpression) => Ok(regex(value, &place.field("value"))?.into()),
         Some(ValueMatchType::Exact) | None => Ok(StringMatch::exact(value)),
     }
 }
 
-fn regex(pattern: &str, place: &Place<'_>) -> Result<Regex, Notice> {
+fn regex(pattern: &str, place: &Place<'_>) -> Result<Regex, Finding> {
     Regex::parse(pattern).map_err(|error| {
         let message = format!("{error}; the match is left out");
         Refusal::new(Reason::UnsupportedValue, message).at(place)

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use crate::config::gateway_api::reason::{Reason, Refusal};
 use crate::config::resources::cmp_by_age;
 use crate::config::services::{Provider, Service};
 use crate::model::Notice;
@@ -13,7 +14,6 @@ use crate::origin::Origin;
 use crate::resolve::context::Context;
 use crate::resolve::gateway_api::attach::RouteSpec;
 use crate::resolve::gateway_api::backend::RuleContext;
-use crate::resolve::gateway_api::reason::{Reason, Refusal};
 use crate::resolve::gateway_api::routes::{self, RankedRoute};
 use crate::resolve::gateway_api::rule::RequestRoute;
 use crate::resolve::place::Place;
@@ -97,7 +97,9 @@ impl<'a> Mesh<'a> {
     ) {
         let namespace = route.metadata.namespace.as_str();
         let context = RuleContext {
-            context: self.context,
+            config: self.context.config,
+            workload: self.context.workload,
+            scope: Some(&self.context.scope),
             kind: S::KIND,
             namespace,
             port,
@@ -105,11 +107,13 @@ impl<'a> Mesh<'a> {
             mesh: true,
         };
         let key = (namespace, &*service.hostname, port);
+        let mut findings = Vec::new();
         self.by_port.entry(key).or_default().push(Attached {
             metadata: &route.metadata,
-            ranked: routes::routes(&context, route, notices),
+            ranked: routes::routes(&context, route, &mut findings),
             origin: route.origin(),
         });
+        notices.extend(findings.into_iter().map(Notice::from));
     }
 
     /// Says of routes that are for services, but not of requests, that they have no effect.
@@ -121,10 +125,8 @@ impl<'a> Mesh<'a> {
             let origin = route.origin();
             let root = Place::root(&origin, &route.source);
             let spec = root.field("spec");
-            let kind = S::KIND.name();
-            let message = format!("a {kind} of a Service has no effect on its clients");
-            let refusal = Refusal::new(Reason::UnsupportedValue, message);
-            notices.push(refusal.at(&spec.field("parentRefs")));
+            let refusal = no_effect(S::KIND);
+            notices.push(refusal.at(&spec.field("parentRefs")).into());
         }
     }
 
@@ -144,7 +146,7 @@ impl<'a> Mesh<'a> {
             let of = parent.namespace.as_deref().unwrap_or(namespace);
             let services = self.services.get(&(provider, of, &*parent.name));
             if services.is_none() && is_own {
-                notices.push(not_found(route, index));
+                notices.push(not_found(route, (index, parent)));
             }
             let services = services.into_iter().flatten();
             let admitted = services.filter(|service| is_own || service.namespace == namespace);
@@ -160,12 +162,30 @@ impl<'a> Mesh<'a> {
 }
 
 /// The kind of services that a reference is to, if it is to one.
-fn provider(parent: &ParentReference) -> Option<Provider> {
+pub(crate) fn provider(parent: &ParentReference) -> Option<Provider> {
     match parent.group_kind() {
         ("", "Service") => Some(Provider::Kubernetes),
         ("networking.istio.io", "ServiceEntry") => Some(Provider::External),
         _ => None,
     }
+}
+
+/// That there is no service that a reference is to.
+pub(crate) fn no_such_service(parent: &ParentReference) -> Refusal {
+    let name = &parent.name;
+    let what = match provider(parent) {
+        Some(Provider::External) => "service entry",
+        Some(Provider::Kubernetes) | None => "service",
+    };
+    let message = format!("parent {what}: \"{name}\" not found");
+    Refusal::new(Reason::NoMatchingParent, message)
+}
+
+/// That routes of `kind` are not for clients of services.
+pub(crate) fn no_effect(kind: Kind) -> Refusal {
+    let kind = kind.name();
+    let message = format!("a {kind} of a Service has no effect on its clients");
+    Refusal::new(Reason::UnsupportedValue, message)
 }
 
 /// The ports of a service that a reference is to, and that can carry requests.
@@ -183,11 +203,13 @@ fn ports(service: &Service, parent: &ParentReference, kind: Kind) -> impl Iterat
     ports.map(|port| port.number)
 }
 
-fn not_found<S: RouteSpec>(route: &Resource<S>, index: usize) -> Notice {
+fn not_found<S: RouteSpec>(
+    route: &Resource<S>,
+    (index, parent): (usize, &ParentReference),
+) -> Notice {
     let origin = route.origin();
     let root = Place::root(&origin, &route.source);
     let spec = root.field("spec");
     let parents = spec.field("parentRefs");
-    let message = "no such service is visible";
-    Refusal::new(Reason::NoMatchingParent, message).at(&parents.index(index))
+    no_such_service(parent).at(&parents.index(index)).into()
 }

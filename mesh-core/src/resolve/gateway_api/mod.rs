@@ -1,42 +1,52 @@
 //! Gateways of the Gateway API, and the routes attached to them.
 //!
-//! The Gateways that the workload runs ([`gateway`]) have listeners ([`listener`]), to which routes
+//! The Gateways that the workload runs ([`gateway`]) have listeners ([`listeners`]), to which routes
 //! are attached ([`attach`]). Each listener becomes a server, to which [`http`] and [`l4`] bind what
 //! [`routes`] makes of rules; servers then go the way of those of Istio's Gateways. Routes that are
 //! attached to Services are for sidecars ([`mesh`]).
 //!
 //! What has no effect, or not the effect that it seems to have, becomes a notice that begins with
-//! the [`reason`] that the Gateway API has for it.
+//! the reason that the Gateway API has for it. The same verdicts, of all Gateways and for no
+//! workload in particular, are the status of the resources (`analyze::status`).
 
-mod attach;
+pub(crate) mod attach;
 mod backend;
+mod certificate;
+pub(crate) mod class;
+pub(crate) mod client_certificate;
 mod filters;
-mod gateway;
+pub(crate) mod finding;
+pub(crate) mod gateway;
 mod grants;
 mod grpc_route;
 mod headers;
 mod http;
 mod http_route;
 mod l4;
-mod listener;
+pub(crate) mod listener;
+pub(crate) mod listeners;
 mod matches;
-mod mesh;
+pub(crate) mod mesh;
 mod policies;
-mod reason;
+pub(crate) mod review;
 mod routes;
 mod rule;
 #[cfg(all(test, feature = "yaml"))]
 mod tests;
 mod tls;
 
+use crate::config::gateway_api::reason::{Reason, Refusal};
 use crate::model::Notice;
 use crate::resolve::context::Context;
 use crate::resolve::gateway::server::{Bindings, GatewayName, GatewayServer};
+use crate::resolve::place::Place;
+use crate::resource::Resource;
+use crate::resource::gateway_api::gateway::Gateway;
 use crate::service::Protocol;
 
 use self::http::Served;
 use self::listener::GatewayListener;
-use self::reason::{Reason, Refusal};
+use self::listeners::GatewayListeners;
 
 pub(in crate::resolve) use self::mesh::mesh_routes;
 pub(in crate::resolve) use self::policies::backend_tls_notices;
@@ -46,12 +56,17 @@ pub(in crate::resolve) fn servers(
     context: &Context<'_>,
     notices: &mut Vec<Notice>,
 ) -> Vec<GatewayServer> {
-    let listeners = listener::listeners(context, notices);
+    let mut listeners: Vec<GatewayListener<'_>> = Vec::new();
     let mut servers: Vec<(usize, GatewayServer)> = Vec::new();
-    for (index, listener) in listeners.iter().enumerate() {
-        match server(context, listener) {
-            Ok(server) => servers.push((index, server)),
-            Err(refusal) => notices.push(listener.notice(&refusal)),
+    for gateway in gateway::run_by(context, notices) {
+        for listener in of_gateway(context, gateway.resource, notices) {
+            match server(&listener, gateway.bound_ports(listener.port)) {
+                Ok(server) => servers.push((listeners.len(), server)),
+                Err(refusal) => notices.push(listener.notice(&refusal)),
+            }
+            if listener.takes_routes() {
+                listeners.push(listener);
+            }
         }
     }
     let mut requests = Vec::new();
@@ -72,31 +87,40 @@ pub(in crate::resolve) fn servers(
     servers.into_iter().map(|(_, server)| server).collect()
 }
 
-/// The server of a listener, with nothing bound to it.
+/// The listeners of a Gateway, with those of its ListenerSets.
+fn of_gateway<'a>(
+    context: &Context<'a>,
+    gateway: &'a Resource<Gateway>,
+    notices: &mut Vec<Notice>,
+) -> Vec<GatewayListener<'a>> {
+    let GatewayListeners {
+        all,
+        sets: _,
+        refused,
+    } = GatewayListeners::of(context.config, gateway);
+    for set in refused {
+        let origin = set.origin();
+        let place = Place::root(&origin, &set.source);
+        notices.push(listeners::not_allowed().at(&place).into());
+    }
+    all
+}
+
+/// The server of a listener at `bound_ports`, with nothing bound to it.
 ///
 /// # Errors
 ///
 /// Why it is not served.
-fn server(context: &Context<'_>, listener: &GatewayListener<'_>) -> Result<GatewayServer, Refusal> {
-    let written = listener.written;
-    let protocol = written.protocol.as_str();
-    if !matches!(protocol, "HTTP" | "HTTPS" | "TCP" | "TLS") {
-        let message = format!("the protocol `{protocol}` is not supported");
-        return Err(Refusal::new(Reason::UnsupportedProtocol, message));
+fn server(listener: &GatewayListener<'_>, bound_ports: Vec<u16>) -> Result<GatewayServer, Refusal> {
+    if let Some(refusal) = listener.refusal() {
+        return Err(refusal);
     }
-    let needs_tls = matches!(protocol, "HTTPS" | "TLS");
-    let tls = match needs_tls {
-        true => tls::settings(context.config, listener)?,
-        false => None,
-    };
-    if needs_tls && tls.is_none() {
-        let message = format!("a listener of `{protocol}` needs `tls`");
-        return Err(Refusal::new(Reason::UnsupportedValue, message));
-    }
-    if listener.bound_ports.is_empty() {
+    let tls = listener.tls.clone()?;
+    if bound_ports.is_empty() {
         let message = format!("no Service of the Gateway has port {}", listener.port);
         return Err(Refusal::new(Reason::UnsupportedAddress, message));
     }
+    let written = listener.written;
     // The whole name of a pattern, which is never empty.
     let host = format!("*/{}", listener.hostname).parse();
     Ok(GatewayServer {
@@ -110,8 +134,8 @@ fn server(context: &Context<'_>, listener: &GatewayListener<'_>) -> Result<Gatew
         created: listener.owner.creation_timestamp,
         port: listener.port,
         port_name: "default".to_owned(),
-        bound_ports: listener.bound_ports.clone(),
-        protocol: Protocol::parse(protocol),
+        bound_ports,
+        protocol: Protocol::parse(&written.protocol),
         bind: String::new(),
         hosts: host.into_iter().collect(),
         tls,

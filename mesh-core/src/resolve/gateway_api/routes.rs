@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use crate::model::Notice;
+use crate::config::gateway_api::reason::{Reason, Refusal};
 use crate::model::filter::HeaderMutations;
 use crate::model::retry::RetryPolicy;
 use crate::model::route::{
@@ -13,12 +13,11 @@ use crate::model::route::{
 };
 use crate::resolve::gateway_api::backend::RuleContext;
 use crate::resolve::gateway_api::filters::{self, Filters};
+use crate::resolve::gateway_api::finding::Finding;
 use crate::resolve::gateway_api::headers;
 use crate::resolve::gateway_api::matches::Precedence;
-use crate::resolve::gateway_api::reason::{Reason, Refusal};
 use crate::resolve::gateway_api::rule::{Backend, Condition, Filter, RequestRoute, Rule};
 use crate::resolve::place::Place;
-use crate::resolve::virtual_service::http::is_catch_all;
 use crate::resolve::virtual_service::retry;
 use crate::resource::Resource;
 use crate::resource::gateway_api::http_route::{HttpRouteRetry, HttpRouteTimeouts};
@@ -42,7 +41,7 @@ pub(super) struct RankedRoute {
 pub(super) fn routes<S: RequestRoute>(
     context: &RuleContext<'_>,
     resource: &Resource<S>,
-    notices: &mut Vec<Notice>,
+    findings: &mut Vec<Finding>,
 ) -> Vec<RankedRoute> {
     let origin = resource.origin();
     let root = Place::root(&origin, &resource.source);
@@ -51,15 +50,15 @@ pub(super) fn routes<S: RequestRoute>(
     let mut routes = Vec::new();
     for (index, rule) in resource.spec.rules().iter().enumerate() {
         let place = list.index(index);
-        let conditions = resource.spec.conditions(index, &place, notices);
+        let conditions = resource.spec.conditions(index, &place, findings);
         let metadata = &resource.metadata;
         let name = rule.name.map_or_else(
             || format!("{}.{}.{index}", metadata.namespace, metadata.name),
             str::to_owned,
         );
-        let template = Template::new(context, rule, &place, notices);
-        let template = template.unwrap_or_else(|notice| {
-            notices.push(notice);
+        let template = Template::new(context, rule, &place, findings);
+        let template = template.unwrap_or_else(|finding| {
+            findings.push(finding);
             Template::refused()
         });
         let of_condition = |condition| template.route(&name, condition);
@@ -75,7 +74,7 @@ pub(super) fn in_order<'r>(all: impl IntoIterator<Item = &'r RankedRoute>) -> Ar
     all.sort_by_key(|ranked| Reverse(ranked.precedence));
     let end = all
         .iter()
-        .position(|ranked| is_catch_all(&ranked.route.matches));
+        .position(|ranked| ranked.route.matches.is_catch_all());
     all.truncate(end.map_or(all.len(), |end| end + 1));
     all.iter().map(|ranked| Arc::clone(&ranked.route)).collect()
 }
@@ -99,21 +98,21 @@ impl<'a> Template<'a> {
         context: &RuleContext<'_>,
         rule: &Rule<'a>,
         place: &Place<'_>,
-        notices: &mut Vec<Notice>,
-    ) -> Result<Self, Notice> {
+        findings: &mut Vec<Finding>,
+    ) -> Result<Self, Finding> {
         if rule.has_session_persistence {
             let message = "sessions are not kept on one backend";
             let refusal = Refusal::new(Reason::UnsupportedValue, message);
-            notices.push(refusal.at(&place.field("sessionPersistence")));
+            findings.push(refusal.at(&place.field("sessionPersistence")));
         }
         let list = place.field("filters");
-        let mut filters = filters::translate(context, &rule.filters, &list, notices)?;
+        let mut filters = filters::translate(context, &rule.filters, &list, findings)?;
         let action = if let Some(redirect) = filters.redirect.take() {
             RouteAction::Redirect(Box::new(redirect))
         } else if rule.backends.iter().all(|backend| backend.weight == 0) {
             answer(REFUSED)
         } else {
-            let forward = forward(context, rule, place, &mut filters, notices);
+            let forward = forward(context, rule, place, &mut filters, findings);
             RouteAction::Forward(Box::new(forward))
         };
         Ok(Self { action, filters })
@@ -162,14 +161,14 @@ fn forward(
     rule: &Rule<'_>,
     place: &Place<'_>,
     filters: &mut Filters<'_>,
-    notices: &mut Vec<Notice>,
+    findings: &mut Vec<Finding>,
 ) -> Forward {
     let mut forward = Forward::to([]);
     let list = place.field("backendRefs");
     let chosen = rule.backends.iter().enumerate();
     for (index, backend) in chosen.filter(|(_, backend)| backend.weight != 0) {
         let place = list.index(index);
-        destination(context, backend, &place, &mut forward, notices);
+        destination(context, backend, &place, &mut forward, findings);
     }
     forward.rewrite.authority = filters.authority.take();
     if let [only] = forward.destinations.as_mut_slice() {
@@ -183,7 +182,7 @@ fn forward(
     let mut retry = match rule.retry {
         Some(written) => retries(written, hashed),
         None => {
-            let default = context.context.config.options().default_http_retry_policy();
+            let default = context.config.options().default_http_retry_policy();
             retry::policy(default, hashed)
         }
     };
@@ -208,7 +207,7 @@ fn destination(
     backend: &Backend<'_>,
     place: &Place<'_>,
     forward: &mut Forward,
-    notices: &mut Vec<Notice>,
+    findings: &mut Vec<Finding>,
 ) {
     let mut destination = WeightedDestination::new(ClusterSpecifier::Refused(REFUSED));
     destination.weight = backend.weight;
@@ -223,7 +222,10 @@ fn destination(
             destination.cluster = ClusterSpecifier::Name(target.cluster());
             forward.hash_policies.extend(context.hash_policy(&target));
         }
-        Err(refusal) => notices.push(refusal.at(place)),
+        Err(refusal) => {
+            destination.unresolved = context.named(&backend.reference);
+            findings.push(refusal.at(place));
+        }
     }
     forward.destinations.push(destination);
 }
@@ -245,7 +247,7 @@ fn set_headers(
             }
             _ => {
                 let message = "a backend has only filters that change headers";
-                return Err(Refusal::new(Reason::UnsupportedValue, message));
+                return Err(Refusal::new(Reason::InvalidFilter, message));
             }
         }
     }

@@ -1,9 +1,9 @@
 //! The rules of HTTPRoutes and GRPCRoutes, seen as one.
 
-use crate::model::Notice;
 use crate::model::route::RouteMatch;
 use crate::origin::Origin;
 use crate::resolve::gateway_api::attach::RouteSpec;
+use crate::resolve::gateway_api::finding::Finding;
 use crate::resolve::gateway_api::matches::Precedence;
 use crate::resolve::place::Place;
 use crate::resource::gateway_api::backend_reference::{BackendObjectReference, BackendRef};
@@ -20,12 +20,12 @@ pub(super) trait RequestRoute: RouteSpec {
     fn rules(&self) -> Vec<Rule<'_>>;
 
     /// The conditions of the rule `index`, which is at `place`. One that cannot be met is left out,
-    /// with a notice.
+    /// with a finding.
     fn conditions(
         &self,
         index: usize,
         place: &Place<'_>,
-        notices: &mut Vec<Notice>,
+        findings: &mut Vec<Finding>,
     ) -> Vec<Condition>;
 }
 
@@ -94,6 +94,8 @@ pub(super) struct Reference<'a> {
     pub(super) group: &'a str,
     /// Its kind.
     pub(super) kind: &'a str,
+    /// Group and kind as they are written, empty where they are not.
+    pub(super) written: (&'a str, &'a str),
     /// Its namespace, if it is written.
     pub(super) namespace: Option<&'a str>,
     /// Its name.
@@ -107,9 +109,11 @@ macro_rules! reference_from {
         impl<'a> From<&'a $written> for Reference<'a> {
             fn from(written: &'a $written) -> Self {
                 let (group, kind) = written.group_kind();
+                let text = |text: &'a Option<String>| text.as_deref().unwrap_or_default();
                 Self {
                     group,
                     kind,
+                    written: (text(&written.group), text(&written.kind)),
                     namespace: written.namespace.as_deref(),
                     name: &written.name,
                     port: written.port.filter(|port| *port != 0),

@@ -122,6 +122,7 @@ fn paths(routes: &[&Route]) -> Vec<String> {
         PathMatch::PathSeparatedPrefix(path) => format!("{path}/"),
         PathMatch::Prefix(path) => path.clone(),
         PathMatch::Regex(regex) => format!("~{}", regex.as_str()),
+        PathMatch::Template(template) => panic!("no route has the template {template}"),
     };
     routes.iter().map(path).collect()
 }
@@ -267,8 +268,8 @@ fn requests_to_a_backend_that_may_not_be_had_are_answered_with_500() {
     for (backend, reason) in [
         ("{ name: none, port: 80 }", "BackendNotFound"),
         ("{ name: cart, port: 82 }", "BackendNotFound"),
-        ("{ name: cart }", "UnsupportedValue"),
-        ("{ name: cart.shop.svc, port: 80 }", "UnsupportedValue"),
+        ("{ name: cart }", "InvalidDestination"),
+        ("{ name: cart.shop.svc, port: 80 }", "InvalidDestination"),
         (
             "{ name: vault, namespace: bank, port: 80 }",
             "RefNotPermitted",
@@ -326,6 +327,9 @@ fn weights_are_kept_and_zero_gets_nothing() {
     let weights: Vec<_> = destinations.iter().map(|found| found.weight).collect();
     assert_eq!(weights, [3, 1]);
     assert_eq!(destinations[1].cluster, ClusterSpecifier::Refused(500));
+    let unresolved = destinations.iter().map(|found| found.unresolved.as_ref());
+    let none = ClusterName::outbound(80, "", "none.shop.svc.cluster.local");
+    assert_eq!(unresolved.collect::<Vec<_>>(), [None, Some(&none)]);
 }
 
 #[test]
@@ -554,7 +558,12 @@ fn https_listeners_take_their_certificate_from_a_secret() {
     assert_noticed(&model(&text), "InvalidCertificateRef");
     let secret =
         "---\napiVersion: v1\nkind: Secret\nmetadata: { name: credential, namespace: shop }\n";
-    let model = model(&(text + secret));
+    // One without a certificate is as good as none.
+    assert_noticed(&model(&(text.clone() + secret)), "InvalidCertificateRef");
+    let pair = "stringData:\n  \
+        tls.crt: \"-----BEGIN CERTIFICATE-----\\nMAA=\\n-----END CERTIFICATE-----\"\n  \
+        tls.key: \"-----BEGIN PRIVATE KEY-----\\nMAA=\\n-----END PRIVATE KEY-----\"\n";
+    let model = model(&(text + secret + pair));
     let chain = &model.listeners[0].filter_chains[0];
     assert_eq!(chain.matches.server_names, ["shop.example"]);
     let Some(ServerTls::Gateway(tls)) = &chain.tls else {

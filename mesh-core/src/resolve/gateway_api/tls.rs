@@ -1,9 +1,10 @@
 //! How listeners terminate TLS (`buildTLS` in `pilot/pkg/config/kube/gateway/conversion.go`).
 
 use crate::config::MeshConfig;
+use crate::config::gateway_api::reason::{Reason, Refusal};
+use crate::resolve::gateway_api::certificate;
 use crate::resolve::gateway_api::grants::{self, Referent};
 use crate::resolve::gateway_api::listener::GatewayListener;
-use crate::resolve::gateway_api::reason::{Reason, Refusal};
 use crate::resource::gateway_api::gateway_tls::{FrontendTlsValidation, FrontendValidationMode};
 use crate::resource::gateway_api::listener::{ListenerTlsConfig, TlsMode};
 use crate::resource::gateway_api::object_reference::{ObjectReference, SecretObjectReference};
@@ -109,18 +110,20 @@ fn set_certificates(
     settings: &mut ServerTlsSettings,
 ) -> Result<(), Refusal> {
     if references.len() > MAX_CERTIFICATES {
-        let message = format!("a listener has up to {MAX_CERTIFICATES} certificates");
+        let message =
+            format!("TLS mode can only support up to {MAX_CERTIFICATES} server certificates");
         return Err(Refusal::new(Reason::InvalidCertificateRef, message));
     }
     let mut names = Vec::new();
-    let mut refusal = None;
+    let mut refusals: Option<Refusal> = None;
     for reference in references {
-        match certificate(config, listener, reference) {
-            Ok(name) => names.push(name),
-            Err(error) => refusal = Some(error),
+        match (certificate_name(config, listener, reference), &mut refusals) {
+            (Ok(name), _) => names.push(name),
+            (Err(refusal), None) => refusals = Some(refusal),
+            (Err(refusal), Some(first)) => first.message += &format!("; {}", refusal.message),
         }
     }
-    match (names.as_slice(), refusal) {
+    match (names.as_slice(), refusals) {
         ([], Some(refusal)) => return Err(refusal),
         ([], None) => {
             let message = "a listener that terminates TLS needs a certificate";
@@ -132,41 +135,55 @@ fn set_certificates(
     Ok(())
 }
 
-fn certificate(
+/// The credential with a certificate of a listener.
+fn certificate_name(
     config: &MeshConfig,
     listener: &GatewayListener<'_>,
     reference: &SecretObjectReference,
 ) -> Result<String, Refusal> {
     let own = &listener.owner.namespace;
     let referent = Referent::secret(reference, own);
-    let Referent {
-        namespace, name, ..
-    } = referent;
-    check_grant(config, listener, &referent)?;
-    if reference.group_kind() != ("", "Secret") {
-        let message = format!("a certificate is in a Secret, and `{name}` is none");
-        return Err(Refusal::new(Reason::InvalidCertificateRef, message));
+    if !grants::allows(config, listener.owner_kind, own, &referent) {
+        let (name, namespace) = (referent.name, referent.namespace);
+        let message = format!(
+            "certificateRef {name}/{namespace} not accessible to a Gateway in namespace \"{own}\" \
+             (missing a ReferenceGrant?)"
+        );
+        return Err(Refusal::new(Reason::RefNotPermitted, message));
     }
-    if config.resources().secret(namespace, name).is_none() {
-        let message = format!("there is no Secret `{namespace}/{name}`");
-        return Err(Refusal::new(Reason::InvalidCertificateRef, message));
-    }
+    check_key_pair(config, reference, own).map_err(|why| {
+        let message = format!("invalid certificate reference {}, {why}", text(reference));
+        Refusal::new(Reason::InvalidCertificateRef, message)
+    })?;
+    let (name, namespace) = (referent.name, referent.namespace);
     Ok(format!("kubernetes-gateway://{namespace}/{name}"))
 }
 
-fn check_grant(
+/// Whether the reference of an object of `namespace` is to a Secret with a certificate and its key.
+///
+/// # Errors
+///
+/// Why it is not.
+pub(super) fn check_key_pair(
     config: &MeshConfig,
-    listener: &GatewayListener<'_>,
-    referent: &Referent<'_>,
-) -> Result<(), Refusal> {
-    let own = &listener.owner.namespace;
-    if grants::allows(config, listener.owner_kind, own, referent) {
-        return Ok(());
+    reference: &SecretObjectReference,
+    namespace: &str,
+) -> Result<(), String> {
+    if reference.group_kind() != ("", "Secret") {
+        return Err("only secret is allowed".to_owned());
     }
-    let (namespace, name) = (referent.namespace, referent.name);
-    let kind = listener.owner_kind.name();
-    let message = format!("no ReferenceGrant lets a {kind} refer to `{namespace}/{name}`");
-    Err(Refusal::new(Reason::RefNotPermitted, message))
+    let namespace = reference.namespace.as_deref().unwrap_or(namespace);
+    let name = &reference.name;
+    let secret = config.resources().secret(namespace, name);
+    let secret = secret.ok_or_else(|| format!("secret {namespace}/{name} not found"))?;
+    certificate::check_chain(&secret.spec)
+}
+
+/// The reference as istiod writes it, with the kind that it is to by default.
+pub(super) fn text(reference: &SecretObjectReference) -> String {
+    let (group, kind) = reference.group_kind();
+    let namespace = reference.namespace.as_deref().unwrap_or_default();
+    format!("{group}/{kind}/{}.{namespace}", reference.name)
 }
 
 /// What the Gateway says of clients at the listener's port.
@@ -186,8 +203,8 @@ fn set_client_validation(
     settings: &mut ServerTlsSettings,
 ) -> Result<(), Refusal> {
     let [reference] = validation.ca_certificate_refs.as_slice() else {
-        let message = "only one reference to authorities is supported";
-        return Err(Refusal::new(Reason::InvalidCertificateRef, message));
+        let message = "only one caCertificateRef is supported";
+        return Err(Refusal::new(Reason::InvalidCaCertificateRef, message));
     };
     settings.ca_cert_credential_name = authorities(config, listener, reference)?;
     let is_lenient = validation.mode == Some(FrontendValidationMode::AllowInsecureFallback);
@@ -209,31 +226,50 @@ fn authorities(
         group,
         kind,
         name,
-        namespace,
+        namespace: written,
     } = reference;
-    let namespace = namespace.as_ref().unwrap_or(&listener.owner.namespace);
+    let own = &listener.owner.namespace;
+    let namespace = written.as_ref().unwrap_or(own);
     let referent = Referent {
         group,
         kind,
         namespace,
         name,
     };
-    check_grant(config, listener, &referent)?;
+    if !grants::allows(config, listener.owner_kind, own, &referent) {
+        let message = format!(
+            "caCertificateRef {namespace}/{name} not accessible to a Gateway in namespace \
+             \"{own}\" (missing a ReferenceGrant?)"
+        );
+        return Err(Refusal::new(Reason::RefNotPermitted, message));
+    }
+    let refuse = |reason, why: String| {
+        let written = written.as_deref().unwrap_or_default();
+        let reference = format!("{group}/{kind}/{name}.{written}");
+        let message = format!("invalid CA certificate reference {reference}, {why}");
+        Refusal::new(reason, message)
+    };
+    let invalid = |why| refuse(Reason::InvalidCaCertificateRef, why);
     let resources = config.resources();
-    let (scheme, is_there) = match (group.as_str(), kind.as_str()) {
-        ("", "ConfigMap") => ("configmap", resources.config_map(namespace, name).is_some()),
-        ("", "Secret") => (
-            "kubernetes-gateway",
-            resources.secret(namespace, name).is_some(),
-        ),
+    let scheme = match (group.as_str(), kind.as_str()) {
+        ("", "ConfigMap") => {
+            let map = resources.config_map(namespace, name);
+            let map =
+                map.ok_or_else(|| invalid(format!("configmap {namespace}/{name} not found")))?;
+            certificate::check_authorities(&map.spec.data).map_err(invalid)?;
+            "configmap"
+        }
+        ("", "Secret") => {
+            let secret = resources.secret(namespace, name);
+            let secret =
+                secret.ok_or_else(|| invalid(format!("secret {namespace}/{name} not found")))?;
+            certificate::check_secret_authorities(&secret.spec).map_err(invalid)?;
+            "kubernetes-gateway"
+        }
         _ => {
-            let message = format!("authorities are in no `{kind}`");
-            return Err(Refusal::new(Reason::InvalidCertificateRef, message));
+            let why = "only secret and configmap are allowed".to_owned();
+            return Err(refuse(Reason::InvalidCaCertificateKind, why));
         }
     };
-    if !is_there {
-        let message = format!("there is no {kind} `{namespace}/{name}`");
-        return Err(Refusal::new(Reason::InvalidCertificateRef, message));
-    }
     Ok(format!("{scheme}://{namespace}/{name}-cacert"))
 }
