@@ -146,6 +146,16 @@ impl<'a> At<'a> {
         }
     }
 
+    /// Reports an error if the field `name` of this object was left out, which has a meaning when
+    /// it is empty but has to be written.
+    ///
+    /// An object that was not read from a text is taken to have all such fields.
+    pub fn require_written(&self, name: &str) {
+        if self.is_written() && !self.field(name).is_written() {
+            self.error(format_args!("`{name}` is required"));
+        }
+    }
+
     /// Reports an error if more than one of these fields of this object is set.
     pub fn at_most_one(&self, fields: &[(&str, bool)]) {
         if fields.iter().filter(|(_, is_set)| *is_set).count() > 1 {

@@ -35,6 +35,10 @@ const MAX_TARGETS: usize = 16;
 /// The longest value of a label in a selector.
 const MAX_VALUE_LEN: usize = 63;
 
+/// The most labels of the selector of a policy, and of a Sidecar, ServiceEntry or EnvoyFilter.
+const MAX_MATCH_LABELS: usize = 4096;
+const MAX_LABELS: usize = 256;
+
 /// Group and kind of the resources that policies can be attached to.
 const TARGETS: [(&str, &str); 5] = [
     ("", "Service"),
@@ -77,7 +81,8 @@ impl Attachment<'_> {
 /// Checks the selector of a policy: no empty keys, no wildcards, and preferably some labels
 /// (`validateWorkloadSelector`).
 pub fn validate_workload(selector: &WorkloadSelector, at: At<'_>) {
-    validate_match_labels(&selector.match_labels, at.field("matchLabels"));
+    let labels = at.field("matchLabels");
+    validate_match_labels(&selector.match_labels, MAX_MATCH_LABELS, labels);
     if selector.match_labels.is_empty() {
         at.warning("a selector without labels selects every workload");
     }
@@ -86,13 +91,16 @@ pub fn validate_workload(selector: &WorkloadSelector, at: At<'_>) {
 /// Checks the selector of a Sidecar, ServiceEntry or EnvoyFilter by the same rules
 /// (`ValidateAlphaWorkloadSelector`).
 pub fn validate_networking(selector: &NetworkingWorkloadSelector, at: At<'_>) {
-    validate_match_labels(&selector.labels, at.field("labels"));
+    validate_match_labels(&selector.labels, MAX_LABELS, at.field("labels"));
     if selector.labels.is_empty() {
         at.warning("a selector without labels selects every workload of the namespace");
     }
 }
 
-fn validate_match_labels(selected: &BTreeMap<String, String>, at: At<'_>) {
+fn validate_match_labels(selected: &BTreeMap<String, String>, max: usize, at: At<'_>) {
+    if selected.len() > max {
+        at.error(format_args!("more than {max} labels"));
+    }
     at.each_entry(selected, |key, value, at| {
         if key.is_empty() {
             at.error(format_args!(
@@ -184,6 +192,9 @@ mod tests {
                 validate_networking(&networking, at);
             });
         }
+        let many: BTreeMap<_, _> = (0..257).map(|n| (format!("label-{n}"), "a")).collect();
+        let networking = read(json!({"labels": many}));
+        assert_errors("257 labels", 1, |at| validate_networking(&networking, at));
         assert_warnings("no labels", 1, |at| validate_workload(&read(json!({})), at));
     }
 

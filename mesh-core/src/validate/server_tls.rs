@@ -126,9 +126,19 @@ fn validate_one_source(tls: &ServerTlsSettings, at: At<'_>) {
         ("credentialNames", !tls.credential_names.is_empty()),
         ("tlsCertificates", !tls.tls_certificates.is_empty()),
     ]);
+    let names = at.field("credentialNames");
     if tls.credential_names.len() > MAX_CERTIFICATES {
-        at.field("credentialNames")
-            .error("a server has at most 2 certificates");
+        names.error("a server has at most 2 certificates");
+    }
+    let lists = [
+        (names, tls.credential_names.is_empty()),
+        (at.field("tlsCertificates"), tls.tls_certificates.is_empty()),
+    ];
+    for (at, is_empty) in lists {
+        at.require(
+            !is_empty || !at.is_written(),
+            "a list that is written has a certificate",
+        );
     }
 }
 

@@ -32,6 +32,9 @@ const MAX_ACCOUNT_LEN: usize = 253;
 const MAX_LABELS: usize = 256;
 const MAX_PORTS: usize = 128;
 
+/// The longest name of a port, one less than that of a service may have.
+const MAX_PORT_NAME_LEN: usize = 62;
+
 /// Checks a WorkloadEntry.
 pub fn validate(resource: &Resource<WorkloadEntry>, at: At<'_>) {
     validate_endpoint(&resource.spec, None, true, at.field("spec"));
@@ -96,6 +99,10 @@ pub(super) fn validate_ports(
             at.error(format_args!("the service has no port `{name}`"));
         }
         port::validate_name(name, at);
+        at.require(
+            name.len() <= MAX_PORT_NAME_LEN,
+            "the name of a port of an endpoint has at most 62 bytes",
+        );
         port::validate_number(*number, at);
     });
 }
@@ -140,6 +147,14 @@ mod tests {
             (json!({"address": "a b"}), 1),
             (json!({"address": "10.0.0.1", "ports": {"a b": 0}}), 2),
             (json!({"address": "10.0.0.1", "labels": {"a": "b c"}}), 1),
+            (
+                json!({"address": "10.0.0.1", "ports": {"a".repeat(62): 80}}),
+                0,
+            ),
+            (
+                json!({"address": "10.0.0.1", "ports": {"a".repeat(63): 80}}),
+                1,
+            ),
             (json!({}), 1),
         ];
         for (entry, errors) in cases {

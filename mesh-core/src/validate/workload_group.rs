@@ -17,8 +17,11 @@ use crate::header;
 use crate::resource::Resource;
 use crate::resource::istio::workload_entry::WorkloadEntry;
 use crate::resource::istio::workload_group::{
-    HttpHealthCheckConfig, ReadinessProbe, WorkloadGroup,
+    HttpHealthCheckConfig, ObjectMeta, ReadinessProbe, WorkloadGroup,
 };
+
+/// The most labels, and annotations, of entries.
+const MAX_ENTRIES: usize = 256;
 
 /// Checks a WorkloadGroup. Its template may lack what each workload adds, such as its address.
 pub fn validate(resource: &Resource<WorkloadGroup>, at: At<'_>) {
@@ -35,10 +38,24 @@ pub fn validate(resource: &Resource<WorkloadGroup>, at: At<'_>) {
         }
     }
     if let Some(metadata) = metadata {
-        selector::validate_labels(&metadata.labels, at.field("metadata").field("labels"));
+        validate_metadata(metadata, at.field("metadata"));
     }
     if let Some(probe) = probe {
         validate_probe(probe, at.field("probe"));
+    }
+}
+
+fn validate_metadata(metadata: &ObjectMeta, at: At<'_>) {
+    let ObjectMeta {
+        labels,
+        annotations,
+    } = metadata;
+    selector::validate_labels(labels, at.field("labels"));
+    for (field, entries) in [("labels", labels), ("annotations", annotations)] {
+        if entries.len() > MAX_ENTRIES {
+            at.field(field)
+                .error(format_args!("more than {MAX_ENTRIES} entries"));
+        }
     }
 }
 
@@ -87,10 +104,16 @@ pub(super) fn validate_probe(probe: &ReadinessProbe, at: At<'_>) {
             at.require(!word.is_empty(), "a word of a command cannot be empty");
         });
     }
-    if let Some(grpc) = &probe.grpc
-        && grpc.port != 0
-    {
-        port::validate_number(grpc.port, at.field("grpc").field("port"));
+    if let Some(grpc) = &probe.grpc {
+        validate_grpc(grpc.port, at.field("grpc"));
+    }
+}
+
+/// Checks the port of a gRPC probe, which may be left out.
+fn validate_grpc(number: u32, at: At<'_>) {
+    let at = at.field("port");
+    if number != 0 || at.is_written() {
+        port::validate_number(number, at);
     }
 }
 
@@ -108,6 +131,8 @@ fn validate_http(http: &HttpHealthCheckConfig, at: At<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::json;
 
     use super::*;
@@ -119,6 +144,7 @@ mod tests {
             spec: read(spec),
             ..Resource::default()
         };
+        let many: BTreeMap<_, _> = (0..257).map(|n| (format!("a{n}"), "b")).collect();
         let cases = [
             (json!({"template": {}}), 0),
             (json!({"template": {"ports": {"http": 99999}}}), 1),
@@ -128,6 +154,10 @@ mod tests {
             ),
             (
                 json!({"template": {}, "metadata": {"labels": {"a b": "c"}}}),
+                1,
+            ),
+            (
+                json!({"template": {}, "metadata": {"annotations": many}}),
                 1,
             ),
             (json!({}), 1),

@@ -38,6 +38,7 @@ fn validate_targets(targets: &[LocalPolicyTargetReference], at: At<'_>) {
     validate_len(targets, 1, MAX_TARGETS, at);
     for (index, target) in targets.iter().enumerate() {
         let at = at.index(index);
+        at.require_written("group");
         name::validate_reference(Some(&target.group), Some(&target.kind), &target.name, at);
         name::validate_section(target.section_name.as_deref(), at.field("sectionName"));
         let mut same = targets.iter().take(index).filter(|other| {
@@ -86,6 +87,7 @@ fn validate_validation(validation: &BackendTlsPolicyValidation, at: At<'_>) {
     let authorities = at.field("caCertificateRefs");
     validate_len(ca_certificate_refs, 0, MAX_AUTHORITIES, authorities);
     authorities.each(ca_certificate_refs, |authority, at| {
+        at.require_written("group");
         name::validate_reference(
             Some(&authority.group),
             Some(&authority.kind),

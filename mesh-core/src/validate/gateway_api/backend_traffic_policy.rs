@@ -45,6 +45,7 @@ pub fn validate_backend_traffic_policy(policy: &BackendTrafficPolicy, at: At<'_>
     let mut seen = BTreeSet::new();
     targets.each(target_refs, |target, at| {
         let LocalObjectReference { group, kind, name } = target;
+        at.require_written("group");
         name::validate_reference(Some(group), Some(kind), name, at);
         at.require(
             seen.insert((group, kind, name)),

@@ -1,6 +1,6 @@
 //! Cross-origin requests.
 
-use super::{name, validate_len};
+use super::{name, validate_distinct, validate_len};
 use crate::resource::gateway_api::cors_filter::{CorsMethod, HttpCorsFilter};
 use crate::validate::At;
 
@@ -22,6 +22,7 @@ pub(super) fn validate(filter: &HttpCorsFilter, at: At<'_>) {
     } = filter;
     let origins = at.field("allowOrigins");
     validate_len(allow_origins, 0, MAX_ITEMS, origins);
+    validate_distinct(allow_origins, origins);
     origins.each(allow_origins, |origin, at| {
         if origin.len() > MAX_ORIGIN_LEN || !is_origin(origin) {
             at.error(format_args!("`{origin}` is not an origin"))
@@ -30,12 +31,15 @@ pub(super) fn validate(filter: &HttpCorsFilter, at: At<'_>) {
     });
     let methods = at.field("allowMethods");
     validate_len(allow_methods, 0, MAX_METHODS, methods);
+    let names: Vec<_> = allow_methods.iter().map(|method| method.as_str()).collect();
+    validate_distinct(&names, methods);
     for (field, headers) in [
         ("allowHeaders", allow_headers),
         ("exposeHeaders", expose_headers),
     ] {
         let at = at.field(field);
         validate_len(headers, 0, MAX_ITEMS, at);
+        validate_distinct(headers, at);
         at.each(headers, |header, at| name::validate_header_name(header, at));
     }
     let is_all = |items: &[String]| items.iter().any(|item| item == "*");

@@ -36,6 +36,7 @@ pub(super) fn validate_class(class: &GatewayClass, at: At<'_>) {
     }
     if let Some(parameters) = parameters_ref {
         let at = at.field("parametersRef");
+        at.require_written("group");
         let (group, kind) = (
             Some(parameters.group.as_str()),
             Some(parameters.kind.as_str()),
@@ -79,9 +80,8 @@ fn validate_addresses(addresses: &[GatewayAddress], at: At<'_>) {
     at.each(addresses, |address, at| {
         let GatewayAddress { r#type, value } = address;
         let kind = r#type.as_deref().unwrap_or("IPAddress");
-        let is_kind =
-            matches!(kind, "Hostname" | "IPAddress" | "NamedAddress") || name::is_domain_path(kind);
-        at.field("type").require(is_kind, "the type is unknown");
+        at.field("type")
+            .require(is_address_type(kind), "the type is unknown");
         let Some(value) = value else {
             return;
         };
@@ -100,6 +100,13 @@ fn validate_addresses(addresses: &[GatewayAddress], at: At<'_>) {
             at.error(format_args!("address `{value}` is there twice"));
         }
     });
+}
+
+/// Whether this is the type of an address: one that the API has, or somebody's own after a domain.
+fn is_address_type(kind: &str) -> bool {
+    let is_known = matches!(kind, "Hostname" | "IPAddress" | "NamedAddress");
+    kind.len() <= MAX_NAME_LEN
+        && (is_known || name::ends_with_domain_path(kind, name::is_controller_path))
 }
 
 fn validate_infrastructure(infrastructure: &GatewayInfrastructure, at: At<'_>) {
@@ -121,11 +128,13 @@ fn validate_infrastructure(infrastructure: &GatewayInfrastructure, at: At<'_>) {
             at.require(fits, "an annotation has at most 4096 bytes");
         });
     if let Some(parameters) = parameters_ref {
+        let at = at.field("parametersRef");
+        at.require_written("group");
         let (group, kind) = (
             Some(parameters.group.as_str()),
             Some(parameters.kind.as_str()),
         );
-        name::validate_reference(group, kind, &parameters.name, at.field("parametersRef"));
+        name::validate_reference(group, kind, &parameters.name, at);
     }
 }
 

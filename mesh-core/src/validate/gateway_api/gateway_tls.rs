@@ -40,11 +40,13 @@ pub(super) fn validate_secret(secret: &SecretObjectReference, at: At<'_>) {
 
 fn validate_frontend(frontend: &FrontendTlsConfig, at: At<'_>) {
     let FrontendTlsConfig { default, per_port } = frontend;
+    at.require_written("default");
     validate_clients(default, at.field("default"));
     let at = at.field("perPort");
     validate_len(per_port, 0, MAX_PORTS, at);
     let mut numbers = BTreeSet::new();
     at.each(per_port, |settings, at| {
+        at.require_written("tls");
         let number = at.field("port");
         port::validate_number(u32::from(settings.port), number);
         if !numbers.insert(settings.port) {
@@ -63,6 +65,7 @@ fn validate_clients(tls: &FrontendTls, at: At<'_>) {
     let at = validation_at.field("caCertificateRefs");
     validate_len(&validation.ca_certificate_refs, 1, MAX_AUTHORITIES, at);
     at.each(&validation.ca_certificate_refs, |authority, at| {
+        at.require_written("group");
         let (group, kind) = (
             Some(authority.group.as_str()),
             Some(authority.kind.as_str()),

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{backend_reference, cors, name, path_modifier, validate_len};
+use super::http_match::is_path;
+use super::{backend_reference, cors, name, path_modifier, validate_distinct, validate_len};
 use crate::resource::gateway_api::external_auth_filter::{
-    ExternalAuthProtocol, HttpExternalAuthFilter,
+    ExternalAuthProtocol, GrpcAuthConfig, HttpAuthConfig, HttpExternalAuthFilter,
 };
 use crate::resource::gateway_api::http_filter::{
     Fraction, HttpHeader, HttpHeaderFilter, HttpRequestMirrorFilter, HttpRequestRedirectFilter,
@@ -17,6 +18,9 @@ use crate::validate::{At, port};
 pub(super) const MAX_FILTERS: usize = 16;
 const MAX_HEADERS: usize = 16;
 const MAX_ALLOWED_HEADERS: usize = 64;
+
+/// The longest path of a service that authorizes.
+const MAX_PATH_LEN: usize = 1024;
 
 /// Checks filters. Those of some types are not repeated, and a redirect excludes a rewrite.
 pub(super) fn validate_all(filters: &[HttpRouteFilter], at: At<'_>) {
@@ -169,6 +173,7 @@ pub(super) fn validate_headers(filter: &HttpHeaderFilter, at: At<'_>) {
         });
     }
     validate_len(remove, 0, MAX_HEADERS, at.field("remove"));
+    validate_distinct(remove, at.field("remove"));
 }
 
 pub(super) fn validate_mirror(mirror: &HttpRequestMirrorFilter, at: At<'_>) {
@@ -192,6 +197,7 @@ pub(super) fn validate_mirror(mirror: &HttpRequestMirrorFilter, at: At<'_>) {
     }) = fraction
     {
         let at = at.field("fraction");
+        at.require_written("numerator");
         let denominator = denominator.unwrap_or(100);
         at.field("denominator")
             .require(denominator > 0, "a denominator is at least 1");
@@ -249,16 +255,36 @@ fn validate_external_auth(auth: &HttpExternalAuthFilter, at: At<'_>) {
         }
     }
     backend_reference::validate(backend_ref, at.field("backendRef"));
-    let grpc_headers = grpc.as_ref().map_or(&[][..], |grpc| &grpc.allowed_headers);
-    validate_len(grpc_headers, 0, MAX_ALLOWED_HEADERS, at.field("grpc"));
-    if let Some(http) = http {
-        let at = at.field("http");
-        validate_len(&http.allowed_headers, 0, MAX_ALLOWED_HEADERS, at);
-        validate_len(&http.allowed_response_headers, 0, MAX_ALLOWED_HEADERS, at);
+    if let Some(GrpcAuthConfig { allowed_headers }) = grpc {
+        let at = at.field("grpc");
+        validate_allowed(allowed_headers, at.field("allowedHeaders"));
     }
+    check(http, at.field("http"), validate_http_auth);
+}
+
+fn validate_http_auth(auth: &HttpAuthConfig, at: At<'_>) {
+    let HttpAuthConfig {
+        path,
+        allowed_headers,
+        allowed_response_headers,
+    } = auth;
+    if let Some(path) = path {
+        let is_valid = path.len() <= MAX_PATH_LEN && is_path(path);
+        at.field("path")
+            .require(is_valid, "a path has up to 1024 characters of a URL");
+    }
+    validate_allowed(allowed_headers, at.field("allowedHeaders"));
+    validate_allowed(allowed_response_headers, at.field("allowedResponseHeaders"));
+}
+
+/// Checks the headers that are sent to, or taken from, the service that authorizes.
+fn validate_allowed(headers: &[String], at: At<'_>) {
+    validate_len(headers, 0, MAX_ALLOWED_HEADERS, at);
+    validate_distinct(headers, at);
 }
 
 pub(super) fn validate_extension(extension: &LocalObjectReference, at: At<'_>) {
     let LocalObjectReference { group, kind, name } = extension;
+    at.require_written("group");
     name::validate_reference(Some(group), Some(kind), name, at);
 }

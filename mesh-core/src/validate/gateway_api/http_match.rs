@@ -82,7 +82,7 @@ fn validate_path(path: &HttpPathMatch, at: At<'_>) {
 }
 
 /// Whether a text has only characters of a path, or escapes of them (RFC 3986 section 3.3).
-fn is_path(text: &str) -> bool {
+pub(super) fn is_path(text: &str) -> bool {
     let is_allowed =
         |byte: u8| byte.is_ascii_alphanumeric() || b"-/._~!$&'()*+,;=:@".contains(&byte);
     let mut parts = text.split('%');

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     backend_reference, http_filter, http_match, name, parent_reference, path_modifier,
-    session_persistence, validate_len,
+    session_persistence, validate_distinct, validate_len,
 };
 use crate::resource::gateway_api::http_filter::HttpRouteFilter;
 use crate::resource::gateway_api::http_match::PathMatchType;
@@ -35,16 +35,19 @@ pub(super) fn validate(route: &HttpRoute, at: At<'_>) {
     let is_absent = rules.is_empty() && !at.is_written();
     validate_len(rules, usize::from(!is_absent), MAX_ITEMS, at);
     at.each(rules, validate_rule);
-    // A rule without matches has one, of every path.
-    let matches = rules
-        .iter()
-        .map(|rule| rule.matches.len().max(1))
-        .sum::<usize>();
+    let mut matches = 0;
+    at.each(rules, |rule, at| matches += match_count(rule, at));
     at.require(
         matches <= MAX_TOTAL_MATCHES,
         "a route has at most 128 matches",
     );
     validate_names(rules.iter().map(|rule| rule.name.as_deref()), at);
+}
+
+/// How many matches a rule has. One that was written without any has one, of every path.
+fn match_count(rule: &HttpRouteRule, at: At<'_>) -> usize {
+    let is_default = rule.matches.is_empty() && !at.field("matches").is_written();
+    rule.matches.len() + usize::from(is_default)
 }
 
 /// Checks that rules have distinct names, if any.
@@ -101,7 +104,7 @@ fn validate_prefixes(rule: &HttpRouteRule, at: At<'_>) {
         let path = request.and_then(|request| request.path.as_ref());
         path.and_then(|path| path.r#type).unwrap_or_default()
     };
-    let matches_prefix = rule.matches.len() <= 1 && path_type(0) == PathMatchType::PathPrefix;
+    let matches_prefix = match_count(rule, at) == 1 && path_type(0) == PathMatchType::PathPrefix;
     let of_backends = rule
         .backend_refs
         .iter()
@@ -130,11 +133,17 @@ fn validate_timeouts(timeouts: &HttpRouteTimeouts, at: At<'_>) {
 }
 
 fn validate_retry(retry: &HttpRouteRetry, at: At<'_>) {
-    at.field("codes").each(&retry.codes, |code, at| {
+    let HttpRouteRetry {
+        codes,
+        attempts,
+        backoff: _,
+    } = retry;
+    validate_distinct(codes, at.field("codes"));
+    at.field("codes").each(codes, |code, at| {
         if !(400..600).contains(code) {
             at.error(format_args!("HTTP status `{code}` is not from 400 to 599"));
         }
     });
     at.field("attempts")
-        .require(retry.attempts != Some(0), "at least 1 attempt is required");
+        .require(*attempts != Some(0), "at least 1 attempt is required");
 }

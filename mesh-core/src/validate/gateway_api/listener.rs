@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{gateway_tls, name, validate_len};
-use crate::resource::gateway_api::listener::{AllowedRoutes, Listener, ListenerTlsConfig, TlsMode};
+use crate::resource::gateway_api::listener::{
+    AllowedRoutes, Listener, ListenerTlsConfig, RouteGroupKind, TlsMode,
+};
 use crate::resource::gateway_api::listener_set::ListenerSet;
 use crate::resource::gateway_api::parent_reference::ParentGatewayReference;
 use crate::validate::{At, port};
@@ -92,7 +94,9 @@ fn is_protocol(protocol: &str) -> bool {
         && bytes
             .iter()
             .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
-    is_name || name::is_domain_path(protocol)
+    let is_word =
+        |path: &str| !path.is_empty() && path.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_name || name::ends_with_domain_path(protocol, is_word)
 }
 
 fn validate_tls(protocol: &str, tls: Option<&ListenerTlsConfig>, at: At<'_>) {
@@ -138,6 +142,8 @@ fn validate_routes(routes: &AllowedRoutes, at: At<'_>) {
     let at = at.field("kinds");
     validate_len(kinds, 0, MAX_KINDS, at);
     at.each(kinds, |route, at| {
-        name::validate_kind(&route.kind, at.field("kind"))
+        let RouteGroupKind { group, kind } = route;
+        name::validate_group(group.as_deref(), at.field("group"));
+        name::validate_kind(kind, at.field("kind"));
     });
 }

@@ -36,6 +36,9 @@ mod session_persistence;
 
 pub use backend_traffic_policy::validate_backend_traffic_policy;
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use super::At;
 use crate::resource::gateway_api::object::GatewayApiObject;
 
@@ -63,6 +66,16 @@ fn validate_len<T>(items: &[T], min: usize, max: usize, at: At<'_>) {
     if !(min..=max).contains(&items.len()) {
         at.error(format_args!("from {min} to {max} items are required"));
     }
+}
+
+/// Checks that the items of a list which is a set differ.
+fn validate_distinct<T: Ord + fmt::Display>(items: &[T], at: At<'_>) {
+    let mut seen = BTreeSet::new();
+    at.each(items, |item, at| {
+        if !seen.insert(item) {
+            at.error(format_args!("`{item}` is there twice"));
+        }
+    });
 }
 
 #[cfg(test)]

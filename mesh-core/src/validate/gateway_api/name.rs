@@ -17,15 +17,19 @@ const MAX_HEADER_VALUE_LEN: usize = 4096;
 /// Checks the group, kind and name by which an object is referred to. A group or kind that is
 /// absent has a default.
 pub(super) fn validate_reference(group: Option<&str>, kind: Option<&str>, name: &str, at: At<'_>) {
-    if let Some(group) = group.filter(|group| !group.is_empty()) {
-        let is_group = group.len() <= MAX_NAME_LEN && is_subdomain(group);
-        at.field("group")
-            .require(is_group, "an API group is a domain name in lower case");
-    }
+    validate_group(group, at.field("group"));
     if let Some(kind) = kind {
         validate_kind(kind, at.field("kind"));
     }
     validate_object_name(name, at.field("name"));
+}
+
+/// Checks an API group, which is empty for Kubernetes' own.
+pub(super) fn validate_group(group: Option<&str>, at: At<'_>) {
+    if let Some(group) = group.filter(|group| !group.is_empty()) {
+        let is_group = group.len() <= MAX_NAME_LEN && is_subdomain(group);
+        at.require(is_group, "an API group is a domain name in lower case");
+    }
 }
 
 pub(super) fn validate_kind(kind: &str, at: At<'_>) {
@@ -135,9 +139,23 @@ pub(super) fn is_label_value(value: &str) -> bool {
 
 /// Whether this is a domain, a slash and a path, such as the name of a controller.
 pub(super) fn is_domain_path(text: &str) -> bool {
+    text.split_once('/')
+        .is_some_and(|(domain, path)| is_subdomain(domain) && is_controller_path(path))
+}
+
+/// Whether a text ends as the path of a domain does, whatever it begins with: the patterns of
+/// some fields have no anchor before the domain.
+pub(super) fn ends_with_domain_path(text: &str, is_path: fn(&str) -> bool) -> bool {
+    let is_domain_end = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    text.match_indices('/').any(|(slash, _)| {
+        let (domain, path) = (&text[..slash], &text[slash + 1..]);
+        domain.as_bytes().last().is_some_and(is_domain_end) && is_path(path)
+    })
+}
+
+/// Whether a text has the characters of the path of a controller, and at least one.
+pub(super) fn is_controller_path(path: &str) -> bool {
     let is_path_byte =
         |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&byte);
-    text.split_once('/').is_some_and(|(domain, path)| {
-        is_subdomain(domain) && !path.is_empty() && path.bytes().all(is_path_byte)
-    })
+    !path.is_empty() && path.bytes().all(is_path_byte)
 }

@@ -21,12 +21,14 @@ pub(super) fn validate(grant: &ReferenceGrant, at: At<'_>) {
             kind,
             namespace,
         } = from;
+        at.require_written("group");
         name::validate_reference(Some(group), Some(kind), ANY_NAME, at);
         name::validate_namespace(Some(namespace), at.field("namespace"));
     });
     validate_len(to, 1, MAX_ITEMS, at.field("to"));
     at.field("to").each(to, |to, at| {
         let ReferenceGrantTo { group, kind, name } = to;
+        at.require_written("group");
         let name = name.as_deref().unwrap_or(ANY_NAME);
         name::validate_reference(Some(group), Some(kind), name, at);
     });

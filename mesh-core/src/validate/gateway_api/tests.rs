@@ -99,7 +99,15 @@ fn listeners_are_distinct_and_have_tls_where_it_belongs() {
             (listener("TLS", json!(null)), 1),
             (listener("HTTP", json!({"certificateRefs": refs})), 1),
             (listener("a.b/own", json!(null)), 0),
+            (listener("a.b/my-own", json!(null)), 1),
             (listener("a b", json!(null)), 1),
+            (
+                json!([{
+                    "name": "a", "port": 80, "protocol": "HTTP",
+                    "allowedRoutes": {"kinds": [{"group": "A b", "kind": "HTTPRoute"}]},
+                }]),
+                1,
+            ),
             (
                 json!([{"name": "a", "port": 80, "protocol": "TCP", "hostname": "a.b"}]),
                 1,
@@ -123,6 +131,56 @@ fn listeners_are_distinct_and_have_tls_where_it_belongs() {
                 0,
             ),
         ],
+    );
+}
+
+/// The errors in a document, whose fields are known to be written or not.
+#[cfg(feature = "yaml")]
+#[track_caller]
+fn document_errors(text: &str) -> Vec<String> {
+    let parsed = crate::parse::parse("a.yaml", text, &crate::parse::Limits::default());
+    assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
+    let violations = parsed.objects.iter().flat_map(crate::validate::validate);
+    violations
+        .map(|violation| format!("{}: {}", violation.origin.path(), violation.message))
+        .collect()
+}
+
+#[cfg(feature = "yaml")]
+#[test]
+fn fields_without_default_have_to_be_written() {
+    let grant = |from: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: ReferenceGrant\nmetadata: \
+             {{name: a, namespace: b}}\nspec:\n  from: [{from}]\n  to: [{{group: \"\", kind: \
+             Secret}}]\n"
+        )
+    };
+    let written = grant("{group: \"\", kind: Service, namespace: c}");
+    assert_eq!(document_errors(&written), [""; 0]);
+    let absent = grant("{kind: Service, namespace: c}");
+    assert_eq!(
+        document_errors(&absent),
+        ["spec.from[0]: `group` is required"]
+    );
+}
+
+#[cfg(feature = "yaml")]
+#[test]
+fn a_rule_with_no_match_at_all_replaces_no_prefix() {
+    let route = |matches: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: \
+             {{name: a, namespace: b}}\nspec:\n  rules:\n  - {matches}\n    filters: [{{type: \
+             URLRewrite, urlRewrite: {{path: {{type: ReplacePrefixMatch, replacePrefixMatch: \
+             /b}}}}}}]\n"
+        )
+    };
+    assert_eq!(document_errors(&route("name: a")), [""; 0]);
+    let errors = document_errors(&route("matches: []"));
+    assert_eq!(
+        errors,
+        ["spec.rules[0]: a prefix is replaced only in a rule with one match, of a prefix"]
     );
 }
 
@@ -182,6 +240,7 @@ fn an_http_route_has_valid_rules() {
                 rule(json!({"retry": {"attempts": 0, "codes": [399, 500]}})),
                 2,
             ),
+            (rule(json!({"retry": {"codes": [500, 500]}})), 1),
             (json!({"rules": [{"name": "a"}, {"name": "a"}]}), 1),
             (json!({"hostnames": ["*.a.b", "a.*"]}), 1),
             (
@@ -243,6 +302,15 @@ fn a_filter_has_the_settings_of_its_type() {
     };
     let path = |path| json!([{"type": "URLRewrite", "urlRewrite": {"path": path}}]);
     let cors = |cors| json!([{"type": "CORS", "cors": cors}]);
+    let external_auth = |http| {
+        let backend = json!({"name": "a", "port": 80});
+        let auth = json!({"protocol": "HTTP", "backendRef": backend, "http": http});
+        json!([{"type": "ExternalAuth", "externalAuth": auth}])
+    };
+    let remove = |names| {
+        let settings = json!({"remove": names});
+        json!([{"type": "RequestHeaderModifier", "requestHeaderModifier": settings}])
+    };
     let redirect = json!({"type": "RequestRedirect", "requestRedirect": {"scheme": "https"}});
     let rewrite = json!({"type": "URLRewrite", "urlRewrite": {"hostname": "a.b"}});
     assert_all(
@@ -271,6 +339,13 @@ fn a_filter_has_the_settings_of_its_type() {
             ),
             (cors(json!({"allowOrigins": ["*", "http://a"]})), 1),
             (cors(json!({"allowMethods": ["*", "GET"], "maxAge": 0})), 2),
+            (cors(json!({"allowMethods": ["GET", "GET"]})), 1),
+            (cors(json!({"allowHeaders": ["x-a", "x-a"]})), 1),
+            (external_auth(json!({"path": "/check"})), 0),
+            (external_auth(json!({"path": "/a b"})), 1),
+            (external_auth(json!({"allowedHeaders": ["a", "a"]})), 1),
+            (remove(json!(["x-a", "x-b"])), 0),
+            (remove(json!(["x-a", "x-a"])), 1),
         ],
     );
 }

@@ -101,7 +101,7 @@ fn validate_keys(rule: &JwtRule, at: At<'_>) {
     } else if rule.jwks_uri.as_deref() == Some("") {
         at.field("jwksUri").error("a URL cannot be empty");
     }
-    at.at_most_one(&[("jwks", uri.is_some()), ("jwksUri", jwks.is_some())]);
+    at.at_most_one(&[("jwks", rule.jwks.is_some()), ("jwksUri", uri.is_some())]);
     if let Some(uri) = uri {
         validate_jwks_uri(uri, at.field("jwksUri"));
     }

@@ -24,6 +24,10 @@ fn a_rule_names_issuer_or_keys() {
             json!({"issuer": "a", "jwksUri": "https://a.b", "jwks": "{\"keys\": []}"}),
             1,
         ),
+        (
+            json!({"issuer": "a", "jwksUri": "https://a.b", "jwks": ""}),
+            1,
+        ),
     ] {
         assert_rule(&rule, errors);
     }
