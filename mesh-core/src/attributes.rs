@@ -13,7 +13,8 @@
 //! | [`SelectedEndpoint`], also on responses | balancing | retries, telemetry |
 //! | [`ResponseDeadline`] | timeouts and retries | balancing, which counts late endpoints |
 //! | [`UpstreamReset`] on responses | whoever speaks to the upstream | retries |
-//! | [`ResponseFlag`], [`ResponseFlags`] on responses | whichever layer answered | telemetry, tests |
+//! | [`TransportFailure`] on responses | whoever speaks to the upstream | telemetry |
+//! | [`ResponseFlag`], [`ResponseFlags`], [`ResponseDetails`] on responses | whichever layer answered | telemetry, tests |
 //!
 //! # Example
 //!
@@ -191,6 +192,37 @@ pub struct RequestPrincipal {
 /// for the layers above. A response without it was answered before an endpoint was picked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SelectedEndpoint(pub Arc<Endpoint>);
+
+/// Why a layer answered in the application's place, as access logs say it: Envoy's response code
+/// details. On responses whose [`ResponseFlag`] does not tell.
+///
+/// # Example
+///
+/// ```
+/// use mesh_core::attributes::ResponseDetails;
+///
+/// let details = ResponseDetails::new("jwt_authn_access_denied{Jwt is expired}");
+/// assert_eq!(details.as_str(), "jwt_authn_access_denied{Jwt_is_expired}");
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ResponseDetails(Arc<str>);
+
+impl ResponseDetails {
+    /// The details, with `_` for white space, as in Envoy.
+    pub fn new(details: &str) -> Self {
+        Self(details.replace(char::is_whitespace, "_").into())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why there is no connection to the upstream, as the transport says (Envoy's
+/// `UPSTREAM_TRANSPORT_FAILURE_REASON`): for operators, clients are not told.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TransportFailure(pub Arc<str>);
 
 /// When the response to a request has to be there, else the request is given up.
 ///

@@ -256,4 +256,8 @@ spec: { host: web, trafficPolicy: { connectionPool: { tcp: { maxConnections: 3 }
     assert_eq!(limit(&model(&(web("http") + rule)), 8080), Some(3));
     let all = sidecar("{ inboundConnectionPool: { tcp: { maxConnections: 7 } } }");
     assert_eq!(limit(&model(&(web("http") + rule + &all)), 8080), Some(7));
+
+    let listed = sidecar("{ ingress: [{ port: { number: 8080, protocol: HTTP, name: a } }] }");
+    let listed = model(&(web("http") + rule + &listed));
+    assert_eq!(limit(&listed, 8080), Some(3), "the service leads to the listed port");
 }

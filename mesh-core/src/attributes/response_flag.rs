@@ -12,6 +12,8 @@ pub enum ResponseFlag {
     DownstreamConnectionTermination,
     /// `DI`: a delay was injected.
     DelayInjected,
+    /// `DF`: the host that the request names could not be looked up.
+    DnsResolutionFailed,
     /// `DPE`: the client broke the protocol.
     DownstreamProtocolError,
     /// `FI`: an abort was injected.
@@ -54,6 +56,7 @@ impl ResponseFlag {
         match self {
             Self::DownstreamConnectionTermination => "DC",
             Self::DelayInjected => "DI",
+            Self::DnsResolutionFailed => "DF",
             Self::DownstreamProtocolError => "DPE",
             Self::FaultInjected => "FI",
             Self::NoClusterFound => "NC",
@@ -104,7 +107,7 @@ pub struct ResponseFlags(u32);
 
 impl ResponseFlags {
     /// The flags, in the order in which Envoy writes them.
-    const ORDER: [ResponseFlag; 19] = [
+    const ORDER: [ResponseFlag; 20] = [
         ResponseFlag::NoHealthyUpstream,
         ResponseFlag::UpstreamRequestTimeout,
         ResponseFlag::UpstreamRemoteReset,
@@ -124,6 +127,7 @@ impl ResponseFlags {
         ResponseFlag::UpstreamProtocolError,
         ResponseFlag::NoClusterFound,
         ResponseFlag::OverloadManager,
+        ResponseFlag::DnsResolutionFailed,
     ];
 
     /// The flags in the extensions of a response.
@@ -154,6 +158,15 @@ impl ResponseFlags {
     /// Whether `flag` is one of them.
     pub fn contains(self, flag: ResponseFlag) -> bool {
         self.0 & (1 << flag as u32) != 0
+    }
+
+    /// Whether the proxy answered in the upstream's place. Every flag says so, but those of an
+    /// injected delay and of attempts that were used up.
+    pub fn is_local_answer(self) -> bool {
+        let of_upstream = Self::default()
+            .with(ResponseFlag::DelayInjected)
+            .with(ResponseFlag::UpstreamRetryLimitExceeded);
+        self.0 & !of_upstream.0 != 0
     }
 
     /// Whether there is none.
@@ -199,6 +212,17 @@ mod tests {
             .into_iter()
             .fold(ResponseFlags::default(), ResponseFlags::with);
         assert_eq!(all.iter().count(), ResponseFlags::ORDER.len());
+    }
+
+    #[test]
+    fn an_upstreams_answer_may_have_been_delayed_and_tried_again() {
+        let flags = ResponseFlags::default();
+        let delayed = flags.with(ResponseFlag::DelayInjected);
+        let last = delayed.with(ResponseFlag::UpstreamRetryLimitExceeded);
+        let failed = last.with(ResponseFlag::UpstreamConnectionFailure);
+        let all = [flags, delayed, last, failed];
+        let found = all.map(ResponseFlags::is_local_answer);
+        assert_eq!(found, [false, false, false, true]);
     }
 
     #[test]

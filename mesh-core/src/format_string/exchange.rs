@@ -19,11 +19,14 @@ pub struct Exchange<'a> {
     pub(super) response: Option<ResponseHead<'a>>,
     pub(super) completion: Option<&'a Completion>,
     pub(super) start: SystemTime,
+    is_answered_locally: bool,
+    has_no_cluster: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ResponseHead<'a> {
-    pub(super) status: StatusCode,
+    /// `None` if it is not settled yet.
+    pub(super) status: Option<StatusCode>,
     pub(super) headers: &'a HeaderMap,
     pub(super) flags: ResponseFlags,
     pub(super) endpoint: Option<&'a SelectedEndpoint>,
@@ -38,6 +41,28 @@ impl<'a> Exchange<'a> {
             response: None,
             completion: None,
             start,
+            is_answered_locally: false,
+            has_no_cluster: false,
+        }
+    }
+
+    /// Says that the proxy answers the request itself. Where header operations are applied to such
+    /// an answer its status is not settled, as in Envoy: `%RESPONSE_CODE%` is `0`.
+    #[must_use]
+    pub fn answered_locally(self) -> Self {
+        Self {
+            is_answered_locally: true,
+            ..self
+        }
+    }
+
+    /// Says that the cluster of the route does not exist, so that `%UPSTREAM_CLUSTER%` is empty.
+    /// Without it, [`ResponseFlag::NoClusterFound`] tells.
+    #[must_use]
+    pub fn without_cluster(self) -> Self {
+        Self {
+            has_no_cluster: true,
+            ..self
         }
     }
 
@@ -48,11 +73,12 @@ impl<'a> Exchange<'a> {
         Self { route, ..self }
     }
 
-    /// Adds the response.
+    /// Adds the response. Its status is known, unless the proxy
+    /// [answers itself](Self::answered_locally).
     #[must_use]
     pub fn with_response(self, response: &'a response::Parts) -> Self {
         let response = Some(ResponseHead {
-            status: response.status,
+            status: (!self.is_answered_locally).then_some(response.status),
             headers: &response.headers,
             flags: ResponseFlags::of(&response.extensions),
             endpoint: response.extensions.get(),
@@ -73,10 +99,11 @@ impl<'a> Exchange<'a> {
         of_response.or_else(|| self.request.extensions.get())
     }
 
-    /// Whether the response has `flag`.
-    pub(super) fn has_flag(&self, flag: ResponseFlag) -> bool {
+    /// Whether the cluster of the route exists, as far as is known.
+    pub(super) fn has_cluster(&self) -> bool {
         let response = self.response.as_ref();
-        response.is_some_and(|response| response.flags.contains(flag))
+        let flag = ResponseFlag::NoClusterFound;
+        !self.has_no_cluster && response.is_none_or(|response| !response.flags.contains(flag))
     }
 
     pub(super) fn route(&self) -> Option<&'a MatchedRoute> {

@@ -10,7 +10,7 @@
 //! | `REQ(name?other):n`, `RESP(name?other):n` | the first value of the field, else of the other, cut to `n` bytes; `:method`, `:scheme`, `:authority`, `:path` are fields of requests |
 //! | `PATH`, `PATH(WQ)`, `PATH(NQ)` | the path, with or without its query; second argument `ORIG`, `PATH` or `ORIG_OR_PATH` |
 //! | `PROTOCOL` | `HTTP/1.1`, `HTTP/2` … |
-//! | `RESPONSE_CODE`, `RESPONSE_FLAGS` | `0` and `-` before there is a response |
+//! | `RESPONSE_CODE`, `RESPONSE_FLAGS` | `0` and `-` before there is a response; the code is `0` also in the header operations of [an answer of the proxy](Exchange::answered_locally) |
 //! | `START_TIME(format)` | when the request began, in UTC; RFC 3339 with milliseconds if there is no format |
 //! | `DOWNSTREAM_REMOTE_ADDRESS`, `…_WITHOUT_PORT`, `DOWNSTREAM_REMOTE_PORT`, the same with `DOWNSTREAM_DIRECT_REMOTE_` and `DOWNSTREAM_LOCAL_` | ends of the client's connection |
 //! | `DOWNSTREAM_PEER_URI_SAN` | the client's verified SPIFFE ID |

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, Version};
 use super::Completion;
 use super::exchange::Exchange;
 use super::time::TimeFormat;
-use crate::attributes::{ConnectionInfo, PeerIdentity, ResponseFlag, ResponseFlags};
+use crate::attributes::{ConnectionInfo, PeerIdentity, ResponseFlags};
 use crate::model::cluster::EndpointAddress;
 use crate::service::ClusterName;
 
@@ -126,7 +126,7 @@ impl Operator {
                 put(out, headers.and_then(|headers| first(headers, names)))
             }
             Self::ResponseCode => {
-                let status = exchange.response.map(|response| response.status);
+                let status = exchange.response.and_then(|response| response.status);
                 put(
                     out,
                     Some(status.as_ref().map_or("0", http::StatusCode::as_str)),
@@ -149,8 +149,8 @@ impl Operator {
             }
             Self::UpstreamCluster => {
                 let cluster = exchange.route().and_then(|route| route.cluster());
-                let exists = !exchange.has_flag(ResponseFlag::NoClusterFound);
-                put(out, cluster.filter(|_| exists).map(ClusterName::as_str))
+                let cluster = cluster.filter(|_| exchange.has_cluster());
+                put(out, cluster.map(ClusterName::as_str))
             }
             Self::UpstreamHost => {
                 let endpoint = exchange.endpoint();

@@ -94,6 +94,37 @@ fn operators_are_filled_in() {
 }
 
 #[test]
+fn an_answer_of_the_proxy_has_no_status_yet() {
+    let request = request();
+    let response = Response::builder().status(503).header("x-up", "yes");
+    let response = response.body(()).unwrap().into_parts().0;
+    let exchange = Exchange::of_request(&request, SystemTime::UNIX_EPOCH);
+    let format: FormatString = "%RESPONSE_CODE% %RESP(x-up)%".parse().unwrap();
+    for (exchange, expected) in [
+        (exchange, "503 yes"),
+        (exchange.answered_locally(), "0 yes"),
+    ] {
+        let value = format.evaluate(&exchange.with_response(&response), "-");
+        assert_eq!(String::from_utf8(value).unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_cluster_that_does_not_exist_has_no_name() {
+    let request = request();
+    let response = Response::builder().extension(ResponseFlag::NoClusterFound);
+    let response = response.body(()).unwrap().into_parts().0;
+    let exchange = Exchange::of_request(&request, SystemTime::UNIX_EPOCH);
+    let format: FormatString = "%UPSTREAM_CLUSTER%".parse().unwrap();
+    for exchange in [
+        exchange.without_cluster(),
+        exchange.with_response(&response),
+    ] {
+        assert_eq!(format.evaluate(&exchange, "-"), b"-");
+    }
+}
+
+#[test]
 fn a_format_that_cannot_be_filled_in_is_refused() {
     let cases = [
         ("100%", "no operator begins at `%`"),

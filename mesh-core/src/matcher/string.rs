@@ -36,6 +36,14 @@ pub enum StringMatch {
         /// Whether `A` is `a`.
         ignore_case: bool,
     },
+    /// The text is a whole number in decimal, from `start` to below `end` (Envoy's `range_match`).
+    /// Blanks around it do not count.
+    IntegerRange {
+        /// The least number.
+        start: i64,
+        /// The number after the greatest.
+        end: i64,
+    },
     /// The text is not empty.
     NonEmpty,
     /// The text begins with this.
@@ -122,7 +130,7 @@ impl StringMatch {
             | Self::Exact { ignore_case, .. }
             | Self::Prefix { ignore_case, .. }
             | Self::Suffix { ignore_case, .. } => *ignore_case = true,
-            Self::NonEmpty | Self::Present | Self::Regex(_) => {}
+            Self::IntegerRange { .. } | Self::NonEmpty | Self::Present | Self::Regex(_) => {}
         }
         self
     }
@@ -145,6 +153,9 @@ impl StringMatch {
                         .any(|w| eq(w, value, *ignore_case))
             }
             Self::Exact { value, ignore_case } => eq(text, value.as_bytes(), *ignore_case),
+            Self::IntegerRange { start, end } => {
+                integer(text).is_some_and(|number| (*start..*end).contains(&number))
+            }
             Self::NonEmpty => !text.is_empty(),
             Self::Prefix { value, ignore_case } => text
                 .get(..value.len())
@@ -163,6 +174,11 @@ impl From<Regex> for StringMatch {
     fn from(regex: Regex) -> Self {
         Self::Regex(regex)
     }
+}
+
+/// The number that a text is, with blanks around.
+fn integer(text: &[u8]) -> Option<i64> {
+    str::from_utf8(text.trim_ascii()).ok()?.parse().ok()
 }
 
 fn eq(a: &[u8], b: &[u8], ignore_case: bool) -> bool {
@@ -212,6 +228,24 @@ mod tests {
             assert!(matcher.is_match("AÉ"), "{matcher:?}");
             assert!(!matcher.is_match("aé"), "{matcher:?}");
         }
+    }
+
+    // What Envoy's `absl::SimpleAtoi` takes for a number.
+    #[test]
+    fn a_number_is_in_a_range_without_its_end() {
+        let range = StringMatch::IntegerRange { start: -1, end: 10 };
+        for text in ["-1", "9", " 9\t", "+9", "009"] {
+            assert!(range.is_match(text), "{text:?}");
+        }
+        for text in ["-2", "10", "", "9.0", "9 9", "0x9", "9223372036854775808"] {
+            assert!(!range.is_match(text), "{text:?}");
+        }
+        let most = StringMatch::IntegerRange {
+            start: i64::MIN,
+            end: i64::MAX,
+        };
+        assert!(most.is_match("-9223372036854775808"));
+        assert!(!most.is_match("9223372036854775807"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use regex::Regex;
+use serde::{Serialize, Serializer};
 
 /// Most variables of a template.
 const MAX_VARIABLES: usize = 5;
@@ -104,6 +105,7 @@ impl UriTemplate {
         }
         Ok(UriRewrite {
             template: self.clone(),
+            text: path.into(),
             parts: parts.into(),
         })
     }
@@ -121,10 +123,25 @@ impl fmt::Display for UriTemplate {
     }
 }
 
+impl PartialEq for UriTemplate {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for UriTemplate {}
+
+impl Serialize for UriTemplate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
 /// Makes a path of the variables of a [`UriTemplate`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct UriRewrite {
     template: UriTemplate,
+    text: Arc<str>,
     parts: Arc<[Part]>,
 }
 
@@ -144,6 +161,12 @@ impl UriRewrite {
         rewrite_parts(path).map(drop)
     }
 
+    /// The rewrite as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// The new path, if the template matches `path`.
     #[must_use]
     pub fn apply(&self, path: &str) -> Option<String> {
@@ -157,6 +180,12 @@ impl UriRewrite {
             Part::Variable(name) => value(name),
         });
         Some(parts.collect())
+    }
+}
+
+impl Serialize for UriRewrite {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
     }
 }
 

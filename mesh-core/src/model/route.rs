@@ -19,16 +19,21 @@
 //! assert_eq!(host.routes[0].forward_to().unwrap().destinations[0].cluster, reviews.into());
 //! ```
 
+mod action;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::matcher::{Regex, RegexRewrite, StringMatch};
-use crate::model::filter::{CorsPolicy, Fault, HeaderMutations, Mirror};
-use crate::model::retry::{HashPolicy, RetryPolicy};
+use crate::matcher::{Regex, StringMatch, UriTemplate};
+use crate::model::filter::{CorsPolicy, Fault, HeaderMutations};
 use crate::origin::Origin;
 use crate::service::ClusterName;
+
+pub use action::{
+    AuthoritySource, ClusterSpecifier, DirectResponse, Forward, PathRewrite, Redirect, Rewrite,
+    RouteAction, WeightedDestination,
+};
 
 /// The routes of one listener or port (Envoy's `RouteConfiguration`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -183,6 +188,43 @@ impl RouteMatch {
             ..Self::default()
         }
     }
+
+    /// Whether every request of a virtual host is taken, so that no route behind is ever tried
+    /// (`IsCatchAllRoute`). Of expressions only `.*` is known to take everything.
+    ///
+    /// ```
+    /// use mesh_core::model::route::RouteMatch;
+    ///
+    /// assert!(RouteMatch::prefix("/").is_catch_all());
+    /// assert!(!RouteMatch::prefix("/cart").is_catch_all());
+    /// ```
+    pub fn is_catch_all(&self) -> bool {
+        let Self {
+            path,
+            ignore_path_case: _,
+            method,
+            scheme,
+            authority,
+            headers,
+            query_params,
+            claims,
+            grpc,
+        } = self;
+        let any_path = match path {
+            PathMatch::Prefix(prefix) => prefix == "/",
+            PathMatch::PathSeparatedPrefix(prefix) => prefix == "/" || prefix.is_empty(),
+            PathMatch::Regex(regex) => regex.as_str() == ".*",
+            PathMatch::Exact(_) | PathMatch::Template(_) => false,
+        };
+        any_path
+            && method.is_none()
+            && scheme.is_none()
+            && authority.is_none()
+            && headers.is_empty()
+            && query_params.is_empty()
+            && claims.is_empty()
+            && !grpc
+    }
 }
 
 /// A condition on the path, which never includes the query or a fragment.
@@ -197,6 +239,8 @@ pub enum PathMatch {
     Prefix(String),
     /// The whole path, as an RE2 expression.
     Regex(Regex),
+    /// The whole path, as one of Envoy's URI templates.
+    Template(UriTemplate),
 }
 
 impl Default for PathMatch {
@@ -246,150 +290,62 @@ pub struct ClaimMatch {
     pub invert: bool,
 }
 
-/// What happens to the requests of a route.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum RouteAction {
-    /// The proxy answers.
-    DirectResponse(Box<DirectResponse>),
-    /// A cluster answers.
-    Forward(Box<Forward>),
-    /// The proxy answers with another location.
-    Redirect(Box<Redirect>),
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// An answer that the proxy gives itself.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct DirectResponse {
-    /// Status code, 200 to 599. (Istio admits 600, which no HTTP client understands.)
-    pub status: u16,
-    /// The body, empty if `None`.
-    pub body: Option<bytes::Bytes>,
-}
-
-/// Where requests are forwarded, and how.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Forward {
-    /// At least one; one is drawn in proportion to the weights.
-    pub destinations: Vec<WeightedDestination>,
-    /// Changes to path and authority.
-    pub rewrite: Rewrite,
-    /// Copies that are sent elsewhere.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub mirrors: Vec<Mirror>,
-    /// How long the whole exchange may take, retries included. `None` is no limit.
-    pub timeout: Option<Duration>,
-    /// When to try again. `None` never does.
-    pub retry: Option<Arc<RetryPolicy>>,
-    /// What a consistent-hash balancer hashes. The first that yields a value counts.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub hash_policies: Vec<HashPolicy>,
-}
-
-impl Forward {
-    /// Forwards to `destinations`, with everything else off.
-    pub fn to(destinations: impl IntoIterator<Item = WeightedDestination>) -> Self {
-        Self {
-            destinations: destinations.into_iter().collect(),
-            rewrite: Rewrite::default(),
-            mirrors: Vec::new(),
-            timeout: None,
-            retry: None,
-            hash_policies: Vec::new(),
+    #[test]
+    fn only_a_match_that_asks_nothing_takes_everything() {
+        let any = RouteMatch::default;
+        let header = HeaderMatch {
+            name: "x-user".into(),
+            value: StringMatch::Present,
+            invert: false,
+            missing_as_empty: false,
+        };
+        let expression = |text| PathMatch::Regex(Regex::parse(text).unwrap());
+        let cases = [
+            ("the root", any(), true),
+            (
+                "whole segments",
+                RouteMatch::path(PathMatch::PathSeparatedPrefix("/".into())),
+                true,
+            ),
+            ("an expression", RouteMatch::path(expression(".*")), true),
+            (
+                "an expression that means the same",
+                RouteMatch::path(expression("/.*")),
+                false,
+            ),
+            ("a prefix", RouteMatch::prefix("/a"), false),
+            ("one path", RouteMatch::exact("/"), false),
+            (
+                "a method",
+                RouteMatch {
+                    method: Some(StringMatch::exact("GET")),
+                    ..any()
+                },
+                false,
+            ),
+            (
+                "a header",
+                RouteMatch {
+                    headers: vec![header],
+                    ..any()
+                },
+                false,
+            ),
+            (
+                "gRPC",
+                RouteMatch {
+                    grpc: true,
+                    ..any()
+                },
+                false,
+            ),
+        ];
+        for (what, condition, expected) in cases {
+            assert_eq!(condition.is_catch_all(), expected, "{what}");
         }
     }
-}
-
-/// A cluster and its share of the requests.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct WeightedDestination {
-    /// The cluster.
-    pub cluster: ClusterSpecifier,
-    /// Its share of the sum of all weights. With one destination the weight does not matter.
-    pub weight: u32,
-    /// Header operations, applied before those of the route.
-    pub headers: HeaderMutations,
-    /// Replaces the authority, where the route's [`Rewrite`] does not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub authority: Option<String>,
-    /// What asked for this destination.
-    pub origin: Origin,
-}
-
-impl WeightedDestination {
-    /// `cluster`, with weight 1.
-    pub fn new(cluster: impl Into<ClusterSpecifier>) -> Self {
-        Self {
-            cluster: cluster.into(),
-            weight: 1,
-            headers: HeaderMutations::default(),
-            authority: None,
-            origin: Origin::synthetic("destination"),
-        }
-    }
-}
-
-/// How the cluster of a destination is known.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum ClusterSpecifier {
-    /// A request header names it.
-    Header(String),
-    /// By its name. A cluster that does not exist answers `503` with the flag `NC`.
-    Name(ClusterName),
-    /// The reference cannot be resolved, and the destination's share is answered with this status
-    /// (Gateway API: 500).
-    Refused(u16),
-}
-
-impl From<ClusterName> for ClusterSpecifier {
-    fn from(name: ClusterName) -> Self {
-        Self::Name(name)
-    }
-}
-
-/// Changes to the request's path and authority before it is forwarded.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Rewrite {
-    /// Change to the path; the query is kept.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<PathRewrite>,
-    /// Replaces the authority.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub authority: Option<String>,
-}
-
-/// A change to the path.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum PathRewrite {
-    /// Replaces the whole path.
-    Full(String),
-    /// Replaces what the route's prefix matched; the whole path if the route matched an exact
-    /// path or an expression.
-    Prefix(String),
-    /// Replaces every match of an RE2 expression in the path.
-    Regex(RegexRewrite),
-}
-
-/// An answer that sends the client elsewhere. What is absent is taken from the request.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Redirect {
-    /// Status code: 301, 302, 303, 307 or 308.
-    pub status: u16,
-    /// `http` or `https`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scheme: Option<String>,
-    /// Host without port.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
-    /// Port; left out of the location where it is the scheme's default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub port: Option<u16>,
-    /// Path.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<PathRewrite>,
-    /// Whether the query is dropped.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub strip_query: bool,
 }

@@ -41,7 +41,7 @@ mod cluster;
 mod context;
 mod gateway;
 #[cfg(feature = "gateway-api")]
-mod gateway_api;
+pub(crate) mod gateway_api;
 #[cfg(not(feature = "gateway-api"))]
 #[path = "gateway_api/absent.rs"]
 mod gateway_api;

@@ -54,6 +54,14 @@ impl ClusterName {
         Self(format!("outbound|{port}|{subset}|{host}").into())
     }
 
+    /// The cluster of an extension provider of the mesh, whose service is written `[namespace/]host`.
+    /// `None` if there is no such port.
+    pub fn of_provider(service: &str, port: u32) -> Option<Self> {
+        let host = service.rsplit_once('/').map_or(service, |(_, host)| host);
+        let port = u16::try_from(port).ok()?;
+        Some(Self::outbound(port, "", host))
+    }
+
     /// The cluster of the workload's own port.
     #[must_use]
     pub fn inbound(port: u16) -> Self {

@@ -1,6 +1,7 @@
 //! The clusters that a workload calls: endpoints, and how they are reached.
 
 mod destination;
+mod extensions;
 mod locality;
 mod references;
 mod tls;
@@ -57,6 +58,14 @@ pub(super) fn resolve(context: &Context<'_>, parts: &Parts, notices: &mut Vec<No
                 origin,
                 message: format!("the cluster `{name}` does not exist: {why}"),
             }),
+        }
+    }
+    for name in extensions::named(context.config) {
+        // One that cannot be made is missed by those who would call it.
+        if !clusters.contains_key(&name)
+            && let Ok(cluster) = named(context, &name, notices)
+        {
+            clusters.insert(name, Arc::new(cluster));
         }
     }
     clusters

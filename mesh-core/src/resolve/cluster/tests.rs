@@ -143,3 +143,50 @@ fn clusters_of_the_workload_itself_are_kept() {
     assert!(clusters.contains_key(&ClusterName::inbound(8080)));
     assert_eq!(notices, []);
 }
+
+#[test]
+fn a_gateway_has_the_clusters_that_it_calls_itself() {
+    let text = r#"
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: authz, namespace: shop }
+spec:
+  hosts: [authz.example, limits.example]
+  ports: [{ number: 9000, name: grpc, protocol: GRPC }]
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: { name: limits, namespace: istio-system }
+spec:
+  configPatches:
+  - applyTo: HTTP_FILTER
+    patch:
+      operation: INSERT_BEFORE
+      value:
+        typed_config:
+          rate_limit_service:
+            grpc_service: { envoy_grpc: { cluster_name: outbound|9000||limits.example } }
+"#;
+    let parsed = parse("mesh.yaml", text, &Limits::default());
+    assert!(parsed.problems.is_empty());
+    let options = serde_json::from_value(serde_json::json!({"extensionProviders": [
+        {"name": "a", "envoyExtAuthzGrpc": {"service": "shop/authz.example", "port": 9000}},
+        {"name": "b", "envoyExtAuthzHttp": {"service": "nowhere.example", "port": 80}},
+    ]}));
+    let builder = MeshConfig::builder().extend(parsed.objects);
+    let config = builder.mesh(options.unwrap()).build(1).unwrap();
+    let workload = Workload::gateway("istio-system");
+    let context = Context::new(&config, &workload);
+    let mut notices = Vec::new();
+    let clusters = resolve(&context, &Parts::default(), &mut notices);
+    let names: Vec<_> = clusters.keys().map(ClusterName::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "BlackHoleCluster",
+            "outbound|9000||authz.example",
+            "outbound|9000||limits.example",
+        ]
+    );
+    assert!(notices.is_empty(), "{notices:?}");
+}

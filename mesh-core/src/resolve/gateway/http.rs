@@ -13,7 +13,6 @@ use crate::model::filter::HeaderMutations;
 use crate::model::route::{Route, RouteConfiguration, VirtualHost};
 use crate::origin::Origin;
 use crate::resolve::gateway::server::{GatewayServer, HttpBinding};
-use crate::resolve::virtual_service::http::is_catch_all;
 
 /// The routes of `servers`, which share them and are at least one.
 pub(super) fn route_configuration(name: &str, servers: &[&GatewayServer]) -> RouteConfiguration {
@@ -133,7 +132,7 @@ impl Host {
             .collect();
         // A list by itself has nothing after its catch-all.
         if self.lists.len() > 1 {
-            routes.sort_by_key(|route| is_catch_all(&route.matches));
+            routes.sort_by_key(|route| route.matches.is_catch_all());
         }
         let name = match self.pattern.as_str() {
             // As a socket address is written.

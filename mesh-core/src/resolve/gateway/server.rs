@@ -8,7 +8,7 @@ use crate::host::{HostPattern, NamespaceScope, ScopedHost};
 use crate::model::listener::TcpProxy;
 use crate::model::route::Route;
 use crate::origin::Origin;
-use crate::resource::istio::gateway::{ServerTlsMode, ServerTlsSettings};
+use crate::resource::istio::gateway::ServerTlsSettings;
 use crate::resource::timestamp::Timestamp;
 use crate::service::Protocol;
 
@@ -109,9 +109,9 @@ impl GatewayServer {
 
     /// Whether TLS is passed on.
     pub(super) fn is_passthrough(&self) -> bool {
-        use ServerTlsMode::{AutoPassthrough, Passthrough};
-        let mode = self.tls.as_ref().map(|tls| tls.mode);
-        matches!(mode, Some(AutoPassthrough | Passthrough))
+        self.tls
+            .as_ref()
+            .is_some_and(ServerTlsSettings::is_passthrough)
     }
 
     /// Whether its port carries TLS, so that other servers can share it (`IsTLSServer`).

@@ -151,7 +151,11 @@ fn rewrite(written: &HttpRewrite, place: &Place<'_>) -> Result<Rewrite, Notice> 
         None => Some(PathRewrite::Prefix(uri.clone())),
     };
     let authority = Some(authority.clone()).filter(|authority| !authority.is_empty());
-    Ok(Rewrite { path, authority })
+    Ok(Rewrite {
+        path,
+        authority,
+        ..Rewrite::default()
+    })
 }
 
 fn mirrors(
@@ -171,7 +175,7 @@ fn mirrors(
                 origin: place.origin(),
             });
         }
-        Ok(())
+        Ok::<(), Notice>(())
     };
     if let Some(mirror) = &written.mirror {
         let percent = mirror_percent(written, place)?;

@@ -74,7 +74,7 @@ fn mutation(written: &HeaderOperations, place: &Place<'_>) -> Result<HeaderMutat
                 .options
                 .push(option(header_name(name, &place)?, value));
         }
-        Ok(())
+        Ok::<(), Notice>(())
     };
     options(&written.set, "set", HeaderOption::overwrite)?;
     options(&written.add, "add", HeaderOption::append)?;

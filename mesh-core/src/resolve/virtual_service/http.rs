@@ -1,9 +1,8 @@
 //! Routes of the HTTP rules of a VirtualService (`pilot/pkg/networking/core/route/route.go`).
 
-use crate::matcher::Regex;
 use crate::model::Notice;
 use crate::model::filter::HeaderMutations;
-use crate::model::route::{PathMatch, Route, RouteAction, RouteMatch};
+use crate::model::route::{Route, RouteAction, RouteMatch};
 use crate::resolve::place::Place;
 use crate::resolve::virtual_service::context::RouteContext;
 use crate::resolve::virtual_service::rules::{Rule, rules};
@@ -37,24 +36,6 @@ pub(in crate::resolve) fn http_routes<'a>(
     routes
 }
 
-/// Whether a route takes every request that its virtual host gets (`IsCatchAllRoute`).
-pub(in crate::resolve) fn is_catch_all(route: &RouteMatch) -> bool {
-    let any_path = match &route.path {
-        PathMatch::Prefix(prefix) => prefix == "/",
-        PathMatch::PathSeparatedPrefix(prefix) => prefix == "/" || prefix.is_empty(),
-        PathMatch::Regex(regex) => Regex::as_str(regex) == ".*",
-        PathMatch::Exact(_) => false,
-    };
-    any_path
-        && route.method.is_none()
-        && route.scheme.is_none()
-        && route.authority.is_none()
-        && route.headers.is_empty()
-        && route.query_params.is_empty()
-        && route.claims.is_empty()
-        && !route.grpc
-}
-
 /// Adds the routes of one rule. Returns whether one of them takes every request.
 fn push_routes(
     context: &RouteContext<'_>,
@@ -86,7 +67,7 @@ fn push_routes(
         };
         match matches::translate(block, &block_place) {
             Ok(condition) => {
-                let ends = is_catch_all(&condition);
+                let ends = condition.is_catch_all();
                 let template = template.clone();
                 routes.extend(
                     template.map(|route| with_match(route, block, condition, &block_place)),

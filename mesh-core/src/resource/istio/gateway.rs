@@ -29,6 +29,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::resource::istio::is_default;
+use crate::service::Protocol;
 
 /// Ports at which a gateway workload takes traffic in.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -66,6 +67,44 @@ pub struct Server {
     /// Name, for statistics.
     #[serde(skip_serializing_if = "is_default")]
     pub name: String,
+}
+
+impl Server {
+    /// Whether its requests are routed one by one: it is plaintext HTTP, or HTTPS that ends here
+    /// (`IsHTTPServer`).
+    ///
+    /// ```
+    /// use mesh_core::resource::istio::gateway::Server;
+    ///
+    /// let server: Server = serde_json::from_str(
+    ///     r#"{"port": {"number": 443, "protocol": "HTTPS"}, "tls": {"mode": "SIMPLE"}}"#,
+    /// )?;
+    /// assert!(server.is_http() && server.is_tls() && !server.is_passthrough());
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn is_http(&self) -> bool {
+        let protocol = self.protocol();
+        let ends_tls = self.tls.as_ref().is_some_and(|tls| !tls.is_passthrough());
+        protocol.is_http() || (protocol == Protocol::Https && ends_tls)
+    }
+
+    /// Whether its connections are TLS, which ends here or is passed on (`IsTLSServer`). The `tls` of
+    /// plaintext HTTP can only redirect.
+    pub fn is_tls(&self) -> bool {
+        self.tls.is_some() && !self.protocol().is_http()
+    }
+
+    /// Whether TLS is passed on (`IsPassThroughServer`).
+    pub fn is_passthrough(&self) -> bool {
+        self.tls
+            .as_ref()
+            .is_some_and(ServerTlsSettings::is_passthrough)
+    }
+
+    fn protocol(&self) -> Protocol {
+        let port = self.port.as_ref();
+        port.map_or(Protocol::Unsupported, |port| Protocol::parse(&port.protocol))
+    }
 }
 
 /// A port of a gateway.
@@ -149,6 +188,14 @@ pub struct ServerTlsSettings {
     pub insecure_skip_verify: Option<bool>,
 }
 
+impl ServerTlsSettings {
+    /// Whether TLS is passed on.
+    pub fn is_passthrough(&self) -> bool {
+        use ServerTlsMode::{AutoPassthrough, Passthrough};
+        matches!(self.mode, AutoPassthrough | Passthrough)
+    }
+}
+
 /// Whether TLS is terminated, and what the client presents.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -206,6 +253,29 @@ mod tests {
 
     use super::*;
     use crate::resource::istio::round_trip;
+
+    #[test]
+    fn port_and_mode_say_what_a_server_takes() {
+        let (http, tls, passthrough) = (true, true, true);
+        let cases = [
+            ("HTTP", None, (http, !tls, !passthrough)),
+            ("HTTP", Some("PASSTHROUGH"), (http, !tls, passthrough)),
+            ("HTTPS", None, (!http, !tls, !passthrough)),
+            ("HTTPS", Some("SIMPLE"), (http, tls, !passthrough)),
+            ("HTTPS", Some("AUTO_PASSTHROUGH"), (!http, tls, passthrough)),
+            ("TLS", Some("ISTIO_MUTUAL"), (!http, tls, !passthrough)),
+            ("TCP", None, (!http, !tls, !passthrough)),
+        ];
+        for (protocol, mode, expected) in cases {
+            let mut server = json!({"port": {"protocol": protocol}});
+            if let Some(mode) = mode {
+                server["tls"] = json!({"mode": mode});
+            }
+            let server: Server = serde_json::from_value(server).unwrap();
+            let found = (server.is_http(), server.is_tls(), server.is_passthrough());
+            assert_eq!(found, expected, "{protocol} {mode:?}");
+        }
+    }
 
     #[test]
     fn several_servers_are_read_whole() {

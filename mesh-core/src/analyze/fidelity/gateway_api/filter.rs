@@ -16,6 +16,10 @@ use crate::resource::gateway_api::http_filter::{
 pub(super) const EXTENSION: Support =
     Support::never_guards("no filters of other vendors are known");
 
+/// Routes with it are answered with `500`, so that nothing passes unasked.
+const EXTERNAL_AUTH: Support =
+    Support::never_guards("filters of external authorization are not read");
+
 impl Classify for HttpRouteFilter {
     fn classify(&self, fields: &mut Fields<'_>) {
         let Self {
@@ -133,8 +137,8 @@ impl Classify for HttpExternalAuthFilter {
             http,
             forward_body,
         } = self;
-        fields.leaf("protocol", protocol, Capability::ExternalAuthorization);
-        fields.nest_as("backendRef", backend_ref, Capability::ExternalAuthorization);
+        fields.leaf("protocol", protocol, EXTERNAL_AUTH);
+        fields.nest_as("backendRef", backend_ref, EXTERNAL_AUTH);
         fields.nest("grpc", grpc);
         fields.nest("http", http);
         fields.nest("forwardBody", forward_body);
@@ -144,11 +148,7 @@ impl Classify for HttpExternalAuthFilter {
 impl Classify for GrpcAuthConfig {
     fn classify(&self, fields: &mut Fields<'_>) {
         let Self { allowed_headers } = self;
-        fields.leaf(
-            "allowedHeaders",
-            allowed_headers,
-            Capability::ExternalAuthorization,
-        );
+        fields.leaf("allowedHeaders", allowed_headers, EXTERNAL_AUTH);
     }
 }
 
@@ -159,16 +159,12 @@ impl Classify for HttpAuthConfig {
             allowed_headers,
             allowed_response_headers,
         } = self;
-        fields.leaf("path", path, Capability::ExternalAuthorization);
-        fields.leaf(
-            "allowedHeaders",
-            allowed_headers,
-            Capability::ExternalAuthorization,
-        );
+        fields.leaf("path", path, EXTERNAL_AUTH);
+        fields.leaf("allowedHeaders", allowed_headers, EXTERNAL_AUTH);
         fields.leaf(
             "allowedResponseHeaders",
             allowed_response_headers,
-            Capability::ExternalAuthorization,
+            EXTERNAL_AUTH,
         );
     }
 }
@@ -176,6 +172,6 @@ impl Classify for HttpAuthConfig {
 impl Classify for ForwardBodyConfig {
     fn classify(&self, fields: &mut Fields<'_>) {
         let Self { max_size } = self;
-        fields.leaf("maxSize", max_size, Capability::ExternalAuthorization);
+        fields.leaf("maxSize", max_size, EXTERNAL_AUTH);
     }
 }

@@ -11,6 +11,14 @@ use crate::resource::istio::mesh_config::{
     OpenTelemetryLogFormat, OpenTelemetryTracingProvider, ZipkinTracingProvider,
 };
 
+/// Zipkin's protocol is not spoken; contexts are passed on in its form.
+const ZIPKIN: Support = Support::Differently(
+    Capability::Tracing,
+    "contexts are passed on by B3, and no spans are sent",
+);
+
+const OTLP_HTTP: Support = Support::never("collectors are asked by gRPC");
+
 /// A policy that names the provider is what guards.
 const AUTHORIZER: Support = Support::Aids(Capability::ExternalAuthorization);
 
@@ -264,22 +272,14 @@ impl Classify for ZipkinTracingProvider {
             timeout,
             headers,
         } = self;
-        fields.leaf("service", service, Capability::Tracing);
-        fields.leaf("port", port, Capability::Tracing);
-        fields.leaf("maxTagLength", max_tag_length, Capability::Tracing);
-        fields.leaf(
-            "enable64bitTraceId",
-            enable_64bit_trace_id,
-            Capability::Tracing,
-        );
-        fields.leaf("path", path, Capability::Tracing);
-        fields.leaf(
-            "traceContextOption",
-            trace_context_option,
-            Capability::Tracing,
-        );
-        fields.leaf("timeout", timeout, Capability::Tracing);
-        fields.leaf("headers", headers, Capability::Tracing);
+        fields.leaf("service", service, ZIPKIN);
+        fields.leaf("port", port, ZIPKIN);
+        fields.leaf("maxTagLength", max_tag_length, ZIPKIN);
+        fields.leaf("enable64bitTraceId", enable_64bit_trace_id, ZIPKIN);
+        fields.leaf("path", path, ZIPKIN);
+        fields.leaf("traceContextOption", trace_context_option, ZIPKIN);
+        fields.leaf("timeout", timeout, ZIPKIN);
+        fields.leaf("headers", headers, ZIPKIN);
     }
 }
 
@@ -317,9 +317,9 @@ impl Classify for HttpService {
             timeout,
             headers,
         } = self;
-        fields.leaf("path", path, Capability::Tracing);
-        fields.leaf("timeout", timeout, Capability::Tracing);
-        fields.leaf("headers", headers, Capability::Tracing);
+        fields.leaf("path", path, OTLP_HTTP);
+        fields.leaf("timeout", timeout, OTLP_HTTP);
+        fields.leaf("headers", headers, OTLP_HTTP);
     }
 }
 

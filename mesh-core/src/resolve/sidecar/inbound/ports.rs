@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::services::ServiceTarget;
+use crate::config::services::Service;
 use crate::model::Notice;
 use crate::model::listener::Bind;
 use crate::origin::Origin;
@@ -77,7 +77,8 @@ pub(super) fn of_workload(sidecar: &Sidecar<'_>, notices: &mut Vec<Notice>) -> B
                 true => Upstream::Socket(SocketAddr::new(sidecar.localhost(), target.target_port)),
                 false => Upstream::OriginalDestination,
             },
-            connection_pool: pool_of_sidecar(sidecar).or_else(|| pool_of_service(sidecar, &target)),
+            connection_pool: pool_of_sidecar(sidecar)
+                .or_else(|| pool_of_service(sidecar, target.service, target.port.number)),
             origin: target.service.origin.clone(),
         };
         add_port(&mut ports, port, notices);
@@ -147,7 +148,8 @@ fn ingress_port(
         connection_pool: connection_pool
             .clone()
             .map(Box::new)
-            .or_else(|| pool_of_sidecar(sidecar)),
+            .or_else(|| pool_of_sidecar(sidecar))
+            .or_else(|| pool_of_port(sidecar, number)),
         origin: place.origin(),
     })
 }
@@ -158,14 +160,33 @@ fn pool_of_sidecar(sidecar: &Sidecar<'_>) -> Option<Box<ConnectionPoolSettings>>
     spec.inbound_connection_pool.clone().map(Box::new)
 }
 
-/// The limits that the DestinationRule of a service sets.
+/// The limits that the DestinationRule of the service in front of a listed port sets
+/// (`findOrCreateService`), else those of the mesh.
+fn pool_of_port(sidecar: &Sidecar<'_>, number: u16) -> Option<Box<ConnectionPoolSettings>> {
+    let config = sidecar.context.config;
+    let targets = config.services().targets(sidecar.context.workload);
+    let target = targets
+        .into_iter()
+        .find(|target| target.target_port == number);
+    match target {
+        Some(target) => pool_of_service(sidecar, target.service, number),
+        None => config
+            .options()
+            .default_connection_pool()
+            .cloned()
+            .map(Box::new),
+    }
+}
+
+/// The limits that the DestinationRule of a service sets, else those of the mesh.
 fn pool_of_service(
     sidecar: &Sidecar<'_>,
-    target: &ServiceTarget<'_>,
+    service: &Service,
+    port: u16,
 ) -> Option<Box<ConnectionPoolSettings>> {
-    let rule = sidecar.context.destination_rule(target.service);
+    let rule = sidecar.context.destination_rule(service);
     let options = sidecar.context.config.options();
-    traffic_policy::effective(rule, None, target.port.number, options).connection_pool
+    traffic_policy::effective(rule, None, port, options).connection_pool
 }
 
 /// What a `defaultEndpoint` means: any address is that of the workload.
