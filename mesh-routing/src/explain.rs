@@ -120,10 +120,15 @@ impl HostTable {
 fn drawn(matched: &MatchedRoute) -> Option<Step> {
     let destination = matched.destination()?;
     let destinations = &matched.forward()?.destinations;
-    let subject = match &destination.cluster {
-        ClusterSpecifier::Header(name) => format!("destination named by header `{name}`"),
-        ClusterSpecifier::Name(cluster) => format!("destination `{cluster}`"),
-        ClusterSpecifier::Refused(status) => format!("destination refused with `{status}`"),
+    let subject = match (&destination.cluster, &destination.unresolved) {
+        (ClusterSpecifier::Header(name), _) => format!("destination named by header `{name}`"),
+        (ClusterSpecifier::Name(cluster), _) => format!("destination `{cluster}`"),
+        (ClusterSpecifier::Refused(status), Some(cluster)) => {
+            format!("destination `{cluster}` refused with `{status}`")
+        }
+        (ClusterSpecifier::Refused(status), None) => {
+            format!("destination refused with `{status}`")
+        }
     };
     let what = match destinations.len() {
         1 => "the only one".to_owned(),

@@ -159,6 +159,12 @@ impl FilterChainTable {
         })
     }
 
+    /// The filter chains in the order of the listener, the default one last: those that
+    /// [`lookup`](Self::lookup) finds.
+    pub fn chains(&self) -> impl Iterator<Item = &Arc<FilterChain>> {
+        self.chains.iter().chain(&self.default)
+    }
+
     /// The chains that an earlier one takes connections from, because it demands the same.
     pub fn shadowed(&self) -> &[CompileError] {
         &self.shadowed

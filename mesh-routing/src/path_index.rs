@@ -5,8 +5,8 @@
 //! with. The lists that apply are merged, so that candidates come out in the order of the routes
 //! and the first that meets its other conditions is the first match.
 //!
-//! Conditions that ignore case have a tree of their own. An expression is a candidate for the paths
-//! that begin as it demands, `/users/` for `/users/[0-9]+`.
+//! Conditions that ignore case have a tree of their own. An expression or a template is a candidate
+//! for the paths that begin as it demands, `/users/` for `/users/[0-9]+`.
 
 use mesh_core::model::route::{PathMatch, RouteMatch};
 
@@ -48,8 +48,10 @@ impl PathIndex {
                 PathMatch::PathSeparatedPrefix(prefix) => (Kind::Separated, prefix.as_str()),
                 PathMatch::Prefix(prefix) => (Kind::Prefix, prefix.as_str()),
                 PathMatch::Regex(regex) => (Kind::Prefix, literal_prefix(regex.as_str())),
+                PathMatch::Template(template) => (Kind::Prefix, fixed_prefix(template.as_str())),
             };
-            let fold = condition.ignore_path_case && !matches!(condition.path, PathMatch::Regex(_));
+            let has_case = matches!(condition.path, PathMatch::Regex(_) | PathMatch::Template(_));
+            let fold = condition.ignore_path_case && !has_case;
             if fold {
                 lower_case.push((key.to_ascii_lowercase().into_bytes(), kind, route));
             } else {
@@ -108,6 +110,12 @@ fn literal_prefix(pattern: &str) -> &str {
         Some(b'?' | b'*' | b'{') => &pattern[..length.saturating_sub(1)],
         _ => &pattern[..length],
     }
+}
+
+/// The text of a URI template before its first wildcard or variable.
+fn fixed_prefix(template: &str) -> &str {
+    let end = template.find(['*', '{']).unwrap_or(template.len());
+    &template[..end]
 }
 
 /// A tree of the keys of `rules`. Their routes are appended to `routes`, section by section.

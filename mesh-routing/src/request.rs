@@ -17,7 +17,7 @@
 
 use http::header::{HOST, HeaderMap, HeaderName};
 use http::request::Parts;
-use http::{Extensions, Method, Request, Uri};
+use http::{Extensions, Method, Request, Uri, Version};
 use mesh_core::attributes::{ConnectionInfo, RequestPrincipal};
 use mesh_core::resource::Value;
 
@@ -31,6 +31,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHead<'a> {
     method: &'a Method,
+    version: Version,
     uri: &'a Uri,
     headers: &'a HeaderMap,
     extensions: &'a Extensions,
@@ -40,6 +41,11 @@ impl<'a> RequestHead<'a> {
     /// The method.
     pub fn method(&self) -> &'a str {
         self.method.as_str()
+    }
+
+    /// The version of HTTP by which the request came.
+    pub fn version(&self) -> Version {
+        self.version
     }
 
     /// The URI's scheme, or that [by which the client came](Self::client_scheme).
@@ -105,6 +111,7 @@ impl<'a, B> From<&'a Request<B>> for RequestHead<'a> {
     fn from(request: &'a Request<B>) -> Self {
         Self {
             method: request.method(),
+            version: request.version(),
             uri: request.uri(),
             headers: request.headers(),
             extensions: request.extensions(),
@@ -116,6 +123,7 @@ impl<'a> From<&'a Parts> for RequestHead<'a> {
     fn from(parts: &'a Parts) -> Self {
         Self {
             method: &parts.method,
+            version: parts.version,
             uri: &parts.uri,
             headers: &parts.headers,
             extensions: &parts.extensions,

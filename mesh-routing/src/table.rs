@@ -103,7 +103,7 @@ impl RouteTable {
     /// values.
     ///
     /// Allocates nothing, but for the scratch space of an expression that is used for the first time
-    /// and the crumbs of a cookie. A request without a path (`CONNECT`) has no route.
+    /// and the values of a repeated field that are compared as one. A request without a path (`CONNECT`) has no route.
     pub fn lookup(&self, head: &RequestHead<'_>, random: u64) -> Lookup {
         let Some(host) = self.host(head.authority()) else {
             return Lookup::NoVirtualHost;
@@ -171,7 +171,10 @@ impl Entry {
         Self {
             route: Arc::clone(route),
             conditions: conditions.into(),
-            by_expression: matches!(route.matches.path, PathMatch::Regex(_)),
+            by_expression: matches!(
+                route.matches.path,
+                PathMatch::Regex(_) | PathMatch::Template(_)
+            ),
             has_choice: destinations > 1,
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Request};
 use mesh_core::attributes::RequestPrincipal;
-use mesh_core::matcher::StringMatch;
+use mesh_core::matcher::{StringMatch, UriTemplate};
 use mesh_core::model::route::{
     ClaimMatch, Forward, HeaderMatch, PathMatch, QueryParamMatch, Route, RouteAction,
     RouteConfiguration, RouteMatch, VirtualHost, WeightedDestination,
@@ -132,6 +132,7 @@ fn path_takes(rule: &RouteMatch, path: &str) -> bool {
         }
         PathMatch::Prefix(prefix) => fold(path).starts_with(&fold(prefix)),
         PathMatch::Regex(regex) => regex.is_match(path),
+        PathMatch::Template(template) => template.is_match(path),
     }
 }
 
@@ -278,11 +279,13 @@ fn paths() -> impl Strategy<Value = PathMatch> {
         "(?i)/A/b",
         "/ab*/?",
     ]);
+    let templates = select(vec!["/a/{x}", "/a/**", "/{x}/{y=**}", "/*/b", "/ab"]);
     prop_oneof![
         "(/[abA]{1,2}){1,3}|/".prop_map(PathMatch::Exact),
         "(/[abA]{1,2}){1,3}|/|".prop_map(PathMatch::Prefix),
         "(/[abA]{1,2}){1,3}".prop_map(PathMatch::PathSeparatedPrefix),
         regexes.prop_map(|regex| PathMatch::Regex(regex.parse().unwrap())),
+        templates.prop_map(|template| PathMatch::Template(UriTemplate::parse(template).unwrap())),
     ]
 }
 
@@ -294,6 +297,7 @@ fn values() -> impl Strategy<Value = StringMatch> {
         "[abAB]{1,2}".prop_map(|value| StringMatch::suffix(value).ignoring_case()),
         "[ab]{1,2}".prop_map(StringMatch::contains),
         Just(StringMatch::Present),
+        (-1_i64..2).prop_map(|start| StringMatch::IntegerRange { start, end: 2 }),
         regexes.prop_map(|regex| StringMatch::Regex(regex.parse().unwrap())),
     ]
 }

@@ -5,6 +5,9 @@
 //! that overwrite are written, and last those that append. A value that turns out empty is not
 //! written.
 //!
+//! In a response that the proxy gives itself `%RESPONSE_CODE%` is `0`, since Envoy settles the status
+//! after the operations ([`Exchange::answered_locally`]).
+//!
 //! Envoy joins values that are appended to a few well-known fields (`user-agent`, for one) with a
 //! comma; here they always become a further field, which means the same (RFC 9110 §5.3).
 //!

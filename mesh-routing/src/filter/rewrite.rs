@@ -4,8 +4,9 @@
 //! former values are left in `x-envoy-original-path` and, where the route names the authority, in
 //! `x-envoy-original-host`. The authority of the route precedes that of the destination.
 //!
-//! Nothing is percent-encoded. A path that would not begin with `/` gets one, where Envoy would send
-//! a request target that RFC 9112 §3.2.1 does not allow.
+//! The new path is a valid one, where Envoy sends whatever is written: it gets a `/` if it would not
+//! begin with one (RFC 9112 §3.2.1), and blanks, quotes, `#`, `<`, `>` and backticks that a rewrite
+//! writes are percent-encoded (RFC 3986 §2.1). Nothing else is.
 //!
 //! # Example
 //!
@@ -20,6 +21,7 @@
 //! ```
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -27,7 +29,7 @@ use http::header::{HOST, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Uri};
 use mesh_core::attributes::{MatchedRoute, ResponseFlag};
-use mesh_core::model::route::{PathMatch, PathRewrite, RouteMatch};
+use mesh_core::model::route::{AuthoritySource, PathMatch, PathRewrite, Rewrite, RouteMatch};
 use mesh_core::reply::Reason;
 
 use crate::request::RequestHead;
@@ -38,6 +40,7 @@ const EXCERPT: usize = 100;
 const MAX_LENGTH: usize = u16::MAX as usize - 1;
 const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
 const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Path and query after `rewrite`, or `None` if nothing changes.
 ///
@@ -53,6 +56,7 @@ pub fn path(rewrite: &PathRewrite, matches: &RouteMatch, target: &str) -> Option
             (Cow::Borrowed(prefix.as_str()), rest)
         }
         PathRewrite::Regex(rewrite) => (rewrite.replace_all(path), ""),
+        PathRewrite::Template(rewrite) => (Cow::Owned(rewrite.apply(path)?), ""),
     };
     if replacement.is_empty() {
         return None;
@@ -62,24 +66,49 @@ pub fn path(rewrite: &PathRewrite, matches: &RouteMatch, target: &str) -> Option
     } else {
         "/"
     };
-    Some([root, &replacement, rest, query].concat())
+    Some([root, &encode(replacement), rest, query].concat())
+}
+
+/// Percent-encodes what a path and query cannot hold.
+fn encode(path: Cow<'_, str>) -> Cow<'_, str> {
+    if !path.bytes().any(is_reserved) {
+        return path;
+    }
+    let mut encoded = String::with_capacity(path.len() + 8);
+    for char in path.chars() {
+        match u8::try_from(char) {
+            Ok(byte) if is_reserved(byte) => {
+                // Writing to a string does not fail.
+                let _ = write!(encoded, "%{byte:02X}");
+            }
+            _ => encoded.push(char),
+        }
+    }
+    Cow::Owned(encoded)
+}
+
+fn is_reserved(byte: u8) -> bool {
+    byte <= b' ' || byte == 0x7f || b"\"#<>`".contains(&byte)
 }
 
 /// How much of the path a prefix rewrite replaces.
 fn matched_length(matches: &PathMatch, path: &str) -> usize {
     match matches {
-        PathMatch::Exact(_) | PathMatch::Regex(_) => path.len(),
+        PathMatch::Exact(_) | PathMatch::Regex(_) | PathMatch::Template(_) => path.len(),
         PathMatch::PathSeparatedPrefix(prefix) | PathMatch::Prefix(prefix) => prefix.len(),
     }
 }
 
-/// The authority that replaces that of the request: the route's, else the destination's.
-pub fn authority(matched: &MatchedRoute) -> Option<&str> {
-    route_authority(matched).or_else(|| matched.destination()?.authority.as_deref())
-}
-
-fn route_authority(matched: &MatchedRoute) -> Option<&str> {
-    matched.forward()?.rewrite.authority.as_deref()
+/// The authority of the route: a text, or a part of the request.
+fn route_authority<'a>(rewrite: &'a Rewrite, request: &Parts) -> Option<Cow<'a, str>> {
+    if let Some(authority) = &rewrite.authority {
+        return Some(Cow::Borrowed(authority));
+    }
+    let found = match rewrite.authority_source.as_ref()? {
+        AuthoritySource::Header(name) => request.headers.get(name)?.to_str().ok()?.to_owned(),
+        AuthoritySource::Path(rewrite) => rewrite.replace_all(request.uri.path()).into_owned(),
+    };
+    (!found.is_empty()).then_some(Cow::Owned(found))
 }
 
 /// Rewrites authority and path of a request by its route.
@@ -90,15 +119,18 @@ fn route_authority(matched: &MatchedRoute) -> Option<&str> {
 /// [valid](crate::filter::validate) only fail with [`RewriteError::TooLong`], at 65,534 bytes. The
 /// request may be changed in part.
 pub fn apply(matched: &MatchedRoute, request: &mut Parts) -> Result<(), RewriteError> {
-    if let Some(authority) = authority(matched) {
-        let keep_original = route_authority(matched).is_some();
-        replace_authority(authority, keep_original, request)?;
+    let Some(forward) = matched.forward() else {
+        return Ok(());
+    };
+    let of_destination = || matched.destination()?.authority.as_deref();
+    if let Some(authority) = route_authority(&forward.rewrite, request) {
+        keep_original(forward.rewrite.append_forwarded_host, request);
+        replace_authority(&authority, request)?;
+    } else if let Some(authority) = of_destination() {
+        replace_authority(authority, request)?;
     }
-    let rewrite = matched
-        .forward()
-        .and_then(|forward| forward.rewrite.path.as_ref());
     let target = request.uri.path_and_query();
-    if let (Some(rewrite), Some(target)) = (rewrite, target)
+    if let (Some(rewrite), Some(target)) = (&forward.rewrite.path, target)
         && let Some(path) = path(rewrite, &matched.route().matches, target.as_str())
     {
         replace_path(path, request)?;
@@ -106,21 +138,23 @@ pub fn apply(matched: &MatchedRoute, request: &mut Parts) -> Result<(), RewriteE
     Ok(())
 }
 
-fn replace_authority(
-    authority: &str,
-    keep_original: bool,
-    request: &mut Parts,
-) -> Result<(), RewriteError> {
+/// Leaves the former authority in fields for the upstream.
+fn keep_original(append_forwarded_host: bool, request: &mut Parts) {
+    let original = RequestHead::from(&*request).authority();
+    let Ok(original) = HeaderValue::from_str(original) else {
+        return;
+    };
+    if append_forwarded_host {
+        request.headers.append(X_FORWARDED_HOST, original.clone());
+    }
+    request.headers.append(ORIGINAL_HOST, original);
+}
+
+fn replace_authority(authority: &str, request: &mut Parts) -> Result<(), RewriteError> {
     let error = || RewriteError::Authority {
         authority: authority.to_owned(),
     };
     let host = HeaderValue::from_str(authority).map_err(|_| error())?;
-    if keep_original {
-        let original = HeaderValue::from_str(RequestHead::from(&*request).authority());
-        request
-            .headers
-            .extend(original.ok().map(|original| (ORIGINAL_HOST, original)));
-    }
     if request.uri.authority().is_none() {
         request.headers.insert(HOST, host);
         return Ok(());
@@ -199,13 +233,16 @@ impl Reason for RewriteError {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::SystemTime;
 
     use http::Request;
-    use mesh_core::matcher::{Regex, RegexRewrite};
+    use mesh_core::matcher::{Regex, RegexRewrite, UriTemplate};
+    use mesh_core::model::filter::HeaderOption;
     use mesh_core::model::route::{Route, RouteAction};
     use mesh_core::service::ClusterName;
 
     use super::*;
+    use crate::filter::headers;
 
     #[test]
     fn paths_are_rewritten_as_envoy_does() {
@@ -271,6 +308,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_a_path_cannot_hold_is_encoded() {
+        let matches = RouteMatch::prefix("/foo");
+        let regex = RegexRewrite::parse("o+", r"<\0>").unwrap();
+        let cases = [
+            (PathRewrite::Regex(regex), "/f%3Coo%3E?q"),
+            (PathRewrite::Full("/a b#\u{e9}".into()), "/a%20b%23\u{e9}?q"),
+            (PathRewrite::Prefix("/\"`\u{7f}".into()), "/%22%60%7F?q"),
+        ];
+        for (rewrite, expected) in cases {
+            let actual = path(&rewrite, &matches, "/foo?q");
+            assert_eq!(actual.as_deref(), Some(expected), "{rewrite:?}");
+        }
+    }
+
+    #[test]
+    fn the_variables_of_a_template_are_put_together_anew() {
+        let template = UriTemplate::parse("/foo/{a}/{b=**}").unwrap();
+        let rewrite = PathRewrite::Template(template.rewrite("/{b}-of-{a}").unwrap());
+        let matches = RouteMatch::path(PathMatch::Template(template));
+        for (target, expected) in [("/foo/x/y/z?q", Some("/y/z-of-x?q")), ("/foo/x", None)] {
+            let actual = path(&rewrite, &matches, target);
+            assert_eq!(actual.as_deref(), expected, "{target}");
+        }
+    }
+
     fn rewritten(change: impl FnOnce(&mut Route), uri: &str) -> Result<Parts, RewriteError> {
         let cluster = ClusterName::outbound(80, "", "cart.example");
         let mut route = Route::forward("cart", RouteMatch::prefix("/"), cluster);
@@ -280,7 +343,9 @@ mod tests {
             .body(())
             .unwrap();
         let mut request = request.into_parts().0;
-        apply(&MatchedRoute::new(Arc::new(route), 0), &mut request)?;
+        let matched = MatchedRoute::new(Arc::new(route), 0);
+        headers::apply_to_request(&matched, &mut request, SystemTime::UNIX_EPOCH);
+        apply(&matched, &mut request)?;
         Ok(request)
     }
 
@@ -305,6 +370,43 @@ mod tests {
         assert_eq!(request.headers["host"], "new.example");
         assert_eq!(request.headers["x-envoy-original-path"], "/a?b");
         assert_eq!(request.headers["x-envoy-original-host"], "old.example:80");
+    }
+
+    #[test]
+    fn a_part_of_the_request_can_be_its_authority() {
+        let field = HeaderName::from_static("x-host");
+        let pattern = RegexRewrite::parse("^/.+/(.+)$", r"\1").unwrap();
+        let cases = [
+            (AuthoritySource::Header(field.clone()), "/", Some("a.test")),
+            (AuthoritySource::Header(ORIGINAL_HOST), "/", None),
+            (
+                AuthoritySource::Path(pattern),
+                "/to/b.test?q",
+                Some("b.test"),
+            ),
+        ];
+        for (source, uri, expected) in cases {
+            let shown = format!("{source:?}");
+            let change = |route: &mut Route| {
+                let field = HeaderOption::overwrite(field.clone(), "a.test".parse().unwrap());
+                route.headers.request.options = vec![field];
+                let rewrite = &mut forward(route).rewrite;
+                rewrite.authority_source = Some(source);
+                rewrite.append_forwarded_host = true;
+            };
+            let request = rewritten(change, uri).unwrap();
+            let host = expected.unwrap_or("old.example:80");
+            assert_eq!(request.headers["host"], host, "{shown}");
+            let original = expected.map(|_| "old.example:80");
+            for name in [ORIGINAL_HOST, X_FORWARDED_HOST] {
+                let value = request.headers.get(name);
+                assert_eq!(
+                    value.map(|value| value.to_str().unwrap()),
+                    original,
+                    "{shown}"
+                );
+            }
+        }
     }
 
     #[test]
@@ -337,13 +439,17 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_part_of_a_uri_is_an_error() {
+    fn what_a_uri_cannot_hold_is_encoded_or_an_error() {
         let path = |route: &mut Route| {
-            forward(route).rewrite.path = Some(PathRewrite::Full("/a b".into()));
+            forward(route).rewrite.path = Some(PathRewrite::Full("/a b?\"c\"".into()));
         };
+        assert_eq!(rewritten(path, "/").unwrap().uri, "/a%20b?%22c%22");
+        let authority = |route: &mut Route| forward(route).rewrite.authority = Some("a\nb".into());
         assert_eq!(
-            rewritten(path, "/").unwrap_err().to_string(),
-            "`/a b` is no path"
+            rewritten(authority, "/").unwrap_err(),
+            RewriteError::Authority {
+                authority: "a\nb".into()
+            }
         );
         let long = |route: &mut Route| {
             let path = format!("/{}", "x".repeat(70_000));

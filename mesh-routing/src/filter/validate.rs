@@ -1,5 +1,5 @@
 use http::header::HeaderValue;
-use http::uri::{Authority, PathAndQuery};
+use http::uri::Authority;
 use mesh_core::model::filter::CorsPolicy;
 use mesh_core::model::route::{Forward, PathRewrite, Redirect, Route, RouteAction};
 
@@ -11,7 +11,8 @@ use mesh_core::model::route::{Forward, PathRewrite, Redirect, Route, RouteAction
 /// # Errors
 ///
 /// - A redirect has another scheme than `http` and `https`.
-/// - A host, path or CORS field has a character that may not stand there.
+/// - A host or CORS field has a character that may not stand there, or a path one that Envoy
+///   refuses: NUL, carriage return or line feed.
 pub fn validate(route: &Route) -> Result<(), InvalidFilter> {
     if let Some(policy) = &route.cors {
         validate_cors(policy)?;
@@ -79,13 +80,15 @@ fn validate_path(rewrite: &PathRewrite) -> Result<(), InvalidFilter> {
     let path = match rewrite {
         PathRewrite::Full(path) | PathRewrite::Prefix(path) => path,
         PathRewrite::Regex(rewrite) => rewrite.substitution(),
+        PathRewrite::Template(rewrite) => rewrite.as_str(),
     };
-    // The begin of a path is added when it is rewritten, references to groups are replaced.
-    let literal = format!("/{}", path.replace('\\', ""));
-    let valid = PathAndQuery::try_from(literal).map(drop);
-    valid.map_err(|_| InvalidFilter::Path {
-        path: path.to_owned(),
-    })
+    // Other characters that may not stand in a path are encoded when it is rewritten.
+    if path.contains(['\0', '\r', '\n']) {
+        return Err(InvalidFilter::Path {
+            path: path.to_owned(),
+        });
+    }
+    Ok(())
 }
 
 /// A filter could not be applied to a request.
@@ -171,9 +174,10 @@ mod tests {
             ),
             (forward(|to| to.rewrite.path = rewrite("")), None),
             (forward(|to| to.rewrite.path = rewrite("no-slash")), None),
+            (forward(|to| to.rewrite.path = rewrite("/a <b>")), None),
             (
-                forward(|to| to.rewrite.path = rewrite("/a b")),
-                Some("`/a b` has a character that may not stand in a path"),
+                forward(|to| to.rewrite.path = rewrite("/a\rb")),
+                Some("`/a\rb` has a character that may not stand in a path"),
             ),
             (
                 forward(|to| to.destinations[0].authority = Some("a/b".into())),

@@ -4,6 +4,7 @@ use http::request::Parts;
 use http::{Request, Response};
 use mesh_core::attributes::{MatchedRoute, ResponseFlag, ResponseFlags};
 use mesh_core::format_string::Exchange;
+use mesh_core::model::route::ClusterSpecifier;
 
 use super::seams::Clock;
 use crate::filter::cors::{self, AllowedOrigin};
@@ -85,7 +86,8 @@ impl Finish {
         let (mut head, body) = response.into_parts();
         if let Some(work) = &self.headers {
             let blank;
-            let is_sent = !ResponseFlags::of(&head.extensions).contains(NO_CLUSTER);
+            let flags = ResponseFlags::of(&head.extensions);
+            let is_sent = !flags.contains(NO_CLUSTER);
             let original = work.original.as_ref().filter(|_| !is_sent);
             let request = match original.or(work.request.as_ref()) {
                 Some(request) => request,
@@ -94,7 +96,10 @@ impl Finish {
                     &blank
                 }
             };
-            let exchange = Exchange::of_request(request, work.start);
+            let mut exchange = Exchange::of_request(request, work.start);
+            if !is_forwarded(&self.matched) || flags.is_local_answer() {
+                exchange = exchange.answered_locally();
+            }
             headers::apply_to_response(&self.matched, &exchange, &mut head);
         }
         if let (Some(origin), Some(policy)) = (&self.origin, &self.matched.route().cors) {
@@ -102,4 +107,13 @@ impl Finish {
         }
         Response::from_parts(head, body)
     }
+}
+
+/// Whether a cluster answers the requests of the route, rather than the proxy.
+fn is_forwarded(matched: &MatchedRoute) -> bool {
+    let destination = matched.destination();
+    destination.is_some_and(|destination| match destination.cluster {
+        ClusterSpecifier::Header(_) | ClusterSpecifier::Name(_) => true,
+        ClusterSpecifier::Refused(_) => false,
+    })
 }

@@ -213,7 +213,7 @@ fn every_filter() -> Vec<Route> {
     let mut forward = cart();
     forward.headers.request.remove = vec![HeaderName::from_static("x-debug")];
     forward.headers.request.options = vec![overwrite("x-path", "%REQ(:path)%")];
-    let value = "%REQ(:path)% %RESP(x-up)% %START_TIME(%s)%";
+    let value = "%REQ(:path)% %RESP(x-up)% %RESPONSE_CODE% %START_TIME(%s)%";
     forward.headers.response.options = vec![overwrite("x-response", value)];
     forward.cors = Some(Box::new(CorsPolicy {
         allow_origins: vec![StringMatch::exact("https://a.example")],
@@ -242,7 +242,7 @@ fn every_filter() -> Vec<Route> {
     let refused = WeightedDestination::new(ClusterSpecifier::Refused(500));
     let refused = RouteAction::Forward(Box::new(Forward::to([refused])));
     let mut refused = Route::new("refused", RouteMatch::prefix("/refused"), refused);
-    refused.headers.response.options = vec![overwrite("x-response", "refused")];
+    refused.headers.response.options = vec![overwrite("x-response", "refused %RESPONSE_CODE%")];
     vec![forward, direct, redirect, refused]
 }
 
@@ -334,7 +334,7 @@ async fn filters_apply_in_envoys_order() {
     );
     assert_eq!(headers["x-envoy-original-path"], "/cart/7");
     assert_eq!(
-        headers["x-response"], "/api/7 yes 7",
+        headers["x-response"], "/api/7 yes 200 7",
         "response operations see it rewritten"
     );
     assert_eq!(headers["access-control-allow-origin"], "https://a.example");
@@ -345,12 +345,12 @@ async fn answers_of_the_filters_have_the_response_operations() {
     let layer = RouterLayer::new(table(every_filter()));
     let response = send(layer.clone(), get("/direct")).await;
     assert_eq!(response.body(), "closed");
-    assert_eq!(response.headers()["x-response"], "503");
+    assert_eq!(response.headers()["x-response"], "0", "as in Envoy");
 
     let response = send(layer, get("/refused")).await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(response.extensions().get(), Some(&RefusedDestination));
-    assert_eq!(response.headers()["x-response"], "refused");
+    assert_eq!(response.headers()["x-response"], "refused 0");
 }
 
 #[tokio::test]

@@ -2,15 +2,18 @@
 //!
 //! As in Envoy 1.40, each value of a repeated field is compared on its own (its runtime feature
 //! `match_headers_individually`): one that meets the condition is enough, and the negated condition
-//! holds if none does. Crumbs of a cookie are one value (RFC 9113, section 8.2.3).
+//! holds if none does. But the values of well-known fields are compared as one list, and crumbs of a
+//! cookie as one value ([`Repeated`]).
 
 use std::fmt;
 
-use http::header::{COOKIE, GetAll, HOST, HeaderName, HeaderValue};
+use http::Version;
+use http::header::{GetAll, HOST, HeaderName, HeaderValue};
 use mesh_core::matcher::StringMatch;
 use mesh_core::model::route::HeaderMatch;
 
 use crate::matches::Mismatch;
+use crate::matches::repeated::Repeated;
 use crate::request::RequestHead;
 
 /// A condition on a header field, compiled.
@@ -20,6 +23,7 @@ pub(crate) struct HeaderCondition {
     pub(super) value: StringMatch,
     pub(super) invert: bool,
     missing_as_empty: bool,
+    repeated: Repeated,
 }
 
 /// What a header condition looks at.
@@ -68,11 +72,17 @@ impl fmt::Display for Field {
 impl HeaderCondition {
     /// Compiles `rule`, unless its name is refused.
     pub(super) fn compile(rule: &HeaderMatch) -> Result<Self, ParseFieldError> {
+        let field = Field::parse(&rule.name)?;
+        let repeated = match &field {
+            Field::Name(name) => Repeated::of(name),
+            Field::Authority | Field::Method | Field::Path | Field::Scheme => Repeated::Each,
+        };
         Ok(Self {
-            field: Field::parse(&rule.name)?,
+            field,
             value: rule.value.clone(),
             invert: rule.invert,
             missing_as_empty: rule.missing_as_empty,
+            repeated,
         })
     }
 
@@ -81,7 +91,7 @@ impl HeaderCondition {
         match &self.field {
             Field::Authority => self.pseudo_header(head.authority()),
             Field::Method => self.pseudo_header(head.method()),
-            Field::Name(name) => self.values(&head.headers().get_all(name)),
+            Field::Name(name) => self.values(&head.headers().get_all(name), head.version()),
             Field::Path => self.pseudo_header(head.path_and_query()),
             Field::Scheme => self.pseudo_header(head.scheme()),
         }
@@ -92,13 +102,20 @@ impl HeaderCondition {
         self.outcome(self.value.is_match(value), mismatch)
     }
 
-    fn values<'a>(&'a self, values: &GetAll<'a, HeaderValue>) -> Result<(), Mismatch<'a>> {
+    fn values<'a>(
+        &'a self,
+        values: &GetAll<'a, HeaderValue>,
+        version: Version,
+    ) -> Result<(), Mismatch<'a>> {
         let mut each = values.iter();
-        let (first, second) = (each.next(), each.next());
-        let takes = match (first, second) {
-            (None, _) => return self.absent(),
-            (Some(_), Some(_)) if self.field == Field::Name(COOKIE) => self.cookie(values),
-            (Some(_), _) => values
+        let first = each.next();
+        if first.is_none() {
+            return self.absent();
+        }
+        let separator = each.next().and_then(|_| self.repeated.separator(version));
+        let takes = match separator {
+            Some(separator) => self.value.is_match_bytes(&joined(values, separator)),
+            None => values
                 .iter()
                 .any(|value| self.value.is_match_bytes(value.as_bytes())),
         };
@@ -122,11 +139,6 @@ impl HeaderCondition {
         if is_absence { Ok(()) } else { Err(mismatch) }
     }
 
-    fn cookie(&self, crumbs: &GetAll<'_, HeaderValue>) -> bool {
-        let crumbs: Vec<_> = crumbs.iter().map(HeaderValue::as_bytes).collect();
-        self.value.is_match_bytes(&crumbs.join(&b"; "[..]))
-    }
-
     fn outcome<'a>(&self, takes: bool, mismatch: Mismatch<'a>) -> Result<(), Mismatch<'a>> {
         if takes != self.invert {
             Ok(())
@@ -134,6 +146,11 @@ impl HeaderCondition {
             Err(mismatch)
         }
     }
+}
+
+fn joined(values: &GetAll<'_, HeaderValue>, separator: &[u8]) -> Vec<u8> {
+    let values: Vec<_> = values.iter().map(HeaderValue::as_bytes).collect();
+    values.join(separator)
 }
 
 #[cfg(test)]
@@ -209,8 +226,32 @@ mod tests {
 
     #[test]
     fn crumbs_of_a_cookie_are_one_value() {
-        let rule = condition("cookie", StringMatch::exact("a=1; b=2"));
-        assert!(holds(&rule, &[("cookie", "a=1"), ("cookie", "b=2")]));
+        let whole = condition("cookie", StringMatch::exact("a=1; b=2"));
+        let crumb = condition("cookie", StringMatch::exact("b=2"));
+        for (version, whole_holds) in [(Version::HTTP_11, false), (Version::HTTP_2, true)] {
+            let request = Request::get("/").version(version);
+            let request = request.header("cookie", "a=1").header("cookie", "b=2");
+            let request = request.body(()).unwrap();
+            for (rule, expected) in [(&whole, whole_holds), (&crumb, !whole_holds)] {
+                let rule = HeaderCondition::compile(rule).unwrap();
+                let found = rule.evaluate(&RequestHead::from(&request)).is_ok();
+                assert_eq!(found, expected, "{version:?} {rule:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_of_a_well_known_field_are_one_list() {
+        let fields = [("content-type", "a"), ("content-type", "b")];
+        for (value, expected) in [("a,b", true), ("a", false), ("b", false)] {
+            let rule = condition("content-type", StringMatch::exact(value));
+            assert_eq!(holds(&rule, &fields), expected, "{value}");
+            let rule = HeaderMatch {
+                invert: true,
+                ..rule
+            };
+            assert_eq!(holds(&rule, &fields), !expected, "not {value}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod claim;
 mod header;
 mod phrase;
 mod query_param;
+mod repeated;
 
 use std::fmt;
 
@@ -70,6 +71,7 @@ pub(crate) fn path<'a>(rule: &'a RouteMatch, path: &'a str) -> Result<(), Mismat
         }
         PathMatch::Prefix(prefix) => begins(path, prefix, fold),
         PathMatch::Regex(regex) => regex.is_match(path),
+        PathMatch::Template(template) => template.is_match(path),
     };
     if takes {
         Ok(())
@@ -184,6 +186,9 @@ impl fmt::Display for Mismatch<'_> {
                     write!(f, "path `{path}` does not begin with `{prefix}`")
                 }
                 PathMatch::Regex(regex) => write!(f, "path `{path}` does not match `{regex}`"),
+                PathMatch::Template(template) => {
+                    write!(f, "path `{path}` does not match `{template}`")
+                }
             },
             Self::PseudoHeader { rule, value } => {
                 let phrase = phrase(&rule.value, rule.invert);

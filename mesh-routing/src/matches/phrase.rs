@@ -20,6 +20,10 @@ impl fmt::Display for Phrase<'_> {
             StringMatch::Exact { value, ignore_case } => {
                 ("is", "is not", value.as_str(), *ignore_case)
             }
+            StringMatch::IntegerRange { start, end } => {
+                let holds = self.choose("is", "is not");
+                return write!(f, "{holds} a number from {start} to below {end}");
+            }
             StringMatch::NonEmpty => return f.write_str(self.choose("is not empty", "is empty")),
             StringMatch::Prefix { value, ignore_case } => (
                 "begins with",
@@ -60,6 +64,11 @@ mod tests {
                 "does not contain `a`",
             ),
             (StringMatch::exact("a"), "is `a`", "is not `a`"),
+            (
+                StringMatch::IntegerRange { start: -1, end: 5 },
+                "is a number from -1 to below 5",
+                "is not a number from -1 to below 5",
+            ),
             (StringMatch::NonEmpty, "is not empty", "is empty"),
             (
                 StringMatch::prefix("a").ignoring_case(),
