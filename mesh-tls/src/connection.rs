@@ -48,9 +48,7 @@ use rustls_pki_types::CertificateDer;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::certificate::Certificate;
 use crate::digest::Sha256;
-use crate::svid::validate_chain;
 use crate::verify::PeerVerifier;
 
 /// The certificates that the other end has presented, the leaf first. They were verified.
@@ -92,16 +90,13 @@ impl TlsPeer {
                     .and_then(|suite| cipher_suite(suite.suite())),
                 peer_fingerprint: fingerprint,
             },
-            identity: leaf.and_then(|leaf| identity(leaf)),
+            identity: verifier
+                .zip(leaf)
+                .and_then(|(verifier, leaf)| verifier.identity(leaf))
+                .map(PeerIdentity),
             certificates: chain.map(|chain| PeerCertificates(chain.into())),
         }
     }
-}
-
-/// The SPIFFE ID of a certificate that was verified. Certificates of other kinds have none.
-fn identity(leaf: &CertificateDer<'_>) -> Option<PeerIdentity> {
-    let leaf = Certificate::from_der(leaf).ok()?;
-    validate_chain(&[leaf]).ok().map(PeerIdentity)
 }
 
 /// OpenSSL's name of a version.

@@ -22,7 +22,7 @@
 //! # Ok::<(), mesh_tls::secret_store::ParseSecretNameError>(())
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -161,6 +161,7 @@ pub enum ParseSecretNameError {
 #[derive(Clone, Debug, Default)]
 pub struct SecretStore {
     secrets: Arc<Mutex<BTreeMap<SecretName, Publisher<Option<TlsSecret>>>>>,
+    wanted: Arc<Mutex<BTreeSet<SecretName>>>,
 }
 
 impl SecretStore {
@@ -174,29 +175,48 @@ impl SecretStore {
         self.replace(name, None);
     }
 
+    /// A store of the same secrets, which was asked for none yet: what is [wanted](Self::wanted) of
+    /// it is what one configuration of several wants.
+    #[must_use]
+    pub fn scoped(&self) -> Self {
+        Self {
+            secrets: Arc::clone(&self.secrets),
+            wanted: Arc::default(),
+        }
+    }
+
+    /// Forgets all secrets but these. Who watches a forgotten one keeps what it was.
+    pub fn retain(&self, names: &BTreeSet<SecretName>) {
+        lock(&self.secrets).retain(|name, _| names.contains(name));
+        lock(&self.wanted).retain(|name| names.contains(name));
+    }
+
     /// The secret of now and of later; `None` while there is none.
     pub fn watch(&self, name: &SecretName) -> Watch<Option<TlsSecret>> {
-        let mut secrets = self.lock();
+        lock(&self.wanted).insert(name.clone());
+        let mut secrets = lock(&self.secrets);
         let publisher = secrets.entry(name.clone());
         publisher.or_insert_with(|| watch::channel(None).0).watch()
     }
 
-    /// All names that were asked for or published, in their order.
+    /// All names that this store or a clone of it was asked for, or that were published to it, in
+    /// their order.
     pub fn wanted(&self) -> Vec<SecretName> {
-        self.lock().keys().cloned().collect()
+        lock(&self.wanted).iter().cloned().collect()
     }
 
     fn replace(&self, name: &SecretName, secret: Option<TlsSecret>) {
-        let mut secrets = self.lock();
+        lock(&self.wanted).insert(name.clone());
+        let mut secrets = lock(&self.secrets);
         let publisher = secrets.entry(name.clone());
         publisher
             .or_insert_with(|| watch::channel(None).0)
             .publish(secret);
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<SecretName, Publisher<Option<TlsSecret>>>> {
-        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -259,6 +279,27 @@ mod tests {
         let of_authorities = name.of_authorities().unwrap();
         assert_eq!(of_authorities.to_string(), "kubernetes://ns/shop-cacert");
         assert_eq!(of_authorities.of_authorities(), None);
+    }
+
+    #[test]
+    fn a_scope_shares_secrets_and_lists_its_own_names() {
+        let store = SecretStore::default();
+        let [first, second] = ["first", "second"].map(|name| name.parse::<SecretName>().unwrap());
+        let _ = store.watch(&first);
+        let scope = store.scoped();
+        let watch = scope.watch(&second);
+        assert_eq!(scope.wanted(), std::slice::from_ref(&second));
+        assert_eq!(store.wanted(), [first]);
+        store.publish(&second, TlsSecret::default());
+        assert!(watch.load().is_some());
+
+        scope.retain(&BTreeSet::new());
+        store.publish(&second, TlsSecret::default());
+        store.withdraw(&second);
+        assert!(
+            watch.load().is_some(),
+            "a forgotten secret stays what it was"
+        );
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use mesh_core::identity::TrustDomain;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevocationReason, RevokedCertParams, SanType, SerialNumber,
 };
 use rustls::crypto::CryptoProvider;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
+use rustls_pki_types::{CertificateRevocationListDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use time::OffsetDateTime;
 
 use crate::certificate::Certificate;
@@ -18,6 +19,7 @@ use crate::client_hello::{Detected, detect};
 use crate::credential::Credential;
 use crate::svid::X509Svid;
 use crate::trust_bundle::TrustBundle;
+use crate::verify::Revocations;
 
 /// When tests take place.
 pub(crate) const NOW: u64 = 1_800_000_000;
@@ -95,6 +97,38 @@ impl Authority {
         self.leaf(leaf_params([name])).try_into().unwrap()
     }
 
+    /// As [`svid`](Self::svid), with this serial number.
+    pub(crate) fn numbered_svid(&self, path: &str, serial: u64) -> X509Svid {
+        let uri = format!("spiffe://{}{path}", self.trust_domain);
+        let mut params = leaf_params([SanType::URI(uri.try_into().unwrap())]);
+        params.serial_number = Some(SerialNumber::from(serial));
+        self.leaf(params).try_into().unwrap()
+    }
+
+    /// As [`revocation_list`](Self::revocation_list), alone.
+    pub(crate) fn revocations(&self, serials: &[u64]) -> Revocations {
+        Revocations::new([self.revocation_list(serials)]).unwrap()
+    }
+
+    /// The list of what is revoked, out of date a day after [`NOW`].
+    pub(crate) fn revocation_list(&self, serials: &[u64]) -> CertificateRevocationListDer<'static> {
+        let revoked = serials.iter().map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: time(NOW - 1),
+            reason_code: Some(RevocationReason::KeyCompromise),
+            invalidity_date: None,
+        });
+        let params = CertificateRevocationListParams {
+            this_update: time(NOW - DAY),
+            next_update: time(NOW + DAY),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap().into()
+    }
+
     /// A certificate of a host, valid for a day from [`NOW`].
     pub(crate) fn host(&self, name: &str) -> Credential {
         self.leaf(leaf_params([SanType::DnsName(name.try_into().unwrap())]))
@@ -127,11 +161,12 @@ pub(crate) fn leaf_params(names: impl IntoIterator<Item = SanType>) -> Certifica
     params
 }
 
+fn time(seconds: u64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).unwrap()).unwrap()
+}
+
 /// Sets the validity of a certificate, in seconds since 1970.
 pub(crate) fn valid(params: &mut CertificateParams, from: u64, to: u64) {
-    let time = |seconds: u64| {
-        OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).unwrap()).unwrap()
-    };
     params.not_before = time(from);
     params.not_after = time(to);
 }

@@ -2,6 +2,7 @@
 
 mod gateway;
 mod inbound;
+mod revocation;
 mod settings;
 
 use std::sync::Arc;

@@ -261,10 +261,12 @@ impl Methods {
     }
 }
 
+/// The first token of the scheme `Bearer`; metadata of gRPC may hold others before it.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("Bearer").then_some(token)
+    headers.get_all(AUTHORIZATION).iter().find_map(|value| {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("Bearer").then_some(token)
+    })
 }
 
 pin_project! {
@@ -432,6 +434,11 @@ mod tests {
             (
                 "token of the second reviewer",
                 token(from("192.0.2.7"), "Bearer oidc-1"),
+                format!("Token {HOLDER}"),
+            ),
+            (
+                "token after another scheme",
+                token(token(from("192.0.2.7"), "Basic me"), "Bearer cluster-1"),
                 format!("Token {HOLDER}"),
             ),
             (

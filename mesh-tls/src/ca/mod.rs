@@ -8,6 +8,7 @@
 //! | a certificate for a signing request | [`Issuer`] |
 //! | one signer after the other, with the time in which both are trusted | [`Authority`] |
 //! | revocation lists | [`crl`] |
+//! | whose a token of Kubernetes is | [`token_review`] |
 //!
 //! Nothing here reads a clock or draws a random number: `now` and serial numbers are arguments.
 //! Callers are authenticated by the layer of `authenticate` (feature `tokio`), and requests are
@@ -61,6 +62,7 @@ pub mod root;
 mod rotation;
 mod serial;
 mod signer;
+pub mod token_review;
 mod writer;
 
 pub use issuer::{Issuance, IssuancePolicy, IssueError, Issued, Issuer};

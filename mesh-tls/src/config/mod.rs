@@ -113,6 +113,13 @@ impl TlsCompiler {
         self
     }
 
+    /// Compiles for the secrets of another store.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: SecretStore) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
     /// Believes these authorities where the configuration names none. Default: nobody, so that
     /// such a configuration is refused.
     #[must_use]

@@ -270,6 +270,10 @@ pub(super) fn mesh_verifier(
     let provider = Arc::clone(&protocol.provider);
     let bundles = identity.live.bundles().clone();
     let verifier = problems.take(PeerVerifier::spiffe(bundles, provider))?;
+    let verifier = match &identity.revocations {
+        Some(lists) => verifier.with_revocations(lists.clone()),
+        None => verifier,
+    };
     let domains = Arc::clone(&identity.trust_domains);
     Some(match subject_alt_names {
         [] => verifier.with_trust_domains(domains),

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use mesh_core::identity::TrustDomain;
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{
-    EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth, RevocationOptionsBuilder,
-    UnknownStatusPolicy,
+    CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth,
+    RevocationOptionsBuilder, UnknownStatusPolicy,
 };
 
 use super::peer::Presented;
@@ -43,33 +43,20 @@ impl PeerVerifier {
         purpose: Purpose,
         now: UnixTime,
     ) -> Result<(), VerifyError> {
-        let lists = trusted.revocations.map(Revocations::lists);
-        let revocation = lists.as_deref().and_then(|lists| {
-            let options = RevocationOptionsBuilder::new(lists).ok()?;
-            let options = options
-                .with_depth(RevocationCheckDepth::Chain)
-                .with_status_policy(UnknownStatusPolicy::Deny)
-                .with_expiration_policy(ExpirationPolicy::Enforce);
-            Some(options.build())
-        });
-        let usage = match purpose {
-            Purpose::Client => KeyUsage::client_auth(),
-            Purpose::Server => KeyUsage::server_auth(),
+        let verify = |lists: &[&CertRevocationList<'_>]| {
+            self.verify_path(presented, trusted.anchors, lists, (purpose, now))
         };
-        let algorithms = self.provider().signature_verification_algorithms.all;
-        let leaf = EndEntityCert::try_from(presented.leaf)
-            .map_err(|error| VerifyError::of_chain(error, now))?;
-        let verified = leaf.verify_for_usage(
-            algorithms,
-            trusted.anchors,
-            presented.signers,
-            now,
-            usage,
-            revocation,
-            None,
-        );
+        let orders = trusted.revocations.map(Revocations::orders);
+        let mut orders = orders.into_iter().flatten();
+        let mut verified = verify(&orders.next().unwrap_or_default());
+        for lists in orders {
+            if !verified.as_ref().is_err_and(is_about_signature) {
+                break;
+            }
+            verified = verify(&lists);
+        }
         match verified {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             // Authorities of one name and different keys are common: every mesh calls its own the
             // same.
             Err(
@@ -79,6 +66,38 @@ impl PeerVerifier {
             ) => Err(self.untrusted(presented, trusted.authorities)),
             Err(error) => Err(VerifyError::of_chain(error, now)),
         }
+    }
+
+    /// Verifies by webpki. Of several lists of issuers with one name, the first counts.
+    fn verify_path(
+        &self,
+        presented: &Presented<'_>,
+        anchors: &[TrustAnchor<'_>],
+        lists: &[&CertRevocationList<'_>],
+        (purpose, now): (Purpose, UnixTime),
+    ) -> Result<(), webpki::Error> {
+        let revocation = RevocationOptionsBuilder::new(lists).ok().map(|options| {
+            options
+                .with_depth(RevocationCheckDepth::Chain)
+                .with_status_policy(UnknownStatusPolicy::Deny)
+                .with_expiration_policy(ExpirationPolicy::Enforce)
+                .build()
+        });
+        let usage = match purpose {
+            Purpose::Client => KeyUsage::client_auth(),
+            Purpose::Server => KeyUsage::server_auth(),
+        };
+        let leaf = EndEntityCert::try_from(presented.leaf)?;
+        leaf.verify_for_usage(
+            self.provider().signature_verification_algorithms.all,
+            anchors,
+            presented.signers,
+            now,
+            usage,
+            revocation,
+            None,
+        )?;
+        Ok(())
     }
 
     fn untrusted(&self, presented: &Presented<'_>, trusted: &[Certificate]) -> VerifyError {
@@ -96,4 +115,16 @@ impl PeerVerifier {
             trusted: trusted.collect(),
         }))
     }
+}
+
+/// Whether a certificate or a list was not signed by whom it names.
+fn is_about_signature(error: &webpki::Error) -> bool {
+    matches!(
+        error,
+        webpki::Error::InvalidCrlSignatureForPublicKey
+            | webpki::Error::InvalidSignatureForPublicKey
+            | webpki::Error::UnknownIssuer
+            | webpki::Error::UnsupportedCrlSignatureAlgorithmForPublicKeyContext(_)
+            | webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
+    )
 }

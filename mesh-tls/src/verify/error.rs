@@ -126,7 +126,10 @@ impl VerifyError {
                 by: since(next_update),
             },
             E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => Self::Purpose(error),
-            E::UnknownRevocationStatus => Self::RevocationUnknown,
+            // A list of another authority of the same name says nothing.
+            E::UnknownRevocationStatus
+            | E::InvalidCrlSignatureForPublicKey
+            | E::UnsupportedCrlSignatureAlgorithmForPublicKeyContext(_) => Self::RevocationUnknown,
             _ => Self::Chain(error),
         }
     }

@@ -51,6 +51,8 @@
 mod adapter;
 mod chain;
 mod error;
+#[cfg(feature = "tokio")]
+mod identity;
 mod names;
 mod peer;
 mod pins;

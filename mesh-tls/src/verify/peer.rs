@@ -34,7 +34,7 @@ pub enum Purpose {
 pub struct PeerVerifier {
     provider: Arc<CryptoProvider>,
     pub(super) sha256: Sha256,
-    trust: Trust,
+    pub(super) trust: Trust,
     names: ExpectedNames,
     pub(super) domains: Option<Arc<TrustDomains>>,
     pub(super) is_limited_to_domains: bool,

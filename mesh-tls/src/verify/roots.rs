@@ -86,11 +86,18 @@ impl PartialEq for Roots {
 
 impl Eq for Roots {}
 
+/// In how many orders lists of issuers with one name are tried.
+const MAX_ORDERS: usize = 64;
+
 /// Certificate revocation lists (RFC 5280 section 5). Cheap to clone.
 ///
-/// Where lists are given, each authority of a chain has to have one that is in date.
+/// Where lists are given, each authority of a chain has to have one that is in date. Authorities of
+/// one name and different keys, as one follows the other when a root is replaced, may each have one.
 #[derive(Clone, Default)]
-pub struct Revocations(Arc<[CertRevocationList<'static>]>);
+pub struct Revocations {
+    /// By the name of their issuer.
+    lists: Arc<[Vec<CertRevocationList<'static>>]>,
+}
 
 impl Revocations {
     /// Parses lists.
@@ -101,12 +108,20 @@ impl Revocations {
     pub fn new<'a>(
         lists: impl IntoIterator<Item = CertificateRevocationListDer<'a>>,
     ) -> Result<Self, RootsError> {
-        let parsed = lists.into_iter().enumerate().map(|(index, list)| {
+        let mut by_issuer: Vec<Vec<CertRevocationList<'static>>> = Vec::new();
+        for (index, list) in lists.into_iter().enumerate() {
             let list = OwnedCertRevocationList::from_der(&list);
-            list.map(CertRevocationList::from)
-                .map_err(|source| RootsError::RevocationList { index, source })
-        });
-        Ok(Self(parsed.collect::<Result<_, _>>()?))
+            let list = list.map_err(|source| RootsError::RevocationList { index, source })?;
+            let list = CertRevocationList::from(list);
+            let mut known = by_issuer.iter_mut();
+            match known.find(|known| known[0].issuer() == list.issuer()) {
+                Some(known) => known.push(list),
+                None => by_issuer.push(vec![list]),
+            }
+        }
+        Ok(Self {
+            lists: by_issuer.into(),
+        })
     }
 
     /// Parses the lists of a PEM text.
@@ -124,18 +139,29 @@ impl Revocations {
 
     /// Whether there are none, so that nothing is revoked.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.lists.is_empty()
     }
 
-    pub(super) fn lists(&self) -> Vec<&CertRevocationList<'static>> {
-        self.0.iter().collect()
+    /// The lists, in each order that makes a difference: webpki looks at the first of those whose
+    /// issuers have one name.
+    pub(super) fn orders(&self) -> impl Iterator<Item = Vec<&CertRevocationList<'static>>> {
+        let lens = self.lists.iter().map(Vec::len);
+        let count = lens.fold(1, usize::saturating_mul).min(MAX_ORDERS);
+        (0..count).map(|mut index| {
+            let lists = self.lists.iter().flat_map(|lists| {
+                let (rest, first) = lists.split_at(index % lists.len());
+                index /= lists.len();
+                first.iter().chain(rest)
+            });
+            lists.collect()
+        })
     }
 }
 
 impl fmt::Debug for Revocations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Revocations")
-            .field("len", &self.0.len())
+            .field("len", &self.lists.iter().map(Vec::len).sum::<usize>())
             .finish()
     }
 }

@@ -2,13 +2,9 @@ use std::time::Duration;
 
 use mesh_core::identity::TrustDomains;
 use mesh_core::watch;
-use rcgen::{
-    CertificateRevocationListParams, ExtendedKeyUsagePurpose, KeyIdMethod, KeyPair,
-    RevocationReason, RevokedCertParams, SanType, SerialNumber,
-};
+use rcgen::{ExtendedKeyUsagePurpose, KeyPair, SanType, SerialNumber};
 use rustls::{AlertDescription, CertificateError, Error};
 use rustls_pki_types::{CertificateDer, ServerName};
-use time::OffsetDateTime;
 
 use super::*;
 use crate::svid::SvidError;
@@ -291,27 +287,6 @@ fn a_pin_is_the_digest_of_the_certificate_or_of_its_key() {
     assert!(Pins::parse([], [certificate.as_str()]).is_err());
 }
 
-/// The list of `authority`, out of date a day after [`NOW`].
-fn revocations(authority: &Authority, serials: &[u64]) -> Revocations {
-    let time = |seconds: u64| OffsetDateTime::from_unix_timestamp(seconds as i64).unwrap();
-    let revoked = serials.iter().map(|serial| RevokedCertParams {
-        serial_number: SerialNumber::from(*serial),
-        revocation_time: time(NOW - 1),
-        reason_code: Some(RevocationReason::KeyCompromise),
-        invalidity_date: None,
-    });
-    let params = CertificateRevocationListParams {
-        this_update: time(NOW - DAY),
-        next_update: time(NOW + DAY),
-        crl_number: SerialNumber::from(1),
-        issuing_distribution_point: None,
-        revoked_certs: revoked.collect(),
-        key_identifier_method: KeyIdMethod::Sha256,
-    };
-    let list = params.signed_by(authority.issuer()).unwrap();
-    Revocations::from_pem(list.pem().unwrap().as_bytes()).unwrap()
-}
-
 #[test]
 fn with_revocation_lists_a_chain_that_they_do_not_clear_is_refused() {
     let [authority, other] = [Authority::new("td"), Authority::new("other")];
@@ -320,22 +295,22 @@ fn with_revocation_lists_a_chain_that_they_do_not_clear_is_refused() {
     testing::valid(&mut params, NOW, NOW + 10 * DAY);
     let chain = ders(authority.leaf(params).chain());
     let cases = [
-        ("others revoked", revocations(&authority, &[8]), NOW, "ok"),
+        ("others revoked", authority.revocations(&[8]), NOW, "ok"),
         (
             "revoked",
-            revocations(&authority, &[8, 7]),
+            authority.revocations(&[8, 7]),
             NOW,
             "a certificate is revoked",
         ),
         (
             "list of another",
-            revocations(&other, &[8]),
+            other.revocations(&[8]),
             NOW,
             "no revocation list is about",
         ),
         (
             "list too old",
-            revocations(&authority, &[]),
+            authority.revocations(&[]),
             NOW + 3 * DAY,
             "out of date for 2 days",
         ),
@@ -348,6 +323,31 @@ fn with_revocation_lists_a_chain_that_they_do_not_clear_is_refused() {
         assert!(text.contains(expected), "{name}: {text}");
     }
     assert!(Revocations::from_pem(b"").is_err());
+}
+
+#[test]
+fn authorities_of_one_name_each_have_their_list() {
+    let [old, new] = [Authority::new("td"), Authority::new("td")];
+    let both = old.bundle().merge(&new.bundle()).unwrap();
+    let verifier = PeerVerifier::spiffe(TrustBundles::from_iter([both]), provider()).unwrap();
+    let lists = [old.revocation_list(&[1]), new.revocation_list(&[2])];
+    let [first, second] = lists.clone();
+    for lists in [lists, [second, first]] {
+        let lists = Revocations::new(lists).unwrap();
+        let verifier = verifier.clone().with_revocations(lists);
+        for (authority, serial, is_accepted) in [
+            (&old, 1, false),
+            (&old, 2, true),
+            (&new, 1, true),
+            (&new, 2, false),
+        ] {
+            let chain = ders(authority.numbered_svid("/w", serial).chain());
+            let verified = verifier.verify(&chain, Purpose::Client, now());
+            assert_eq!(verified.is_ok(), is_accepted, "{serial}");
+            let is_revoked = matches!(verified, Err(VerifyError::Revoked));
+            assert_eq!(is_revoked, !is_accepted, "{serial}");
+        }
+    }
 }
 
 #[test]

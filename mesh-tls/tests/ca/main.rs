@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod issuing;
+#[cfg(feature = "tokio")]
+mod load;
 mod rotation;
 #[cfg(feature = "grpc")]
 mod service;

@@ -180,7 +180,7 @@ impl Mesh {
 }
 
 /// Another root with a key of its own.
-fn other_root(now: u64) -> Arc<Signer> {
+pub(crate) fn other_root(now: u64) -> Arc<Signer> {
     let spec = RootSpec {
         organization: "the next root".into(),
         ..RootSpec::default()
@@ -188,7 +188,8 @@ fn other_root(now: u64) -> Arc<Signer> {
     root(&spec, &key(KeyKind::EcdsaP256), now)
 }
 
-fn first_root() -> Arc<Signer> {
+/// The root that a mesh begins with.
+pub(crate) fn first_root() -> Arc<Signer> {
     root(&RootSpec::default(), &key(KeyKind::EcdsaP256), NOW)
 }
 
@@ -342,14 +343,14 @@ fn no_svid_is_presented_past_its_time() {
 }
 
 /// A root that is kept elsewhere, and signs intermediates.
-struct Above {
+pub(crate) struct Above {
     params: CertificateParams,
     key: KeyPair,
     root: Certificate,
 }
 
 impl Above {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "root");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -360,7 +361,7 @@ impl Above {
         Self { params, key, root }
     }
 
-    fn intermediate(&self, now: u64) -> Arc<Signer> {
+    pub(crate) fn intermediate(&self, now: u64) -> Arc<Signer> {
         let mut params = CertificateParams::default();
         params
             .distinguished_name

@@ -1,0 +1,219 @@
+//! What the server of Kubernetes says of a service account's token.
+//!
+//! A `TokenReview` of [`authenticate`](super) sends the token to the server, and gives what
+//! comes back to [`ServiceAccountToken::from_token_review`], which asks of it what istiod asks
+//! (`security/pkg/k8s/tokenreview`). Nothing here calls the server.
+//!
+//! # Example
+//!
+//! ```
+//! use mesh_tls::ca::token_review::ServiceAccountToken;
+//!
+//! let review = br#"{"status": {
+//!     "authenticated": true,
+//!     "user": {
+//!         "username": "system:serviceaccount:shop:cart",
+//!         "groups": ["system:serviceaccounts", "system:serviceaccounts:shop"]
+//!     }
+//! }}"#;
+//! let token = ServiceAccountToken::from_token_review(review)?;
+//! let id = token.id(&"cluster.local".parse()?)?;
+//! assert_eq!(id.as_str(), "spiffe://cluster.local/ns/shop/sa/cart");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::collections::BTreeMap;
+
+use mesh_core::identity::{ParseSpiffeIdError, ServiceAccount, SpiffeId, TrustDomain};
+use serde::Deserialize;
+
+/// The group of all service accounts.
+const SERVICE_ACCOUNTS: &str = "system:serviceaccounts";
+
+/// Entries of `extra` that say which pod a token is bound to.
+const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
+const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
+
+/// Whose a token is, by the word of Kubernetes.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ServiceAccountToken {
+    /// Namespace of the service account.
+    pub namespace: String,
+    /// Name of the service account.
+    pub service_account: String,
+    /// Name of the pod that the token is bound to; empty if it is bound to none.
+    pub pod_name: String,
+    /// What tells that pod from others of the same name; empty if there is none.
+    pub pod_uid: String,
+}
+
+impl ServiceAccountToken {
+    /// Reads a TokenReview that the server has answered, in JSON.
+    ///
+    /// # Errors
+    ///
+    /// When it is no TokenReview, the server could not review the token or does not accept it, or
+    /// the token is not one of a service account.
+    pub fn from_token_review(json: &[u8]) -> Result<Self, TokenReviewError> {
+        let TokenReview { status } =
+            serde_json::from_slice(json).map_err(|_| TokenReviewError::Malformed)?;
+        let Status {
+            authenticated,
+            error,
+            user,
+        } = status;
+        if !error.is_empty() {
+            return Err(TokenReviewError::Server { message: error });
+        }
+        if !authenticated {
+            return Err(TokenReviewError::NotAuthenticated);
+        }
+        if !user.groups.iter().any(|group| group == SERVICE_ACCOUNTS) {
+            return Err(TokenReviewError::NoServiceAccount);
+        }
+        let parts: Vec<&str> = user.username.split(':').collect();
+        let ["system", "serviceaccount", namespace, service_account] = parts[..] else {
+            let username = user.username;
+            return Err(TokenReviewError::Username { username });
+        };
+        let extra = |name| user.extra.get(name).and_then(|values| values.first());
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            service_account: service_account.to_owned(),
+            pod_name: extra(POD_NAME).cloned().unwrap_or_default(),
+            pod_uid: extra(POD_UID).cloned().unwrap_or_default(),
+        })
+    }
+
+    /// The identity of the service account.
+    ///
+    /// # Errors
+    ///
+    /// When namespace or name may not be part of a SPIFFE ID.
+    pub fn id(&self, trust_domain: &TrustDomain) -> Result<SpiffeId, ParseSpiffeIdError> {
+        let account = ServiceAccount {
+            namespace: &self.namespace,
+            name: &self.service_account,
+        };
+        SpiffeId::from_service_account(trust_domain, account)
+    }
+}
+
+#[derive(Deserialize)]
+struct TokenReview {
+    status: Status,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    authenticated: bool,
+    error: String,
+    user: User,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct User {
+    username: String,
+    groups: Vec<String>,
+    extra: BTreeMap<String, Vec<String>>,
+}
+
+/// Why a token proves no identity.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenReviewError {
+    /// The answer is no TokenReview.
+    #[error("the answer is no TokenReview")]
+    Malformed,
+    /// The token is not one of a service account.
+    #[error("the token is not one of a service account")]
+    NoServiceAccount,
+    /// The server does not accept the token.
+    #[error("the token is not authenticated")]
+    NotAuthenticated,
+    /// The server could not review the token.
+    #[error("the token was not reviewed: {message}")]
+    Server {
+        /// What it says.
+        message: String,
+    },
+    /// The name of the user is not that of a service account.
+    #[error("`{username}` is not the name of a service account")]
+    Username {
+        /// The name.
+        username: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(status: &Value) -> Result<ServiceAccountToken, TokenReviewError> {
+        let review = json!({"kind": "TokenReview", "status": status});
+        ServiceAccountToken::from_token_review(review.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_token_bound_to_a_pod_names_it() {
+        let token = read(&json!({
+            "authenticated": true,
+            "user": {
+                "username": "system:serviceaccount:shop:cart",
+                "groups": ["system:authenticated", "system:serviceaccounts"],
+                "extra": {
+                    "authentication.kubernetes.io/pod-name": ["cart-7"],
+                    "authentication.kubernetes.io/pod-uid": ["0c2f"],
+                },
+            },
+        }));
+        let expected = ServiceAccountToken {
+            namespace: "shop".into(),
+            service_account: "cart".into(),
+            pod_name: "cart-7".into(),
+            pod_uid: "0c2f".into(),
+        };
+        assert_eq!(token, Ok(expected));
+    }
+
+    #[test]
+    fn what_is_not_a_service_account_of_the_server_is_refused() {
+        let user = |username: &str, group: &str| {
+            json!({
+                "authenticated": true,
+                "user": {"username": username, "groups": [group]},
+            })
+        };
+        let cases = [
+            (
+                json!({"authenticated": true, "error": "expired"}),
+                "the token was not reviewed: expired",
+            ),
+            (
+                json!({"authenticated": false}),
+                "the token is not authenticated",
+            ),
+            (
+                user("system:serviceaccount:shop:cart", "system:authenticated"),
+                "the token is not one of a service account",
+            ),
+            (
+                user("system:serviceaccount:cart", SERVICE_ACCOUNTS),
+                "`system:serviceaccount:cart` is not the name of a service account",
+            ),
+            (
+                user("system:node:shop:cart", SERVICE_ACCOUNTS),
+                "`system:node:shop:cart` is not the name of a service account",
+            ),
+        ];
+        for (status, expected) in cases {
+            assert_eq!(read(&status).unwrap_err().to_string(), expected);
+        }
+        let malformed = ServiceAccountToken::from_token_review(b"{}");
+        assert_eq!(malformed, Err(TokenReviewError::Malformed));
+    }
+}
