@@ -53,6 +53,7 @@ mod endpoints;
 mod excerpt;
 #[cfg(feature = "yaml")]
 mod settings;
+mod slices;
 mod status;
 mod store;
 mod view;

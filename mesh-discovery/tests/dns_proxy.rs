@@ -65,6 +65,14 @@ spec: { hosts: [range.example], addresses: [192.0.2.0/24], ports: [{ number: 80,
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
+metadata: { name: written, namespace: shop }
+spec:
+  hosts: [written.example]
+  addresses: [192.0.2.7, '2001:db8::7']
+  ports: [{ number: 80, name: http }]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
 metadata: { name: hidden, namespace: bank }
 spec:
   hosts: [hidden.example]
@@ -116,6 +124,8 @@ fn a_workload_finds_what_it_sees_by_the_names_that_it_may_use() {
     assert!(addresses(&table, "cart.shop.").is_some());
     let v4_alone = Some(vec!["240.240.0.9".to_owned()]);
     assert_eq!(addresses(&table, "allocated.example."), v4_alone);
+    let both = Some(vec!["192.0.2.7".to_owned(), "2001:db8::7".to_owned()]);
+    assert_eq!(addresses(&table, "written.example."), both);
 }
 
 /// A proxy on loopback, over both transports at one port each.

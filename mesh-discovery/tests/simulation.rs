@@ -292,6 +292,9 @@ impl Mesh {
         for works in self.works.lock().unwrap().values_mut() {
             *works = true;
         }
+        // Tables are compiled beside the requests, and some time later.
+        let now = Instant::now().into_std();
+        self.upstream.balancer().rebuild(now);
         let mut picked = BTreeSet::new();
         for _ in 0..self.known.len() * 60 {
             let request = PickRequest {

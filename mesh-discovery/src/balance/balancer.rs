@@ -1,20 +1,19 @@
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use mesh_core::model::Notice;
 use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress};
-use tower::discover::Change;
 
 use crate::balance::host::Host;
-use crate::balance::host::Weighing;
-use crate::balance::level::{Build, Level};
-use crate::balance::members::Members;
-use crate::balance::priority::{self, Health};
+use crate::balance::level::Level;
 use crate::balance::settings::Settings;
-use crate::balance::snapshot::{PickRequest, Snapshot};
+#[cfg(feature = "balance")]
+use crate::balance::settings::Target;
+use crate::balance::snapshot::{PRIORITY_UPDATES, PickRequest, Snapshot};
+use crate::balance::state::State;
 use crate::endpoint_set::{EndpointChange, EndpointSet};
 use crate::health::outlier::{Detector, Ejection, Outcome};
 use crate::locality::Client;
@@ -28,6 +27,14 @@ const NEVER: u64 = u64::MAX;
 /// heap; changes are made beside them, and seen by the picks after. It has no tasks: who picks says
 /// what time it is, and what is due is done then.
 ///
+/// A change of one endpoint among many costs little under every policy, so that an endpoint can be
+/// ejected by the request that failed. For Maglev, whose table takes milliseconds to compile, that is
+/// because the table follows later: until somebody calls [`rebuild`](Self::rebuild), the table before
+/// is picked from, endpoints that have gone are passed over, and new ones wait. The services of
+/// `service` have it called beside the requests; who only picks calls it where there is time to wait,
+/// whenever the balancer [is stale](Self::is_stale). (In Envoy, too, requests are balanced by the
+/// table before until the main thread has compiled another.)
+///
 /// See the [module docs](super) for an example.
 pub struct Balancer {
     snapshot: ArcSwap<Snapshot>,
@@ -35,15 +42,20 @@ pub struct Balancer {
     /// When the detector has to decide next, in nanoseconds since `epoch`.
     due: AtomicU64,
     epoch: Instant,
+    is_stale: AtomicBool,
+    /// Whether somebody has taken it on to rebuild.
+    #[cfg(feature = "balance")]
+    is_claimed: AtomicBool,
 }
 
-/// What changes.
-pub(crate) struct State {
-    pub(crate) cluster: Arc<Cluster>,
-    pub(crate) client: Client,
-    pub(crate) members: Members,
-    pub(crate) detector: Option<Detector<EndpointAddress>>,
-    seed: u64,
+/// What of a request endpoints are picked by.
+#[cfg(feature = "balance")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Needs {
+    /// Its hash.
+    pub(crate) hash: bool,
+    /// Its authority.
+    pub(crate) authority: bool,
 }
 
 impl Balancer {
@@ -53,13 +65,7 @@ impl Balancer {
     pub fn new(cluster: Arc<Cluster>, client: Client, now: Instant, seed: u64) -> Self {
         let settings = Arc::new(Settings::compile(&cluster, &client));
         let endpoints = endpoints_of(&cluster);
-        let mut state = State {
-            cluster,
-            client,
-            members: Members::default(),
-            detector: None,
-            seed,
-        };
+        let mut state = State::new(cluster, client, seed);
         let empty = Snapshot {
             settings: Arc::clone(&settings),
             levels: Vec::new(),
@@ -73,6 +79,9 @@ impl Balancer {
             state: Mutex::new(state),
             due: AtomicU64::new(NEVER),
             epoch: now,
+            is_stale: AtomicBool::new(false),
+            #[cfg(feature = "balance")]
+            is_claimed: AtomicBool::new(false),
         }
     }
 
@@ -81,6 +90,8 @@ impl Balancer {
     ///
     /// If the endpoints are those of the version before, what came by
     /// [`replace_endpoints`](Self::replace_endpoints) and [`apply`](Self::apply) since stays.
+    ///
+    /// Costs time in proportion to the endpoints, and includes a [`rebuild`](Self::rebuild).
     pub fn replace(&self, cluster: Arc<Cluster>, now: Instant) {
         let mut state = self.state();
         let settings = Arc::new(Settings::compile(&cluster, &state.client));
@@ -92,18 +103,27 @@ impl Balancer {
         }
         state.members.sort(&settings.rules);
         self.publish(&mut state, settings, now);
+        drop(state);
+        self.rebuild(now);
     }
 
-    /// Takes another list of endpoints, as a whole.
+    /// Takes another list of endpoints, as a whole. Costs time in proportion to them, and includes a
+    /// [`rebuild`](Self::rebuild).
     pub fn replace_endpoints(&self, endpoints: impl IntoIterator<Item = Endpoint>, now: Instant) {
         let mut state = self.state();
         let settings = Arc::clone(&self.snapshot.load().settings);
         state.set_endpoints(&endpoints.into_iter().collect(), &settings, now);
         self.publish(&mut state, settings, now);
+        drop(state);
+        self.rebuild(now);
     }
 
     /// Takes changes to the endpoints. This is the cheap way: it costs about as much as there are
-    /// changes, but for hashing policies, whose tables are built again.
+    /// changes, whatever the number of endpoints. A Maglev table follows by a
+    /// [`rebuild`](Self::rebuild).
+    ///
+    /// It costs as much as a new balancer where places have weights and endpoints are picked by a
+    /// hash, and where one weighs other than the others for the first time.
     pub fn apply(&self, changes: impl IntoIterator<Item = EndpointChange>, now: Instant) {
         let mut state = self.state();
         let settings = Arc::clone(&self.snapshot.load().settings);
@@ -117,8 +137,23 @@ impl Balancer {
     /// healthy.
     pub fn pick(&self, request: &PickRequest<'_>, random: impl FnMut() -> u64) -> Option<Host> {
         self.handle_time(request.now);
-        let picked = self.snapshot.load().pick(request, random)?;
+        let tried = self.tried(request);
+        let picked = self.snapshot.load().pick(request, &tried, random)?;
         Some(picked.host)
+    }
+
+    /// The priorities that were tried before, where they are to be avoided. Envoy looks at them with
+    /// every second attempt, as Istio tells it to.
+    pub(crate) fn tried(&self, request: &PickRequest<'_>) -> Vec<u32> {
+        let previous = request.previous.filter(|_| request.avoids_priorities);
+        let tried = previous.map_or(&[][..], |list| &list.addresses);
+        let tried = &tried[..tried.len() / PRIORITY_UPDATES * PRIORITY_UPDATES];
+        if tried.is_empty() {
+            return Vec::new();
+        }
+        let state = self.state();
+        let priority = |address| state.members.get(address)?.priority;
+        tried.iter().filter_map(priority).collect()
     }
 
     /// Records what came of a request to `host`, and ejects the endpoint if it failed too often.
@@ -190,6 +225,84 @@ impl Balancer {
         self.publish(&mut state, settings, now);
     }
 
+    /// Whether a table is not that of the endpoints yet, so that [`rebuild`](Self::rebuild) has
+    /// something to do.
+    pub fn is_stale(&self) -> bool {
+        self.is_stale.load(Ordering::Relaxed)
+    }
+
+    /// Compiles the tables that are not those of the endpoints yet. That may take milliseconds, and
+    /// neither picks nor changes wait for it. If endpoints change meanwhile, it is stale again.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Instant;
+    ///
+    /// use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress};
+    /// use mesh_core::service::ClusterName;
+    /// use mesh_discovery::balance::{Balancer, PickRequest};
+    /// use tower::discover::Change;
+    ///
+    /// let endpoint = |port| Endpoint::new(EndpointAddress::Ip(([10, 0, 0, 7], port).into()));
+    /// let mut cluster = Cluster::new(ClusterName::from("cart"));
+    /// cluster.policy.load_balancer = Some(serde_json::from_str(
+    ///     r#"{"consistentHash": {"useSourceIp": true, "maglev": {}}}"#,
+    /// )?);
+    /// cluster.endpoints.push(endpoint(80));
+    /// let now = Instant::now();
+    /// let balancer = Balancer::new(Arc::new(cluster), Default::default(), now, 0);
+    ///
+    /// let new = Arc::new(endpoint(81));
+    /// balancer.apply([Change::Insert(new.address.clone(), new)], now);
+    /// assert!(balancer.is_stale());
+    /// balancer.rebuild(now);
+    /// let picks_new = (0..64).any(|hash| {
+    ///     let request = PickRequest { hash: Some(hash), ..PickRequest::new(now) };
+    ///     let host = balancer.pick(&request, || 0);
+    ///     host.is_some_and(|host| host.endpoint().address.port() == Some(81))
+    /// });
+    /// assert!(picks_new && !balancer.is_stale());
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn rebuild(&self, now: Instant) {
+        if !self.is_stale() {
+            return;
+        }
+        let before = self.snapshot();
+        let renewed: Vec<Arc<Level>> = before
+            .levels
+            .iter()
+            .filter_map(|level| level.renew().map(Arc::new))
+            .collect();
+        let mut state = self.state();
+        // What has changed meanwhile is different from what was compiled here.
+        let current = self.snapshot();
+        let settings = Arc::clone(&current.settings);
+        let mut levels = current.levels.clone();
+        for level in renewed {
+            state.members.touch(level.priority);
+            levels.retain(|other| other.priority != level.priority);
+            levels.push(level);
+        }
+        let base = Snapshot {
+            settings: Arc::clone(&settings),
+            levels,
+            loads: Vec::new(),
+        };
+        self.publish_after(&base, &mut state, settings, now);
+    }
+
+    /// Says whether there is something to [rebuild](Self::rebuild) that nobody else has taken on.
+    #[cfg(feature = "balance")]
+    pub(crate) fn claim_rebuild(&self) -> bool {
+        self.is_stale() && !self.is_claimed.swap(true, Ordering::Acquire)
+    }
+
+    #[cfg(feature = "balance")]
+    pub(crate) fn release_rebuild(&self) {
+        self.is_claimed.store(false, Ordering::Release);
+    }
+
     /// What is not followed as it was written.
     pub fn notices(&self) -> Vec<Notice> {
         self.snapshot.load().settings.notices.clone()
@@ -214,6 +327,16 @@ impl Balancer {
         self.snapshot.load().settings.policy.is_hash()
     }
 
+    /// What of a request endpoints are picked by.
+    #[cfg(feature = "balance")]
+    pub(crate) fn needs(&self) -> Needs {
+        let snapshot = self.snapshot.load();
+        Needs {
+            hash: snapshot.settings.policy.is_hash(),
+            authority: matches!(snapshot.settings.target, Target::Authority(_)),
+        }
+    }
+
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
     }
@@ -224,107 +347,26 @@ impl Balancer {
 
     /// Compiles what has changed, for the picks to come.
     fn publish(&self, state: &mut State, settings: Arc<Settings>, now: Instant) {
+        let before = self.snapshot();
+        self.publish_after(&before, state, settings, now);
+    }
+
+    fn publish_after(
+        &self,
+        before: &Snapshot,
+        state: &mut State,
+        settings: Arc<Settings>,
+        now: Instant,
+    ) {
         let due = state.detector.as_ref().and_then(Detector::next_deadline);
         let due = due.map_or(NEVER, |due| {
             nanos(due.saturating_duration_since(self.epoch))
         });
-        let snapshot = state.compile(&self.snapshot.load(), settings, now);
+        let snapshot = state.compile(before, settings, now);
+        let is_stale = snapshot.levels.iter().any(|level| level.is_stale());
         self.snapshot.store(Arc::new(snapshot));
+        self.is_stale.store(is_stale, Ordering::Relaxed);
         self.due.store(due, Ordering::Relaxed);
-    }
-}
-
-impl State {
-    fn set_detector(&mut self, settings: &Settings, now: Instant) {
-        let Some(outlier) = settings.outlier.clone() else {
-            self.detector = None;
-            let ejected: Vec<EndpointAddress> = self
-                .members
-                .iter()
-                .filter(|member| member.is_ejected)
-                .map(|member| member.host.endpoint().address.clone())
-                .collect();
-            for address in ejected {
-                self.members
-                    .set_health(&address, |member| member.is_ejected = false);
-            }
-            return;
-        };
-        match &mut self.detector {
-            Some(detector) => detector.set_settings(outlier, now),
-            None => self.detector = Some(Detector::new(outlier, now)),
-        }
-    }
-
-    fn set_endpoints(&mut self, endpoints: &EndpointSet, settings: &Settings, now: Instant) {
-        let before = self.members.iter();
-        let before: EndpointSet = before
-            .map(|member| Arc::clone(member.host.endpoint()))
-            .collect();
-        for change in endpoints.changes_since(&before) {
-            self.apply(change, settings, now);
-        }
-    }
-
-    fn apply(&mut self, change: EndpointChange, settings: &Settings, now: Instant) {
-        match change {
-            Change::Insert(_, endpoint) => self.members.insert(endpoint, &settings.rules, now),
-            Change::Remove(address) => {
-                self.members.remove(&address);
-                if let Some(detector) = &mut self.detector {
-                    detector.remove(&address);
-                }
-            }
-        }
-    }
-
-    fn compile(&mut self, before: &Snapshot, settings: Arc<Settings>, now: Instant) -> Snapshot {
-        let changed = self.members.take_changed();
-        let has_same_settings = Arc::ptr_eq(&before.settings, &settings);
-        let healths: Vec<Health> = self
-            .members
-            .levels()
-            .map(|(_, level)| level.hosts.health())
-            .collect();
-        let loads: Vec<_> = priority::loads(&healths, settings.panic_threshold).collect();
-        let weighing = Weighing {
-            warmup: settings.warmup.as_ref(),
-            now,
-        };
-        let mut levels = Vec::with_capacity(loads.len());
-        for ((index, (priority, members)), load) in self.members.levels().enumerate().zip(&loads) {
-            let before = before
-                .levels
-                .iter()
-                .find(|level| level.priority == priority);
-            let is_first = index == 0;
-            let is_same =
-                |level: &&Arc<Level>| level.panic == load.panic && level.is_first == is_first;
-            let stays = has_same_settings && !changed.contains(&priority);
-            if let Some(level) = before.filter(|_| stays).filter(is_same) {
-                levels.push(Arc::clone(level));
-                continue;
-            }
-            self.seed = self
-                .seed
-                .wrapping_mul(0x5851_f42d_4c95_7f2d)
-                .wrapping_add(0x1405_7b7e_f767_814f);
-            let build = Build {
-                settings: &settings,
-                weighing,
-                seed: self.seed,
-                before: before.map(Arc::as_ref),
-                is_first,
-            };
-            levels.push(Arc::new(Level::compile(
-                priority, load.panic, members, &build,
-            )));
-        }
-        Snapshot {
-            settings,
-            levels,
-            loads,
-        }
     }
 }
 

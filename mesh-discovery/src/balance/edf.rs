@@ -5,7 +5,7 @@
 //! be. Among equal deadlines the one that was set first comes first. This is the scheduler of
 //! Envoy's weighted `ROUND_ROBIN` and `LEAST_REQUEST`; the weight may change with every pick.
 //!
-//! A pick costs O(log n).
+//! A pick costs O(log n), and so does an entry that comes or goes.
 //!
 //! # Example
 //!
@@ -20,22 +20,36 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
 /// The least weight that counts: deadlines have to stay finite.
 const LEAST_WEIGHT: f64 = 1e-9;
+
+/// Entries of the queue that may be out of date for each one that is not.
+const STALE: usize = 2;
 
 /// A schedule of weighted entries.
 #[derive(Clone, Debug, Default)]
 pub struct Edf {
     queue: BinaryHeap<Entry>,
+    /// The turn of each entry. What is in the queue and not here is out of date.
+    turns: Vec<Option<Turn>>,
     set: u64,
+    /// The deadline that was met last.
+    now: f64,
+}
+
+/// When it is the turn of an entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    deadline: f64,
+    /// How many deadlines were set before this one.
+    order: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    deadline: f64,
-    /// How many deadlines were set before this one.
-    order: u64,
+    turn: Turn,
     index: u32,
 }
 
@@ -52,31 +66,83 @@ impl Edf {
         let weights: Vec<f64> = weights.into_iter().map(positive).collect();
         let lightest = weights.iter().copied().fold(f64::INFINITY, f64::min);
         let now = phase.clamp(0.0, 1.0) / lightest;
-        let mut set = 0;
-        let entry = |(index, weight): (u32, &f64)| {
-            let order = set;
-            set += 1;
+        let turn = |(order, weight): (u64, &f64)| Turn {
             // The turns that are over, and the one to come.
-            let deadline = ((now * weight).floor() + 1.0) / weight;
-            Entry {
-                deadline,
-                order,
-                index,
-            }
+            deadline: ((now * weight).floor() + 1.0) / weight,
+            order,
         };
-        let queue = (0..).zip(&weights).map(entry).collect();
-        Self { queue, set }
+        let turns: Vec<Turn> = (0..).zip(&weights).map(turn).collect();
+        let entries = (0..).zip(&turns);
+        let entries = entries.map(|(index, turn)| Entry { turn: *turn, index });
+        Self {
+            queue: entries.collect(),
+            set: turns.len() as u64,
+            turns: turns.into_iter().map(Some).collect(),
+            now,
+        }
     }
 
     /// Takes the entry whose turn it is, and puts it back by the weight that it has now. `None` if
     /// there are no entries.
     pub fn pick(&mut self, weight: impl FnOnce(usize) -> f64) -> Option<usize> {
-        let mut first = self.queue.peek_mut()?;
-        let index = first.index as usize;
-        first.deadline += 1.0 / positive(weight(index));
-        first.order = self.set;
+        loop {
+            let mut first = self.queue.peek_mut()?;
+            let index = first.index as usize;
+            let turn = self.turns.get_mut(index).and_then(Option::as_mut);
+            let Some(turn) = turn.filter(|turn| turn.order == first.turn.order) else {
+                PeekMut::pop(first);
+                continue;
+            };
+            self.now = turn.deadline;
+            turn.deadline += 1.0 / positive(weight(index));
+            turn.order = self.set;
+            first.turn = *turn;
+            self.set += 1;
+            return Some(index);
+        }
+    }
+
+    /// Adds an entry at `index`, in place of the one there. Its first turn is as far away as another
+    /// of its weight would be that has just been picked.
+    pub fn insert(&mut self, index: usize, weight: f64) {
+        let turn = Turn {
+            deadline: self.now + 1.0 / positive(weight),
+            order: self.set,
+        };
+        self.put(index, turn);
+    }
+
+    /// Takes the entry at `index` out, and says when it would have been its turn.
+    pub(crate) fn take(&mut self, index: usize) -> Option<Turn> {
+        let taken = self.turns.get_mut(index)?.take();
+        while self.turns.last().is_some_and(Option::is_none) {
+            self.turns.pop();
+        }
+        taken
+    }
+
+    /// Puts an entry that was taken out at `index`, its turn unchanged.
+    pub(crate) fn put(&mut self, index: usize, turn: Turn) {
+        // Another order than before: what was at this index is out of date.
+        let order = self.set;
         self.set += 1;
-        Some(index)
+        let turn = Turn { order, ..turn };
+        if self.turns.len() <= index {
+            self.turns.resize(index + 1, None);
+        }
+        if let Some(place) = self.turns.get_mut(index) {
+            *place = Some(turn);
+        }
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        self.queue.push(Entry { turn, index });
+        if self.queue.len() > STALE * self.turns.len() {
+            let turns = &self.turns;
+            let is_current = |entry: &Entry| {
+                let turn = turns.get(entry.index as usize).copied().flatten();
+                turn.is_some_and(|turn| turn.order == entry.turn.order)
+            };
+            self.queue.retain(is_current);
+        }
     }
 }
 
@@ -88,8 +154,8 @@ fn positive(weight: f64) -> f64 {
 impl Ord for Entry {
     /// The greatest is the one to be picked first.
     fn cmp(&self, other: &Self) -> Ordering {
-        let deadlines = other.deadline.total_cmp(&self.deadline);
-        deadlines.then(other.order.cmp(&self.order))
+        let deadlines = other.turn.deadline.total_cmp(&self.turn.deadline);
+        deadlines.then(other.turn.order.cmp(&self.turn.order))
     }
 }
 
@@ -136,6 +202,40 @@ mod tests {
             assert!(schedule.pick(|_| 0.0).is_some());
         }
         assert_eq!(Edf::default().pick(|_| 1.0), None);
+    }
+
+    #[test]
+    fn an_entry_that_comes_waits_for_one_turn_and_others_keep_theirs() {
+        let mut schedule = Edf::new([1.0, 1.0]);
+        assert_eq!(schedule.pick(|_| 1.0), Some(0));
+        schedule.insert(2, 1.0);
+        let picks: Vec<_> = (0..4).filter_map(|_| schedule.pick(|_| 1.0)).collect();
+        assert_eq!(picks, [1, 0, 2, 1]);
+    }
+
+    #[test]
+    fn an_entry_that_goes_is_picked_no_more_and_one_that_moves_keeps_its_turn() {
+        let mut schedule = Edf::new([1.0, 1.0, 4.0]);
+        let _gone = schedule.take(0).unwrap();
+        let moved = schedule.take(2).unwrap();
+        schedule.put(0, moved);
+        let picks: Vec<_> = (0..5)
+            .filter_map(|_| schedule.pick(|entry| [4.0, 1.0][entry]))
+            .collect();
+        assert_eq!(picks, [0, 0, 0, 1, 0]);
+        assert!(schedule.take(7).is_none());
+        assert!(schedule.take(0).is_some() && schedule.take(1).is_some());
+        assert_eq!(schedule.pick(|_| 1.0), None);
+    }
+
+    #[test]
+    fn what_is_out_of_date_does_not_pile_up() {
+        let mut schedule = Edf::new([1.0; 4]);
+        for _ in 0..1000 {
+            schedule.take(3);
+            schedule.insert(3, 1.0);
+        }
+        assert!(schedule.queue.len() <= 9, "{}", schedule.queue.len());
     }
 
     proptest! {

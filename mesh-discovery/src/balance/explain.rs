@@ -7,10 +7,11 @@ use mesh_core::decision::{Decision, Step};
 use mesh_core::model::cluster::{Cluster, EndpointAddress};
 use mesh_core::origin::Origin;
 
-use crate::balance::balancer::{Balancer, State};
+use crate::balance::balancer::Balancer;
 use crate::balance::members::Member;
 use crate::balance::settings::Settings;
 use crate::balance::snapshot::{PickRequest, Picked, Snapshot};
+use crate::balance::state::State;
 use crate::endpoint::AddressText;
 
 /// The endpoint that was picked.
@@ -76,12 +77,13 @@ impl Balancer {
         random: impl FnMut() -> u64,
     ) -> Decision<Choice> {
         self.handle_time(request.now);
+        let tried = self.tried(request);
         let snapshot = self.snapshot().fork();
         let state = self.state();
         let cluster = &*state.cluster;
         let mut steps = members(&state, request.now);
         steps.extend(levels(&snapshot, cluster));
-        let picked = snapshot.pick(request, random);
+        let picked = snapshot.pick(request, &tried, random);
         let outcome = match &picked {
             Some(picked) => {
                 steps.push(reason(picked, &snapshot.settings, cluster));

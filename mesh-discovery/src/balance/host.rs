@@ -25,10 +25,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mesh_core::model::cluster::Endpoint;
 
+use crate::balance::host_list::HostList;
 use crate::balance::peak_ewma::Latency;
 use crate::balance::slow_start::SlowStart;
 use crate::health::outlier::Monitor;
@@ -71,6 +72,16 @@ impl Host {
     /// Its share of the requests, relative to the others. At least 1.
     pub fn weight(&self) -> u32 {
         self.weight
+    }
+
+    /// What tells hosts from each other while they exist.
+    pub(crate) fn id(&self) -> usize {
+        Arc::as_ptr(&self.state).addr()
+    }
+
+    /// Whether this is the other one, with the same configuration.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.state, &other.state) && Arc::ptr_eq(&self.endpoint, &other.endpoint)
     }
 
     /// Counts a request as being served until the returned value is dropped.
@@ -153,13 +164,19 @@ impl Weighing<'_> {
         }
     }
 
-    /// Whether `host` is being warmed up.
-    pub fn is_warming(&self, host: &Host) -> bool {
+    /// Whether one of `hosts` is being warmed up. As in Envoy, one that has gone in the meantime
+    /// counts.
+    pub fn is_warming(&self, hosts: &HostList) -> bool {
         self.warmup
-            .is_some_and(|warmup| self.age(host) < warmup.window())
+            .zip(hosts.latest())
+            .is_some_and(|(warmup, latest)| self.since(latest) < warmup.window())
     }
 
-    fn age(&self, host: &Host) -> std::time::Duration {
-        self.now.saturating_duration_since(host.state.since)
+    fn age(&self, host: &Host) -> Duration {
+        self.since(host.state.since)
+    }
+
+    fn since(&self, time: Instant) -> Duration {
+        self.now.saturating_duration_since(time)
     }
 }

@@ -23,6 +23,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::balance::host::{Host, HostState};
 
@@ -34,6 +35,18 @@ const CHUNK: usize = 128;
 pub struct HostList {
     chunks: Vec<Arc<Vec<Host>>>,
     len: usize,
+    /// The sum of all weights, and that of their squares.
+    weight: u64,
+    squares: u128,
+    latest: Option<Instant>,
+}
+
+/// A place in a list that has another host than in the version before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HostChange<'a> {
+    pub(crate) index: usize,
+    pub(crate) old: Option<&'a Host>,
+    pub(crate) new: Option<&'a Host>,
 }
 
 impl HostList {
@@ -72,6 +85,7 @@ impl HostList {
 
     /// Adds a host at the end.
     pub fn push(&mut self, host: Host) {
+        self.count(&host);
         match self.chunks.last_mut().filter(|chunk| chunk.len() < CHUNK) {
             Some(chunk) => Arc::make_mut(chunk).push(host),
             None => self.chunks.push(Arc::new(vec![host])),
@@ -84,7 +98,10 @@ impl HostList {
         let chunk = self.chunks.get_mut(index / CHUNK);
         let place = chunk.and_then(|chunk| Arc::make_mut(chunk).get_mut(index % CHUNK));
         if let Some(place) = place {
-            *place = host;
+            let added = host.clone();
+            let before = std::mem::replace(place, host);
+            self.discount(&before);
+            self.count(&added);
         }
     }
 
@@ -92,6 +109,7 @@ impl HostList {
     pub fn swap_remove(&mut self, index: usize) -> Option<Host> {
         let removed = self.get(index)?.clone();
         let last = Arc::make_mut(self.chunks.last_mut()?).pop()?;
+        self.discount(&last);
         self.len -= 1;
         if self.chunks.last().is_some_and(|chunk| chunk.is_empty()) {
             self.chunks.pop();
@@ -104,14 +122,57 @@ impl HostList {
 
     /// Whether all weigh the same.
     pub fn is_even(&self) -> bool {
-        let mut weights = self.iter().map(Host::weight);
-        let first = weights.next();
-        weights.all(|weight| Some(weight) == first)
+        // By the inequality of Cauchy and Schwarz, whose sides are equal only then.
+        let weight = u128::from(self.weight);
+        self.squares.checked_mul(self.len as u128) == weight.checked_mul(weight)
     }
 
     /// The sum of all weights.
     pub fn weight(&self) -> u64 {
-        self.iter().map(|host| u64::from(host.weight())).sum()
+        self.weight
+    }
+
+    /// When the host became known that is known for the shortest time of all that ever were in the
+    /// list, or in the versions that it was made from.
+    pub fn latest(&self) -> Option<Instant> {
+        self.latest
+    }
+
+    /// The places that have other hosts than in `before`, or hosts with other endpoints. Costs
+    /// little more than there are changes if one was made from the other.
+    pub(crate) fn changes_since<'a>(&'a self, before: &'a Self) -> Vec<HostChange<'a>> {
+        let mut changes = Vec::new();
+        for number in 0..self.chunks.len().max(before.chunks.len()) {
+            let (old, new) = (before.chunks.get(number), self.chunks.get(number));
+            if old.zip(new).is_some_and(|(old, new)| Arc::ptr_eq(old, new)) {
+                continue;
+            }
+            let (old, new) = (
+                old.map_or(&[][..], |old| old),
+                new.map_or(&[][..], |new| new),
+            );
+            for index in 0..old.len().max(new.len()) {
+                let (old, new) = (old.get(index), new.get(index));
+                if !old.zip(new).is_some_and(|(old, new)| old.is_same(new)) {
+                    let index = number * CHUNK + index;
+                    changes.push(HostChange { index, old, new });
+                }
+            }
+        }
+        changes
+    }
+
+    fn count(&mut self, host: &Host) {
+        let weight = u64::from(host.weight());
+        self.weight += weight;
+        self.squares += u128::from(weight * weight);
+        self.latest = self.latest.max(Some(host.state().since()));
+    }
+
+    fn discount(&mut self, host: &Host) {
+        let weight = u64::from(host.weight());
+        self.weight -= weight;
+        self.squares -= u128::from(weight * weight);
     }
 }
 
@@ -172,6 +233,43 @@ mod tests {
             }
             prop_assert_eq!(names(list.iter()), names(vector.iter()));
             prop_assert_eq!(names(untouched.iter()), before);
+
+            // The changes make the one of the other.
+            let mut made: Vec<Option<&Host>> = untouched.iter().map(Some).collect();
+            made.resize(made.len().max(list.len()), None);
+            for change in list.changes_since(&untouched) {
+                prop_assert!(same(made[change.index], change.old));
+                prop_assert!(!same(change.old, change.new));
+                made[change.index] = change.new;
+            }
+            let made = made.into_iter().flatten();
+            prop_assert_eq!(names(made), names(vector.iter()));
+        }
+
+        #[test]
+        fn sums_are_those_of_the_hosts(
+            changes in prop::collection::vec((any::<bool>(), 0_usize..9, 1_u32..4), 0..40),
+        ) {
+            let mut list = HostList::default();
+            for (number, (pushes, index, weight)) in changes.into_iter().enumerate() {
+                if pushes {
+                    let address = EndpointAddress::Unix(number.to_string());
+                    let endpoint = Endpoint { weight, ..Endpoint::new(address) };
+                    list.push(Host::new(endpoint, now()));
+                } else {
+                    list.swap_remove(index);
+                }
+                let weights: Vec<u32> = list.iter().map(Host::weight).collect();
+                prop_assert_eq!(list.weight(), weights.iter().map(|weight| u64::from(*weight)).sum::<u64>());
+                prop_assert_eq!(list.is_even(), weights.iter().all(|weight| *weight == weights[0]));
+            }
+        }
+    }
+
+    fn same(one: Option<&Host>, other: Option<&Host>) -> bool {
+        match (one, other) {
+            (Some(one), Some(other)) => one.is_same(other),
+            (one, other) => one.is_none() && other.is_none(),
         }
     }
 

@@ -31,7 +31,7 @@
 
 use crate::balance::host::{Host, Weighing};
 use crate::balance::host_list::HostList;
-use crate::balance::round_robin::Schedule;
+use crate::balance::schedule::Schedule;
 
 /// How many hosts are drawn by default (Envoy's `choice_count`).
 pub const DEFAULT_CHOICES: u32 = 2;
@@ -49,6 +49,30 @@ impl LeastRequest {
         Self {
             choices: choices.max(2),
             schedule: Schedule::new(hosts, weighing, seed, |host| weight(host, weighing)),
+        }
+    }
+
+    /// How many hosts are drawn.
+    pub(crate) fn choices(&self) -> u32 {
+        self.choices
+    }
+
+    /// The same for `hosts`, where this was for `before`. `seed` decides where a schedule by weight
+    /// begins, if there was none.
+    pub(crate) fn follow(
+        &self,
+        before: &HostList,
+        hosts: &HostList,
+        weighing: Weighing<'_>,
+        seed: u64,
+    ) -> Self {
+        let weight = |host: &_| weight(host, weighing);
+        Self {
+            choices: self.choices,
+            schedule: match &self.schedule {
+                Some(schedule) => schedule.follow((before, hosts), weighing, seed, weight),
+                None => Schedule::new(hosts, weighing, seed, weight),
+            },
         }
     }
 

@@ -2,22 +2,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use mesh_core::model::cluster::EndpointAddress;
-
 use crate::balance::edf::Edf;
+use crate::balance::group::Group;
 use crate::balance::host::{Host, Weighing};
 use crate::balance::host_list::HostList;
-use crate::balance::least_request::LeastRequest;
-use crate::balance::maglev::Maglev;
 use crate::balance::members::{Hosts, LevelMembers};
-use crate::balance::policy::Policy;
 use crate::balance::priority::Health;
-use crate::balance::ring_hash::RingHash;
-use crate::balance::round_robin::RoundRobin;
 use crate::balance::settings::Settings;
 use crate::balance::zone_aware::{Zone, ZoneAware};
-use crate::balance::{peak_ewma, random};
-use crate::endpoint::AddressText;
 use crate::locality::Locality;
 
 /// One priority.
@@ -28,8 +20,6 @@ pub(crate) struct Level {
     pub(crate) is_first: bool,
     pub(crate) panic: bool,
     pub(crate) health: Health,
-    /// All its endpoints.
-    all: HostList,
     choice: Choice,
 }
 
@@ -45,24 +35,6 @@ enum Choice {
         routing: ZoneAware,
         places: Vec<Group>,
     },
-}
-
-/// Endpoints that are picked from by the cluster's policy.
-#[derive(Clone, Debug)]
-struct Group {
-    place: Option<Locality>,
-    hosts: HostList,
-    picker: Picker,
-}
-
-#[derive(Clone, Debug)]
-enum Picker {
-    LeastRequest(LeastRequest),
-    Maglev(Maglev),
-    PeakEwma,
-    Random,
-    RingHash(RingHash),
-    RoundRobin(RoundRobin),
 }
 
 /// What a pick depends on besides the endpoints.
@@ -98,7 +70,6 @@ impl Level {
             is_first: build.is_first,
             panic,
             health: members.hosts.health(),
-            all: members.hosts.all.clone(),
             choice: Choice::compile(panic, members, build),
         }
     }
@@ -107,15 +78,8 @@ impl Level {
     pub(crate) fn fork(&self) -> Self {
         Self {
             choice: self.choice.clone(),
-            all: self.all.clone(),
             ..*self
         }
-    }
-
-    /// Whether the endpoint at an address is one of these. Takes time in proportion to their number.
-    pub(crate) fn contains(&self, address: &EndpointAddress) -> bool {
-        let mut all = self.all.iter();
-        all.any(|host| host.endpoint().address == *address)
     }
 
     /// Picks an endpoint, and says in which place if places count.
@@ -128,8 +92,23 @@ impl Level {
             Choice::Weighted { turns, places } => places.get(turns.pick()?)?,
             Choice::Zones { routing, places } => places.get(routing.pick(&mut draw.random))?,
         };
-        let host = group.hosts.get(group.pick(draw)?)?;
-        Some((host, group.place.as_ref()))
+        Some((group.pick(draw)?, group.place.as_ref()))
+    }
+
+    /// Whether what is compiled is not that of its endpoints yet.
+    pub(crate) fn is_stale(&self) -> bool {
+        matches!(&self.choice, Choice::Whole(group) if group.is_stale())
+    }
+
+    /// The same level with what is compiled of its endpoints, if this is stale.
+    pub(crate) fn renew(&self) -> Option<Self> {
+        let Choice::Whole(group) = &self.choice else {
+            return None;
+        };
+        Some(Self {
+            choice: Choice::Whole(group.renew()?),
+            ..*self
+        })
     }
 
     fn group_before(&self, place: Option<&Locality>) -> Option<&Group> {
@@ -145,14 +124,40 @@ impl Level {
 impl Choice {
     fn compile(panic: bool, members: &LevelMembers, build: &Build<'_>) -> Self {
         let hosts = &members.hosts;
-        if build.settings.policy.is_hash() {
-            return Self::Whole(Group::by_hash(panic, members, build));
+        let by_hash = build.settings.policy.is_hash();
+        let by_place = if by_hash {
+            Self::shares_by_place(panic, members, build)
+        } else if panic {
+            None
+        } else {
+            Self::weighted(members, build).or_else(|| Self::zones(members, build))
+        };
+        by_place.unwrap_or_else(|| Self::Whole(Group::compile(None, hosts.ready(panic), build)))
+    }
+
+    /// All places in one ring or table, where the weight of a place is divided among its endpoints.
+    /// `None` if weights of places do not count.
+    fn shares_by_place(panic: bool, members: &LevelMembers, build: &Build<'_>) -> Option<Self> {
+        let weights = weights(members, build.settings)?;
+        let total: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
+        let mut all = HostList::default();
+        let mut shares = Vec::new();
+        for (hosts, weight) in members.places.values().zip(weights) {
+            let hosts = hosts.ready(panic);
+            let whole = f64::from(weight) / total.max(1) as f64;
+            let sum = hosts.weight() as f64;
+            shares.extend(
+                hosts
+                    .iter()
+                    .map(|host| f64::from(host.weight()) * whole / sum),
+            );
+            all.extend(hosts);
         }
-        if panic {
-            return Self::Whole(Group::compile(None, &hosts.all, build));
-        }
-        let by_place = Self::weighted(members, build).or_else(|| Self::zones(members, build));
-        by_place.unwrap_or_else(|| Self::Whole(Group::compile(None, &hosts.healthy, build)))
+        Some(Self::Whole(Group::by_share(
+            all,
+            shares,
+            build.settings.policy,
+        )))
     }
 
     /// Places by weight, less where endpoints are not healthy. `None` if weights do not count, or
@@ -173,7 +178,7 @@ impl Choice {
         }
         let turns = Turns::new(places.iter().map(|(_, _, weight)| *weight).collect());
         let group = |(place, hosts, _): &(&Locality, &Hosts, f64)| {
-            Group::compile(Some(place), &hosts.healthy, build)
+            Group::compile(Some(place), hosts.ready(false), build)
         };
         let places = places.iter().map(group).collect();
         Some(Self::Weighted { turns, places })
@@ -217,7 +222,7 @@ impl Choice {
             })
             .collect();
         let group = |(place, hosts): (&Locality, &Hosts)| {
-            Group::compile(Some(place), &hosts.healthy, build)
+            Group::compile(Some(place), hosts.ready(false), build)
         };
         Some(Self::Zones {
             routing: ZoneAware::compile(&zones),
@@ -231,108 +236,15 @@ fn weights(members: &LevelMembers, settings: &Settings) -> Option<Vec<u32>> {
     let places: Vec<(Locality, u64)> = members
         .places
         .iter()
-        .map(|(place, hosts)| (place.clone(), hosts.all.weight()))
+        .map(|(place, hosts)| (place.clone(), hosts.all.list().weight()))
         .collect();
     settings.rules.weights(&places)
 }
 
-impl Group {
-    fn compile(place: Option<&Locality>, hosts: &HostList, build: &Build<'_>) -> Self {
-        let seed = build.seed_of(place);
-        let weighing = build.weighing;
-        let picker = match build.settings.policy {
-            Policy::LeastRequest { choices } => {
-                Picker::LeastRequest(LeastRequest::new(hosts, weighing, choices, seed))
-            }
-            Policy::PeakEwma => Picker::PeakEwma,
-            Policy::RoundRobin => Picker::RoundRobin(RoundRobin::new(hosts, weighing, seed)),
-            // Hashes are compiled by `by_hash`, and what passes through has no list.
-            Policy::Maglev { .. }
-            | Policy::Passthrough
-            | Policy::Random
-            | Policy::RingHash { .. } => Picker::Random,
-        };
-        Self {
-            place: place.cloned(),
-            hosts: hosts.clone(),
-            picker,
-        }
-    }
-
-    /// All places in one ring or table, where the weight of a place is divided among its endpoints.
-    fn by_hash(panic: bool, members: &LevelMembers, build: &Build<'_>) -> Self {
-        let of = |hosts: &Hosts| match panic {
-            true => hosts.all.clone(),
-            false => hosts.healthy.clone(),
-        };
-        let (hosts, shares) = match weights(members, build.settings) {
-            None => {
-                let hosts = of(&members.hosts);
-                let shares = shares(&hosts, 1.0);
-                (hosts, shares)
-            }
-            Some(weights) => {
-                let total: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
-                let mut all = HostList::default();
-                let mut all_shares = Vec::new();
-                for (hosts, weight) in members.places.values().zip(weights) {
-                    let hosts = of(hosts);
-                    let share = f64::from(weight) / total.max(1) as f64;
-                    all_shares.extend(shares(&hosts, share));
-                    all.extend(&hosts);
-                }
-                (all, all_shares)
-            }
-        };
-        let key = |host: &Host| AddressText(&host.endpoint().address).to_string();
-        let keys: Vec<(String, f64)> = hosts.iter().map(key).zip(shares).collect();
-        let picker = match build.settings.policy {
-            Policy::Maglev { table_size } => {
-                // The size was checked when the policy was compiled.
-                Maglev::new(keys, table_size).map_or(Picker::Random, Picker::Maglev)
-            }
-            Policy::RingHash { minimum_ring_size } => {
-                Picker::RingHash(RingHash::new(keys, minimum_ring_size))
-            }
-            _ => Picker::Random,
-        };
-        Self {
-            place: None,
-            hosts,
-            picker,
-        }
-    }
-
-    fn pick<R: FnMut() -> u64>(&self, draw: &mut Draw<'_, R>) -> Option<usize> {
-        let hosts = &self.hosts;
-        match &self.picker {
-            Picker::LeastRequest(picker) => picker.pick(hosts, draw.weighing, &mut draw.random),
-            Picker::Maglev(table) => table.pick(draw.hash, draw.attempt),
-            Picker::PeakEwma => peak_ewma::pick(hosts, draw.weighing.now, &mut draw.random),
-            Picker::Random => random::pick(hosts.len(), (draw.random)()),
-            Picker::RingHash(ring) => ring.pick(draw.hash, draw.attempt),
-            Picker::RoundRobin(picker) => picker.pick(hosts, draw.weighing),
-        }
-    }
-}
-
-/// The part of `whole` that each of `hosts` has by its weight.
-fn shares(hosts: &HostList, whole: f64) -> Vec<f64> {
-    let total = hosts.weight() as f64;
-    let hosts = hosts.iter();
-    hosts
-        .map(|host| f64::from(host.weight()) * whole / total)
-        .collect()
-}
-
-impl Build<'_> {
-    /// Where the turns of a group begin: where they were before.
-    fn seed_of(&self, place: Option<&Locality>) -> u64 {
-        let before = self.before.and_then(|level| level.group_before(place));
-        match before.map(|group| &group.picker) {
-            Some(Picker::RoundRobin(picker)) => picker.turn(),
-            _ => self.seed,
-        }
+impl<'a> Build<'a> {
+    /// The group of a place as it was before.
+    pub(crate) fn group_before(&self, place: Option<&Locality>) -> Option<&'a Group> {
+        self.before?.group_before(place)
     }
 }
 

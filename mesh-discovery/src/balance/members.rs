@@ -48,11 +48,52 @@ pub(crate) struct LevelMembers {
 /// Endpoints, and those of them that are healthy.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hosts {
-    pub(crate) all: HostList,
-    pub(crate) healthy: HostList,
+    pub(crate) all: Listed,
+    pub(crate) healthy: Listed,
+}
+
+/// A list of hosts, and where in it each is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listed {
+    list: HostList,
+    index: HashMap<usize, usize>,
+}
+
+impl Listed {
+    pub(crate) fn list(&self) -> &HostList {
+        &self.list
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    fn push(&mut self, host: &Host) {
+        self.index.insert(host.id(), self.list.len());
+        self.list.push(host.clone());
+    }
+
+    /// Removes a host, if it is there.
+    fn take(&mut self, host: &Host) {
+        let Some(index) = self.index.remove(&host.id()) else {
+            return;
+        };
+        self.list.swap_remove(index);
+        if let Some(moved) = self.list.get(index) {
+            self.index.insert(moved.id(), index);
+        }
+    }
 }
 
 impl Hosts {
+    /// Those that can be picked: in panic all, otherwise those that are healthy.
+    pub(crate) fn ready(&self, panic: bool) -> &HostList {
+        match panic {
+            true => &self.all.list,
+            false => &self.healthy.list,
+        }
+    }
+
     pub(crate) fn health(&self) -> Health {
         Health {
             healthy: self.healthy.len(),
@@ -84,6 +125,11 @@ impl Members {
     /// The levels that have changed since this was asked last.
     pub(crate) fn take_changed(&mut self) -> BTreeSet<u32> {
         std::mem::take(&mut self.changed)
+    }
+
+    /// Notes that a level has to be compiled again.
+    pub(crate) fn touch(&mut self, priority: u32) {
+        self.changed.insert(priority);
     }
 
     /// Adds an endpoint, or replaces the one at its address, which keeps its state.
@@ -134,9 +180,9 @@ impl Members {
         let member = member.clone();
         self.each_list(&member, |hosts| {
             if is_healthy {
-                hosts.healthy.push(member.host.clone());
+                hosts.healthy.push(&member.host);
             } else {
-                take(&mut hosts.healthy, &member.host);
+                hosts.healthy.take(&member.host);
             }
         });
         true
@@ -147,7 +193,9 @@ impl Members {
         self.changed.extend(self.levels.keys());
         let levels = std::mem::take(&mut self.levels);
         let mut index = std::mem::take(&mut self.index);
-        let listed = levels.values().flat_map(|level| level.hosts.all.iter());
+        let listed = levels
+            .values()
+            .flat_map(|level| level.hosts.all.list.iter());
         let listed: Vec<Member> = listed
             .filter_map(|host| index.remove(&host.endpoint().address))
             .collect();
@@ -168,24 +216,24 @@ impl Members {
             level.places.insert(member.place.clone(), Hosts::default());
         }
         self.each_list(member, |hosts| {
-            hosts.all.push(member.host.clone());
+            hosts.all.push(&member.host);
             if member.is_healthy() {
-                hosts.healthy.push(member.host.clone());
+                hosts.healthy.push(&member.host);
             }
         });
     }
 
     fn unlist(&mut self, member: &Member) {
         self.each_list(member, |hosts| {
-            take(&mut hosts.all, &member.host);
-            take(&mut hosts.healthy, &member.host);
+            hosts.all.take(&member.host);
+            hosts.healthy.take(&member.host);
         });
         let Some(priority) = member.priority else {
             return;
         };
         if let Some(level) = self.levels.get_mut(&priority) {
-            level.places.retain(|_, hosts| !hosts.all.is_empty());
-            if level.hosts.all.is_empty() {
+            level.places.retain(|_, hosts| !hosts.all.list.is_empty());
+            if level.hosts.all.list.is_empty() {
                 self.levels.remove(&priority);
             }
         }
@@ -201,11 +249,5 @@ impl Members {
             change(hosts);
         }
         self.changed.extend(priority);
-    }
-}
-
-fn take(list: &mut HostList, host: &Host) {
-    if let Some(index) = list.position(host.state()) {
-        list.swap_remove(index);
     }
 }

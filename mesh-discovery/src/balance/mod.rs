@@ -57,10 +57,15 @@ pub mod zone_aware;
 
 mod balancer;
 mod explain;
+mod group;
+mod host_ring;
+mod host_table;
 mod level;
 mod members;
+mod schedule;
 mod settings;
 mod snapshot;
+mod state;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

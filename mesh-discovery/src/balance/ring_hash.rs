@@ -8,7 +8,9 @@
 //! host gets a whole number of them, so that the ring has at least `minimum_ring_size` positions
 //! and at most [`MAX_RING_SIZE`]. (Envoy's [`RingHashLbConfig`].)
 //!
-//! Building costs O(n log n) in the size of the ring, a pick O(log n).
+//! Building costs O(n log n) in the size of the ring, a pick O(log n). The versions of a ring that
+//! are made from each other share most of their positions, so that one with some more or less costs
+//! little.
 //!
 //! [`RingHashLbConfig`]: https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/load_balancers#ring-hash
 //!
@@ -25,6 +27,7 @@
 //! ```
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use crate::balance::hash::xxhash64;
 
@@ -34,14 +37,37 @@ pub const DEFAULT_MINIMUM_RING_SIZE: u64 = 1024;
 /// Most positions of a ring (Envoy's default for `maximum_ring_size`).
 pub const MAX_RING_SIZE: u64 = 8 * 1024 * 1024;
 
+/// Fewest positions that are copied when one comes or goes.
+const LEAST_CHUNK: usize = 256;
+
 /// A compiled ring.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct RingHash {
-    positions: Box<[Position]>,
+    /// All positions in their order. No chunk is empty.
+    chunks: Vec<Chunk>,
+    len: usize,
+    /// Positions from which on a chunk is divided.
+    longest: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Chunk {
+    /// The hash of its last position.
+    last: u64,
+    positions: Arc<Vec<Position>>,
+}
+
+impl Chunk {
+    fn new(positions: &[Position]) -> Self {
+        Self {
+            last: positions.last().map_or(0, |last| last.hash),
+            positions: Arc::new(positions.to_vec()),
+        }
+    }
 }
 
 /// A position on the ring.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Position {
     /// Where it is.
     pub hash: u64,
@@ -75,18 +101,23 @@ impl RingHash {
             target += scale * share;
             let mut number = 0_u64;
             while placed < target {
-                key.clear();
-                // Writing to a string does not fail.
-                let _ = write!(key, "{}_{number}", name.as_ref());
-                let hash = hash(key.as_bytes());
+                let hash = hash(position_key(&mut key, name.as_ref(), number));
                 positions.push(Position { hash, host });
                 placed += 1.0;
                 number += 1;
             }
         }
-        positions.sort_unstable_by_key(|position| (position.hash, position.host));
+        Self::of_positions(positions)
+    }
+
+    fn of_positions(mut positions: Vec<Position>) -> Self {
+        positions.sort_unstable();
+        // As many chunks as positions in each, so that neither costs more than the other.
+        let chunk = positions.len().isqrt().max(LEAST_CHUNK);
         Self {
-            positions: positions.into(),
+            chunks: positions.chunks(chunk).map(Chunk::new).collect(),
+            len: positions.len(),
+            longest: 2 * chunk,
         }
     }
 
@@ -95,24 +126,105 @@ impl RingHash {
     /// `attempt` counts the hosts that were picked before and not accepted: each moves on by one
     /// position, which may belong to the same host.
     pub fn pick(&self, hash: u64, attempt: u32) -> Option<usize> {
-        let first = self
-            .positions
-            .partition_point(|position| position.hash < hash);
-        let index = first.checked_add(attempt as usize)?;
-        let index = index.checked_rem(self.positions.len())?;
-        self.positions
-            .get(index)
-            .map(|position| position.host as usize)
+        let mut left = (attempt as usize).checked_rem(self.len)?;
+        let mut number = self.chunks.partition_point(|chunk| chunk.last < hash);
+        match self.chunks.get(number) {
+            Some(chunk) => left += chunk.positions.partition_point(|one| one.hash < hash),
+            None => number = 0,
+        }
+        loop {
+            let positions = &self.chunks.get(number)?.positions;
+            if let Some(position) = positions.get(left) {
+                return Some(position.host as usize);
+            }
+            left -= positions.len();
+            number = (number + 1) % self.chunks.len();
+        }
     }
 
     /// The positions in their order.
-    pub fn positions(&self) -> &[Position] {
-        &self.positions
+    pub fn positions(&self) -> impl Iterator<Item = &Position> {
+        let chunks = self.chunks.iter();
+        chunks.flat_map(|chunk| chunk.positions.iter())
+    }
+
+    /// How many positions there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no positions.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn insert(&mut self, position: Position) {
+        self.len += 1;
+        let Some(last) = self.chunks.len().checked_sub(1) else {
+            self.chunks.push(Chunk::new(&[position]));
+            return;
+        };
+        let number = self.find(position).min(last);
+        let Some(chunk) = self.chunks.get_mut(number) else {
+            return;
+        };
+        let positions = Arc::make_mut(&mut chunk.positions);
+        let index = positions.partition_point(|one| *one < position);
+        positions.insert(index, position);
+        chunk.last = chunk.last.max(position.hash);
+        if positions.len() > self.longest {
+            let (first, second) = positions.split_at(positions.len() / 2);
+            let halves = [Chunk::new(first), Chunk::new(second)];
+            self.chunks.splice(number..=number, halves);
+        }
+    }
+
+    /// Removes a position, if it is there.
+    pub(crate) fn remove(&mut self, position: Position) {
+        let number = self.find(position);
+        let Some(chunk) = self.chunks.get_mut(number) else {
+            return;
+        };
+        let Ok(index) = chunk.positions.binary_search(&position) else {
+            return;
+        };
+        let positions = Arc::make_mut(&mut chunk.positions);
+        positions.remove(index);
+        self.len -= 1;
+        match positions.last() {
+            Some(last) => chunk.last = last.hash,
+            None => drop(self.chunks.remove(number)),
+        }
+    }
+
+    /// The chunk that has the position, or would have it: the first that does not end before.
+    fn find(&self, position: Position) -> usize {
+        let ends_before = |chunk: &Chunk| {
+            let last = chunk.positions.last();
+            last.is_some_and(|last| *last < position)
+        };
+        self.chunks.partition_point(ends_before)
     }
 }
 
+impl PartialEq for RingHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.positions().eq(other.positions())
+    }
+}
+
+impl Eq for RingHash {}
+
+/// What is hashed for the position `number` of the host `name`, written to `key`.
+pub(crate) fn position_key<'a>(key: &'a mut String, name: &str, number: u64) -> &'a [u8] {
+    key.clear();
+    // Writing to a string does not fail.
+    let _ = write!(key, "{name}_{number}");
+    key.as_bytes()
+}
+
 /// How many positions there would be for a host of share 1.
-fn scale(shares: impl Iterator<Item = f64>, minimum: u64) -> f64 {
+pub(crate) fn scale(shares: impl Iterator<Item = f64>, minimum: u64) -> f64 {
     let positive = shares.filter(|share| *share > 0.0);
     let lightest = positive.fold(f64::INFINITY, f64::min);
     if lightest.is_infinite() {
@@ -132,8 +244,9 @@ mod tests {
     fn positions_are_those_of_ketama_in_envoy() {
         let hosts = (90..96).map(|port| (format!("127.0.0.1:{port}"), 1.0 / 6.0));
         let ring = RingHash::new(hosts, 12);
-        let first: Vec<(u64, u32)> = ring.positions()[..3]
-            .iter()
+        let first: Vec<(u64, u32)> = ring
+            .positions()
+            .take(3)
             .map(|position| (position.hash, position.host))
             .collect();
         let expected = [
@@ -142,7 +255,7 @@ mod tests {
             (1_033_482_794_131_418_490, 0),
         ];
         assert_eq!(first, expected);
-        assert_eq!(ring.positions().len(), 12);
+        assert_eq!(ring.len(), 12);
         assert_eq!(ring.pick(u64::MAX, 0), Some(4), "the ring is closed");
         assert_eq!(ring.pick(0, 1), Some(2), "a further attempt moves on");
     }
@@ -151,6 +264,7 @@ mod tests {
     fn an_empty_ring_picks_nobody() {
         assert_eq!(RingHash::new([("a", 0.0); 0], 12).pick(0, 0), None);
         assert_eq!(RingHash::new([("a", 0.0)], 12).pick(0, 0), None);
+        assert!(RingHash::new([("a", 0.0)], 12).is_empty());
     }
 
     proptest! {
@@ -160,20 +274,50 @@ mod tests {
             let hosts = weights.iter().enumerate();
             let hosts = hosts.map(|(index, weight)| (index.to_string(), f64::from(*weight) / total));
             let ring = RingHash::new(hosts, 1024);
-            let size = ring.positions().len() as f64;
+            let size = ring.len() as f64;
             for (index, weight) in weights.iter().enumerate() {
-                let own = ring.positions().iter().filter(|position| position.host as usize == index);
+                let own = ring.positions().filter(|position| position.host as usize == index);
                 let expected = size * f64::from(*weight) / total;
                 prop_assert!((own.count() as f64 - expected).abs() <= 2.0);
             }
         }
 
         #[test]
-        fn a_pick_is_a_scan(hash: u64) {
-            let ring = RingHash::new((0..7).map(|host| (host.to_string(), 1.0 / 7.0)), 70);
-            let scan = ring.positions().iter().find(|position| position.hash >= hash);
-            let scan = scan.unwrap_or_else(|| &ring.positions()[0]);
-            prop_assert_eq!(ring.pick(hash, 0), Some(scan.host as usize));
+        fn a_pick_is_a_scan(hash: u64, hosts in 1_u32..2000, attempt in 0_u32..4000) {
+            let share = 1.0 / f64::from(hosts);
+            let ring = RingHash::new((0..hosts).map(|host| (host.to_string(), share)), 70);
+            let all: Vec<&Position> = ring.positions().collect();
+            let first = all.iter().position(|position| position.hash >= hash).unwrap_or(0);
+            let found = all[(first + attempt as usize) % all.len()].host as usize;
+            prop_assert_eq!(ring.pick(hash, attempt), Some(found));
+        }
+
+        #[test]
+        fn positions_come_and_go_as_in_a_sorted_list(
+            initial in prop::collection::btree_set((0_u64..2000, 0_u32..2), 0..1200),
+            changes in prop::collection::vec((any::<bool>(), 0_u64..2000, 0_u32..2), 0..600),
+        ) {
+            let position = |(hash, host)| Position { hash, host };
+            let mut expected = initial;
+            let mut ring = RingHash::of_positions(expected.iter().copied().map(position).collect());
+            let (before, untouched) = (expected.clone(), ring.clone());
+            for (inserts, hash, host) in changes {
+                if !inserts {
+                    expected.remove(&(hash, host));
+                    ring.remove(Position { hash, host });
+                } else if expected.insert((hash, host)) {
+                    ring.insert(Position { hash, host });
+                }
+                prop_assert_eq!(ring.len(), expected.len());
+            }
+            let of = |ring: &RingHash| -> Vec<Position> { ring.positions().copied().collect() };
+            prop_assert_eq!(of(&ring), expected.iter().copied().map(position).collect::<Vec<_>>());
+            prop_assert_eq!(of(&untouched), before.iter().copied().map(position).collect::<Vec<_>>());
+            for hash in [0, 1000, 1999, 5000] {
+                let after = expected.range((hash, 0)..).next().or_else(|| expected.first());
+                let found = after.map(|(_, host)| *host as usize);
+                prop_assert_eq!(ring.pick(hash, 0), found);
+            }
         }
     }
 }

@@ -26,11 +26,10 @@
 //! ```
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use crate::balance::edf::Edf;
-use crate::balance::host::{Host, Weighing};
+use crate::balance::host::Weighing;
 use crate::balance::host_list::HostList;
+use crate::balance::schedule::Schedule;
 
 /// Whose turn it is.
 #[derive(Debug)]
@@ -60,9 +59,24 @@ impl RoundRobin {
         }
     }
 
-    /// The seed with which other turns continue these.
-    pub(crate) fn turn(&self) -> u64 {
-        self.next.load(Ordering::Relaxed) as u64
+    /// The turns among `hosts` that continue these, which were among `before`. `seed` decides where
+    /// turns by weight begin, if there were none.
+    pub(crate) fn follow(
+        &self,
+        before: &HostList,
+        hosts: &HostList,
+        weighing: Weighing<'_>,
+        seed: u64,
+    ) -> Self {
+        let weight = |host: &_| weighing.weight(host);
+        let schedule = match &self.schedule {
+            Some(schedule) => schedule.follow((before, hosts), weighing, seed, weight),
+            None => Schedule::new(hosts, weighing, seed, weight),
+        };
+        Self {
+            next: AtomicUsize::new(self.next.load(Ordering::Relaxed)),
+            schedule,
+        }
     }
 }
 
@@ -76,47 +90,12 @@ impl Clone for RoundRobin {
     }
 }
 
-/// Turns by weight, where there are differences.
-#[derive(Debug)]
-pub(crate) struct Schedule(Mutex<Edf>);
-
-impl Schedule {
-    /// A schedule of `hosts`, if their weights differ or one of them is warmed up.
-    pub(crate) fn new(
-        hosts: &HostList,
-        weighing: Weighing<'_>,
-        seed: u64,
-        weight: impl Fn(&Host) -> f64,
-    ) -> Option<Self> {
-        let is_warming = || hosts.iter().any(|host| weighing.is_warming(host));
-        if hosts.len() < 2 || (hosts.is_even() && !is_warming()) {
-            return None;
-        }
-        // The 53 bits that a double holds exactly.
-        let phase = (seed >> 11) as f64 / (1_u64 << 53) as f64;
-        let schedule = Edf::at(hosts.iter().map(weight), phase);
-        Some(Self(Mutex::new(schedule)))
-    }
-
-    pub(crate) fn pick(&self, hosts: &HostList, weight: impl Fn(&Host) -> f64) -> Option<usize> {
-        // Held for one step of the heap.
-        let mut schedule = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        schedule.pick(|index| hosts.get(index).map_or(0.0, weight))
-    }
-}
-
-impl Clone for Schedule {
-    fn clone(&self) -> Self {
-        let schedule = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Self(Mutex::new(schedule.clone()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::balance::host::Host;
     use crate::balance::slow_start::SlowStart;
     use crate::balance::testing::{hosts, now};
 

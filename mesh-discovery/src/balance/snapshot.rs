@@ -14,7 +14,7 @@ use crate::balance::settings::{Settings, Target};
 use crate::locality::Locality;
 
 /// Attempts after which priorities are looked at again (`update_frequency`).
-const PRIORITY_UPDATES: usize = 2;
+pub(crate) const PRIORITY_UPDATES: usize = 2;
 
 /// What a pick depends on.
 #[derive(Clone, Copy, Debug)]
@@ -68,9 +68,11 @@ pub(crate) struct Picked {
 }
 
 impl Snapshot {
+    /// Picks an endpoint, away from the priorities that were `tried` before.
     pub(crate) fn pick<R: FnMut() -> u64>(
         &self,
         request: &PickRequest<'_>,
+        tried: &[u32],
         mut random: R,
     ) -> Option<Picked> {
         if self.settings.target != Target::Listed {
@@ -79,7 +81,7 @@ impl Snapshot {
         let previous = request.previous.filter(|list| !list.addresses.is_empty());
         let attempts = previous.map_or(0, |list| list.selection_attempts);
         let by_hash = self.settings.policy.is_hash();
-        let loads = self.loads(previous.filter(|_| request.avoids_priorities));
+        let loads = self.loads(tried);
         let mut number = request.hash.unwrap_or_else(&mut random);
         for attempt in 0..=attempts {
             if attempt > 0 && !by_hash {
@@ -105,13 +107,9 @@ impl Snapshot {
         None
     }
 
-    /// The load of each priority, moved away from those that were tried before.
-    ///
-    /// Envoy looks at every second attempt, as Istio tells it to. Where nothing is left, load is
-    /// divided as if nothing had been tried.
-    fn loads(&self, previous: Option<&PreviousEndpoints>) -> Cow<'_, [Load]> {
-        let tried = previous.map_or(&[][..], |list| &list.addresses);
-        let tried = &tried[..tried.len() / PRIORITY_UPDATES * PRIORITY_UPDATES];
+    /// The load of each priority, moved away from those that were tried before. Where nothing is
+    /// left, load is divided as if nothing had been tried.
+    fn loads(&self, tried: &[u32]) -> Cow<'_, [Load]> {
         if tried.is_empty() {
             return Cow::Borrowed(&self.loads);
         }
@@ -119,7 +117,7 @@ impl Snapshot {
             .levels
             .iter()
             .map(|level| Health {
-                healthy: match tried.iter().any(|address| level.contains(address)) {
+                healthy: match tried.contains(&level.priority) {
                     true => 0,
                     false => level.health.healthy,
                 },

@@ -294,6 +294,39 @@ fn a_policy_that_cannot_be_followed_is_reported() {
     assert!(notices[0].message.contains("LEAST_REQUEST"), "{notices:?}");
 }
 
+#[test]
+fn an_ejected_endpoint_is_passed_over_before_its_table_is_made_anew() {
+    let start = now();
+    let policy = r#"{"consistentHash": {"useSourceIp": true, "maglev": {"tableSize": 251}}}"#;
+    let endpoints: Vec<Endpoint> = (1..9).map(endpoint).collect();
+    let mut cluster = cluster(policy, &endpoints);
+    eject_after(&mut cluster, 1);
+    let balancer = Balancer::new(Arc::new(cluster), Client::default(), start, 0);
+    let picks = |balancer: &Balancer| -> Vec<Option<u16>> {
+        let pick = |hash| {
+            let request = PickRequest {
+                hash: Some(hash),
+                ..PickRequest::new(start)
+            };
+            let host = balancer.pick(&request, || 0).unwrap();
+            host.endpoint().address.port()
+        };
+        (0..251).map(pick).collect()
+    };
+    let before = picks(&balancer);
+    let host = pick(&balancer, start);
+    let failed = host.endpoint().address.port();
+    balancer.record(&host, FAILURE, start);
+    assert!(balancer.is_stale());
+    for (before, after) in before.iter().zip(picks(&balancer)) {
+        assert_ne!(after, failed);
+        assert!(*before == failed || *before == after, "only its keys move");
+    }
+    balancer.rebuild(start);
+    assert!(!balancer.is_stale());
+    assert!(!picks(&balancer).contains(&failed));
+}
+
 proptest! {
     /// Whatever comes and goes, picks are those of a balancer that was made with what is left.
     #[test]
@@ -316,6 +349,8 @@ proptest! {
                 changed.apply([Change::Remove(address)], start);
             }
         }
+        changed.rebuild(start);
+        prop_assert!(!changed.is_stale());
         let left: Vec<Endpoint> = left.into_values().collect();
         let made = Balancer::new(Arc::new(cluster(policy, &left)), Client::default(), start, 0);
         let pick = |balancer: &Balancer| {

@@ -50,8 +50,9 @@ impl Service<Target> for TcpConnector {
                 EndpointAddress::Unix(_) => return Err(io::ErrorKind::Unsupported.into()),
             };
             stream.set_nodelay(true)?;
-            set_keepalive(&stream, &target.cluster)?;
-            Ok(Stream::Tcp(stream))
+            let stream = Stream::Tcp(stream);
+            stream.set_keepalive(&target.cluster)?;
+            Ok(stream)
         })
     }
 }
@@ -86,6 +87,21 @@ pub enum Stream {
     /// To a Unix domain socket.
     #[cfg(unix)]
     Unix(tokio::net::UnixStream),
+}
+
+impl Stream {
+    /// Has the operating system probe the connection as a cluster asks for, if it is over TCP.
+    ///
+    /// # Errors
+    ///
+    /// The operating system refuses.
+    pub fn set_keepalive(&self, cluster: &Cluster) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => set_keepalive(stream, cluster),
+            #[cfg(unix)]
+            Self::Unix(_) => Ok(()),
+        }
+    }
 }
 
 impl AsyncRead for Stream {

@@ -8,7 +8,7 @@
 //! - A Kubernetes Service is found by its whole name, as `name.namespace.svc`, as `name.namespace`, and
 //!   in its own namespace as `name`. Its addresses are its cluster IPs, or those of its ready pods if
 //!   it is headless; such a pod with a subdomain has a name of its own.
-//! - A ServiceEntry is found by its hosts. Its addresses are those written, or those
+//! - A ServiceEntry is found by its hosts. Its addresses are those written, of both families, or those
 //!   [allocated](crate::vip). A host with a wildcard stands for all names below it.
 //! - A name that the client's resolver has made longer by its first search domain is an alias of the
 //!   name that was meant, and answered with it.

@@ -206,7 +206,10 @@ impl NameTableBuilder<'_> {
             let whole = whole.filter(|net| net.prefix_len() == net.max_prefix_len());
             whole.map(ipnet::IpNet::addr).collect()
         };
-        found.into_iter().filter(|ip| self.is_spoken(*ip)).collect()
+        // What an entry writes stands for a listener, which is told by it whatever its family.
+        let is_written = service.provider == Provider::External && !service.addresses.is_empty();
+        let is_answered = |ip: &IpAddr| is_written || self.is_spoken(*ip);
+        found.into_iter().filter(is_answered).collect()
     }
 
     fn is_reachable(&self, endpoint: &mesh_core::model::cluster::Endpoint) -> bool {

@@ -14,6 +14,9 @@ const ZONE: &str = "topology.kubernetes.io/zone";
 /// Distances between places, and one more for regions that a failover leaves out.
 const DISTANCES: u32 = 5;
 
+/// The client's region, that of its failover, and the others.
+const REGIONS: u32 = 3;
+
 /// Fewest endpoints of a cluster in which zones count, if the settings do not say.
 const MIN_CLUSTER_SIZE: u64 = 6;
 
@@ -35,11 +38,22 @@ enum Order {
     Near {
         failover: Vec<Failover>,
         labels: Vec<LabelRule>,
-        by_place: bool,
+        places: Places,
     },
     /// All endpoints are alike.
     #[default]
     None,
+}
+
+/// How far places count among endpoints whose labels are alike.
+#[derive(Clone, Copy, Debug)]
+enum Places {
+    /// By region, zone and subzone.
+    ByDistance,
+    /// By region. Zones of the same region share the load.
+    ByRegion,
+    /// Not at all.
+    Ignored,
 }
 
 /// A label in which a preferred endpoint agrees with the client.
@@ -59,7 +73,7 @@ impl LocalityRules {
             LocalityBalancing::Locality { setting, force } => {
                 Self::by_locality(setting, client, detects || *force)
             }
-            LocalityBalancing::ZoneAware(setting) => Self::zone_aware(setting, client, detects),
+            LocalityBalancing::ZoneAware(setting) => Self::zone_aware(setting, client),
         }
     }
 
@@ -74,7 +88,16 @@ impl LocalityRules {
         let order = if !distribute.is_empty() {
             distribution(distribute, &client.locality)
         } else if orders {
-            near(failover, failover_priority, client)
+            let labels = label_rules(failover_priority, client);
+            let by_labels_alone = failover.is_empty() && !labels.is_empty();
+            Order::Near {
+                failover: failover.clone(),
+                labels,
+                places: match by_labels_alone {
+                    true => Places::Ignored,
+                    false => Places::ByDistance,
+                },
+            }
         } else {
             Order::None
         };
@@ -88,7 +111,9 @@ impl LocalityRules {
         }
     }
 
-    fn zone_aware(setting: &ZoneAwareLoadBalancerSetting, client: &Client, detects: bool) -> Self {
+    /// Regions are told apart even where nothing ejects endpoints: otherwise zones of other regions
+    /// would share the load (`ApplyZoneAwareLoadBalancer`).
+    fn zone_aware(setting: &ZoneAwareLoadBalancerSetting, client: &Client) -> Self {
         let ZoneAwareLoadBalancerSetting {
             enabled,
             failover,
@@ -98,15 +123,13 @@ impl LocalityRules {
         if *enabled == Some(false) {
             return Self::default();
         }
-        let ordered = detects && !(failover.is_empty() && failover_priority.is_empty());
-        let order = if ordered {
-            near(failover, failover_priority, client)
-        } else {
-            Order::None
-        };
         Self {
             client: client.clone(),
-            order,
+            order: Order::Near {
+                failover: failover.clone(),
+                labels: label_rules(failover_priority, client),
+                places: Places::ByRegion,
+            },
             weighted: false,
             zone_aware: Some(min_cluster_size.unwrap_or(MIN_CLUSTER_SIZE)),
         }
@@ -127,25 +150,41 @@ impl LocalityRules {
             Order::Near {
                 failover,
                 labels,
-                by_place,
+                places,
             } => {
                 let by_label = label_priority(labels, endpoint, &place);
-                if !by_place {
-                    return Some(by_label);
-                }
-                Some(by_label * DISTANCES + self.distance(&place, failover))
+                Some(match places {
+                    Places::Ignored => by_label,
+                    Places::ByDistance => by_label * DISTANCES + self.distance(&place, failover),
+                    Places::ByRegion => by_label * REGIONS + self.region(&place, failover),
+                })
             }
         }
     }
 
     fn distance(&self, place: &Locality, failover: &[Failover]) -> u32 {
-        let own = &self.client.locality;
-        let distance = own.distance(place);
-        let mut settings = failover.iter();
-        match settings.find(|setting| setting.from == own.region) {
-            Some(setting) if distance == 3 && place.region != setting.to => 4,
+        let distance = self.client.locality.distance(place);
+        match self.failover_region(failover) {
+            Some(region) if distance == 3 && place.region != region => 4,
             _ => distance,
         }
+    }
+
+    fn region(&self, place: &Locality, failover: &[Failover]) -> u32 {
+        if place.region == self.client.locality.region {
+            return 0;
+        }
+        match self.failover_region(failover) {
+            Some(region) if place.region == region => 1,
+            _ => 2,
+        }
+    }
+
+    /// The region that takes over from the client's.
+    fn failover_region<'a>(&self, failover: &'a [Failover]) -> Option<&'a str> {
+        let mut settings = failover.iter();
+        let own = settings.find(|setting| setting.from == self.client.locality.region);
+        own.map(|setting| &*setting.to)
     }
 
     /// The weights of the localities of a priority, given the weights of their endpoints. `None` if
@@ -204,8 +243,8 @@ fn distribution(entries: &[Distribute], own: &Locality) -> Order {
     }
 }
 
-fn near(failover: &[Failover], labels: &[String], client: &Client) -> Order {
-    let labels = labels.iter().map(|written| match written.split_once('=') {
+fn label_rules(labels: &[String], client: &Client) -> Vec<LabelRule> {
+    let rules = labels.iter().map(|written| match written.split_once('=') {
         Some((key, value)) => LabelRule {
             key: key.to_owned(),
             value: Some(value.to_owned()),
@@ -215,12 +254,7 @@ fn near(failover: &[Failover], labels: &[String], client: &Client) -> Order {
             value: value(&client.labels, written, &client.locality, &client.network),
         },
     });
-    let labels: Vec<LabelRule> = labels.collect();
-    Order::Near {
-        by_place: labels.is_empty() || !failover.is_empty(),
-        failover: failover.to_vec(),
-        labels,
-    }
+    rules.collect()
 }
 
 /// How many labels, from the first that does not agree on, count against an endpoint.

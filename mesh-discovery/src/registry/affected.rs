@@ -109,18 +109,13 @@ impl<'a> Touched<'a> {
         if self.pods.is_empty() {
             return;
         }
-        for object in view.of_kind(Kind::EndpointSlice) {
-            let Object::EndpointSlice(slice) = object else {
-                continue;
-            };
-            let namespace = &slice.metadata.namespace;
-            let targets = slice.spec.endpoints.iter();
-            let mut targets = targets.filter_map(|endpoint| endpoint.target_ref.as_ref());
-            let lists = slice_addresses(slice).any(|ip| self.addresses.contains(&ip))
-                || targets.any(|target| self.is_touched(target, namespace));
-            if lists {
-                self.services.extend(service_of(slice));
-            }
+        for address in &self.addresses {
+            let slices = view.slices(|index| index.at(*address));
+            self.services.extend(slices.filter_map(service_of));
+        }
+        for pod in &self.pods {
+            let slices = view.slices(|index| index.with_pod(pod));
+            self.services.extend(slices.filter_map(service_of));
         }
         for object in view.of_kind(Kind::Endpoints) {
             let Object::Endpoints(endpoints) = object else {

@@ -57,19 +57,14 @@ struct Excerpt {
 impl Excerpt {
     /// The slices of all services that are in the excerpt.
     fn add_slices(&mut self, view: &View<'_>) {
-        let services: HashSet<Name> = self.services().collect();
-        let slices = self.namespaces.iter();
-        let slices = slices.flat_map(|namespace| view.in_namespace(Kind::EndpointSlice, namespace));
-        let mut found = Vec::new();
-        for object in slices {
-            let Object::EndpointSlice(slice) = object else {
-                continue;
-            };
-            let Some((_, service)) = service_of(slice).filter(|(_, name)| services.contains(name))
-            else {
-                continue;
-            };
-            self.listed.insert(service);
+        let services: Vec<Name> = self.services().collect();
+        let slices = services.iter().flat_map(|service| {
+            let slices = view.slices(|index| index.of_service(service));
+            let of = move |slice: &&_| service_of(slice).is_some_and(|(_, name)| name == *service);
+            slices.filter(of).map(move |slice| (service, slice))
+        });
+        for (service, slice) in slices {
+            self.listed.insert(service.clone());
             self.addresses.extend(slice_addresses(slice));
             for endpoint in &slice.spec.endpoints {
                 self.nodes.extend(endpoint.node_name.clone());
@@ -77,9 +72,10 @@ impl Excerpt {
                 let pod = target.and_then(|target| pod_of(target, &slice.metadata.namespace));
                 self.pods.extend(pod);
             }
-            found.push(object.clone());
+            let name = Name::new(&slice.metadata.namespace, &slice.metadata.name);
+            let object = view.find(Kind::EndpointSlice, &name);
+            self.objects.extend(object.cloned());
         }
-        self.objects.extend(found);
     }
 
     fn add_endpoints(&mut self, view: &View<'_>, services: &[&Object]) {

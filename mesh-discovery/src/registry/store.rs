@@ -7,6 +7,7 @@ use std::ops::Bound;
 use mesh_core::resource::Object;
 use mesh_core::resource::kind::Kind;
 
+use crate::registry::slices::SliceIndex;
 use crate::source::ObjectName;
 
 /// Namespace and name.
@@ -44,6 +45,7 @@ impl Changed {
 pub(super) struct Store {
     kinds: BTreeMap<Kind, BTreeMap<Name, Object>>,
     pods_by_address: HashMap<IpAddr, Vec<Name>>,
+    slices: SliceIndex,
 }
 
 impl Store {
@@ -88,6 +90,11 @@ impl Store {
         found.map_or(&[], Vec::as_slice)
     }
 
+    /// Where to find slices.
+    pub(super) fn slices(&self) -> &SliceIndex {
+        &self.slices
+    }
+
     /// Puts `object` in, and says what changed, unless nothing did that matters.
     pub(super) fn apply(&mut self, object: Object) -> Option<Changed> {
         let metadata = object.metadata();
@@ -95,9 +102,9 @@ impl Store {
         let kind = object.kind();
         let old = self.find(kind, &name).cloned();
         if let Some(old) = &old {
-            self.forget_addresses(old, &name);
+            self.forget(old, &name);
         }
-        self.remember_addresses(&object, &name);
+        self.remember(&object, &name);
         let of_kind = self.kinds.entry(kind).or_default();
         of_kind.insert(name, object.clone());
         let same = old.as_ref().is_some_and(|old| is_same(old, &object));
@@ -110,7 +117,7 @@ impl Store {
     pub(super) fn remove(&mut self, name: &ObjectName) -> Option<Changed> {
         let key = Name::new(&name.namespace, &name.name);
         let old = self.kinds.get_mut(&name.kind)?.remove(&key)?;
-        self.forget_addresses(&old, &key);
+        self.forget(&old, &key);
         Some(Changed {
             old: Some(old),
             new: None,
@@ -151,7 +158,10 @@ impl Store {
         changed
     }
 
-    fn remember_addresses(&mut self, object: &Object, name: &Name) {
+    fn remember(&mut self, object: &Object, name: &Name) {
+        if let Object::EndpointSlice(slice) = object {
+            self.slices.insert(slice, name);
+        }
         for address in addresses(object) {
             let pods = self.pods_by_address.entry(address).or_default();
             if !pods.contains(name) {
@@ -160,7 +170,10 @@ impl Store {
         }
     }
 
-    fn forget_addresses(&mut self, object: &Object, name: &Name) {
+    fn forget(&mut self, object: &Object, name: &Name) {
+        if let Object::EndpointSlice(slice) = object {
+            self.slices.remove(slice, name);
+        }
         for address in addresses(object) {
             let Some(pods) = self.pods_by_address.get_mut(&address) else {
                 continue;

@@ -1,11 +1,14 @@
 //! The objects of all sources as one: of those with the same name, that of the earlier source.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use mesh_core::resource::Object;
 use mesh_core::resource::kind::Kind;
+use mesh_core::resource::kubernetes::endpoint_slice::EndpointSlice;
+use mesh_core::resource::{Object, Resource};
 
+use crate::registry::slices::SliceIndex;
 use crate::registry::store::{Name, Store};
 
 /// The objects of one source, as far as they count.
@@ -65,6 +68,26 @@ impl<'a> View<'a> {
         let names = self.layers.iter();
         let names = names.flat_map(move |layer| layer.store.pods_at(address));
         names.filter_map(|name| self.find(Kind::Pod, name))
+    }
+
+    /// The slices that an index of each source finds, once each. They may have changed since a
+    /// stronger source shows another of the same name.
+    pub(super) fn slices<'n>(
+        &self,
+        find: impl Fn(&'a SliceIndex) -> &'a [Arc<Name>] + 'n,
+    ) -> impl Iterator<Item = &'a Resource<EndpointSlice>>
+    where
+        'a: 'n,
+    {
+        let names = self.layers.iter();
+        let names = names.flat_map(|layer| find(layer.store.slices()));
+        let names: BTreeSet<&Name> = names.map(|name| &**name).collect();
+        let objects = names.into_iter();
+        let objects = objects.filter_map(|name| self.find(Kind::EndpointSlice, name));
+        objects.filter_map(|object| match object {
+            Object::EndpointSlice(slice) => Some(&**slice),
+            _ => None,
+        })
     }
 
     /// Objects that do not count, because an earlier source has one of that name, each with that

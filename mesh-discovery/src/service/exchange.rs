@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
+use http::header::{HOST, HeaderMap, HeaderValue, SET_COOKIE};
+use http::uri::Authority;
 use http::{Request, Response};
 use mesh_core::attributes::{
     ClientAddress, ConnectionInfo, MatchedRoute, PreviousEndpoints, ResetReason, ResponseDeadline,
@@ -11,6 +12,7 @@ use mesh_core::reply::Caller;
 
 use super::body::TrackedBody;
 use super::new_service::Target;
+use super::rebuild;
 use super::refusal::Refusal;
 use super::seams::{Random, now};
 use crate::balance::PickRequest;
@@ -48,10 +50,17 @@ impl Exchange {
         request: &mut Request<B>,
     ) -> Result<(Self, Target), Refusal> {
         let now = now();
-        let key = upstream.balancer().needs_hash().then(|| hash(request));
+        let needs = upstream.balancer().needs();
+        let key = needs.hash.then(|| hash(request));
         let key = key.flatten();
-        let pick = pick_request(request, now, key.as_ref().map(|key| key.hash));
+        let authority = needs.authority.then(|| authority_of(request)).flatten();
+        let pick = PickRequest {
+            hash: key.as_ref().map(|key| key.hash),
+            authority: authority.as_ref(),
+            ..pick_request(request, now)
+        };
         let host = upstream.balancer().pick(&pick, || random.draw());
+        rebuild::start(&upstream);
         let host = host.ok_or(Refusal::NoHealthyUpstream)?;
         let permit = upstream.breakers().acquire(Resource::Requests);
         let permit = permit.ok_or(Refusal::Overflow)?;
@@ -137,16 +146,20 @@ fn hash<B>(request: &Request<B>) -> Option<HashKey> {
     hash_key::evaluate(policies, request.headers(), request.uri(), connection)
 }
 
-fn pick_request<B>(request: &Request<B>, now: Instant, hash: Option<u64>) -> PickRequest<'_> {
+/// The host that a request names: in its URI, or else in its `Host` header.
+fn authority_of<B>(request: &Request<B>) -> Option<Authority> {
+    let host = || request.headers().get(HOST)?.to_str().ok()?.parse().ok();
+    request.uri().authority().cloned().or_else(host)
+}
+
+fn pick_request<B>(request: &Request<B>, now: Instant) -> PickRequest<'_> {
     let extensions = request.extensions();
     let retry = extensions.get().and_then(MatchedRoute::retry);
     PickRequest {
-        now,
-        hash,
         previous: extensions.get::<PreviousEndpoints>(),
         avoids_priorities: retry.is_some_and(|retry| retry.avoid_previous_priorities),
-        authority: request.uri().authority(),
         original_destination: extensions.get().map(|info: &ConnectionInfo| info.local),
+        ..PickRequest::new(now)
     }
 }
 
@@ -187,5 +200,33 @@ fn http_status(grpc: u8) -> u16 {
         14 => 503,
         16 => 401,
         _ => 500,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_named_by_the_uri_or_else_by_the_header() {
+        let cases = [
+            (
+                "http://a.example:81/",
+                Some("b.example"),
+                Some("a.example:81"),
+            ),
+            ("/", Some("b.example:82"), Some("b.example:82")),
+            ("/", Some("not a host"), None),
+            ("/", None, None),
+        ];
+        for (uri, host, expected) in cases {
+            let mut request = Request::get(uri);
+            if let Some(host) = host {
+                request = request.header(HOST, host);
+            }
+            let found = authority_of(&request.body(()).unwrap());
+            let found = found.as_ref().map(Authority::as_str);
+            assert_eq!(found, expected, "{uri} {host:?}");
+        }
     }
 }

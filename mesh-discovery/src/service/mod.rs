@@ -9,7 +9,9 @@
 //!   response;
 //! - make a service for it by a [`NewService`], wait until that is ready, and call it;
 //! - count the request as active until its response has ended, see [`TrackedBody`];
-//! - tell outlier detection what came of it.
+//! - tell outlier detection what came of it;
+//! - have tables compiled that are not those of the endpoints yet
+//!   ([`Balancer::rebuild`](crate::balance::Balancer::rebuild)), on a thread of tokio for what blocks.
 //!
 //! They are always ready: which endpoint has to be ready is known when the request is. No service
 //! is called that was not ready, and none is kept ready for nobody.
@@ -70,6 +72,7 @@ mod exchange;
 mod future;
 mod new_service;
 mod probing;
+mod rebuild;
 mod refusal;
 mod seams;
 #[cfg(test)]

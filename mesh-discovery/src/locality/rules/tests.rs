@@ -143,6 +143,40 @@ fn localities_share_by_weight_only_where_istio_says_so() {
     );
 }
 
+#[test]
+fn zones_share_within_their_region_even_where_nothing_ejects_endpoints() {
+    let mut cluster = cluster("{}", false);
+    cluster.policy.outlier_detection = None;
+    let places = ["eu/a/1", "eu/b/1", "us/a/1", "asia/a/1", ""];
+    let cases = [
+        ("{}", [0, 0, 2, 2, 2].map(Some)),
+        (
+            r#"{"failover": [{"from": "eu", "to": "us"}]}"#,
+            [0, 0, 1, 2, 2].map(Some),
+        ),
+        (r#"{"enabled": false}"#, [Some(0); 5]),
+    ];
+    for (setting, expected) in cases {
+        cluster.locality = LocalityBalancing::ZoneAware(serde_json::from_str(setting).unwrap());
+        assert_eq!(priorities(&cluster, &places), expected, "{setting}");
+    }
+}
+
+#[test]
+fn in_a_zone_aware_cluster_labels_come_before_regions() {
+    let mut cluster = cluster("{}", false);
+    let setting = serde_json::from_str(r#"{"failoverPriority": ["app"]}"#).unwrap();
+    cluster.locality = LocalityBalancing::ZoneAware(setting);
+    let rules = LocalityRules::compile(&cluster, &client());
+    let priority = |app: &str, place| {
+        let mut endpoint = endpoint(place);
+        endpoint.labels.insert("app", app);
+        rules.priority(&endpoint)
+    };
+    assert_eq!(priority("shop", "us/a/1"), Some(2));
+    assert_eq!(priority("other", "eu/a/1"), Some(3));
+}
+
 fn priorities(cluster: &Cluster, places: &[&str]) -> Vec<Option<u32>> {
     let rules = LocalityRules::compile(cluster, &client());
     let places = places.iter();

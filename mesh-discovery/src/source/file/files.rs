@@ -9,7 +9,28 @@ use std::time::SystemTime;
 const MAX_FILES: usize = 20_000;
 
 /// The files that `path` stands for: itself, or those in the directory that it is, by name.
-pub(super) fn expand(path: &Path) -> io::Result<Vec<PathBuf>> {
+///
+/// # Errors
+///
+/// Nothing is there; or it is a directory that cannot be read, or has more than 20,000 files.
+///
+/// ```
+/// use mesh_discovery::source::file::{Fingerprint, expand};
+///
+/// let directory = tempfile::tempdir()?;
+/// let paths = [directory.path().to_owned()];
+/// let before = Fingerprint::of(&paths);
+/// std::fs::write(directory.path().join("b.yaml"), "")?;
+/// std::fs::write(directory.path().join("a.json"), "{}")?;
+/// std::fs::write(directory.path().join("notes.txt"), "")?;
+///
+/// let files = expand(directory.path())?;
+/// let names: Vec<_> = files.iter().filter_map(|file| file.file_name()).collect();
+/// assert_eq!(names, ["a.json", "b.yaml"]);
+/// assert_ne!(Fingerprint::of(&paths), before);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn expand(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !fs::metadata(path)?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
@@ -58,7 +79,7 @@ pub(super) fn directories(paths: &[PathBuf]) -> Vec<PathBuf> {
 
 /// What tells a state of files from another, without reading them.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Fingerprint {
+pub struct Fingerprint {
     files: Vec<(PathBuf, Option<Stamp>)>,
 }
 
@@ -71,7 +92,7 @@ struct Stamp {
 
 impl Fingerprint {
     /// The state of the files that `paths` stand for.
-    pub(super) fn of(paths: &[PathBuf]) -> Self {
+    pub fn of(paths: &[PathBuf]) -> Self {
         let mut files = Vec::new();
         for path in paths {
             match expand(path) {
@@ -86,7 +107,7 @@ impl Fingerprint {
     }
 
     /// Whether a file that had content in `before` is empty: most likely it is about to be written.
-    pub(super) fn is_emptied_since(&self, before: &Self) -> bool {
+    pub fn is_emptied_since(&self, before: &Self) -> bool {
         let length = |stamp: &Option<Stamp>| stamp.map_or(0, |stamp| stamp.length);
         self.files.iter().any(|(file, stamp)| {
             let earlier = before.files.iter().find(|(earlier, _)| earlier == file);

@@ -53,14 +53,11 @@ impl Loaded {
         self.diagnostics.iter().any(is_error)
     }
 
-    fn read(&mut self, file: &Path, default_namespace: &str, limits: &Limits) {
-        let text = match read_text(file, limits) {
-            Ok(text) => text,
-            Err(error) => return self.refuse(file, &error),
-        };
-        let name = file.display().to_string();
-        let parsed = parse(&name, &text, limits);
-        self.texts.insert(name, text);
+    /// Adds a document that is not a file, such as standard input, under a name for diagnostics. That
+    /// a resource of it is written elsewhere as well is found when a configuration is built.
+    pub fn add(&mut self, name: &str, text: String, default_namespace: &str, limits: &Limits) {
+        let parsed = parse(name, &text, limits);
+        self.texts.insert(name.to_owned(), text);
         self.diagnostics
             .extend(parsed.problems.iter().map(Diagnostic::from));
         self.diagnostics
@@ -73,6 +70,13 @@ impl Loaded {
             self.diagnostics
                 .extend(violations.iter().map(Diagnostic::from));
             self.objects.push(object);
+        }
+    }
+
+    fn read(&mut self, file: &Path, default_namespace: &str, limits: &Limits) {
+        match read_text(file, limits) {
+            Ok(text) => self.add(&file.display().to_string(), text, default_namespace, limits),
+            Err(error) => self.refuse(file, &error),
         }
     }
 

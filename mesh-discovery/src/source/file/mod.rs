@@ -49,9 +49,9 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Sleep, sleep};
 
 use self::events::Events;
-use self::files::Fingerprint;
 use crate::source::{Source, Update};
 
+pub use self::files::{Fingerprint, expand};
 pub use self::load::{Loaded, load};
 
 /// How long a file that is found empty is given to be written.
