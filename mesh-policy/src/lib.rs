@@ -56,11 +56,13 @@
 //! | `admission` | `admission`: sidecar injection and validation, as webhooks do | no |
 //! | `authn` | `authn`: tokens, by RequestAuthentication | no |
 //! | `authz` | `authz`: who may do what, by AuthorizationPolicy | yes |
+//! | `cel` | expressions of CEL in access log filters and tags of metrics | no |
 //! | `circuit-breaker` | `circuit_breaker`, `concurrency`: limits on what is under way | no |
 //! | `ext-authz` | `ext_authz`: ask a server who may do what | no |
 //! | `fault` | `fault`: injected delays and aborts | no |
 //! | `global-rate-limit` | `rate_limit`: ask a server for rate limits | no |
 //! | `metrics` | `telemetry`: Istio's standard metrics | no |
+//! | `otel` | `telemetry::trace::otlp`: spans to a collector of OpenTelemetry | no |
 //! | `rate-limit` | `rate_limit`: token buckets in process | yes |
 //! | `retry` | `retry`: try again, by the policies of routes; `hedge`: ask twice | no |
 //! | `timeout` | `timeout`: the timeouts of routes | no |

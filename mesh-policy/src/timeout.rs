@@ -13,7 +13,9 @@
 //!
 //! The limit on attempts (`perTryTimeout`, `x-envoy-upstream-rq-per-try-timeout-ms`) is left to the
 //! retries below, and the upstream is told the shorter of both in
-//! `x-envoy-expected-rq-timeout-ms`.
+//! `x-envoy-expected-rq-timeout-ms`; balancing is told in a [`ResponseDeadline`].
+//!
+//! [`ResponseDeadline`]: mesh_core::attributes::ResponseDeadline
 //!
 //! The time begins when the request reaches the layer; Envoy begins it when the request has been
 //! received whole. It ends when the head of the response is there. [`stream`] holds the body to what
@@ -163,7 +165,11 @@ where
             if announce {
                 timeouts.announce(request.headers_mut(), now);
             }
-            request.extensions_mut().insert(timeouts);
+            let extensions = request.extensions_mut();
+            if let Some(deadline) = timeouts.deadline(now) {
+                extensions.insert(deadline);
+            }
+            extensions.insert(timeouts);
         }
         let timer = timeouts.total.map(|total| Timer {
             sleep: Box::pin(sleep(total)),
@@ -242,6 +248,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use mesh_core::attributes::ResponseDeadline;
     use mesh_core::model::route::{Route, RouteAction, RouteMatch};
     use mesh_core::service::ClusterName;
     use tower::{ServiceExt, service_fn};
@@ -318,6 +325,25 @@ mod tests {
             let expected = if trusted { "500" } else { "2000" };
             assert_eq!(value("x-envoy-expected-rq-timeout-ms"), Some(expected));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn balancing_is_told_when_the_answer_has_to_be_there() {
+        for timeout in [Some(SECOND), None] {
+            let start = Instant::now().into_std();
+            let matched = MatchedRoute::new(Arc::new(route(timeout)), 0);
+            let request = Request::get("/").extension(matched).body(()).unwrap();
+            let service = TimeoutLayer::new().layer(service_fn(tell));
+            let response = service.oneshot(request).await.unwrap();
+            let expected = timeout.map(|after| ResponseDeadline(start + after));
+            assert_eq!(response.body(), &format!("{expected:?}"));
+        }
+    }
+
+    /// Answers with the deadline that it is told.
+    async fn tell(request: Request<()>) -> Result<Response<Bytes>, Infallible> {
+        let told = request.extensions().get::<ResponseDeadline>().copied();
+        Ok(Response::new(format!("{told:?}").into()))
     }
 
     fn route(timeout: Option<Duration>) -> Route {

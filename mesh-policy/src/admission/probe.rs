@@ -58,7 +58,7 @@ fn probers(pod: &Pod, agent_port: u16) -> Map<String, Value> {
             let is_hook = pointer.starts_with("/lifecycle");
             let prober = probe.and_then(|probe| prober(probe, is_hook, container, agent_port));
             if let Some(prober) = prober {
-                probers.insert(path(container, name), prober);
+                probers.insert(path(container, name, is_hook), prober);
             }
         }
     }
@@ -100,12 +100,18 @@ fn named_port(container: &Value, name: &str) -> Option<Value> {
     port.get("containerPort").cloned()
 }
 
-fn path(container: &Value, name: &str) -> String {
+/// The path at which the agent is asked (`FormatProberURL`).
+fn path(container: &Value, name: &str, is_hook: bool) -> String {
     let container = container
         .get("name")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    format!("/app-health/{container}/{name}")
+    let what = if is_hook {
+        "app-lifecycle"
+    } else {
+        "app-health"
+    };
+    format!("/{what}/{container}/{name}")
 }
 
 fn record(proxy: &mut Value, mut probers: Map<String, Value>, injected_before: bool) {
@@ -130,8 +136,8 @@ fn record(proxy: &mut Value, mut probers: Map<String, Value>, injected_before: b
 
 fn rewrite_container(container: &mut Value, port: u16) {
     for (pointer, name) in PROBES.into_iter().chain(HOOKS) {
-        let path = path(container, name);
         let is_hook = pointer.starts_with("/lifecycle");
+        let path = path(container, name, is_hook);
         let probe = container.pointer_mut(pointer);
         if let Some(probe) = probe.and_then(Value::as_object_mut) {
             rewrite_probe(probe, is_hook, &path, port);
@@ -200,6 +206,24 @@ mod tests {
             "/app-health/cart/startupz": {"grpc": {"port": 91}},
         });
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn hooks_are_asked_for_at_paths_of_their_own() {
+        let mut pod = Pod::new(json!({"spec": {"containers": [
+            {"name": "cart", "lifecycle": {"preStop": {"httpGet": {"path": "/bye", "port": 80}}}},
+            {"name": "istio-proxy"},
+        ]}}));
+        rewrite(&mut pod, 15020);
+        let hook = pod.find("cart").unwrap()["lifecycle"]["preStop"].clone();
+        let path = "/app-lifecycle/cart/prestopz";
+        assert_eq!(hook, json!({"httpGet": {"path": path, "port": 15020}}));
+        let told = pod.find(PROXY).unwrap()["env"][0]["value"].clone();
+        let told: Value = serde_json::from_str(told.as_str().unwrap()).unwrap();
+        assert_eq!(
+            told,
+            json!({path: {"httpGet": {"path": "/bye", "port": 80}}})
+        );
     }
 
     #[test]

@@ -217,6 +217,9 @@ impl Webhook {
     pub fn mutate(&self, review: &[u8]) -> Result<AdmissionResponse, ReviewError> {
         let request = AdmissionRequest::parse(review)?;
         let mut before = request.object.clone();
+        if !before.is_object() {
+            return Ok(AdmissionResponse::allow(&request));
+        }
         if let Some(metadata) = before.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.remove("managedFields");
             metadata
@@ -350,9 +353,10 @@ mod tests {
             json!({"metadata": {"annotations": [], "labels": 3}, "spec": {"containers": {}}}),
             json!({"spec": {"containers": [1, null, {"name": 7}, {"name": "a", "ports": 3}]}}),
         ];
-        for object in objects {
+        for mut object in objects {
             let answer = webhook().mutate(&review(&object)).unwrap();
             assert!(answer.allowed, "{object}");
+            json_patch::patch(&mut object, &answer.patch.0).unwrap();
         }
     }
 }

@@ -100,7 +100,8 @@ impl Authenticator {
     ///
     /// # Errors
     ///
-    /// What is wrong with the token of the first rule that found one.
+    /// What is wrong with the token of the first rule that found one and is for its issuer; else that
+    /// no rule is.
     pub fn verify<B>(&self, request: &mut Request<B>, now: UnixTime) -> Result<(), TokenError> {
         for name in self.providers.iter().flat_map(Provider::outputs) {
             request.headers_mut().remove(name);
@@ -113,7 +114,11 @@ impl Authenticator {
             match self.verify_by(provider, request, now) {
                 Ok(()) => return Ok(()),
                 Err(TokenError::Missed) if !provider.is_required => {}
-                Err(error) => failure = failure.or(Some(error)),
+                // That a rule is for another issuer is told only if all are.
+                Err(error) if matches!(failure, None | Some(TokenError::UnknownIssuer)) => {
+                    failure = Some(error);
+                }
+                Err(_) => {}
             }
         }
         failure.map_or(Ok(()), Err)

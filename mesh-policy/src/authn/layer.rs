@@ -59,7 +59,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::{HOST, WWW_AUTHENTICATE};
 use http::{HeaderValue, Request, Response, StatusCode};
-use mesh_core::attributes::ConnectionInfo;
+use mesh_core::attributes::{ConnectionInfo, ResponseDetails};
 use mesh_core::reply::{self, Caller};
 use mesh_core::watch::Watch;
 use pin_project_lite::pin_project;
@@ -227,6 +227,9 @@ impl Refusal {
         if let Some(challenge) = self.challenge {
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
+        let details = format!("jwt_authn_access_denied{{{}}}", self.error);
+        let details = ResponseDetails::new(&details);
+        response.extensions_mut().insert(details);
         response.extensions_mut().insert(self.error);
         response
     }
@@ -286,6 +289,9 @@ mod tests {
             response.extensions().get(),
             Some(&TokenError::UnknownIssuer)
         );
+        let details = response.extensions().get().map(ResponseDetails::as_str);
+        let expected = "jwt_authn_access_denied{Jwt_issuer_is_not_configured}";
+        assert_eq!(details, Some(expected));
         assert!(response.extensions().get::<ResponseFlag>().is_none());
     }
 
@@ -295,6 +301,25 @@ mod tests {
         let response = send(&rule, Request::get("/"), TOKEN).await;
         assert_eq!(response.status(), 403);
         assert_eq!(response.body(), "Audiences in Jwt are not allowed");
+    }
+
+    #[tokio::test]
+    async fn the_rule_of_the_issuer_says_what_is_wrong() {
+        let others = json!({"issuer": "a", "jwks": "{}"});
+        let own = json!({"issuer": "i", "jwks": "{}", "audiences": ["shop"]});
+        for rules in [json!([others, own]), json!([own, others])] {
+            let response = send(&rules, Request::get("/"), TOKEN).await;
+            assert_eq!(response.status(), 403, "{rules}");
+            assert_eq!(response.body(), "Audiences in Jwt are not allowed");
+        }
+    }
+
+    /// A list of rules, or one alone.
+    fn rules(written: &serde_json::Value) -> serde_json::Value {
+        match written.is_array() {
+            true => written.clone(),
+            false => json!([written]),
+        }
     }
 
     #[tokio::test]
@@ -332,7 +357,7 @@ mod tests {
         token: &str,
     ) -> Response<Bytes> {
         let policy = Resource::<RequestAuthentication> {
-            spec: serde_json::from_value(json!({"jwtRules": [rule]})).unwrap(),
+            spec: serde_json::from_value(json!({"jwtRules": rules(rule)})).unwrap(),
             ..Resource::default()
         };
         let authenticator = Authenticator::compile(

@@ -54,12 +54,9 @@ impl Values<'_> {
         Some(cidrs.into_iter().collect())
     }
 
-    fn peers(
-        &mut self,
-        parse: impl Fn(&str) -> Option<Vec<PeerMatch>>,
-    ) -> Option<Box<[PeerMatch]>> {
-        let peers = self.parse(parse)?;
-        Some(peers.into_iter().flatten().collect())
+    fn peers(&self, read: impl Fn(&str) -> Vec<PeerMatch>) -> Option<Box<[PeerMatch]>> {
+        let peers: Box<[PeerMatch]> = self.values.iter().flat_map(|value| read(value)).collect();
+        (!peers.is_empty()).then_some(peers)
     }
 }
 
@@ -161,14 +158,14 @@ pub(super) fn predicate(
         }
         Kind::Method => Predicate::Method(values.header_texts()?),
         Kind::Namespace => {
-            Predicate::Peer(values.peers(|value| Some(vec![PeerMatch::namespace(value).ok()?]))?)
+            Predicate::Peer(values.peers(|value| vec![PeerMatch::namespace(value)])?)
         }
         Kind::Path => Predicate::Path(values.parse(path)?.into()),
         Kind::Port => Predicate::DestinationPort(values.parse(port)?.into()),
         Kind::Principal => Predicate::Peer(values.peers(|value| {
             let principals = expand_principal(value, domains);
             let matches = principals.iter().map(|value| PeerMatch::principal(value));
-            matches.collect::<Result<_, _>>().ok()
+            matches.collect()
         })?),
         Kind::RemoteIp => Predicate::RemoteIp(values.cidrs()?),
         Kind::RequestPrincipal => Predicate::RequestPrincipal(
@@ -178,17 +175,13 @@ pub(super) fn predicate(
         ),
         Kind::ServerName => Predicate::ServerName(values.texts()?),
         Kind::ServiceAccount => Predicate::Peer(
-            values.peers(|value| Some(vec![PeerMatch::service_account(namespace, value).ok()?]))?,
+            values.peers(|value| vec![PeerMatch::service_account(namespace, value)])?,
         ),
         Kind::SourceIp => Predicate::SourceIp(values.cidrs()?),
         Kind::TrustDomain => Predicate::Peer(values.peers(|value| {
             let names = expand_trust_domain(value, domains);
-            Some(
-                names
-                    .iter()
-                    .map(|name| PeerMatch::trust_domain(name))
-                    .collect(),
-            )
+            let matches = names.iter().map(|name| PeerMatch::trust_domain(name));
+            matches.collect()
         })?),
     })
 }

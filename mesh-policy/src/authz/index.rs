@@ -287,6 +287,7 @@ fn text(text: &StringMatch, form: impl Fn(&str) -> String) -> Option<Text> {
         StringMatch::Prefix { value, .. } => affix(&form(value)).map(Text::Prefix),
         StringMatch::Suffix { value, .. } => affix(&form(value)).map(Text::Suffix),
         StringMatch::Contains { .. }
+        | StringMatch::IntegerRange { .. }
         | StringMatch::NonEmpty
         | StringMatch::Present
         | StringMatch::Regex(_) => None,

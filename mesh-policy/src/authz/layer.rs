@@ -70,6 +70,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use mesh_core::attributes::ResponseDetails;
 use mesh_core::path::Normalization;
 use mesh_core::reply::{self, Caller};
 use mesh_core::watch::Watch;
@@ -304,7 +305,10 @@ impl Denied {
                 (StatusCode::FORBIDDEN, "RBAC: access denied")
             }
         };
-        reply::direct(caller, status, Bytes::from_static(text.as_bytes()))
+        let mut response = reply::direct(caller, status, Bytes::from_static(text.as_bytes()));
+        let details = ResponseDetails::new(&self.to_string());
+        response.extensions_mut().insert(details);
+        response
     }
 }
 

@@ -1,12 +1,11 @@
 //! Matches on the identity of the peer, which is a URI such as
 //! `spiffe://cluster.local/ns/shop/sa/cart`.
 //!
-//! Istio writes these as regular expressions without quoting the value, so that a `.` in a value
-//! stands for any character there. Values that have no such character, which are nearly all, are
-//! matched by hand to the same effect.
+//! Istio writes most of these as regular expressions, in which the value is quoted but for the `*`.
+//! They are matched by hand to the same effect.
 
 use mesh_core::identity::TrustDomains;
-use mesh_core::matcher::{ParseRegexError, Regex, StringMatch};
+use mesh_core::matcher::StringMatch;
 
 const SCHEME: &str = "spiffe://";
 const NAMESPACE: &str = "/ns/";
@@ -33,44 +32,29 @@ pub(super) enum PeerMatch {
 
 impl PeerMatch {
     /// A value of `source.principals`, which has no scheme.
-    pub(super) fn principal(value: &str) -> Result<Self, ParseRegexError> {
+    pub(super) fn principal(value: &str) -> Self {
         if value == "*" {
-            return Ok(Self::Uri(StringMatch::NonEmpty));
+            return Self::Uri(StringMatch::NonEmpty);
         }
         if let Some(suffix) = value.strip_prefix('*') {
-            return if is_plain(suffix) {
-                Ok(Self::UriSuffix(suffix.into()))
-            } else {
-                regex(&format!("{SCHEME}.*{suffix}"))
-            };
+            return Self::UriSuffix(suffix.into());
         }
         let uri = format!("{SCHEME}{value}");
-        Ok(Self::Uri(StringMatch::from_policy_value(&uri)))
+        Self::Uri(StringMatch::from_policy_value(&uri))
     }
 
-    /// A value of `source.namespaces`.
-    pub(super) fn namespace(value: &str) -> Result<Self, ParseRegexError> {
+    /// A value of `source.namespaces`, in which each `*` is any text.
+    pub(super) fn namespace(value: &str) -> Self {
         let segment = format!("{NAMESPACE}{value}/");
-        let pieces: Box<[Box<str>]> = segment.split('*').map(Box::from).collect();
-        if pieces.iter().all(|piece| is_plain(piece)) {
-            Ok(Self::InOrder(pieces))
-        } else {
-            regex(&format!(".*{}.*", segment.replace('*', ".*")))
-        }
+        Self::InOrder(segment.split('*').map(Box::from).collect())
     }
 
     /// A value of `source.serviceAccounts`: `namespace/account`, or `account` of `own` namespace.
-    pub(super) fn service_account(own: &str, value: &str) -> Result<Self, ParseRegexError> {
+    pub(super) fn service_account(own: &str, value: &str) -> Self {
         let (namespace, account) = value.split_once('/').unwrap_or((own, value));
-        if is_plain(namespace) && is_plain(account) {
-            Ok(Self::ServiceAccount {
-                namespace: format!("{NAMESPACE}{namespace}/").into(),
-                account: format!("sa/{account}").into(),
-            })
-        } else {
-            regex(&format!(
-                "{SCHEME}.+{NAMESPACE}{namespace}/(.+/|)sa/{account}(/.+)?"
-            ))
+        Self::ServiceAccount {
+            namespace: format!("{NAMESPACE}{namespace}/").into(),
+            account: format!("sa/{account}").into(),
         }
     }
 
@@ -93,18 +77,6 @@ impl PeerMatch {
             }
         }
     }
-}
-
-fn regex(pattern: &str) -> Result<PeerMatch, ParseRegexError> {
-    let regex = Regex::parse(pattern)?;
-    Ok(PeerMatch::Uri(StringMatch::Regex(regex)))
-}
-
-/// Whether a text means itself in a regular expression.
-fn is_plain(text: &str) -> bool {
-    !text.contains([
-        '.', '*', '+', '?', '(', ')', '[', ']', '{', '}', '|', '^', '$', '\\',
-    ])
 }
 
 fn has_in_order(text: &str, pieces: &[Box<str>]) -> bool {
@@ -215,6 +187,7 @@ fn is_named(written: &str, domain: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use mesh_core::matcher::Regex;
     use proptest::prelude::*;
 
     use super::*;
@@ -256,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_namespace_may_stand_where_another_ends() {
-        let account = PeerMatch::service_account("ns", "ns").unwrap();
+        let account = PeerMatch::service_account("ns", "ns");
         assert!(account.is_match("spiffe:///ns/ns/ns/ns/sa/ns"));
         assert!(
             !account.is_match("spiffe:///ns/ns/sa/ns"),
@@ -273,10 +246,21 @@ mod tests {
     }
 
     #[test]
-    fn a_dot_in_a_value_stands_for_any_character() {
-        let suffix = PeerMatch::principal("*/sa/a.b").unwrap();
-        assert!(suffix.is_match("spiffe://td/ns/x/sa/a-b"));
-        assert!(PeerMatch::principal("*(").is_err());
+    fn a_dot_in_a_namespace_or_account_is_a_dot() {
+        let namespace = PeerMatch::namespace("team.*.prod");
+        let account = PeerMatch::service_account("a.b", "c.d");
+        assert!(namespace.is_match("spiffe://td/ns/team.x.prod/sa/c"));
+        assert!(!namespace.is_match("spiffe://td/ns/team-x-prod/sa/c"));
+        assert!(account.is_match("spiffe://td/ns/a.b/sa/c.d"));
+        assert!(!account.is_match("spiffe://td/ns/a-b/sa/c.d"));
+        assert!(!account.is_match("spiffe://td/ns/a.b/sa/c-d"));
+    }
+
+    #[test]
+    fn a_dot_in_a_suffix_of_principals_is_a_dot() {
+        let suffix = PeerMatch::principal("*/sa/a.b");
+        assert!(suffix.is_match("spiffe://td/ns/x/sa/a.b"));
+        assert!(!suffix.is_match("spiffe://td/ns/x/sa/a-b"));
     }
 
     proptest! {
@@ -286,16 +270,16 @@ mod tests {
             value in "\\*?(ns|a|b|-)\\*?",
         ) {
             let naive = |pattern: String| Regex::parse(&pattern).unwrap().is_match(&peer);
-            let namespace = PeerMatch::namespace(&value).unwrap();
+            let namespace = PeerMatch::namespace(&value);
             let pattern = format!(".*/ns/{}/.*", value.replace('*', ".*"));
             prop_assert_eq!(namespace.is_match(&peer), naive(pattern));
 
             let name = value.replace('*', "");
-            let account = PeerMatch::service_account("ns", &name).unwrap();
+            let account = PeerMatch::service_account("ns", &name);
             let pattern = format!("spiffe://.+/ns/ns/(.+/|)sa/{name}(/.+)?");
             prop_assert_eq!(account.is_match(&peer), naive(pattern));
 
-            let suffix = PeerMatch::principal(&format!("*{name}")).unwrap();
+            let suffix = PeerMatch::principal(&format!("*{name}"));
             prop_assert_eq!(suffix.is_match(&peer), naive(format!("spiffe://.*{name}")));
         }
     }

@@ -1,9 +1,8 @@
 //! Bodies that were read in part, and are passed on whole.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
@@ -67,43 +66,70 @@ impl<B: Body> Body for ReplayBody<B> {
     }
 }
 
-/// Reads the beginning of a body, without copying more than the authorizer gets.
-///
-/// `None`: it is longer than it may be.
-pub(super) async fn read<B>(
-    body: B,
-    settings: BodySettings,
-) -> Result<(ReplayBody<B>, Option<CheckBody>), B::Error>
+/// A body that is read as far as an authorizer wants it, without copying more than it gets.
+pub(super) struct Reading<B: Body> {
+    body: ReplayBody<B>,
+    // `None` if it wants nothing.
+    settings: Option<BodySettings>,
+    length: usize,
+}
+
+/// What was read of a body.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// As much as is wanted; nothing if nothing is.
+    Enough(Option<CheckBody>),
+    /// It is longer than it may be.
+    TooLong,
+}
+
+impl<B> Reading<B>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes>,
 {
-    let mut body = ReplayBody::new(body);
-    let mut length = 0;
-    let mut is_partial = false;
-    loop {
-        if length > settings.max_bytes || (length == settings.max_bytes && settings.allow_partial) {
-            is_partial = !body.rest.is_end_stream() || length > settings.max_bytes;
-            break;
+    /// Nothing has been read yet.
+    pub(super) fn new(body: B, settings: Option<BodySettings>) -> Self {
+        Self {
+            body: ReplayBody::new(body),
+            settings,
+            length: 0,
         }
-        let frame = poll_fn(|cx| pin!(&mut body.rest).poll_frame(cx)).await;
-        let Some(frame) = frame.transpose()? else {
-            break;
+    }
+
+    /// The whole body again.
+    pub(super) fn into_body(self) -> ReplayBody<B> {
+        self.body
+    }
+
+    /// Reads on until enough is there.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Read, B::Error>>
+    where
+        B: Unpin,
+    {
+        let Some(settings) = self.settings else {
+            return Poll::Ready(Ok(Read::Enough(None)));
         };
-        if frame.data_ref().is_some_and(Bytes::is_empty) {
-            // However many there are, they are not kept.
-            continue;
+        let max = settings.max_bytes;
+        let is_partial = loop {
+            if self.length > max || (self.length == max && settings.allow_partial) {
+                break self.length > max || !self.body.rest.is_end_stream();
+            }
+            let Some(frame) = ready!(Pin::new(&mut self.body.rest).poll_frame(cx)?) else {
+                break false;
+            };
+            if frame.data_ref().is_some_and(Bytes::is_empty) {
+                // However many there are, they are not kept.
+                continue;
+            }
+            self.length += frame.data_ref().map_or(0, Bytes::len);
+            self.body.read.push_back(frame);
+        };
+        if is_partial && !settings.allow_partial {
+            return Poll::Ready(Ok(Read::TooLong));
         }
-        length += frame.data_ref().map_or(0, Bytes::len);
-        body.read.push_back(frame);
+        let bytes = joined(&self.body.read, max);
+        Poll::Ready(Ok(Read::Enough(Some(CheckBody { bytes, is_partial }))))
     }
-    if is_partial && !settings.allow_partial {
-        return Ok((body, None));
-    }
-    let read = CheckBody {
-        bytes: joined(&body.read, settings.max_bytes),
-        is_partial,
-    };
-    Ok((body, Some(read)))
 }
 
 /// The first bytes of the frames.
@@ -126,6 +152,7 @@ fn joined(frames: &VecDeque<Frame<Bytes>>, max: usize) -> Bytes {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::future::poll_fn;
 
     use http_body_util::{BodyExt, Full};
 
@@ -168,12 +195,14 @@ mod tests {
                 max_bytes,
                 allow_partial,
             };
-            let chunks = Chunks(["ab", "cd", "ef"].into());
-            let (whole, seen) = read(chunks, settings).await.unwrap();
-            let seen = seen.map(|read| (read.bytes, read.is_partial));
+            let mut reading = Reading::new(Chunks(["ab", "cd", "ef"].into()), Some(settings));
+            let seen = match poll_fn(|cx| reading.poll(cx)).await.unwrap() {
+                Read::Enough(read) => read.map(|read| (read.bytes, read.is_partial)),
+                Read::TooLong => None,
+            };
             let expected = expected.map(|(bytes, partial)| (Bytes::from(bytes), partial));
             assert_eq!(seen, expected, "{settings:?}");
-            let whole = whole.collect().await.unwrap().to_bytes();
+            let whole = reading.into_body().collect().await.unwrap().to_bytes();
             assert_eq!(whole, "abcdef", "{settings:?}");
         }
     }

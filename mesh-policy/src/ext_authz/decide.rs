@@ -1,6 +1,9 @@
 //! One question to an authorizer, from the body that it wants to the changes that it makes.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -8,7 +11,7 @@ use http::{HeaderMap, Request};
 use http_body::Body;
 use tokio::time::timeout;
 
-use super::body::{self, ReplayBody};
+use super::body::{Read, Reading, ReplayBody};
 use super::check::{Answer, AuthorizeError, Changes, Check, CheckBody};
 use super::layer::ExtAuthzDenied;
 use super::settings::Provider;
@@ -20,6 +23,27 @@ pub(super) struct Question {
     rule: Arc<RuleName>,
 }
 
+impl Question {
+    pub(super) fn new(provider: Provider, rule: Arc<RuleName>) -> Self {
+        Self { provider, rule }
+    }
+}
+
+/// A request that an authorizer is asked about.
+pub(super) struct Asking<B: Body> {
+    question: Question,
+    head: Parts,
+    body: Reading<B>,
+    // `None` until as much of the body is there as is wanted.
+    checking: Option<Checking>,
+}
+
+/// The answer of an authorizer, which is awaited. Boxed, for it comes from elsewhere.
+type Checking = Pin<Box<dyn Future<Output = Result<Answer, AuthorizeError>> + Send>>;
+
+/// What is to be done with a request.
+pub(super) type Decision = Result<Box<Changes>, ExtAuthzDenied>;
+
 /// A request that passes.
 pub(super) struct Passed<B: Body> {
     pub(super) request: Request<ReplayBody<B>>,
@@ -27,45 +51,61 @@ pub(super) struct Passed<B: Body> {
     pub(super) response: HeaderMap,
 }
 
-pub(super) type Decided<B> = Result<Passed<B>, ExtAuthzDenied>;
-
-impl Question {
-    pub(super) fn new(provider: Provider, rule: Arc<RuleName>) -> Self {
-        Self { provider, rule }
+impl<B> Asking<B>
+where
+    B: Body<Data = Bytes>,
+{
+    pub(super) fn new(question: Question, request: Request<B>) -> Self {
+        let (head, body) = request.into_parts();
+        Self {
+            body: Reading::new(body, question.provider.settings.body),
+            question,
+            head,
+            checking: None,
+        }
     }
 
-    /// Reads what is wanted of the body, asks, and changes the request.
-    pub(super) async fn decide<B>(self, request: Request<B>) -> Decided<B>
+    /// Reads what is wanted of the body, and asks.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Decision>
     where
-        B: Body<Data = Bytes> + Unpin,
+        B: Unpin,
     {
-        let (mut head, body) = request.into_parts();
-        let settings = self.provider.settings;
-        let (body, read) = match settings.body {
-            None => (ReplayBody::new(body), None),
-            Some(wanted) => match body::read(body, wanted).await {
-                Ok((body, Some(read))) => (body, Some(read)),
-                Ok((_, None)) => return Err(ExtAuthzDenied::BodyTooLarge),
-                // The client went away, so that nobody waits for the answer.
-                Err(_) => return Err(ExtAuthzDenied::ProviderFailed(settings.status_on_error)),
-            },
+        let settings = self.question.provider.settings;
+        let failed = Err(ExtAuthzDenied::ProviderFailed(settings.status_on_error));
+        let checking = match &mut self.checking {
+            Some(checking) => checking,
+            None => {
+                let read = match ready!(self.body.poll(cx)) {
+                    Ok(Read::Enough(read)) => read,
+                    Ok(Read::TooLong) => return Poll::Ready(Err(ExtAuthzDenied::BodyTooLarge)),
+                    // The client went away, so that nobody waits for the answer.
+                    Err(_) => return Poll::Ready(failed),
+                };
+                self.checking.insert(self.question.check(&self.head, read))
+            }
         };
-        let check = self.check(&head, read);
-        let asked = timeout(settings.timeout, self.provider.authorizer.check(check)).await;
-        let response = match asked.unwrap_or(Err(AuthorizeError::Timeout)) {
-            Ok(Answer::Allow(changes)) => apply(*changes, &mut head.headers),
-            Ok(Answer::Deny(denial)) => return Err(ExtAuthzDenied::Provider(denial)),
-            Err(_) if settings.fail_open => HeaderMap::new(),
-            Err(_) => return Err(ExtAuthzDenied::ProviderFailed(settings.status_on_error)),
-        };
-        Ok(Passed {
-            request: Request::from_parts(head, body),
-            response,
+        Poll::Ready(match ready!(checking.as_mut().poll(cx)) {
+            Ok(Answer::Allow(changes)) => Ok(changes),
+            Ok(Answer::Deny(denial)) => Err(ExtAuthzDenied::Provider(denial)),
+            Err(_) if settings.fail_open => Ok(Box::default()),
+            Err(_) => failed,
         })
     }
 
-    fn check(&self, head: &Parts, body: Option<CheckBody>) -> Check {
-        Check {
+    /// The request, changed.
+    pub(super) fn pass(self, changes: Changes) -> Passed<B> {
+        let mut head = self.head;
+        let response = apply(changes, &mut head.headers);
+        Passed {
+            request: Request::from_parts(head, self.body.into_body()),
+            response,
+        }
+    }
+}
+
+impl Question {
+    fn check(&self, head: &Parts, body: Option<CheckBody>) -> Checking {
+        let check = Check {
             method: head.method.clone(),
             uri: head.uri.clone(),
             version: head.version,
@@ -74,7 +114,15 @@ impl Question {
             connection: head.extensions.get().cloned(),
             peer: head.extensions.get().cloned(),
             rule: Arc::clone(&self.rule),
-        }
+        };
+        let Provider {
+            authorizer,
+            settings,
+        } = self.provider.clone();
+        Box::pin(async move {
+            let asked = timeout(settings.timeout, authorizer.check(check)).await;
+            asked.unwrap_or(Err(AuthorizeError::Timeout))
+        })
     }
 }
 

@@ -88,7 +88,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::ReplayBody;
-use super::decide::{Decided, Passed, Question};
+use super::decide::{Asking, Passed, Question};
 use super::settings::Providers;
 use crate::authz::layer::Denied;
 use crate::authz::{Custom, Forwarding, PolicySet, View};
@@ -165,8 +165,7 @@ pub struct ExtAuthz<S> {
 impl<S, B, ResBody> Service<Request<B>> for ExtAuthz<S>
 where
     S: Service<Request<ReplayBody<B>>, Response = Response<ResBody>> + Clone,
-    B: Body<Data = Bytes> + Unpin + Send + 'static,
-    B::Error: Send,
+    B: Body<Data = Bytes> + Unpin,
     ResBody: Default + From<Bytes>,
 {
     type Response = S::Response;
@@ -189,7 +188,7 @@ where
                 let next = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, next);
                 State::Asking {
-                    decision: Box::pin(question.decide(request)),
+                    asking: Some(Box::new(Asking::new(question, request))),
                     inner,
                 }
             }
@@ -246,7 +245,8 @@ pin_project! {
         B: Body,
     {
         Asking {
-            decision: Pin<Box<dyn Future<Output = Decided<B>> + Send>>,
+            // Boxed, for most requests are not asked about.
+            asking: Option<Box<Asking<B>>>,
             inner: S,
         },
         Calling {
@@ -271,7 +271,7 @@ where
 impl<S, B, ResBody> Future for ResponseFuture<S, B>
 where
     S: Service<Request<ReplayBody<B>>, Response = Response<ResBody>>,
-    B: Body,
+    B: Body<Data = Bytes> + Unpin,
     ResBody: Default + From<Bytes>,
 {
     type Output = Result<Response<ResBody>, S::Error>;
@@ -280,13 +280,21 @@ where
         let mut this = self.project();
         loop {
             let decided = match this.state.as_mut().project() {
-                StateProject::Asking { decision, inner } => {
-                    match ready!(decision.as_mut().poll(cx)) {
-                        Ok(Passed { request, response }) => State::Calling {
-                            response: inner.call(request),
-                            changes: response,
-                        },
-                        Err(denied) => State::Refused {
+                StateProject::Asking { asking, inner } => {
+                    let mut held = asking.take().expect("a request is held until it passes");
+                    match held.poll(cx) {
+                        Poll::Pending => {
+                            *asking = Some(held);
+                            return Poll::Pending;
+                        }
+                        Poll::Ready(Ok(changes)) => {
+                            let Passed { request, response } = held.pass(*changes);
+                            State::Calling {
+                                response: inner.call(request),
+                                changes: response,
+                            }
+                        }
+                        Poll::Ready(Err(denied)) => State::Refused {
                             denied: Some(denied),
                         },
                     }

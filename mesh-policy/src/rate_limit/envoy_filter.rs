@@ -10,6 +10,10 @@
 //! | `HTTP_ROUTE`, `VIRTUAL_HOST` | `MERGE` | `typed_per_filter_config` with a `LocalRateLimit` | the limit of the routes that match |
 //! | `HTTP_ROUTE` (in `route`), `VIRTUAL_HOST` | `MERGE` | `rate_limits` | rules of the routes that match |
 //!
+//! A filter that is inserted before the router, or after another, is asked last; one that is inserted
+//! first, or before no filter that it names, is asked before all others, tokens and policies among
+//! them: see [`Place`].
+//!
 //! Everything else stays unsupported, and is reported as a [`Notice`] that says where. So is a field
 //! of these shapes that is not enforced here; the patch that has it is then left out whole.
 //!
@@ -53,9 +57,11 @@
 
 mod config;
 mod fields;
+mod global_filter;
+mod place;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mesh_core::model::Notice;
 use mesh_core::model::route::{Route, RouteAction, RouteConfiguration, VirtualHost};
@@ -64,10 +70,11 @@ use mesh_core::resource::istio::envoy_filter::{
     PatchOperation, RouteAction as MatchedAction,
 };
 use mesh_core::resource::{Resource, Value};
-use mesh_core::service::ClusterName;
 use mesh_core::workload::Workload;
 
 use self::fields::{Fields, Unsupported};
+pub use self::global_filter::GlobalFilter;
+pub use self::place::Place;
 use super::limits::RateLimits;
 
 const LOCAL: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
@@ -146,49 +153,12 @@ impl<'a> Scope<'a> {
 pub struct Compiled {
     /// Limits in process, and the rules of routes.
     pub limits: RateLimits,
+    /// Where the limits in process stand. The last filter decides.
+    pub place: Place,
     /// What is asked of rate limit services, in the order of the filters.
     pub global: Vec<GlobalFilter>,
     /// What is not enforced.
     pub notices: Vec<Notice>,
-}
-
-/// What is asked of a rate limit service (Envoy's rate limit filter).
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct GlobalFilter {
-    /// The domain that the service counts in.
-    pub domain: String,
-    /// The cluster of the service.
-    pub cluster: ClusterName,
-    /// How long the service may take. Default: 20 ms.
-    pub timeout: Duration,
-    /// Whether requests are refused when the service fails. Default: they pass.
-    pub failure_mode_deny: bool,
-    /// The stage of the rules that count here. Default: 0.
-    pub stage: u32,
-    /// Whether responses say what is left in `x-ratelimit-limit`, `-remaining` and `-reset`. Default:
-    /// no.
-    pub rate_limit_headers: bool,
-    /// Whether a gRPC client that is refused gets `RESOURCE_EXHAUSTED` and not `UNAVAILABLE`. Default:
-    /// no.
-    pub as_resource_exhausted: bool,
-    /// Whether refusals leave out `x-envoy-ratelimited`. Default: no.
-    pub without_rate_limited_header: bool,
-}
-
-impl GlobalFilter {
-    /// Counts in `domain` of the service that `cluster` is, with Envoy's defaults.
-    pub fn new(domain: impl Into<String>, cluster: ClusterName) -> Self {
-        Self {
-            domain: domain.into(),
-            cluster,
-            timeout: Duration::from_millis(20),
-            failure_mode_deny: false,
-            stage: 0,
-            rate_limit_headers: false,
-            as_resource_exhausted: false,
-            without_rate_limited_header: false,
-        }
-    }
 }
 
 /// Compiles the rate limits of `filters`, in the order in which they apply. Buckets are full at
@@ -242,7 +212,10 @@ impl Compiled {
                 | PatchOperation::InsertFirst
         );
         match apply_to {
-            ApplyTo::HttpFilter if inserts => self.add_filter(value, object, scope, now),
+            ApplyTo::HttpFilter if inserts => {
+                let place = Place::of(*operation, object);
+                self.add_filter(value, (object, place), scope, now)
+            }
             ApplyTo::VirtualHost | ApplyTo::HttpRoute if *operation == PatchOperation::Merge => {
                 let on_host = *apply_to == ApplyTo::VirtualHost;
                 self.merge(Fields::new(value), on_host, (object, scope), now)
@@ -254,7 +227,7 @@ impl Compiled {
     fn add_filter(
         &mut self,
         value: &std::collections::BTreeMap<String, Value>,
-        object: &EnvoyConfigObjectMatch,
+        (object, place): (&EnvoyConfigObjectMatch, Place),
         scope: &Scope<'_>,
         now: Instant,
     ) -> Result<(), Unsupported> {
@@ -267,10 +240,12 @@ impl Compiled {
                 let limit = config::local(config, now)?;
                 if scope.matches(object) {
                     self.limits.all = Some(Arc::new(limit));
+                    self.place = place;
                 }
             }
             GLOBAL => {
-                let global = config::global(config)?;
+                let mut global = config::global(config)?;
+                global.place = place;
                 if scope.matches(object) {
                     self.global.push(global);
                 }

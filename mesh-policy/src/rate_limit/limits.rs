@@ -53,6 +53,11 @@ impl RateLimits {
         self
     }
 
+    /// Whether there is neither a limit nor a rule.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_none() && self.routes.is_empty()
+    }
+
     /// The limit of a request with `extensions`.
     pub fn limit(&self, extensions: &Extensions) -> Option<&Arc<LocalRateLimit>> {
         let own = self.find(extensions).and_then(|route| route.limit.as_ref());

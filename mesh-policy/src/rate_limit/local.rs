@@ -211,12 +211,13 @@ impl LocalRateLimit {
 
 impl Check {
     fn of(bucket: &TokenBucket, is_allowed: bool, now: Instant) -> Self {
+        let next = bucket.next_token(now);
         Self {
             is_allowed,
             limit: bucket.settings().max_tokens(),
             remaining: bucket.remaining(now),
-            // Whole seconds, as Envoy has them.
-            reset_seconds: bucket.next_token(now).as_secs(),
+            // Whole seconds, rounded up as Envoy does.
+            reset_seconds: next.as_secs() + u64::from(next.subsec_nanos() > 0),
         }
     }
 }
@@ -281,6 +282,8 @@ mod tests {
         );
         assert_eq!(refused.reset_seconds, 60);
         assert_eq!(limit.check(&both[..1], now).remaining, 3);
+        let later = limit.check(&both, now + Duration::from_millis(500));
+        assert_eq!(later.reset_seconds, 60, "half a second counts as a whole");
     }
 
     #[test]

@@ -5,9 +5,8 @@
 //! cap: Istio lifts Envoy's default of three.
 //!
 //! A request is under way from its first attempt until the head of its response has come; a retry
-//! from the decision until the next decision, or the end. `budgetInterval`, for which a new request
-//! counts longer than it lasts, is not enforced: requests count only while they are under way, which
-//! allows fewer retries, never more.
+//! from the decision until the next decision, or the end. With a `budgetInterval`, the share is of
+//! the requests that came in the interval before, however long they take.
 //!
 //! Source: `RetryBudgetImpl` in Envoy's `source/common/upstream/resource_manager_impl.h`.
 //!
@@ -27,9 +26,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use mesh_core::model::cluster::Cluster;
 use mesh_core::service::ClusterName;
+use tokio::time::Instant;
+
+use super::recent::Recent;
 
 /// Envoy's share where only the least number is given, and its least number where only the share is.
 const PERCENT: f64 = 20.0;
@@ -46,6 +49,8 @@ pub enum RetryCap {
         percent: f64,
         /// Retries that are borne however few requests are under way.
         least: u32,
+        /// For how long a request counts; zero is as long as it is under way.
+        interval: Duration,
     },
 }
 
@@ -58,11 +63,25 @@ impl RetryCap {
                 0 => LEAST,
                 least => least,
             };
-            return Some(Self::Share { percent, least });
+            let interval = budget.budget_interval.and_then(|written| written.as_std());
+            let interval = interval.unwrap_or_default();
+            return Some(Self::Share {
+                percent,
+                least,
+                interval,
+            });
         }
         let pool = cluster.policy.connection_pool.as_ref()?;
         let retries = u32::try_from(pool.http.as_ref()?.max_retries).ok()?;
         (retries > 0).then_some(Self::Concurrent(retries))
+    }
+
+    /// For how long a request counts; zero is as long as it is under way.
+    fn interval(self) -> Duration {
+        match self {
+            Self::Concurrent(_) => Duration::ZERO,
+            Self::Share { interval, .. } => interval,
+        }
     }
 }
 
@@ -73,22 +92,40 @@ pub struct RetryBudget {
     counts: Arc<Counts>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
     active: AtomicU32,
     retries: AtomicU32,
+    /// Requests of the interval, if there is one.
+    recent: Option<Recent>,
+    /// When the interval begins to count.
+    start: Instant,
+}
+
+impl Counts {
+    fn new(cap: RetryCap) -> Self {
+        Self {
+            active: AtomicU32::new(0),
+            retries: AtomicU32::new(0),
+            recent: Recent::new(cap.interval()),
+            start: Instant::now(),
+        }
+    }
 }
 
 impl RetryBudget {
     /// No retries yet.
     pub fn new(cap: RetryCap) -> Self {
-        let counts = Arc::default();
+        let counts = Arc::new(Counts::new(cap));
         Self { cap, counts }
     }
 
     /// Counts a request as under way until the value is dropped.
     pub fn request(&self) -> ActiveRequest {
         self.counts.active.fetch_add(1, Ordering::Relaxed);
+        if let Some(recent) = &self.counts.recent {
+            recent.add(self.counts.start.elapsed());
+        }
         ActiveRequest(Arc::clone(&self.counts))
     }
 
@@ -107,10 +144,13 @@ impl RetryBudget {
     fn most(&self) -> u32 {
         match self.cap {
             RetryCap::Concurrent(most) => most,
-            RetryCap::Share { percent, least } => {
-                let active = f64::from(self.counts.active.load(Ordering::Relaxed));
+            RetryCap::Share { percent, least, .. } => {
+                let requests = match &self.counts.recent {
+                    Some(recent) => recent.count(self.counts.start.elapsed()),
+                    None => self.counts.active.load(Ordering::Relaxed),
+                };
                 // Casts of floats saturate, and drop the fraction as Envoy does.
-                ((percent / 100.0 * active) as u32).max(least)
+                ((percent / 100.0 * f64::from(requests)) as u32).max(least)
             }
         }
     }
@@ -161,9 +201,15 @@ impl RetryBudgets {
     pub fn updated(&self, clusters: &BTreeMap<ClusterName, Arc<Cluster>>) -> Self {
         let budgets = clusters.iter().filter_map(|(name, cluster)| {
             let cap = RetryCap::of(cluster)?;
-            let known = self.0.get(name).map(|known| Arc::clone(&known.counts));
-            let counts = known.unwrap_or_default();
-            Some((name.clone(), RetryBudget { cap, counts }))
+            let budget = match self.0.get(name) {
+                // What is counted otherwise cannot be counted on.
+                Some(known) if known.cap.interval() == cap.interval() => RetryBudget {
+                    cap,
+                    counts: Arc::clone(&known.counts),
+                },
+                _ => RetryBudget::new(cap),
+            };
+            Some((name.clone(), budget))
         });
         Self(budgets.collect())
     }
@@ -187,7 +233,44 @@ mod tests {
     use super::*;
 
     fn share(percent: f64, least: u32) -> RetryBudget {
-        RetryBudget::new(RetryCap::Share { percent, least })
+        let interval = Duration::ZERO;
+        RetryBudget::new(RetryCap::Share {
+            percent,
+            least,
+            interval,
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn with_an_interval_requests_count_for_as_long_as_that() {
+        let budget = RetryBudget::new(RetryCap::Share {
+            percent: 50.0,
+            least: 1,
+            interval: Duration::from_millis(160),
+        });
+        for _ in 0..8 {
+            drop(budget.request());
+        }
+        assert_eq!(
+            permits_of(&budget),
+            4,
+            "half of the requests that have ended"
+        );
+        tokio::time::advance(Duration::from_millis(140)).await;
+        assert_eq!(permits_of(&budget), 4);
+        let _long = budget.request();
+        tokio::time::advance(Duration::from_millis(160)).await;
+        assert_eq!(
+            permits_of(&budget),
+            1,
+            "the least: one under way is too old"
+        );
+    }
+
+    /// How many retries are borne at once.
+    fn permits_of(budget: &RetryBudget) -> usize {
+        let permits: Vec<_> = std::iter::from_fn(|| budget.retry()).collect();
+        permits.len()
     }
 
     #[test]
@@ -217,11 +300,13 @@ mod tests {
         assert_eq!(RetryCap::of(&cluster), Some(RetryCap::Concurrent(4)));
 
         cluster.policy.retry_budget = Some(destination_rule::RetryBudget::default());
-        let (percent, least) = (20.0, 3);
-        assert_eq!(
-            RetryCap::of(&cluster),
-            Some(RetryCap::Share { percent, least })
-        );
+        let (percent, least, interval) = (20.0, 3, Duration::ZERO);
+        let expected = RetryCap::Share {
+            percent,
+            least,
+            interval,
+        };
+        assert_eq!(RetryCap::of(&cluster), Some(expected));
     }
 
     #[test]

@@ -166,7 +166,10 @@ impl<S, B, E> Retrying<S, B, E> {
     ) -> Self {
         let policy = plan.policy.as_ref();
         let previous = PreviousEndpoints {
-            selection_attempts: policy.map_or(0, |policy| policy.host_selection_attempts),
+            // Whose hosts may be picked again is told them only for their priorities.
+            selection_attempts: policy
+                .filter(|policy| policy.avoid_previous_hosts)
+                .map_or(0, |policy| policy.host_selection_attempts),
             ..PreviousEndpoints::default()
         };
         Self {
@@ -279,9 +282,9 @@ impl<S, B, E> Retrying<S, B, E> {
     /// Names the endpoint that answered to balancing.
     fn avoid<R>(&mut self, response: &Response<R>) {
         let policy = self.plan.policy.as_ref();
-        if policy.is_some_and(|policy| policy.avoid_previous_hosts)
-            && let Some(SelectedEndpoint(endpoint)) = response.extensions().get()
-        {
+        let is_told = policy
+            .is_some_and(|policy| policy.avoid_previous_hosts || policy.avoid_previous_priorities);
+        if is_told && let Some(SelectedEndpoint(endpoint)) = response.extensions().get() {
             self.previous.addresses.push(endpoint.address.clone());
         }
     }
@@ -301,6 +304,7 @@ impl<S, B, E> Retrying<S, B, E> {
         if !self.previous.addresses.is_empty() {
             head.extensions.insert(self.previous.clone());
         }
+        self.plan.set_deadline(&mut head.extensions);
         if let Some(timeouts) = head.extensions.get::<Timeouts>().copied() {
             timeouts.announce(&mut head.headers, Instant::now());
         }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{Extensions, HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
-use mesh_core::attributes::{MatchedRoute, UpstreamReset};
+use mesh_core::attributes::{MatchedRoute, ResponseDeadline, UpstreamReset};
 use mesh_core::model::retry::RetryPolicy;
 use mesh_core::watch::Watch;
+use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -219,6 +220,7 @@ where
         let Some(plan) = plan else {
             return ResponseFuture::once(self.inner.call(request.map(ReplayBody::once)));
         };
+        plan.set_deadline(request.extensions_mut());
         let (head, body) = request.into_parts();
         let replay = Replay::new(body, settings.body_limit);
         let first = replay.attempt().expect("the first attempt has a body");
@@ -284,6 +286,26 @@ impl Plan {
             per_try,
             budget,
         })
+    }
+}
+
+impl Plan {
+    /// Tells balancing when the response to an attempt that is made now has to be there.
+    pub(super) fn set_deadline(&self, extensions: &mut Extensions) {
+        let Some(per_try) = self.per_try else {
+            // What holds for the whole is told by who knows it.
+            return;
+        };
+        let now = Instant::now();
+        let deadline = match extensions.get::<Timeouts>() {
+            Some(timeouts) => timeouts.deadline(now),
+            None => now
+                .checked_add(per_try)
+                .map(|at| ResponseDeadline(at.into_std())),
+        };
+        if let Some(deadline) = deadline {
+            extensions.insert(deadline);
+        }
     }
 }
 

@@ -89,6 +89,7 @@ pub mod condition;
 mod defaults;
 mod future;
 mod layer;
+mod recent;
 pub mod replay_body;
 pub mod state;
 #[cfg(test)]

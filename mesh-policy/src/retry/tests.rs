@@ -12,8 +12,8 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use mesh_core::attributes::{
-    MatchedRoute, PreviousEndpoints, ResetReason, ResponseFlag, ResponseFlags, SelectedEndpoint,
-    UpstreamReset,
+    MatchedRoute, PreviousEndpoints, ResetReason, ResponseDeadline, ResponseFlag, ResponseFlags,
+    SelectedEndpoint, UpstreamReset,
 };
 use mesh_core::model::cluster::{Endpoint, EndpointAddress};
 use mesh_core::model::retry::RetryPolicy;
@@ -59,6 +59,7 @@ struct Seen {
     attempt: String,
     body: Bytes,
     previous: Option<PreviousEndpoints>,
+    deadline: Option<ResponseDeadline>,
 }
 
 impl Upstream {
@@ -109,6 +110,7 @@ impl Service<Request<Body>> for Upstream {
                         .to_owned(),
                     body: Bytes::new(),
                     previous: head.extensions.get().cloned(),
+                    deadline: head.extensions.get().copied(),
                 });
                 seen.len() - 1
             };
@@ -277,20 +279,26 @@ async fn istio_tries_unavailable_grpc_services_again() {
 
 #[tokio::test(start_paused = true)]
 async fn the_endpoints_that_answered_are_named_to_balancing() {
-    for (avoid, expected) in [(true, &[0, 1, 2][..]), (false, &[0, 0, 0])] {
+    // Endpoints may be named for their priorities alone.
+    for (hosts, priorities, expected, tries) in [
+        (true, false, &[0, 1, 2][..], 5),
+        (false, true, &[0, 1, 2], 0),
+        (false, false, &[0, 0, 0], 0),
+    ] {
         let upstream = Upstream::new([Act::Status(502), REFUSED, Act::Status(200)]);
         let policy = RetryPolicy {
-            avoid_previous_hosts: avoid,
+            avoid_previous_hosts: hosts,
+            avoid_previous_priorities: priorities,
             ..policy(2, &["5xx"])
         };
         send(layer(), &upstream, request(Method::GET, policy)).await;
         let seen = upstream.seen();
-        let addresses = seen.iter().map(|seen| {
-            seen.previous.as_ref().map_or(0, |previous| {
-                assert_eq!(previous.selection_attempts, 5);
-                previous.addresses.len()
-            })
-        });
+        let named = |seen: &Seen| {
+            let previous = seen.previous.as_ref()?;
+            assert_eq!(previous.selection_attempts, tries);
+            Some(previous.addresses.len())
+        };
+        let addresses = seen.iter().map(|seen| named(seen).unwrap_or(0));
         assert_eq!(addresses.collect::<Vec<_>>(), expected);
     }
 }
@@ -311,6 +319,27 @@ async fn an_attempt_that_takes_too_long_is_tried_again_as_a_reset_is() {
             "{condition}"
         );
         assert_eq!(upstream.seen().len(), attempts, "{condition}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn balancing_is_told_when_the_answer_to_each_attempt_has_to_be_there() {
+    const SECOND: Duration = Duration::from_secs(1);
+    for per_try_timeout in [None, Some(SECOND)] {
+        let upstream = Upstream::new([Act::Silence, Act::Status(200)]);
+        let policy = RetryPolicy {
+            per_try_timeout,
+            ..policy(1, &["5xx"])
+        };
+        let sending = send(layer(), &upstream, request(Method::GET, policy));
+        let _ = tokio::time::timeout(2 * SECOND, sending).await;
+        for seen in upstream.seen() {
+            let expected = per_try_timeout.map(|per_try| seen.at + per_try);
+            let deadline = seen
+                .deadline
+                .map(|ResponseDeadline(at)| Instant::from_std(at));
+            assert_eq!(deadline, expected);
+        }
     }
 }
 
@@ -463,7 +492,7 @@ fn run<F: Future>(future: F) -> F::Output {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
     fn there_are_never_more_attempts_than_the_policy_has(
@@ -493,47 +522,66 @@ proptest! {
 
     #[test]
     fn budgets_hold_however_requests_fall_together(
-        starts in proptest::collection::vec((0_u64..200, any::<u64>()), 1..30),
-        most in 0_u32..4,
+        (starts, most) in (starts(8), 0_u32..4),
     ) {
-        let name = ClusterName::from("cart");
-        let budget = RetryBudget::new(RetryCap::Concurrent(most));
-        let budgets = RetryBudgets::from_iter([(name, budget)]);
-        let retries = Arc::new((AtomicU32::new(0), AtomicU32::new(0)));
-        let counting = Arc::clone(&retries);
-        let slow = tower::service_fn(move |request: Request<Body>| {
-            let (now, highest) = (Arc::clone(&counting), Arc::clone(&counting));
-            async move {
-                let again = request.headers()["x-envoy-attempt-count"] != "1";
-                if again {
-                    let now = now.0.fetch_add(1, Ordering::Relaxed) + 1;
-                    highest.1.fetch_max(now, Ordering::Relaxed);
-                }
-                sleep(Duration::from_millis(30)).await;
-                if again {
-                    now.0.fetch_sub(1, Ordering::Relaxed);
-                }
-                Ok::<_, Infallible>(Response::builder().status(503).body(Bytes::new()).unwrap())
+        budgets_hold(starts, most);
+    }
+
+    #[test]
+    #[ignore = "takes a minute"]
+    fn budgets_hold_for_many_requests_at_once((starts, most) in (starts(30), 0_u32..4)) {
+        budgets_hold(starts, most);
+    }
+}
+
+/// When requests begin, and what they draw.
+fn starts(most: usize) -> impl Strategy<Value = Vec<(u64, u64)>> {
+    proptest::collection::vec((0_u64..200, any::<u64>()), 1..most)
+}
+
+/// No more than `most` retries are under way at once, whenever requests start.
+fn budgets_hold(starts: Vec<(u64, u64)>, most: u32) {
+    let name = ClusterName::from("cart");
+    let budget = RetryBudget::new(RetryCap::Concurrent(most));
+    let budgets = RetryBudgets::from_iter([(name, budget)]);
+    let retries = Arc::new((AtomicU32::new(0), AtomicU32::new(0)));
+    let counting = Arc::clone(&retries);
+    let slow = tower::service_fn(move |request: Request<Body>| {
+        let (now, highest) = (Arc::clone(&counting), Arc::clone(&counting));
+        async move {
+            let again = request.headers()["x-envoy-attempt-count"] != "1";
+            if again {
+                let now = now.0.fetch_add(1, Ordering::Relaxed) + 1;
+                highest.1.fetch_max(now, Ordering::Relaxed);
             }
+            sleep(Duration::from_millis(30)).await;
+            if again {
+                now.0.fetch_sub(1, Ordering::Relaxed);
+            }
+            Ok::<_, Infallible>(Response::builder().status(503).body(Bytes::new()).unwrap())
+        }
+    });
+    run(async {
+        let requests = starts.into_iter().map(|(start, random)| {
+            let layer = RetryLayer::new().with_budgets(budgets.clone());
+            let layer = layer.with_random(move || random);
+            let service = ServiceBuilder::new().layer(layer).service(slow.clone());
+            tokio::task::spawn_local(async move {
+                sleep(Duration::from_millis(start)).await;
+                service
+                    .oneshot(request(Method::GET, policy(3, &["5xx"])))
+                    .await
+            })
         });
-        run(async {
-            let requests = starts.into_iter().map(|(start, random)| {
-                let layer = RetryLayer::new().with_budgets(budgets.clone());
-                let layer = layer.with_random(move || random);
-                let service = ServiceBuilder::new().layer(layer).service(slow.clone());
-                tokio::task::spawn_local(async move {
-                    sleep(Duration::from_millis(start)).await;
-                    service.oneshot(request(Method::GET, policy(3, &["5xx"]))).await
-                })
-            });
-            let local = tokio::task::LocalSet::new();
-            local.run_until(async {
+        let local = tokio::task::LocalSet::new();
+        local
+            .run_until(async {
                 for request in requests.collect::<Vec<_>>() {
                     request.await.unwrap().unwrap();
                 }
-            }).await;
-        });
-        prop_assert!(retries.1.load(Ordering::Relaxed) <= most);
-        prop_assert_eq!(retries.0.load(Ordering::Relaxed), 0);
-    }
+            })
+            .await;
+    });
+    assert!(retries.1.load(Ordering::Relaxed) <= most);
+    assert_eq!(retries.0.load(Ordering::Relaxed), 0);
 }

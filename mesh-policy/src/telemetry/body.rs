@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 
 /// What has passed of a body.
 #[derive(Debug, Default)]
-pub(super) struct Count {
+pub struct Count {
     bytes: AtomicU64,
     messages: AtomicU64,
 }

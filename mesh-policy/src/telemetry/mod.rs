@@ -27,8 +27,12 @@
 pub mod access_log;
 #[cfg(any(feature = "access-log", feature = "metrics"))]
 mod body;
+#[cfg(feature = "cel")]
+mod expression;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+#[cfg(any(feature = "access-log", feature = "metrics"))]
+mod observe;
 pub mod route;
 #[cfg(feature = "trace")]
 pub mod trace;

@@ -193,6 +193,20 @@ pin_project! {
     }
 }
 
+impl<B> TimedBody<B> {
+    /// The body itself, if it has all the time that it wants.
+    ///
+    /// # Errors
+    ///
+    /// This, if it has not.
+    pub fn into_untimed(self) -> Result<B, Self> {
+        match self.deadline.is_none() && self.idle.is_none() {
+            true => Ok(self.inner),
+            false => Err(self),
+        }
+    }
+}
+
 impl<B: From<Bytes>> From<Bytes> for TimedBody<B> {
     fn from(bytes: Bytes) -> Self {
         Self {

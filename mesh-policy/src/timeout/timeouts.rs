@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use mesh_core::attributes::MatchedRoute;
+use mesh_core::attributes::{MatchedRoute, ResponseDeadline};
 use mesh_core::reply::Caller;
 use tokio::time::Instant;
 
@@ -72,6 +72,13 @@ impl Timeouts {
         self.total.is_some() || self.per_try.is_some()
     }
 
+    /// When the response to an attempt that is made at `now` has to be there.
+    pub fn deadline(&self, now: Instant) -> Option<ResponseDeadline> {
+        let whole = self.total.and_then(|total| self.start.checked_add(total));
+        let attempt = self.per_try.and_then(|per_try| now.checked_add(per_try));
+        shorter(whole, attempt).map(|at| ResponseDeadline(at.into_std()))
+    }
+
     /// Tells the upstream how long an attempt that is made at `now` may take: in
     /// `x-envoy-expected-rq-timeout-ms`, and in `grpc-timeout` if it is gRPC.
     pub fn announce(&self, headers: &mut HeaderMap, now: Instant) {
@@ -101,7 +108,8 @@ fn limit(timeout: Duration) -> Option<Duration> {
     (!timeout.is_zero()).then_some(timeout)
 }
 
-fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+/// The lesser of those that there are.
+fn shorter<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),

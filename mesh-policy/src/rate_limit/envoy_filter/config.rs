@@ -9,8 +9,8 @@ use mesh_core::model::filter::{AppendAction, HeaderOption};
 use mesh_core::percent::Percent;
 use mesh_core::service::ClusterName;
 
-use super::GlobalFilter;
 use super::fields::{Fields, Unsupported, unsupported};
+use super::{GlobalFilter, Place};
 use crate::rate_limit::descriptor::{Action, Descriptor, Entry, Field, RateLimitRule};
 use crate::rate_limit::local::{LocalRateLimit, LocalRateLimitSettings};
 use crate::rate_limit::token_bucket::TokenBucketSettings;
@@ -85,6 +85,7 @@ pub(super) fn global(mut fields: Fields<'_>) -> Result<GlobalFilter, Unsupported
     }
     let filter = GlobalFilter {
         domain: domain.to_owned(),
+        place: Place::default(),
         cluster: ClusterName::from(cluster),
         timeout: fields.duration("timeout")?.unwrap_or(TIMEOUT),
         failure_mode_deny: fields.flag("failure_mode_deny")?,

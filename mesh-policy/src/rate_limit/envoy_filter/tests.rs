@@ -1,9 +1,12 @@
+use std::time::Duration;
+
 use http::Extensions;
 use mesh_core::attributes::MatchedRoute;
 use mesh_core::model::route::RouteMatch;
 use mesh_core::origin::Source;
 use mesh_core::percent::Percent;
 use mesh_core::resource::Metadata;
+use mesh_core::service::ClusterName;
 use serde_json::{Value as Json, json};
 
 use super::*;
@@ -300,4 +303,33 @@ fn names_may_be_written_in_camel_case() {
         (settings.enabled.value(), settings.enforced.value()),
         (25.0, 50.0)
     );
+}
+
+#[test]
+fn a_filter_stands_where_it_is_inserted() {
+    let before = |name: Option<&str>| {
+        let mut filter = json!({"name": "envoy.filters.network.http_connection_manager"});
+        if let Some(name) = name {
+            filter["subFilter"] = json!({"name": format!("envoy.filters.http.{name}")});
+        }
+        json!({"context": "GATEWAY", "listener": {"filterChain": {"filter": filter}}})
+    };
+    let mut value = json!({"name": "limits"});
+    value["typed_config"] = local();
+    value["typed_config"]["@type"] = json!(LOCAL_TYPE);
+    for (object, operation, expected) in [
+        (before(None), "INSERT_BEFORE", Place::First),
+        (before(Some("jwt_authn")), "INSERT_BEFORE", Place::First),
+        (before(Some("router")), "INSERT_FIRST", Place::First),
+        (before(Some("router")), "INSERT_BEFORE", Place::Last),
+        (before(Some("rbac")), "INSERT_AFTER", Place::Last),
+    ] {
+        let patch = patch("HTTP_FILTER", object, operation, value.clone());
+        let filter = filter("istio-system", patch);
+        let workload = Workload::gateway("istio-system");
+        let scope = Scope::new(PatchContext::Gateway, &workload, "istio-system");
+        let compiled = compile([&filter], &scope, now());
+        assert!(compiled.notices.is_empty(), "{:?}", compiled.notices);
+        assert_eq!(compiled.place, expected, "{operation} {:?}", filter.spec);
+    }
 }

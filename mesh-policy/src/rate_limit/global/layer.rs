@@ -12,11 +12,13 @@ use mesh_core::attributes::ResponseFlag;
 use mesh_core::reply::{self, Caller};
 use mesh_core::watch::Watch;
 use pin_project_lite::pin_project;
-use tonic::transport::Channel;
+use tonic::body::Body;
+use tonic::client::GrpcService;
+use tonic::codegen::StdError;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::service::{Answer, ask};
+use super::service::{Answer, Ask, ask};
 use crate::rate_limit::descriptor::Descriptor;
 use crate::rate_limit::envoy_filter::GlobalFilter;
 use crate::rate_limit::limits::RateLimits;
@@ -31,21 +33,27 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 pub struct GlobalRateLimitLayer {
     filter: Arc<GlobalFilter>,
     limits: Watch<RateLimits>,
-    channel: Channel,
+    service: Arc<dyn Ask>,
 }
 
 impl GlobalRateLimitLayer {
     /// Asks the service at the other end of `channel` about the requests that the rules of `limits`
     /// make descriptors of.
-    pub fn new(
-        filter: GlobalFilter,
-        limits: impl Into<Watch<RateLimits>>,
-        channel: Channel,
-    ) -> Self {
+    ///
+    /// A channel is whatever sends gRPC: tonic's `Channel`, or a service of HTTP. It is cloned for
+    /// each question.
+    pub fn new<C>(filter: GlobalFilter, limits: impl Into<Watch<RateLimits>>, channel: C) -> Self
+    where
+        C: GrpcService<Body> + Clone + Send + Sync + 'static,
+        C::Error: Into<StdError>,
+        C::Future: Send,
+        C::ResponseBody: http_body::Body<Data = Bytes> + Send + 'static,
+        <C::ResponseBody as http_body::Body>::Error: Into<StdError> + Send,
+    {
         Self {
             filter: Arc::new(filter),
             limits: limits.into(),
-            channel,
+            service: Arc::new(channel),
         }
     }
 
@@ -71,7 +79,8 @@ impl GlobalRateLimitLayer {
             ..
         } = &*self.filter;
         let how = (*timeout, *rate_limit_headers);
-        Box::pin(ask(self.channel.clone(), domain.clone(), descriptors, how))
+        let service = Arc::clone(&self.service);
+        Box::pin(ask(service, domain.clone(), descriptors, how))
     }
 }
 

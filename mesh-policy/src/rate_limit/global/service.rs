@@ -1,5 +1,9 @@
 //! The rate limit service: what is asked, and what the answer means.
 
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +15,10 @@ use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::{Code, 
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_client::RateLimitServiceClient;
 use envoy_types::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tonic::transport::Channel;
+use tonic::body::Body;
+use tonic::client::GrpcService;
+use tonic::codegen::StdError;
+use tonic::{Response, Status};
 
 use crate::rate_limit::descriptor::Descriptor;
 
@@ -28,9 +35,39 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
 }
 
+/// Sends questions to a rate limit service.
+pub(super) trait Ask: Send + Sync {
+    /// Sends one.
+    fn send(&self, request: RateLimitRequest) -> Sending;
+}
+
+/// A question on its way, and then its answer. Boxed, for it crosses the network.
+pub(super) type Sending =
+    Pin<Box<dyn Future<Output = Result<Response<RateLimitResponse>, Status>> + Send>>;
+
+impl<C> Ask for C
+where
+    C: GrpcService<Body> + Clone + Send + Sync + 'static,
+    C::Error: Into<StdError>,
+    C::Future: Send,
+    C::ResponseBody: http_body::Body<Data = Bytes> + Send + 'static,
+    <C::ResponseBody as http_body::Body>::Error: Into<StdError> + Send,
+{
+    fn send(&self, request: RateLimitRequest) -> Sending {
+        let mut client = RateLimitServiceClient::new(self.clone());
+        Box::pin(async move { client.should_rate_limit(request).await })
+    }
+}
+
+impl fmt::Debug for dyn Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ask")
+    }
+}
+
 /// Asks the service. `None` if it fails, or says nothing that is understood, within `timeout`.
 pub(super) async fn ask(
-    channel: Channel,
+    service: Arc<dyn Ask>,
     domain: String,
     descriptors: Vec<Descriptor>,
     (timeout, with_limits): (Duration, bool),
@@ -40,8 +77,7 @@ pub(super) async fn ask(
         descriptors: descriptors.into_iter().map(wire).collect(),
         ..RateLimitRequest::default()
     };
-    let mut client = RateLimitServiceClient::new(channel);
-    let asking = client.should_rate_limit(request);
+    let asking = service.send(request);
     let response = tokio::time::timeout(timeout, asking).await.ok()?.ok()?;
     understand(response.into_inner(), with_limits)
 }

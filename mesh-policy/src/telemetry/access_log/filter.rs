@@ -1,13 +1,16 @@
 use http::HeaderName;
 use mesh_core::attributes::PeerIdentity;
 
+use super::expression::Condition;
 use super::layer::Exchange;
 
 /// Which exchanges are logged: the expressions of Istio's documentation.
 ///
-/// Telemetry resources filter access logs by CEL expressions. Comparisons of the attributes below
-/// are understood, joined by `&&` or by `||`; every other expression is refused, so that no log is
-/// wider or narrower than it was meant to be.
+/// Telemetry resources filter access logs by CEL expressions. Comparisons of the attributes below,
+/// joined by `&&` or by `||`, are always understood, and cost little. Every other expression is
+/// evaluated with the feature `cel`, and reads Envoy's attributes; one that fails for an exchange
+/// does not log it. Without the feature it is refused, so that no log is wider or narrower than it
+/// was meant to be.
 ///
 /// | attribute | compared |
 /// |---|---|
@@ -22,13 +25,16 @@ use super::layer::Exchange;
 /// use mesh_policy::telemetry::access_log::LogFilter;
 ///
 /// assert!("response.code >= 400 && request.method == 'GET'".parse::<LogFilter>().is_ok());
-/// assert!("size(request.headers) > 3".parse::<LogFilter>().is_err());
+/// assert!("response.code >".parse::<LogFilter>().is_err());
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct LogFilter {
-    terms: Vec<Term>,
-    /// Whether one term is enough.
-    any: bool,
+pub struct LogFilter(Kind);
+
+#[derive(Clone, Debug, PartialEq)]
+enum Kind {
+    All(Vec<Term>),
+    Any(Vec<Term>),
+    Expression(Condition),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -65,10 +71,10 @@ enum Attribute {
 impl LogFilter {
     /// Whether an exchange is logged.
     pub fn includes(&self, exchange: &Exchange) -> bool {
-        let mut terms = self.terms.iter();
-        match self.any {
-            true => terms.any(|term| term.holds(exchange)),
-            false => terms.all(|term| term.holds(exchange)),
+        match &self.0 {
+            Kind::All(terms) => terms.iter().all(|term| term.holds(exchange)),
+            Kind::Any(terms) => terms.iter().any(|term| term.holds(exchange)),
+            Kind::Expression(condition) => condition.holds(exchange),
         }
     }
 }
@@ -140,16 +146,27 @@ impl std::str::FromStr for LogFilter {
     ///
     /// It is none of those that are understood.
     fn from_str(expression: &str) -> Result<Self, Self::Err> {
-        let error = || ParseFilterError {
+        let kind = terms(expression).or_else(|| {
+            let condition = Condition::compile(expression);
+            condition.map(Kind::Expression)
+        });
+        kind.map(Self).ok_or_else(|| ParseFilterError {
             expression: expression.to_owned(),
-        };
-        let any = expression.contains("||");
-        // A text that has an operator in it would be cut; it is refused below.
-        let parts = expression.split(if any { "||" } else { "&&" });
-        let terms = parts.map(|part| term(part.trim()).ok_or_else(error));
-        let terms = terms.collect::<Result<_, _>>()?;
-        Ok(Self { terms, any })
+        })
     }
+}
+
+/// The terms of an expression that has no more than some.
+fn terms(expression: &str) -> Option<Kind> {
+    let any = expression.contains("||");
+    // A text that has an operator in it would be cut; its parts are none that are understood.
+    let parts = expression.split(if any { "||" } else { "&&" });
+    let terms = parts.map(|part| term(part.trim())).collect::<Option<_>>()?;
+    Some(if any {
+        Kind::Any(terms)
+    } else {
+        Kind::All(terms)
+    })
 }
 
 fn term(text: &str) -> Option<Term> {

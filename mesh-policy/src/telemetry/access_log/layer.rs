@@ -1,16 +1,16 @@
+use std::borrow::Cow;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::HOST;
 use http::{Extensions, HeaderMap, Request, Response, request, response};
 use http_body::Body;
-use mesh_core::attributes::{MatchedRoute, ResponseFlag, ResponseFlags, SelectedEndpoint};
+use mesh_core::attributes::{
+    MatchedRoute, ResponseDetails, ResponseFlag, ResponseFlags, SelectedEndpoint, TransportFailure,
+};
 use mesh_core::format_string::{Completion, Exchange as Filled};
-use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -21,6 +21,8 @@ use super::sink::LogSink;
 use crate::clock::WallClock;
 pub use crate::telemetry::body::MeteredBody;
 use crate::telemetry::body::{Count, Nothing, OnEnd};
+pub use crate::telemetry::observe::ResponseFuture;
+use crate::telemetry::observe::{self, Observe, Observed};
 
 /// The request body that the service below gets.
 pub type Uploaded<B> = MeteredBody<B, Nothing>;
@@ -113,79 +115,28 @@ where
 {
     type Response = Response<Logged<ResBody>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future>;
+    type Future = ResponseFuture<S::Future, Exchange>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (head, body) = request.into_parts();
-        let exchange = Exchange::begin(&self.layer, head.clone());
-        let received = Arc::clone(&exchange.received);
-        let body = MeteredBody::new(body, received, false, None);
-        ResponseFuture {
-            response: self.inner.call(Request::from_parts(head, body)),
-            exchange: Some(exchange),
-        }
+        observe::call(&self.layer, &mut self.inner, request)
     }
 }
 
-pin_project! {
-    /// Response future of [`AccessLog`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping it logs the exchange as ended by the client, with the code 0 and the flag `DC`.
-    #[derive(Debug)]
-    pub struct ResponseFuture<F> {
-        #[pin]
-        response: F,
-        exchange: Option<Exchange>,
-    }
+impl Observe for AccessLogLayer {
+    type Exchange = Exchange;
 
-    impl<F> PinnedDrop for ResponseFuture<F> {
-        fn drop(this: Pin<&mut Self>) {
-            if let Some(mut exchange) = this.project().exchange.take() {
-                let gone = ResponseFlag::DownstreamConnectionTermination;
-                exchange.no_answer(gone, "downstream_remote_disconnect");
-                exchange.end(None);
-            }
-        }
-    }
-}
-
-impl<F, ResBody, E> Future for ResponseFuture<F>
-where
-    F: Future<Output = Result<Response<ResBody>, E>>,
-    ResBody: Body,
-{
-    type Output = Result<Response<Logged<ResBody>>, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let response = ready!(this.response.poll(cx));
-        let exchange = this.exchange.take();
-        let mut exchange = exchange.expect("a future is not polled after it has completed");
-        let response = match response {
-            Ok(response) => response,
-            Err(error) => {
-                exchange.end(None);
-                return Poll::Ready(Err(error));
-            }
-        };
-        let (head, body) = response.into_parts();
-        exchange.answer(&head);
-        let sent = Arc::clone(&exchange.sent);
-        let mut exchange = Some(exchange);
-        // Who sends an empty body may never ask for its end.
-        if body.is_end_stream()
-            && let Some(exchange) = exchange.take()
-        {
-            exchange.end(None);
-        }
-        let body = MeteredBody::new(body, sent, false, exchange);
-        Poll::Ready(Ok(Response::from_parts(head, body)))
+    fn begin<B>(&self, request: &Request<B>) -> Exchange {
+        let mut copy = Request::new(());
+        copy.method_mut().clone_from(request.method());
+        copy.uri_mut().clone_from(request.uri());
+        *copy.version_mut() = request.version();
+        copy.headers_mut().clone_from(request.headers());
+        copy.extensions_mut().clone_from(request.extensions());
+        Exchange::begin(self, copy.into_parts().0)
     }
 }
 
@@ -235,7 +186,7 @@ impl Exchange {
     pub(super) fn flags(&self) -> ResponseFlags {
         match &self.response {
             Some(response) => ResponseFlags::of(&response.extensions),
-            None => self.completion.flags,
+            None => self.completion().flags,
         }
     }
 
@@ -246,14 +197,36 @@ impl Exchange {
         }
     }
 
-    fn answer(&mut self, head: &response::Parts) {
-        let extensions = &head.extensions;
+    /// What is known when it has ended.
+    pub(super) fn completion(&self) -> &Completion {
+        &self.completion
+    }
+}
+
+impl Observed for Exchange {
+    fn received(&self) -> &Arc<Count> {
+        &self.received
+    }
+
+    fn sent(&self) -> &Arc<Count> {
+        &self.sent
+    }
+
+    fn has_messages(&self) -> bool {
+        false
+    }
+
+    fn answer<B>(&mut self, response: &Response<B>) {
+        let extensions = response.extensions();
         self.completion.response_duration = Some(self.start.elapsed());
         self.completion.response_code_details = details(extensions);
+        let failure = extensions.get::<TransportFailure>();
+        self.completion.upstream_transport_failure_reason =
+            failure.map(|TransportFailure(why)| why.to_string().into());
         // A head of its own, for the extensions that telemetry reads: not all can be cloned cheaply.
         let (mut copy, ()) = Response::new(()).into_parts();
-        (copy.status, copy.version) = (head.status, head.version);
-        copy.headers = head.headers.clone();
+        (copy.status, copy.version) = (response.status(), response.version());
+        copy.headers = response.headers().clone();
         keep::<ResponseFlag>(extensions, &mut copy.extensions);
         keep::<ResponseFlags>(extensions, &mut copy.extensions);
         keep::<SelectedEndpoint>(extensions, &mut copy.extensions);
@@ -263,14 +236,18 @@ impl Exchange {
         self.response = Some(copy);
     }
 
-    fn no_answer(&mut self, flag: ResponseFlag, details: &'static str) {
-        self.completion.flags = self.completion.flags.with(flag);
-        self.completion.response_code_details = Some(details.into());
+    fn give_up(&mut self) {
+        let gone = ResponseFlag::DownstreamConnectionTermination;
+        self.completion.flags = self.completion.flags.with(gone);
+        self.completion.response_code_details = Some("downstream_remote_disconnect".into());
     }
 }
 
 /// Where a response comes from: Envoy's details, as far as they can be told.
-fn details(extensions: &Extensions) -> Option<std::borrow::Cow<'static, str>> {
+fn details(extensions: &Extensions) -> Option<Cow<'static, str>> {
+    if let Some(details) = extensions.get::<ResponseDetails>() {
+        return Some(details.as_str().to_owned().into());
+    }
     Some(match extensions.get::<ResponseFlag>() {
         None | Some(ResponseFlag::DelayInjected | ResponseFlag::UpstreamRetryLimitExceeded) => {
             "via_upstream".into()
@@ -278,6 +255,7 @@ fn details(extensions: &Extensions) -> Option<std::borrow::Cow<'static, str>> {
         Some(ResponseFlag::NoRouteFound) => "route_not_found".into(),
         Some(ResponseFlag::NoClusterFound) => "cluster_not_found".into(),
         Some(ResponseFlag::NoHealthyUpstream) => "no_healthy_upstream".into(),
+        Some(ResponseFlag::DnsResolutionFailed) => "dns_resolution_failure".into(),
         Some(ResponseFlag::FaultInjected) => "fault_filter_abort".into(),
         Some(ResponseFlag::RateLimited) => "request_rate_limited".into(),
         Some(ResponseFlag::RateLimitServiceError) => "rate_limiter_error".into(),

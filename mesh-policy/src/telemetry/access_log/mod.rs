@@ -38,6 +38,8 @@
 //! # }
 //! ```
 
+#[cfg_attr(not(feature = "cel"), path = "no_expression.rs")]
+mod expression;
 mod filter;
 mod format;
 mod layer;
@@ -53,4 +55,5 @@ pub use self::layer::{
 };
 pub use self::providers::log_providers;
 pub use self::sink::{ChannelSink, LogLines, LogSink, channel};
-pub use super::body::{Nothing, OnEnd};
+pub use super::body::{Count, Nothing, OnEnd};
+pub use super::observe::Observed;

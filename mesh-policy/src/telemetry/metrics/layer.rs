@@ -1,8 +1,6 @@
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
@@ -11,7 +9,6 @@ use mesh_core::attributes::{
 };
 use mesh_core::reply::Caller;
 use mesh_core::service::ClusterName;
-use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -21,6 +18,8 @@ use super::labels::{Facts, Protocol, Reporter};
 use super::series::Measures;
 pub use crate::telemetry::body::MeteredBody;
 use crate::telemetry::body::{Count, Nothing, OnEnd};
+pub use crate::telemetry::observe::ResponseFuture;
+use crate::telemetry::observe::{self, Observe, Observed};
 use crate::telemetry::workload::PeerWorkload;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -71,78 +70,22 @@ where
 {
     type Response = Response<Recorded<ResBody>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future>;
+    type Future = ResponseFuture<S::Future, Exchange>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let exchange = Exchange::begin(&self.metrics, &request);
-        let (count, is_grpc) = (Arc::clone(&exchange.counts.0), exchange.is_grpc);
-        let request = request.map(|body| MeteredBody::new(body, count, is_grpc, None));
-        ResponseFuture {
-            response: self.inner.call(request),
-            exchange: Some(exchange),
-        }
+        observe::call(&self.metrics, &mut self.inner, request)
     }
 }
 
-pin_project! {
-    /// Response future of [`Metered`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping it records the exchange as ended by the client, with the code 0 and the flag `DC`.
-    #[derive(Debug)]
-    pub struct ResponseFuture<F> {
-        #[pin]
-        response: F,
-        exchange: Option<Exchange>,
-    }
+impl Observe for Arc<IstioMetrics> {
+    type Exchange = Exchange;
 
-    impl<F> PinnedDrop for ResponseFuture<F> {
-        fn drop(this: Pin<&mut Self>) {
-            if let Some(mut exchange) = this.project().exchange.take() {
-                let gone = ResponseFlag::DownstreamConnectionTermination;
-                exchange.flags = exchange.flags.with(gone);
-                exchange.end(None);
-            }
-        }
-    }
-}
-
-impl<F, ResBody, E> Future for ResponseFuture<F>
-where
-    F: Future<Output = Result<Response<ResBody>, E>>,
-    ResBody: Body,
-{
-    type Output = Result<Response<Recorded<ResBody>>, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let response = ready!(this.response.poll(cx));
-        let exchange = this.exchange.take();
-        let mut exchange = exchange.expect("a future is not polled after it has completed");
-        let response = match response {
-            Ok(response) => response,
-            Err(error) => {
-                exchange.end(None);
-                return Poll::Ready(Err(error));
-            }
-        };
-        exchange.answer(&response);
-        let (count, is_grpc) = (Arc::clone(&exchange.counts.1), exchange.is_grpc);
-        Poll::Ready(Ok(response.map(|body| {
-            // Who sends an empty body may never ask for its end.
-            let mut exchange = Some(exchange);
-            if body.is_end_stream()
-                && let Some(exchange) = exchange.take()
-            {
-                exchange.end(None);
-            }
-            MeteredBody::new(body, count, is_grpc, exchange)
-        })))
+    fn begin<B>(&self, request: &Request<B>) -> Exchange {
+        Exchange::begin(self, request)
     }
 }
 
@@ -196,8 +139,21 @@ impl Exchange {
             metrics: Arc::clone(metrics),
         }
     }
+}
 
-    /// Takes what the head of the response says.
+impl Observed for Exchange {
+    fn received(&self) -> &Arc<Count> {
+        &self.counts.0
+    }
+
+    fn sent(&self) -> &Arc<Count> {
+        &self.counts.1
+    }
+
+    fn has_messages(&self) -> bool {
+        self.is_grpc
+    }
+
     fn answer<B>(&mut self, response: &Response<B>) {
         let extensions = response.extensions();
         self.code = response.status().as_u16();
@@ -213,6 +169,11 @@ impl Exchange {
         {
             self.peer = Some(PeerWorkload::of_endpoint(endpoint));
         }
+    }
+
+    fn give_up(&mut self) {
+        let gone = ResponseFlag::DownstreamConnectionTermination;
+        self.flags = self.flags.with(gone);
     }
 }
 

@@ -52,6 +52,8 @@
 //! ```
 
 mod encode;
+#[cfg_attr(not(feature = "cel"), path = "no_expression.rs")]
+mod expression;
 mod labels;
 mod layer;
 mod overrides;
@@ -77,7 +79,8 @@ pub use self::layer::{
 use self::overrides::{Plans, TagValue, is_tcp};
 use self::series::{BUCKETS, Measures, Table};
 pub use self::tcp::TcpConnection;
-pub use super::body::{Nothing, OnEnd};
+pub use super::body::{Count, Nothing, OnEnd};
+pub use super::observe::Observed;
 use super::workload::PeerWorkload;
 
 /// The most series by default.

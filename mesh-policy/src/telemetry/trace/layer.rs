@@ -3,10 +3,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
-use mesh_core::attributes::ResponseFlags;
+use http::header::{HOST, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, request};
+use mesh_core::attributes::{ConnectionInfo, MatchedRoute, ResponseFlags};
 use mesh_core::percent::Percent;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
@@ -17,43 +18,15 @@ use super::context::{Propagation, TraceContext};
 use super::request_id::{
     TraceReason, new_request_id, sampling_draw, set_trace_reason, trace_reason,
 };
+use super::span::{Span, SpanSink};
+use super::tag::Tag;
 use crate::clock::WallClock;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORCE_TRACE: HeaderName = HeaderName::from_static("x-envoy-force-trace");
 
-/// Takes the spans that are traced. It must not wait: it is called while a request is served.
-pub trait SpanSink: Send + Sync + 'static {
-    /// Takes a span that has ended.
-    fn record(&self, span: Span);
-}
-
-impl<F: Fn(Span) + Send + Sync + 'static> SpanSink for F {
-    fn record(&self, span: Span) {
-        self(span);
-    }
-}
-
-/// What a service did for a request.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Span {
-    /// Its place in the trace.
-    pub context: TraceContext,
-    /// The method of the request.
-    pub method: Method,
-    /// The path of the request, without its query.
-    pub path: String,
-    /// The request's `x-request-id`.
-    pub request_id: String,
-    /// The status code; 0 if there was no response.
-    pub code: u16,
-    /// The response's flags.
-    pub flags: ResponseFlags,
-    /// When the request came.
-    pub start: SystemTime,
-    /// How long it took until the head of the response was there.
-    pub duration: Duration,
-}
+/// Envoy's limit on the path in spans.
+const MAX_PATH: usize = 256;
 
 /// Layer that applies [`Trace`].
 ///
@@ -67,6 +40,9 @@ pub struct TraceLayer {
 struct Settings {
     propagation: Vec<Propagation>,
     sampling: Percent,
+    by_request_id: bool,
+    max_path: usize,
+    tags: Arc<[(Arc<str>, Tag)]>,
     trust_force: bool,
     sink: Option<Arc<dyn SpanSink>>,
     clock: WallClock,
@@ -81,6 +57,9 @@ impl TraceLayer {
             settings: Arc::new(Settings {
                 propagation: Vec::new(),
                 sampling: default_sampling(),
+                by_request_id: true,
+                max_path: MAX_PATH,
+                tags: Arc::new([]),
                 trust_force: false,
                 sink: None,
                 clock: WallClock::system(),
@@ -101,6 +80,27 @@ impl TraceLayer {
     #[must_use]
     pub fn with_sampling(self, share: Percent) -> Self {
         self.set(|settings| settings.sampling = share)
+    }
+
+    /// Sets whether the request's identifier decides: by its trace bit, and as the number that is
+    /// drawn. Default: yes, as Istio's; else each proxy draws for itself.
+    #[must_use]
+    pub fn with_sampling_by_request_id(self, decides: bool) -> Self {
+        self.set(|settings| settings.by_request_id = decides)
+    }
+
+    /// Sets how many bytes of the path spans have. Default: 256, as Envoy.
+    #[must_use]
+    pub fn with_max_path(self, bytes: usize) -> Self {
+        self.set(|settings| settings.max_path = bytes)
+    }
+
+    /// Gives spans these tags, by name. Default: none.
+    #[must_use]
+    pub fn with_tags(self, tags: impl IntoIterator<Item = (String, Tag)>) -> Self {
+        let tags = tags.into_iter().map(|(name, tag)| (name.into(), tag));
+        let tags = tags.collect();
+        self.set(|settings| settings.tags = tags)
     }
 
     /// Sets whether `x-envoy-force-trace` is obeyed. Default: no, because anybody may send it.
@@ -150,8 +150,8 @@ impl fmt::Debug for TraceLayer {
 
 impl Settings {
     /// Gives a request its identifier and its context. Returns its span, if it is traced.
-    fn begin<B>(&self, request: &mut Request<B>) -> Option<Box<Open>> {
-        let headers = request.headers_mut();
+    fn begin(&self, request: &mut request::Parts) -> Option<Box<Open>> {
+        let headers = &mut request.headers;
         let known = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
         let id = match known {
             Some(id) => id.to_owned(),
@@ -184,22 +184,54 @@ impl Settings {
         Some(Box::new(Open {
             sink: Arc::clone(sink),
             start: Instant::now(),
-            span: Span {
-                context,
-                method: request.method().clone(),
-                path: request.uri().path().to_owned(),
-                request_id: id,
-                code: 0,
-                flags: ResponseFlags::default(),
-                start: self.clock.now(),
-                duration: Duration::ZERO,
-            },
+            span: self.span(context, id, request),
         }))
+    }
+
+    fn span(&self, context: TraceContext, request_id: String, request: &request::Parts) -> Span {
+        let start = self.clock.now();
+        let tags = self.tags.iter();
+        let tags = tags.filter_map(|(name, tag)| Some((Arc::clone(name), tag.of(request, start)?)));
+        let text = |name| {
+            let value: &HeaderValue = request.headers.get(name)?;
+            Some(value.to_str().ok()?.to_owned())
+        };
+        let authority = request
+            .uri
+            .authority()
+            .map(|authority| authority.to_string());
+        let host = authority.or_else(|| text(HOST)).unwrap_or_default();
+        let connection = request.extensions.get::<ConnectionInfo>();
+        let is_tls = connection.is_some_and(|connection| connection.tls.is_some());
+        let scheme = request.uri.scheme_str();
+        let scheme = scheme.unwrap_or(if is_tls { "https" } else { "http" });
+        let target = request
+            .uri
+            .path_and_query()
+            .map_or("/", |path| path.as_str());
+        let target = target.get(..self.max_path).unwrap_or(target);
+        Span {
+            context,
+            method: request.method.clone(),
+            url: format!("{scheme}://{host}{target}"),
+            path: request.uri.path().to_owned(),
+            version: request.version,
+            user_agent: text(USER_AGENT),
+            request_id,
+            operation: host,
+            code: 0,
+            flags: ResponseFlags::default(),
+            cluster: None,
+            tags: tags.collect(),
+            start,
+            duration: Duration::ZERO,
+        }
     }
 
     /// Whether a request is traced, and why.
     fn reason(&self, caller: Option<TraceContext>, id: &str, headers: &HeaderMap) -> TraceReason {
-        let of_id = trace_reason(id).unwrap_or(TraceReason::NotTraced);
+        let of_id = trace_reason(id).filter(|_| self.by_request_id);
+        let of_id = of_id.unwrap_or(TraceReason::NotTraced);
         if let Some(sampled) = caller.and_then(|caller| caller.sampled) {
             return match (sampled, of_id.is_traced()) {
                 (true, true) => of_id,
@@ -213,7 +245,8 @@ impl Settings {
         if self.trust_force && headers.contains_key(FORCE_TRACE) {
             return TraceReason::ServiceForced;
         }
-        let draw = sampling_draw(id).unwrap_or_else(|| ((self.random)() % 10_000) as u32);
+        let of_id = sampling_draw(id).filter(|_| self.by_request_id);
+        let draw = of_id.unwrap_or_else(|| ((self.random)() % 10_000) as u32);
         let is_drawn = draw < self.sampling.parts_per_million() / 100;
         if is_drawn {
             TraceReason::Sampled
@@ -268,8 +301,10 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let span = self.layer.settings.begin(&mut request);
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let (mut head, body) = request.into_parts();
+        let span = self.layer.settings.begin(&mut head);
+        let request = Request::from_parts(head, body);
         ResponseFuture {
             response: self.inner.call(request),
             span,
@@ -285,6 +320,17 @@ struct Open {
 }
 
 impl Open {
+    /// Takes the route of the request, which routing below put on the response.
+    fn answered_by(&mut self, matched: Option<&MatchedRoute>) {
+        let Some(cluster) = matched.and_then(MatchedRoute::cluster) else {
+            return;
+        };
+        if let (Some(host), Some(port)) = (cluster.host(), cluster.port()) {
+            self.span.operation = format!("{host}:{port}/*");
+        }
+        self.span.cluster = Some(cluster.clone());
+    }
+
     fn end(mut self) {
         self.span.duration = self.start.elapsed();
         self.sink.record(self.span);
@@ -332,6 +378,7 @@ where
             if let Ok(response) = &response {
                 open.span.code = response.status().as_u16();
                 open.span.flags = ResponseFlags::of(response.extensions());
+                open.answered_by(response.extensions().get());
             }
             open.end();
         }
@@ -344,6 +391,8 @@ mod tests {
     use std::convert::Infallible;
     use std::sync::Mutex;
 
+    use mesh_core::model::route::{Route, RouteMatch};
+    use mesh_core::service::ClusterName;
     use tower::{ServiceExt, service_fn};
 
     use super::*;
@@ -411,6 +460,48 @@ mod tests {
             (span.context.span_id, Some(true))
         );
         assert_eq!((span.path.as_str(), span.code), ("/cart", 200));
+        assert_eq!(span.url, "http:///cart?x=1");
+    }
+
+    #[tokio::test]
+    async fn spans_have_the_tags_that_are_asked_for_and_the_name_of_their_cluster() {
+        let spans = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&spans);
+        let tags = [
+            ("zone".to_owned(), Tag::literal("eu")),
+            ("user".to_owned(), Tag::header("x-user", "").unwrap()),
+        ];
+        let layer = tracing(100.0)
+            .with_tags(tags)
+            .with_sink(move |span| sink.lock().unwrap().push(span));
+        let route = Route::forward(
+            "cart",
+            RouteMatch::prefix("/"),
+            ClusterName::outbound(80, "", "cart.shop"),
+        );
+        let matched = MatchedRoute::new(Arc::new(route), 0);
+        let routed = service_fn(move |_: Request<()>| {
+            let mut response = Response::new(());
+            response.extensions_mut().insert(matched.clone());
+            async { Ok::<_, Infallible>(response) }
+        });
+        let request = Request::get("/basket").header("host", "shop.example");
+        let service = layer.with_max_path(4).layer(routed);
+        service.oneshot(request.body(()).unwrap()).await.unwrap();
+        let spans = spans.lock().unwrap();
+        assert_eq!(spans[0].operation, "cart.shop:80/*");
+        assert_eq!(spans[0].url, "http://shop.example/bas", "it is cut");
+        assert_eq!(spans[0].tags, [("zone".into(), "eu".into())]);
+    }
+
+    #[tokio::test]
+    async fn each_proxy_may_draw_for_itself() {
+        let forced = "00002711-75a3-bf73-8a5e-5d9f6a2c1e00";
+        for (by_request_id, traced) in [(true, 1), (false, 0)] {
+            let layer = tracing(0.0).with_sampling_by_request_id(by_request_id);
+            let (_, spans) = send(layer, &[("x-request-id", forced)]).await;
+            assert_eq!(spans.len(), traced, "{by_request_id}");
+        }
     }
 
     #[tokio::test]

@@ -13,6 +13,9 @@
 //! 3. `x-envoy-force-trace`, where the caller is trusted;
 //! 4. a share of the requests, drawn by the `x-request-id`, so that all proxies draw alike.
 //!
+//! [`TracePlan`] compiles what Telemetry resources and the mesh say of it. Spans are sent to a
+//! collector by `otlp` (feature `otel`).
+//!
 //! The decision is written into the trace bit, for the proxies that follow.
 //!
 //! Sources: Envoy's `UUIDRequestIdExtension` and `mutateTracingRequestHeader`.
@@ -40,10 +43,18 @@
 
 mod context;
 mod layer;
+#[cfg(feature = "otel")]
+pub mod otlp;
+mod plan;
 mod request_id;
+mod span;
+mod tag;
 
 pub use self::context::{Propagation, TraceContext};
-pub use self::layer::{ResponseFuture, Span, SpanSink, Trace, TraceLayer};
+pub use self::layer::{ResponseFuture, Trace, TraceLayer};
+pub use self::plan::{Direction, TracePlan};
 pub use self::request_id::{
     TraceReason, new_request_id, sampling_draw, set_trace_reason, trace_reason,
 };
+pub use self::span::{Span, SpanSink};
+pub use self::tag::Tag;

@@ -1,0 +1,160 @@
+use std::sync::Mutex;
+
+use http::{Method, Version};
+use mesh_core::attributes::{ResponseFlag, ResponseFlags};
+use mesh_core::service::ClusterName;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::{Channel, Endpoint, Server};
+use tonic::{Request, Response, async_trait};
+
+use super::*;
+use crate::telemetry::trace::TraceContext;
+
+/// A collector that keeps what it takes, or takes nothing.
+#[derive(Clone, Default)]
+struct Collector {
+    taken: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
+    is_full: bool,
+}
+
+#[async_trait]
+impl TraceService for Collector {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, tonic::Status> {
+        if self.is_full {
+            return Err(tonic::Status::resource_exhausted("full"));
+        }
+        self.taken.lock().unwrap().push(request.into_inner());
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+impl Collector {
+    async fn start(&self) -> Channel {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = Server::builder().add_service(TraceServiceServer::new(self.clone()));
+        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        endpoint.connect().await.unwrap()
+    }
+
+    /// How many spans are in each batch.
+    fn batches(&self) -> Vec<usize> {
+        let taken = self.taken.lock().unwrap();
+        let sizes = taken
+            .iter()
+            .map(|request| request.resource_spans[0].scope_spans[0].spans.len());
+        sizes.collect()
+    }
+}
+
+fn span(code: u16) -> Span {
+    Span {
+        context: TraceContext {
+            trace_id: 0x4bf9,
+            span_id: 0xf0,
+            parent: Some(0xb7),
+            sampled: Some(true),
+        },
+        operation: "cart.shop:80/*".into(),
+        method: Method::GET,
+        url: "http://cart.shop/7".into(),
+        path: "/7".into(),
+        version: Version::HTTP_11,
+        user_agent: Some("curl".into()),
+        request_id: "id".into(),
+        code,
+        flags: ResponseFlags::default().with(ResponseFlag::UpstreamRequestTimeout),
+        cluster: Some(ClusterName::from("cart")),
+        tags: vec![("zone".into(), "eu".into())],
+        start: SystemTime::UNIX_EPOCH + Duration::from_secs(7),
+        duration: Duration::from_millis(3),
+    }
+}
+
+fn settings() -> ExportSettings {
+    ExportSettings {
+        batch: 2,
+        interval: Duration::from_millis(5),
+        ..ExportSettings::new("cart.shop", Direction::Client)
+    }
+}
+
+#[tokio::test]
+async fn spans_are_sent_in_batches_and_whole() {
+    let collector = Collector::default();
+    let (queue, exporter) = exporter(settings());
+    for code in [200, 504, 0] {
+        queue.record(span(code));
+    }
+    drop(queue);
+    exporter.run(collector.start().await).await;
+    assert_eq!(collector.batches(), [2, 1]);
+    let taken = collector.taken.lock().unwrap();
+    let resource = &taken[0].resource_spans[0];
+    let service = &resource.resource.as_ref().unwrap().attributes[0];
+    assert_eq!(service, &attribute("service.name", "cart.shop"));
+    let [first, second] = resource.scope_spans[0].spans.as_slice() else {
+        panic!("{resource:?}");
+    };
+    assert_eq!(first.trace_id[14..], [0x4b, 0xf9]);
+    assert_eq!((first.span_id[7], first.parent_span_id[7]), (0xf0, 0xb7));
+    assert_eq!(first.name, "cart.shop:80/*");
+    assert_eq!(first.kind, i32::from(SpanKind::Client));
+    assert_eq!(first.start_time_unix_nano, 7_000_000_000);
+    assert_eq!(first.end_time_unix_nano, 7_003_000_000);
+    for expected in [
+        attribute("http.status_code", "200"),
+        attribute("http.url", "http://cart.shop/7"),
+        attribute("response_flags", "UT"),
+        attribute("upstream_cluster.name", "cart"),
+        attribute("zone", "eu"),
+    ] {
+        assert!(first.attributes.contains(&expected), "{expected:?}");
+    }
+    let statuses = [first, second].map(|span| span.status.as_ref().unwrap().code());
+    assert_eq!(statuses, [StatusCode::Unset, StatusCode::Error]);
+}
+
+#[tokio::test]
+async fn a_queue_that_is_full_drops_spans_and_does_not_wait() {
+    let (queue, exporter) = exporter(ExportSettings {
+        queue: 2,
+        ..settings()
+    });
+    for _ in 0..5 {
+        queue.record(span(200));
+    }
+    assert_eq!(queue.dropped(), 3);
+    drop(exporter);
+    queue.record(span(200));
+    assert_eq!(queue.dropped(), 4, "nobody sends them any more");
+}
+
+#[tokio::test]
+async fn what_the_collector_does_not_take_is_counted() {
+    let collector = Collector {
+        is_full: true,
+        ..Collector::default()
+    };
+    let (queue, exporter) = exporter(settings());
+    for _ in 0..3 {
+        queue.record(span(200));
+    }
+    let watched = SpanQueue {
+        // Not a sink: the exporter shall end.
+        sender: mpsc::channel(1).0,
+        dropped: Arc::clone(&queue.dropped),
+    };
+    drop(queue);
+    exporter.run(collector.start().await).await;
+    assert_eq!(watched.dropped(), 3);
+}
