@@ -1,7 +1,8 @@
 //! Picks among 10,000 endpoints by each policy, and updates of one of them.
 //!
 //! Each bench checks what it times: that picks are spread over the endpoints or stay with the hash,
-//! and that they allocate nothing; that an update is seen by the next pick.
+//! and that they allocate nothing; that an update is seen by the next pick, and a new endpoint of a
+//! Maglev table once that is compiled, which is timed apart.
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 
 use std::alloc::System;
@@ -23,8 +24,10 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const ENDPOINTS: u32 = 10_000;
 
+const MAGLEV: &str = r#"{"consistentHash": {"useSourceIp": true, "maglev": {}}}"#;
+
 /// The policies, and whether endpoints have weights.
-const POLICIES: [(&str, &str, bool); 8] = [
+const POLICIES: [(&str, &str, bool); 10] = [
     ("round robin", r#"{"simple": "ROUND_ROBIN"}"#, false),
     (
         "round robin, weighted",
@@ -44,10 +47,12 @@ const POLICIES: [(&str, &str, bool); 8] = [
         false,
     ),
     (
-        "maglev",
-        r#"{"consistentHash": {"useSourceIp": true, "maglev": {}}}"#,
-        false,
+        "ring hash, weighted",
+        r#"{"consistentHash": {"useSourceIp": true}}"#,
+        true,
     ),
+    ("maglev", MAGLEV, false),
+    ("maglev, weighted", MAGLEV, true),
     (
         "round robin, ejecting",
         r#"{"simple": "ROUND_ROBIN"}"#,
@@ -108,6 +113,7 @@ fn update(c: &mut Criterion) {
         balancer.apply([Change::Remove(address.clone())], start);
         assert!(!finds(&balancer, &address, start), "{name}");
         balancer.apply([with()], start);
+        balancer.rebuild(start);
         assert!(finds(&balancer, &address, start), "{name}");
 
         let mut inserts = false;
@@ -125,6 +131,31 @@ fn update(c: &mut Criterion) {
             );
         });
     }
+}
+
+/// The table of one endpoint more, which picks and updates do not wait for.
+fn rebuild(c: &mut Criterion) {
+    let start = now();
+    let balancer = balancer(MAGLEV, false, false, start);
+    let mut next = ENDPOINTS;
+    c.bench_function("rebuild of 10000, maglev", |b| {
+        b.iter_batched(
+            || {
+                let new = Arc::new(endpoint(next, 1));
+                let old = endpoint(next - ENDPOINTS, 1).address;
+                next += 1;
+                let changes = [
+                    Change::Remove(old),
+                    Change::Insert(new.address.clone(), new),
+                ];
+                balancer.apply(changes, start);
+                assert!(balancer.is_stale());
+            },
+            |()| balancer.rebuild(start),
+            BatchSize::PerIteration,
+        );
+    });
+    assert!(!balancer.is_stale());
 }
 
 /// Whether the balancer picks the endpoint at all.
@@ -172,5 +203,5 @@ fn numbers() -> impl FnMut() -> u64 {
     }
 }
 
-criterion_group!(benches, pick, update);
+criterion_group!(benches, pick, update, rebuild);
 criterion_main!(benches);

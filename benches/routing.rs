@@ -136,6 +136,7 @@ fn scan<'a>(routes: &'a [Arc<Route>], request: &Request<()>) -> Option<&'a Arc<R
         PathMatch::PathSeparatedPrefix(_) => unreachable!("no such route here"),
         PathMatch::Prefix(prefix) => path.starts_with(prefix.as_str()),
         PathMatch::Regex(regex) => regex.is_match(path),
+        PathMatch::Template(template) => template.is_match(path),
     })
 }
 
