@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use examples::gateway::Handshakes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -21,14 +22,18 @@ use crate::Generation;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Answers questions about what is served at `address`.
-pub(crate) async fn serve(address: SocketAddr, current: Watch<Generation>) -> io::Result<()> {
+pub(crate) async fn serve(
+    address: SocketAddr,
+    current: Watch<Generation>,
+    handshakes: Handshakes,
+) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     loop {
         let (stream, _) = listener.accept().await?;
-        let current = current.clone();
+        let (current, handshakes) = (current.clone(), handshakes.clone());
         tokio::spawn(async move {
             let answer = service_fn(|request| {
-                let response = answer(&current.load(), &request);
+                let response = answer(&current.load(), &handshakes, &request);
                 async move { Ok::<_, Infallible>(response) }
             });
             let mut http = hyper::server::conn::http1::Builder::new();
@@ -40,7 +45,11 @@ pub(crate) async fn serve(address: SocketAddr, current: Watch<Generation>) -> io
     }
 }
 
-fn answer(current: &Generation, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn answer(
+    current: &Generation,
+    handshakes: &Handshakes,
+    request: &Request<Incoming>,
+) -> Response<Full<Bytes>> {
     let Generation {
         model,
         wide: _,
@@ -55,15 +64,12 @@ fn answer(current: &Generation, request: &Request<Incoming>) -> Response<Full<By
             Ok(response) => response,
             Err(message) => text(StatusCode::BAD_REQUEST, message + "\n"),
         },
-        "/stats/prometheus" => match metrics {
-            Some(metrics) => text(StatusCode::OK, metrics.encode()),
-            None => text(
-                StatusCode::NOT_FOUND,
-                "no metrics are kept: ask for them by --metrics, meshConfig.defaultProviders or a \
-                 Telemetry\n"
-                    .to_owned(),
-            ),
-        },
+        // Requests are counted if --metrics, meshConfig.defaultProviders or a Telemetry asks for it.
+        "/stats/prometheus" => {
+            let requests = metrics.as_ref().map(|metrics| metrics.encode());
+            let requests = requests.unwrap_or_default();
+            text(StatusCode::OK, handshakes.encode() + &requests)
+        }
         _ => text(
             StatusCode::NOT_FOUND,
             "there are /healthz/ready, /config, /fidelity, /stats/prometheus and \

@@ -1,10 +1,12 @@
-//! Where the lines of the access log go.
+//! Where the lines of logs go.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::sync::mpsc;
 use std::thread;
 
+use examples::gateway::HandshakeObserver;
 use mesh_policy::telemetry::access_log::{ChannelSink, LogLines, channel};
 
 /// How many lines may wait to be written. Beyond that they are dropped: no request waits for a disk.
@@ -38,4 +40,20 @@ async fn write(mut lines: LogLines, out: Box<dyn Write + Send>) -> io::Result<()
         out.flush()?;
     }
     Ok(())
+}
+
+/// Writes handshakes that fail to standard error, by a thread: no connection waits for it.
+pub(crate) fn handshakes() -> io::Result<HandshakeObserver> {
+    let (sender, lines) = mpsc::sync_channel::<String>(WAITING);
+    thread::Builder::new()
+        .name("handshakes".to_owned())
+        .spawn(move || {
+            for line in lines {
+                eprintln!("{line}");
+            }
+        })?;
+    Ok(HandshakeObserver::new(move |failed| {
+        // They are counted, whether they are written or not.
+        let _ = sender.try_send(failed.to_string());
+    }))
 }

@@ -1,5 +1,5 @@
-//! An Istio ingress gateway in one process: the HTTP servers of the Gateways that select it, by the
-//! VirtualServices and HTTPRoutes that bind to them.
+//! An Istio ingress gateway in one process: the servers of the Gateways that select it, by the
+//! VirtualServices and the routes of the Gateway API that bind to them.
 //!
 //! ```sh
 //! cargo run --release --example ingress-gateway -- --config mesh.yaml --map-port 80=8080
@@ -9,6 +9,7 @@
 //! while the last good one serves.
 
 mod admin;
+mod identity;
 mod log;
 mod options;
 mod reload;
@@ -42,7 +43,12 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let (mut generation, diagnostics) = load(options, 1).map_err(|found| found.to_string())?;
     eprint!("{diagnostics}");
     let access_log = log::open(options.access_log.as_deref())?;
-    let mut gateway = Gateway::start(options.settings(access_log))?;
+    let mut settings = options.settings(access_log);
+    settings.handshakes = Some(log::handshakes()?);
+    if let Some(directory) = &options.identity {
+        settings.identity = Some(identity::keep(directory)?);
+    }
+    let mut gateway = Gateway::start(settings)?;
     report(&gateway.publish_in(&generation.model, &generation.wide)?);
     generation.metrics = gateway.metrics();
     for (declared, address) in gateway.addresses() {
@@ -53,14 +59,16 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let admin = admin::serve(options.admin, current);
+        let admin = admin::serve(options.admin, current, gateway.handshakes().clone());
         let files = reload::changes(&options.config)?;
         let changes = async {
             let mut version = 1;
             let mut files = files;
+            files.look_at(gateway.files());
             while files.changed().await {
                 version += 1;
                 apply(options, version, &mut gateway, &publisher);
+                files.look_at(gateway.files());
             }
         };
         tokio::select! {

@@ -36,6 +36,10 @@ pub(crate) struct Options {
     /// meshConfig or a Telemetry asks for are logged to standard output.
     #[arg(long, value_name = "FILE")]
     pub(crate) access_log: Option<PathBuf>,
+    /// Directory with the gateway's identity in the mesh: cert-chain.pem, key.pem, root-cert.pem. It
+    /// is watched. Without it, nothing that demands an identity is served or connected to.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) identity: Option<PathBuf>,
     /// Where the state of the gateway can be asked for: /healthz/ready, /config, /fidelity,
     /// /explain, /stats/prometheus.
     #[arg(long, default_value = "127.0.0.1:15000")]
@@ -63,6 +67,7 @@ impl Options {
             metrics: self.metrics,
             access_log: Some(access_log),
             log_all: self.access_log.is_some(),
+            ..Settings::default()
         }
     }
 

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use examples::config::files::Fingerprint;
+use mesh_discovery::source::file::Fingerprint;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -15,10 +15,31 @@ const POLL: Duration = Duration::from_secs(2);
 /// Tells of changes of files.
 #[derive(Debug)]
 pub(crate) struct Changes {
-    paths: Vec<PathBuf>,
-    seen: Fingerprint,
+    told: Seen,
+    /// Files that nothing tells of.
+    polled: Seen,
     events: mpsc::Receiver<()>,
     _watcher: RecommendedWatcher,
+}
+
+/// Files as they were seen last.
+#[derive(Debug)]
+struct Seen {
+    paths: Vec<PathBuf>,
+    as_of: Fingerprint,
+}
+
+impl Seen {
+    fn new(paths: &[PathBuf]) -> Self {
+        Self {
+            paths: paths.to_vec(),
+            as_of: Fingerprint::of(paths),
+        }
+    }
+
+    fn now(&self) -> Fingerprint {
+        Fingerprint::of(&self.paths)
+    }
 }
 
 /// Watches `paths`, by the directories that they are in: a file may be replaced, and a mounted
@@ -42,34 +63,45 @@ pub(crate) fn changes(paths: &[PathBuf]) -> std::io::Result<Changes> {
         watched.map_err(std::io::Error::other)?;
     }
     Ok(Changes {
-        paths: paths.to_vec(),
-        seen: Fingerprint::of(paths),
+        told: Seen::new(paths),
+        polled: Seen::new(&[]),
         events,
         _watcher: watcher,
     })
 }
 
 impl Changes {
+    /// Looks at these files as well, in place of those of the last call. Nothing tells of their
+    /// changes, which take a little longer to be seen.
+    pub(crate) fn look_at(&mut self, further: &[PathBuf]) {
+        // Those that stay may have changed since they were seen.
+        if self.polled.paths != further {
+            self.polled = Seen::new(further);
+        }
+    }
+
     /// Waits until the files have changed and are quiet. `false` if no more is told.
     pub(crate) async fn changed(&mut self) -> bool {
         loop {
             if timeout(POLL, self.events.recv()).await == Ok(None) {
                 return false;
             }
-            let mut now = Fingerprint::of(&self.paths);
-            if now == self.seen {
+            let mut now = (self.told.now(), self.polled.now());
+            if now.0 == self.told.as_of && now.1 == self.polled.as_of {
                 continue;
             }
             loop {
                 sleep(QUIET).await;
-                let later = Fingerprint::of(&self.paths);
-                let is_quiet = later == now && !later.is_emptied_since(&self.seen);
+                let later = (self.told.now(), self.polled.now());
+                let is_emptied = later.0.is_emptied_since(&self.told.as_of)
+                    || later.1.is_emptied_since(&self.polled.as_of);
+                let is_quiet = later == now && !is_emptied;
                 now = later;
                 if is_quiet {
                     break;
                 }
             }
-            self.seen = now;
+            (self.told.as_of, self.polled.as_of) = now;
             return true;
         }
     }

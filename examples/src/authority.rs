@@ -65,7 +65,7 @@ impl Authority {
     }
 
     /// An identity for a SPIFFE ID, with a new key, whose certificate is for `hosts`, too. It lasts
-    /// for a day.
+    /// for a day from now on.
     ///
     /// # Errors
     ///
@@ -75,11 +75,25 @@ impl Authority {
         id: &str,
         hosts: &[&str],
     ) -> Result<Identity, Box<dyn Error + Send + Sync>> {
+        self.identity_at(id, hosts, UnixTime::now())
+    }
+
+    /// An [`identity`](Self::identity) that lasts for a day from `now` on.
+    ///
+    /// # Errors
+    ///
+    /// `id` is none, or the cryptographic library makes no key or number, or does not sign.
+    pub fn identity_at(
+        &self,
+        id: &str,
+        hosts: &[&str],
+        now: UnixTime,
+    ) -> Result<Identity, Box<dyn Error + Send + Sync>> {
         let id: SpiffeId = id.parse()?;
         let key = SigningKey::generate(KeyKind::EcdsaP256)?;
         let request = key.signing_request(&id)?;
         let request = SigningRequest::from_pem(request.as_bytes(), &self.provider)?;
-        let mut issuance = Issuance::for_workload(&id, UnixTime::now(), serial(&self.provider)?);
+        let mut issuance = Issuance::for_workload(&id, now, serial(&self.provider)?);
         let names = hosts.iter().map(|&host| SubjectAltName::Dns(host.into()));
         issuance.names.extend(names);
         let issued = self.issuer.issue(&request, &issuance)?;

@@ -22,8 +22,10 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use mesh_discovery::service::TrackedBody;
+use mesh_policy::timeout::stream::TimedBody;
 
 use crate::upstream::{BodyError, OpenStream, Streaming};
 
@@ -68,6 +70,17 @@ impl Body {
             body.active = Some(Box::new(active));
         }
         body
+    }
+
+    /// A body that fails when its time is over.
+    pub(crate) fn timed(body: TimedBody<Self>) -> Self {
+        match body.into_untimed() {
+            Ok(body) => body,
+            Err(timed) => Self::wrapped(timed.map_err(|error| {
+                let broke_off = error.downcast::<BodyError>();
+                broke_off.map_or_else(BodyError::TimedOut, |error| *error)
+            })),
+        }
     }
 
     /// What a layer made of a body. One that has ended already is empty.

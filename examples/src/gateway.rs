@@ -1,21 +1,24 @@
-//! A gateway: the HTTP listeners, routes and clusters of a configuration, served.
+//! A gateway: the listeners, routes and clusters of a configuration, served.
 //!
-//! Every request goes through the public layers, in Envoy's order: header policy, access log and
-//! metrics, tokens, authorization, routing, rate limits, faults, filters, timeout, mirrors, retries,
-//! and then to an endpoint of its cluster. [`Gateway::publish`] replaces the configuration under the
-//! requests, whole: each is judged, routed and sent by one generation, the one that was current when
-//! it arrived. Rate limits begin with full buckets in each generation.
+//! Every request goes through the public layers, in Envoy's order: header policy, traces, access log
+//! and metrics, CUSTOM authorization, tokens, authorization, routing, faults, rate limits, filters,
+//! timeout, mirrors, retries, and then to an endpoint of its cluster. [`Gateway::publish`] replaces
+//! the configuration under the requests, whole: each is judged, routed and sent by one generation,
+//! the one that was current when it arrived. Rate limits begin with full buckets in each generation.
 //!
 //! A request is logged and counted if a Telemetry, the mesh or the [`Settings`] ask for it. One that
 //! the header policy refuses is neither.
 //!
 //! What is known of endpoints outlives generations: which are ejected, whose turn it is, and the
-//! addresses of host names, which are resolved in the background, again and again.
+//! addresses of host names, which are resolved in the background, again and again; those that requests
+//! name (`DYNAMIC_DNS`), when they do. Connections stay within the `connectionPool` of their cluster.
 //!
-//! TLS ends here by the servers of Gateways: `SIMPLE`, `MUTUAL` and `OPTIONAL_MUTUAL`, with the Secrets
-//! of the configuration or with files. Servers with `ISTIO_MUTUAL`, and those that pass bytes on, are
-//! not served, and clusters that demand TLS are answered with `503`, never reached in plaintext;
-//! [`Gateway::publish`] returns a warning for each.
+//! TLS ends here by the servers of Gateways, with the Secrets of the configuration, with files, or with
+//! the [identity](Settings::identity) of the gateway in the mesh; or it is passed on, by its server
+//! name. Connections that carry no HTTP go whole to an endpoint of the cluster that TLS and TCP routes
+//! name. Clusters that want TLS get it. What cannot be encrypted as it should be is answered with
+//! `503`, or closed, and never sent in plaintext; [`Gateway::publish`] returns a warning for each.
+//! Handshakes that fail are [counted](Gateway::handshakes) by their cause.
 //!
 //! # Example
 //!
@@ -68,27 +71,44 @@
 //! # }
 //! ```
 
+mod admission;
+mod authorizers;
 mod balancing;
+mod calls;
 mod capabilities;
 mod current;
+mod dynamic;
+mod early_route;
+mod entrances;
 mod generation;
+mod handshakes;
 mod keys;
+mod limits;
+mod listeners;
 mod local_answers;
 mod mesh;
 mod mesh_wide;
 mod names;
+mod optional;
 mod policies;
 mod secrets;
+mod served;
 mod stack;
+mod tcp;
 mod telemetry;
+mod tls;
+mod tracing;
+mod unrouted;
 mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use mesh_core::analyze::fidelity::FieldFidelity;
 use mesh_core::identity::ParseSpiffeIdError;
 use mesh_core::model::Model;
@@ -96,15 +116,21 @@ use mesh_core::watch::{self, Publisher, Watch};
 use mesh_policy::telemetry::access_log::ChannelSink;
 use mesh_policy::telemetry::metrics::IstioMetrics;
 use mesh_routing::error::CompileErrors;
+use mesh_tls::resolve::LiveIdentity;
 
+use self::admission::Admission;
 use self::balancing::Balancing;
+use self::calls::Calls;
 pub use self::capabilities::capabilities;
 use self::current::Current;
+pub use self::entrances::Capture;
 use self::generation::Generation;
+pub use self::handshakes::{FailedHandshake, HandshakeObserver, Handshakes};
 use self::keys::Keys;
 pub use self::mesh::{Mesh, MeshClient};
 pub use self::mesh_wide::MeshWide;
 use self::stack::Stack;
+use self::tls::Tls;
 use crate::serve::{Connection, Limits, ListenerId, Workers};
 
 /// How a gateway listens, and what it records.
@@ -123,6 +149,16 @@ pub struct Settings {
     pub access_log: Option<ChannelSink>,
     /// Whether all requests are logged where neither the mesh nor a Telemetry says. Default: no.
     pub log_all: bool,
+    /// Connections that are redirected to the gateway, as those of a sidecar. Default: none.
+    pub captures: Vec<Capture>,
+    /// Who the gateway is in the mesh, as it proves by mutual TLS. Default: nobody; what demands an
+    /// identity is not served, and not connected to.
+    pub identity: Option<LiveIdentity>,
+    /// Is told of handshakes that fail. Default: nobody; they are counted.
+    pub handshakes: Option<HandshakeObserver>,
+    /// The header that tells clients the rule because of which they are denied. Default: none; they
+    /// are not told.
+    pub rule_header: Option<HeaderName>,
 }
 
 impl Default for Settings {
@@ -134,6 +170,10 @@ impl Default for Settings {
             metrics: false,
             access_log: None,
             log_all: false,
+            captures: Vec::new(),
+            identity: None,
+            handshakes: None,
+            rule_header: None,
         }
     }
 }
@@ -144,8 +184,11 @@ pub struct Gateway {
     settings: Settings,
     workers: Workers,
     generation: Publisher<Generation>,
+    handshakes: Handshakes,
+    tls: Tls,
     balancing: Balancing,
     keys: Keys,
+    calls: Calls,
     addresses: BTreeMap<ListenerId, SocketAddr>,
 }
 
@@ -157,13 +200,18 @@ impl Gateway {
     /// The system refuses a thread or a runtime.
     pub fn start(settings: Settings) -> io::Result<Self> {
         let (publisher, generation) = watch::channel(Generation::empty());
-        let workers = serve(settings.threads, &generation)?;
+        let handshakes = Handshakes::new(settings.handshakes.clone());
+        let admission = Admission::new(generation.clone(), handshakes.clone(), &settings.captures);
+        let workers = serve(settings.threads, &generation, admission)?;
         Ok(Self {
+            tls: Tls::new(settings.identity.clone(), handshakes.clone()),
+            handshakes,
             settings,
             workers,
             generation: publisher,
             balancing: Balancing::new(),
             keys: Keys::default(),
+            calls: Calls::default(),
             addresses: BTreeMap::new(),
         })
     }
@@ -200,7 +248,12 @@ impl Gateway {
         let compiled = Generation::compile(
             (model, wide),
             &self.settings,
-            (&mut self.balancing, &self.keys),
+            (
+                &mut self.tls,
+                &mut self.balancing,
+                &self.keys,
+                &mut self.calls,
+            ),
             &last,
         );
         let (generation, warnings) = compiled?;
@@ -222,16 +275,31 @@ impl Gateway {
         generation.telemetry().metrics().cloned()
     }
 
+    /// The files that certificates and authorities are read from. They are read when a configuration is
+    /// published, and have to be published again once they have changed.
+    pub fn files(&self) -> &[PathBuf] {
+        self.tls.files()
+    }
+
+    /// How many handshakes have failed, with clients and with endpoints.
+    pub fn handshakes(&self) -> &Handshakes {
+        &self.handshakes
+    }
+
     /// The address that serves the port `declared` by a Gateway, if it is served.
     pub fn address(&self, declared: u16) -> Option<SocketAddr> {
         self.addresses.get(&declared.into()).copied()
     }
 
     /// The declared ports that are served, and their addresses.
-    pub fn addresses(&self) -> impl Iterator<Item = (ListenerId, SocketAddr)> {
-        self.addresses
-            .iter()
-            .map(|(port, address)| (*port, *address))
+    pub fn addresses(&self) -> impl Iterator<Item = (u16, SocketAddr)> {
+        let addresses = self.addresses.iter();
+        addresses.filter_map(|(id, address)| Some((u16::try_from(*id).ok()?, *address)))
+    }
+
+    /// The address that serves the capture of the [`Settings`] with this index, if it is served.
+    pub fn captured(&self, index: usize) -> Option<SocketAddr> {
+        self.addresses.get(&Capture::id(index)).copied()
     }
 
     /// Stops listening, and waits until all connections have ended, no longer than `deadline`.
@@ -244,10 +312,17 @@ impl Gateway {
         if self.addresses.contains_key(&id) {
             return Ok(());
         }
-        let declared = u16::try_from(id).map_err(io::Error::other)?;
-        let port = self.settings.ports.get(&declared);
-        let address = (self.settings.bind, port.copied().unwrap_or(declared));
-        let address = self.workers.listen(id, address.into())?;
+        let address = match u16::try_from(id) {
+            Ok(declared) => {
+                let port = self.settings.ports.get(&declared);
+                (self.settings.bind, port.copied().unwrap_or(declared)).into()
+            }
+            Err(_) => match Capture::of(&self.settings.captures, id) {
+                Some(capture) => capture.bind,
+                None => return Ok(()),
+            },
+        };
+        let address = self.workers.listen(id, address)?;
         self.addresses.insert(id, address);
         Ok(())
     }
@@ -289,17 +364,20 @@ pub enum PublishError {
 }
 
 /// Threads that serve each request by the generation that is current when it arrives.
-fn serve(threads: usize, generation: &Watch<Generation>) -> io::Result<Workers> {
+fn serve(
+    threads: usize,
+    generation: &Watch<Generation>,
+    admission: Admission,
+) -> io::Result<Workers> {
     let generation = generation.clone();
-    let chains = generation.clone();
-    let tls = move |listener| chains.load().tls(listener);
-    Workers::start_with_tls(threads, Limits::default(), tls, move || {
+    Workers::start_with(threads, Limits::default(), move || {
         let (generation, stack) = (generation.clone(), Stack::new());
-        move |connection: &Connection| {
+        let service = move |connection: &Connection| {
             let (stack, connection) = (stack.clone(), connection.clone());
             Current::new(generation.clone(), move |generation: &Arc<Generation>| {
                 stack.serve(generation, &connection)
             })
-        }
+        };
+        (admission.clone(), service)
     })
 }

@@ -22,7 +22,7 @@ use mesh_tls::key::SigningKey;
 use rustls::SignatureScheme;
 use rustls::crypto::aws_lc_rs;
 use rustls::sign::Signer;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The length of a public key of Ed25519 (RFC 8032 §5.1.5), with which its DER form ends.
 const PUBLIC_KEY: usize = 32;
@@ -59,6 +59,11 @@ impl TokenIssuer {
         })
     }
 
+    /// The issuer's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The key set by which the tokens are verified (RFC 7517, RFC 8037).
     pub fn jwks(&self) -> String {
         let key = json!({"kty": "OKP", "crv": "Ed25519", "kid": "one", "x": self.public_key});
@@ -71,9 +76,17 @@ impl TokenIssuer {
     ///
     /// The cryptographic library fails to sign.
     pub fn token(&self, subject: &str, expires: u64) -> Result<String, rustls::Error> {
-        let encode = |part: serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(part.to_string());
-        let header = encode(json!({"alg": "EdDSA", "kid": "one"}));
-        let claims = json!({"iss": self.name, "sub": subject, "exp": expires});
+        self.sign(&json!({"iss": self.name, "sub": subject, "exp": expires}))
+    }
+
+    /// A token that says `claims`, whatever they are.
+    ///
+    /// # Errors
+    ///
+    /// The cryptographic library fails to sign.
+    pub fn sign(&self, claims: &Value) -> Result<String, rustls::Error> {
+        let encode = |part: &Value| BASE64_URL_SAFE_NO_PAD.encode(part.to_string());
+        let header = encode(&json!({"alg": "EdDSA", "kid": "one"}));
         let signed = format!("{header}.{}", encode(claims));
         let signature = self.signer.sign(signed.as_bytes())?;
         let signature = BASE64_URL_SAFE_NO_PAD.encode(signature);

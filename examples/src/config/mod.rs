@@ -1,7 +1,8 @@
 //! Configuration files: read, parsed, validated, and put together.
 //!
-//! [`load`] reads files and directories and finds all that is wrong with them at once. What it
-//! found is built into a [`MeshConfig`] by [`Loaded::build`]. Problems are [`Diagnostics`], which
+//! [`load`] reads files and directories, as a source of
+//! [`mesh_discovery`](mesh_discovery::source::file) does, and finds all that is wrong with them at
+//! once. What it found is built into a [`MeshConfig`] by [`Loaded::build`]. Problems are [`Diagnostics`], which
 //! can be drawn for a person, under an excerpt of the file each.
 //!
 //! A directory stands for the `.yaml`, `.yml` and `.json` files in it, by name; those below it, and
@@ -38,17 +39,15 @@
 //! ```
 
 mod diagnostics;
-pub mod files;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use mesh_core::config::{DuplicateResource, MeshConfig, MeshConfigBuilder};
 use mesh_core::diagnostic::{Diagnostic, Severity};
 use mesh_core::origin::Origin;
-use mesh_core::parse::{Limits, UnknownKind, parse};
+use mesh_core::parse::Limits;
 use mesh_core::resource::Object;
-use mesh_core::validate::validate;
+use mesh_discovery::source::file;
 
 pub use self::diagnostics::Diagnostics;
 
@@ -64,36 +63,32 @@ pub struct Loaded {
     pub diagnostics: Diagnostics,
 }
 
-/// Reads `paths`, files or directories, and checks each resource.
+/// Reads `paths`, files or directories, and checks each resource. One that is written twice is an
+/// error.
 pub fn load(paths: &[PathBuf]) -> Loaded {
     let mut loaded = Loaded::default();
-    for path in paths {
-        match files::expand(path) {
-            Ok(files) => files.iter().for_each(|file| loaded.read(file)),
-            Err(error) => loaded.refuse(path, &error),
-        }
-    }
+    loaded.extend(file::load(paths, DEFAULT_NAMESPACE, &Limits::default()));
     loaded
 }
 
 impl Loaded {
     /// Adds a document that is not a file, such as standard input, under a name for diagnostics.
     pub fn add(&mut self, name: &str, text: String) {
-        let parsed = parse(name, &text, &Limits::default());
-        self.diagnostics.extend(parsed.problems.iter());
-        self.diagnostics
-            .extend(parsed.unknown.iter().map(unknown_kind));
-        for mut object in parsed.objects {
-            if object.kind().is_namespaced() && object.metadata().namespace.is_empty() {
-                object.metadata_mut().namespace = DEFAULT_NAMESPACE.to_owned();
-            }
-            self.diagnostics.extend(validate(&object).iter());
-            self.objects.push(object);
-        }
-        self.diagnostics.keep_text(name, text);
+        let mut document = file::Loaded::default();
+        document.add(name, text, DEFAULT_NAMESPACE, &Limits::default());
+        self.extend(document);
     }
 
-    /// Puts the resources together.
+    fn extend(&mut self, loaded: file::Loaded) {
+        self.objects.extend(loaded.objects);
+        self.diagnostics.extend(loaded.diagnostics);
+        for (name, text) in loaded.texts {
+            self.diagnostics.keep_text(&name, text);
+        }
+    }
+
+    /// Puts the resources together. The ConfigMap `istio` of the root namespace, if it is among them,
+    /// holds the mesh-wide settings, as with istiod.
     ///
     /// The diagnostics of a configuration that is built are warnings at most.
     ///
@@ -109,30 +104,20 @@ impl Loaded {
         if diagnostics.has_errors() {
             return Err(diagnostics);
         }
-        match builder.extend(self.objects).build(version) {
+        let builder = match builder.extend(self.objects).options_from_config_map() {
+            Ok(builder) => builder,
+            Err(problems) => {
+                diagnostics.extend(problems.iter());
+                return Err(diagnostics);
+            }
+        };
+        match builder.build(version) {
             Ok(config) => Ok((config, diagnostics)),
             Err(duplicates) => {
                 diagnostics.extend(duplicates.iter().map(duplicate));
                 Err(diagnostics)
             }
         }
-    }
-
-    fn read(&mut self, file: &Path) {
-        let text = fs::read(file).and_then(|bytes| {
-            String::from_utf8(bytes).map_err(|error| std::io::Error::other(error.utf8_error()))
-        });
-        match text {
-            Ok(text) => self.add(&file.display().to_string(), text),
-            Err(error) => self.refuse(file, &error),
-        }
-    }
-
-    fn refuse(&mut self, path: &Path, error: &std::io::Error) {
-        let file = path.display().to_string();
-        let message = format!("cannot be read: {error}");
-        self.diagnostics
-            .extend([Diagnostic::new(Severity::Error, file, message)]);
     }
 }
 
@@ -145,21 +130,14 @@ pub fn diagnostic_at(origin: &Origin, severity: Severity, message: String) -> Di
     }
 }
 
-fn unknown_kind(unknown: &UnknownKind) -> Diagnostic {
-    let message = format!(
-        "`{}` of `{}` is of a kind that is not read",
-        unknown.origin.kind(),
-        unknown.api_version
-    );
-    diagnostic_at(&unknown.origin, Severity::Info, message)
-}
-
 fn duplicate(duplicate: &DuplicateResource) -> Diagnostic {
     diagnostic_at(&duplicate.second, Severity::Error, duplicate.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const NAMESPACE: &str = "apiVersion: v1\nkind: Namespace\nmetadata: { name: prod }\n";
@@ -190,6 +168,24 @@ mod tests {
         let drawn = diagnostics.to_string();
         assert!(drawn.contains("declared already"), "{drawn}");
         assert!(drawn.contains("--> b.yaml:1:1"), "{drawn}");
+    }
+
+    #[test]
+    fn the_config_map_of_istio_holds_the_settings_of_the_mesh() {
+        let map = |mesh: &str| {
+            let head = "apiVersion: v1\nkind: ConfigMap\n";
+            let metadata = "metadata: { name: istio, namespace: istio-system }\n";
+            format!("{head}{metadata}data:\n  mesh: |-\n    {mesh}\n")
+        };
+        let build = |mesh: &str| {
+            let mut loaded = Loaded::default();
+            loaded.add("istio.yaml", map(mesh));
+            loaded.build(MeshConfig::builder(), 1)
+        };
+        let (config, _) = build("trustDomain: shop.example").unwrap();
+        assert_eq!(config.options().trust_domain(), "shop.example");
+        let drawn = build("trustDomain: []").unwrap_err().to_string();
+        assert!(drawn.contains("istio.yaml#mesh"), "{drawn}");
     }
 
     #[test]

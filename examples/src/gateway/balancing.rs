@@ -10,9 +10,12 @@ use mesh_discovery::locality::Client;
 use mesh_discovery::source::dns::RefreshSettings;
 use tokio::time::Instant;
 
+use super::dynamic::Dynamic;
 use super::mesh_wide::MeshWide;
 use super::names::Names;
 use super::policies::warning;
+use super::tls::Originations;
+use super::upstream::Upstreams;
 
 /// The clusters of a workload, with what is known of their endpoints from one generation to the next:
 /// addresses, ejections, turns.
@@ -22,6 +25,7 @@ pub(super) struct Balancing {
     refresh: RefreshSettings,
     // The thread that resolves names is not needed before there are clusters.
     names: Option<Names>,
+    dynamic: Dynamic,
 }
 
 impl Balancing {
@@ -31,6 +35,7 @@ impl Balancing {
             client: Client::default(),
             refresh: RefreshSettings::default(),
             names: None,
+            dynamic: Dynamic::new(),
         }
     }
 
@@ -40,7 +45,8 @@ impl Balancing {
         &mut self,
         model: &Model,
         wide: &MeshWide,
-    ) -> io::Result<(Clusters, Vec<String>)> {
+        tls: &Originations,
+    ) -> io::Result<(Upstreams, Vec<String>)> {
         let (client, refresh) = (Client::from(&model.workload), refresh(wide));
         let is_same = self.client == client && self.refresh == refresh;
         let names = match self.names.take().filter(|_| is_same) {
@@ -51,14 +57,15 @@ impl Balancing {
             }
         };
         (self.client, self.refresh) = (client, refresh);
-        let (clusters, mut warnings) = reachable(&model.clusters);
+        let (clusters, mut warnings) = reachable(&model.clusters, tls);
         let snapshot = names.publish(clusters, |live, clusters| {
             let notices = live.publish(clusters, Instant::now().into_std());
             warnings.extend(notices.iter().map(warning));
             live.snapshot()
         });
         self.names = Some(names);
-        Ok((snapshot, warnings))
+        let upstreams = Upstreams::new(snapshot, tls.clone());
+        Ok((upstreams.with_dynamic(self.dynamic.clone()), warnings))
     }
 }
 
@@ -71,13 +78,16 @@ fn refresh(wide: &MeshWide) -> RefreshSettings {
     settings
 }
 
-/// The clusters without the endpoints that cannot be reached: those that demand TLS, and Unix
-/// sockets. What has no endpoint is answered with `503`, never sent in plaintext.
+/// The clusters without the endpoints that cannot be reached: names that are not resolved, and those
+/// that demand TLS which cannot be spoken. What has no endpoint is answered with `503`, never sent in
+/// plaintext.
 fn reachable(
     clusters: &BTreeMap<ClusterName, Arc<Cluster>>,
+    tls: &Originations,
 ) -> (BTreeMap<ClusterName, Arc<Cluster>>, Vec<String>) {
     let mut warnings = Vec::new();
     let clusters = clusters.iter().map(|(name, cluster)| {
+        let has_tls = tls.get(name).is_some();
         let mut kept = Cluster::clone(cluster);
         kept.endpoints.retain(|endpoint| {
             let is_plain = match cluster.tls {
@@ -86,22 +96,21 @@ fn reachable(
                 UpstreamTls::Mesh(_) | UpstreamTls::Settings(_) => false,
             };
             let is_socket = match endpoint.address {
-                EndpointAddress::Ip(_) => true,
+                EndpointAddress::Ip(_) | EndpointAddress::Unix(_) => true,
                 EndpointAddress::Dns { .. } => {
                     matches!(
                         cluster.discovery,
                         Discovery::StrictDns | Discovery::LogicalDns
                     )
                 }
-                EndpointAddress::Unix(_) => false,
             };
-            is_plain && is_socket
+            (is_plain || has_tls) && is_socket
         });
         if kept.endpoints.is_empty() && !cluster.endpoints.is_empty() {
             let origin = &cluster.origin;
             warnings.push(format!(
-                "no endpoint of `{name}` can be used: each demands TLS, is a Unix socket or a name \
-                 that is not resolved [{origin}]"
+                "no endpoint of `{name}` can be used: each demands TLS, or is a name that is not \
+                 resolved [{origin}]"
             ));
         }
         (name.clone(), Arc::new(kept))

@@ -2,27 +2,28 @@ use mesh_core::analyze::fidelity::{Capabilities, Capability, Fidelity, FieldFide
 use mesh_core::model::Model;
 
 /// What the gateway enforces, for [`fidelity`](mesh_core::analyze::fidelity::fidelity).
-///
-/// Connections that carry no HTTP are not served, nor is anything sent in plaintext that should be
-/// encrypted: these are withheld.
 pub fn capabilities() -> Capabilities {
     Capabilities::none()
         .with(Capability::AccessLogs)
         .with(Capability::Authorization)
+        .with(Capability::ClientTls)
+        .with(Capability::ConnectionPools)
         .with(Capability::Discovery)
         .with(Capability::DnsResolution)
+        .with(Capability::ExternalAuthorization)
         .with(Capability::Faults)
         .with(Capability::LoadBalancing)
         .with(Capability::Metrics)
         .with(Capability::OutlierDetection)
+        .with(Capability::PeerAuthentication)
         .with(Capability::RateLimits)
         .with(Capability::RequestAuthentication)
         .with(Capability::Retries)
         .with(Capability::Routing)
         .with(Capability::ServerTls)
+        .with(Capability::TcpRouting)
         .with(Capability::Timeouts)
-        .withhold(Capability::ClientTls)
-        .withhold(Capability::TcpRouting)
+        .with(Capability::Tracing)
 }
 
 /// The first policy of the model that would let requests pass which it may deny.

@@ -3,21 +3,43 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
-use http::{Request, Response, request};
-use mesh_core::attributes::{MatchedRoute, ResponseFlag, ResponseFlags};
+use http::{Extensions, Request, Response, request};
+use mesh_core::attributes::{MatchedRoute, ResponseDetails, ResponseFlag, ResponseFlags};
 use mesh_core::format_string::Exchange;
 use mesh_routing::filter::headers;
 use pin_project_lite::pin_project;
+use tower_layer::Layer;
 use tower_service::Service;
 
-/// Middleware that changes the answers of the rate limits and faults below it by the header
+use super::upstream::Upstreams;
+
+/// Layer that applies [`LocalAnswers`].
+#[derive(Clone, Debug)]
+pub(super) struct LocalAnswersLayer {
+    /// Whether anything is changed.
+    pub(super) is_on: bool,
+    /// Whether there may be answers beside those of faults.
+    pub(super) is_limited: bool,
+    /// The clusters that exist.
+    pub(super) clusters: Upstreams,
+}
+
+impl<S> Layer<S> for LocalAnswersLayer {
+    type Service = LocalAnswers<S>;
+
+    fn layer(&self, inner: S) -> LocalAnswers<S> {
+        let layer = self.clone();
+        LocalAnswers { inner, layer }
+    }
+}
+
+/// Middleware that changes the answers of the policies, rate limits and faults below it by the header
 /// operations of the route, as an Envoy does with all that it answers for a route. Everything else
 /// has been changed already, by the filters below them.
 #[derive(Clone, Debug)]
 pub(super) struct LocalAnswers<S> {
-    pub(super) inner: S,
-    /// Whether there are rate limits.
-    pub(super) is_limited: bool,
+    inner: S,
+    layer: LocalAnswersLayer,
 }
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for LocalAnswers<S>
@@ -33,7 +55,7 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let asked = Asked::of(&request, self.is_limited);
+        let asked = Asked::of(&request, &self.layer);
         ResponseFuture {
             response: self.inner.call(request),
             asked,
@@ -63,14 +85,24 @@ where
         let Some(asked) = this.asked.take() else {
             return Poll::Ready(Ok(response));
         };
-        let flags = ResponseFlags::of(response.extensions());
-        let is_local = flags.contains(ResponseFlag::FaultInjected)
-            || flags.contains(ResponseFlag::RateLimited);
-        Poll::Ready(Ok(match is_local {
+        Poll::Ready(Ok(match is_local(response.extensions()) {
             true => asked.change(response),
             false => response,
         }))
     }
+}
+
+/// Whether a policy, a rate limit or a fault has answered.
+fn is_local(extensions: &Extensions) -> bool {
+    let flags = ResponseFlags::of(extensions);
+    let answering = [
+        ResponseFlag::FaultInjected,
+        ResponseFlag::RateLimited,
+        ResponseFlag::RateLimitServiceError,
+        ResponseFlag::UnauthorizedExternalService,
+    ];
+    answering.into_iter().any(|flag| flags.contains(flag))
+        || extensions.get::<ResponseDetails>().is_some()
 }
 
 /// A request that may be answered here, and whose route has operations on responses.
@@ -78,13 +110,24 @@ where
 struct Asked {
     matched: MatchedRoute,
     head: request::Parts,
+    has_cluster: bool,
 }
 
 impl Asked {
-    fn of<B>(request: &Request<B>, is_limited: bool) -> Option<Box<Self>> {
+    fn of<B>(request: &Request<B>, layer: &LocalAnswersLayer) -> Option<Box<Self>> {
+        let LocalAnswersLayer {
+            is_on: true,
+            is_limited,
+            clusters,
+        } = layer
+        else {
+            return None;
+        };
         let matched = request.extensions().get::<MatchedRoute>()?;
-        let may_answer = is_limited || matched.route().fault.is_some();
-        if !may_answer || !headers::changes_response(matched) {
+        let may_answer = *is_limited || matched.route().fault.is_some();
+        // Envoy leaves alone what is answered for a route that does not forward.
+        let is_changed = matched.forward().is_some() && headers::changes_response(matched);
+        if !may_answer || !is_changed {
             return None;
         }
         let mut copy = Request::new(());
@@ -93,16 +136,21 @@ impl Asked {
         *copy.version_mut() = request.version();
         copy.headers_mut().clone_from(request.headers());
         copy.extensions_mut().clone_from(request.extensions());
+        let cluster = matched.cluster();
         Some(Box::new(Self {
             matched: matched.clone(),
             head: copy.into_parts().0,
+            has_cluster: cluster.is_some_and(|name| clusters.get(name).is_some()),
         }))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the answer is given now")]
     fn change<B>(&self, response: Response<B>) -> Response<B> {
         let (mut head, body) = response.into_parts();
-        let exchange = Exchange::of_request(&self.head, SystemTime::now());
+        let mut exchange = Exchange::of_request(&self.head, SystemTime::now()).answered_locally();
+        if !self.has_cluster {
+            exchange = exchange.without_cluster();
+        }
         headers::apply_to_response(&self.matched, &exchange, &mut head);
         Response::from_parts(head, body)
     }

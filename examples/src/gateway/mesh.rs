@@ -10,46 +10,77 @@ use mesh_policy::retry::replay_body::ReplayBody;
 use mesh_policy::timeout::TimeoutLayer;
 use mesh_routing::layer::RoutingLayer;
 use mesh_routing::layer::filters::FiltersLayer;
+use mesh_tls::resolve::LiveIdentity;
 use tower::{ServiceBuilder, ServiceExt};
 
 use super::balancing::Balancing;
-use super::generation::Generation;
+use super::generation::{CALLERS, CALLS, Generation};
+use super::handshakes::Handshakes;
+use super::tls::Tls;
 use super::{PublishError, upstream};
 use crate::body::Body;
+use crate::serve::FilterChains;
 use crate::upstream::{Pool, PoolSettings};
 
-/// Calls to other services, routed in process: what a sidecar would do beside the service.
+/// What a sidecar would do beside a service, in its own process: it routes the calls to others, and
+/// tells callers apart. Cheap to clone.
 ///
 /// Until a configuration is published, every call is answered with `404`.
 #[derive(Clone, Debug)]
 pub struct Mesh {
     generation: Watch<Generation>,
-    publisher: Arc<Mutex<(Publisher<Generation>, Balancing)>>,
+    publishing: Arc<Mutex<Publishing>>,
+}
+
+#[derive(Debug)]
+struct Publishing {
+    generations: Publisher<Generation>,
+    tls: Tls,
+    balancing: Balancing,
 }
 
 impl Mesh {
-    /// A mesh without routes.
-    pub fn new() -> Self {
-        let (publisher, generation) = watch::channel(Generation::empty());
+    /// A mesh without routes, in which `identity` is proven.
+    pub fn new(identity: LiveIdentity) -> Self {
+        let (generations, generation) = watch::channel(Generation::empty());
+        let publishing = Publishing {
+            generations,
+            tls: Tls::new(Some(identity), Handshakes::new(None)),
+            balancing: Balancing::new(),
+        };
         Self {
             generation,
-            publisher: Arc::new(Mutex::new((publisher, Balancing::new()))),
+            publishing: Arc::new(Mutex::new(publishing)),
         }
     }
 
-    /// Routes calls to `port` by the sidecar's `model`.
+    /// Routes calls to `port`, and tells callers apart, by the sidecar's `model`; and returns what of
+    /// it is not followed.
     ///
     /// # Errors
     ///
-    /// The routes cannot be compiled, or the system refuses the thread that resolves names.
-    pub fn publish(&self, model: &Model, port: u16) -> Result<(), PublishError> {
-        let mut publisher = self
-            .publisher
+    /// Routes or filter chains cannot be compiled, or the system refuses the thread that resolves
+    /// names.
+    pub fn publish(&self, model: &Model, port: u16) -> Result<Vec<String>, PublishError> {
+        let mut publishing = self
+            .publishing
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let (publisher, balancing) = &mut *publisher;
-        publisher.publish(Generation::of_routes(model, &port.to_string(), balancing)?);
-        Ok(())
+        let Publishing {
+            generations,
+            tls,
+            balancing,
+        } = &mut *publishing;
+        let (generation, warnings) =
+            Generation::in_process(model, &port.to_string(), (tls, balancing))?;
+        generations.publish(generation);
+        Ok(warnings)
+    }
+
+    /// The filter chains of the connections to the workload, by the port that they were made to.
+    /// `None` until a configuration is published: nobody may call yet.
+    pub fn callers(&self) -> Option<Arc<FilterChains>> {
+        self.generation.load().chains(CALLERS)
     }
 
     /// A client for the calls of one worker's thread.
@@ -58,12 +89,6 @@ impl Mesh {
             generation: self.generation.clone(),
             pool: Pool::new(PoolSettings::default()),
         }
-    }
-}
-
-impl Default for Mesh {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -80,12 +105,12 @@ impl MeshClient {
         let generation = self.generation.load_full();
         let budgets = generation.policies().budgets.clone();
         let service = ServiceBuilder::new()
-            .layer(RoutingLayer::new(generation.served(0, None).routes))
+            .layer(RoutingLayer::new(generation.served(CALLS, None).routes))
             .layer(FaultLayer::new())
             .layer(FiltersLayer::new())
             .layer(TimeoutLayer::new())
             .layer(RetryLayer::<Infallible>::new().with_budgets(budgets))
-            .service(upstream::dispatch(generation.clusters(), &self.pool));
+            .service(upstream::dispatch(generation.upstreams(), &self.pool));
         match service.oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},

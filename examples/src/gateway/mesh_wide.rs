@@ -6,6 +6,7 @@ use mesh_core::path::Normalization;
 use mesh_core::resource::Resource;
 use mesh_core::resource::istio::EnvoyFilter;
 use mesh_core::resource::istio::mesh_config::NormalizationType;
+use mesh_core::resource::kubernetes::config_map::ConfigMap;
 use mesh_core::resource::kubernetes::secret::Secret;
 
 /// What a gateway needs of a configuration beside its own model. The default is that of a mesh
@@ -19,6 +20,8 @@ pub struct MeshWide {
     pub envoy_filters: Vec<Arc<Resource<EnvoyFilter>>>,
     /// Certificates and keys, of which the gateway uses those that its servers name.
     pub secrets: Vec<Arc<Resource<Secret>>>,
+    /// Certificates of authorities, of which the gateway uses those that its settings name.
+    pub config_maps: Vec<Arc<Resource<ConfigMap>>>,
 }
 
 impl MeshWide {
@@ -28,6 +31,7 @@ impl MeshWide {
             options: config.options().clone(),
             envoy_filters: config.resources().envoy_filters.clone(),
             secrets: config.resources().secrets.clone(),
+            config_maps: config.resources().config_maps.clone(),
         }
     }
 

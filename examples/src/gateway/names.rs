@@ -159,7 +159,7 @@ async fn keep(shared: Arc<Shared>) {
 }
 
 /// The addresses of a name, as the operating system knows them.
-async fn look_up(name: &str) -> Answer {
+pub(super) async fn look_up(name: &str) -> Answer {
     // Whatever the port is, it is not looked up.
     let Ok(found) = tokio::net::lookup_host((name, 0)).await else {
         return Answer::Failed;

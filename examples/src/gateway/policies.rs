@@ -1,19 +1,29 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use http::{HeaderName, Request};
 use mesh_core::model::cluster::Cluster;
 use mesh_core::model::{Model, Notice};
+use mesh_core::path::Normalization;
 use mesh_core::resource::Resource;
 use mesh_core::resource::istio::RequestAuthentication;
 use mesh_core::service::ClusterName;
 use mesh_core::watch::Watch;
 use mesh_policy::authn::{Algorithms, Authenticator, KeyLocation, KeyStore};
 use mesh_policy::authz::PolicySet;
+use mesh_policy::ext_authz::ReplayBody;
+use mesh_policy::ext_authz::layer::ExtAuthzLayer;
 use mesh_policy::retry::budget::RetryBudgets;
 use rustls::crypto::aws_lc_rs;
+use tower::ServiceBuilder;
 
-use super::PublishError;
+use super::calls::Calls;
 use super::mesh_wide::MeshWide;
+use super::optional::optional;
+use super::telemetry::Http;
+use super::upstream::Upstreams;
+use super::{PublishError, authorizers};
+use crate::body::Body;
 
 /// The policies of all listeners, compiled.
 #[derive(Clone, Debug)]
@@ -22,6 +32,12 @@ pub(super) struct Policies {
     pub(super) authenticator: Watch<Authenticator>,
     /// Who may do what.
     pub(super) authorization: Watch<PolicySet>,
+    /// Whether there are any that refuse requests.
+    pub(super) are_any: bool,
+    /// The header that names the rule that denies.
+    pub(super) rule_header: Option<HeaderName>,
+    /// Who is asked about requests, if somebody is.
+    pub(super) custom: Option<ExtAuthzLayer>,
     /// How many retries each cluster bears.
     pub(super) budgets: Watch<RetryBudgets>,
 }
@@ -32,6 +48,9 @@ impl Policies {
         Self {
             authenticator: authenticator(&[], &KeyStore::default()).into(),
             authorization: PolicySet::default().into(),
+            are_any: false,
+            rule_header: None,
+            custom: None,
             budgets: RetryBudgets::default().into(),
         }
     }
@@ -40,6 +59,14 @@ impl Policies {
     pub(super) fn of_clusters(clusters: &BTreeMap<ClusterName, Arc<Cluster>>) -> Self {
         Self {
             budgets: RetryBudgets::compile(clusters).into(),
+            ..Self::none()
+        }
+    }
+
+    /// What of these holds where nobody is guarded against.
+    pub(super) fn unguarded(&self) -> Self {
+        Self {
+            budgets: self.budgets.clone(),
             ..Self::none()
         }
     }
@@ -72,9 +99,40 @@ impl Policies {
         let policies = Self {
             authenticator: authenticator.into(),
             authorization: authorization.into(),
+            are_any: !model.policies.authorization.is_empty()
+                || !model.policies.request_authentication.is_empty(),
             ..Self::of_clusters(&model.clusters)
         };
         Ok((policies, warnings))
+    }
+
+    /// Puts requests to who is asked about them, before `service` gets them.
+    pub(super) fn ask<S: Http>(&self, service: S) -> impl Http + use<S> {
+        let asked = self.custom.clone().map(|layer| {
+            ServiceBuilder::new()
+                .layer(layer)
+                .map_request(|request: Request<ReplayBody<Body>>| request.map(Body::wrapped))
+        });
+        optional(asked, service)
+    }
+
+    /// Asks the authorizers that CUSTOM policies name, by `calls` to `clusters`; and says which cannot
+    /// be asked.
+    pub(super) fn connect(
+        &mut self,
+        wide: &MeshWide,
+        calls: &mut Calls,
+        clusters: &Upstreams,
+    ) -> Vec<String> {
+        let policies = self.authorization.load();
+        if policies.custom().is_empty() {
+            return Vec::new();
+        }
+        let (providers, warnings) = authorizers::compile(&policies, wide, calls, clusters);
+        let layer = ExtAuthzLayer::new(self.authorization.clone(), providers);
+        // Paths have been brought into their form when the request came.
+        self.custom = Some(layer.with_path_normalization(Normalization::None));
+        warnings
     }
 }
 

@@ -1,94 +1,196 @@
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use mesh_core::model::Model;
+use mesh_core::resource::Resource;
+use mesh_core::resource::kubernetes::secret::Secret;
 use mesh_tls::config::TlsCompiler;
 use mesh_tls::credential::Credential;
 use mesh_tls::secret::TlsSecret;
-use mesh_tls::secret_store::{SecretName, SecretStore};
+use mesh_tls::secret_store::SecretName;
 use mesh_tls::verify::{Revocations, Roots};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::CryptoProvider;
 
 use super::mesh_wide::MeshWide;
 
-/// What TLS is made of. Secrets are replaced under the connections to come.
-#[derive(Debug)]
-pub(super) struct Tls {
-    compiler: TlsCompiler,
+/// Where operating systems keep the authorities that they believe, as istiod looks for them.
+const SYSTEM_ROOTS: [&str; 6] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// The end of Istio's names for authorities, which are in what has the name without it.
+const AUTHORITIES: &str = "-cacert";
+
+/// The authorities of the system, if it has any.
+pub(super) fn system_roots() -> Option<Roots> {
+    let texts = SYSTEM_ROOTS.iter().filter_map(|path| fs::read(path).ok());
+    texts.filter_map(|text| Roots::from_pem(&text).ok()).next()
 }
 
-impl Tls {
-    /// No secrets yet.
-    pub(super) fn new() -> Self {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        Self {
-            compiler: TlsCompiler::new(provider, SecretStore::default()),
+/// The files that a secret is read from.
+pub(super) fn files(name: &SecretName) -> Vec<PathBuf> {
+    match name {
+        SecretName::AuthoritiesFile(path) | SecretName::RevocationsFile(path) => {
+            vec![path.into()]
+        }
+        SecretName::CredentialFiles { certificate, key } => vec![certificate.into(), key.into()],
+        SecretName::ConfigMap { .. } | SecretName::Kubernetes { .. } => Vec::new(),
+    }
+}
+
+/// Publishes the secrets of these names, and says which cannot be had. What needs one of these is not
+/// served: its handshakes fail.
+pub(super) fn publish(
+    compiler: &TlsCompiler,
+    names: &BTreeSet<SecretName>,
+    configuration: (&Model, &MeshWide),
+) -> Vec<String> {
+    let secrets = compiler.secrets();
+    let mut warnings = Vec::new();
+    for name in names {
+        match load(name, compiler.provider(), configuration) {
+            Ok(Some(secret)) => secrets.publish(name, secret),
+            Ok(None) => secrets.withdraw(name),
+            Err(problem) => {
+                secrets.withdraw(name);
+                warnings.push(format!("secret `{name}`: {problem}"));
+            }
         }
     }
+    warnings
+}
 
-    /// Who compiles TLS settings.
-    pub(super) fn compiler(&self) -> &TlsCompiler {
-        &self.compiler
-    }
-
-    /// Publishes the secrets that what was compiled names, and says which cannot be had. What needs
-    /// one of these is not served: its handshakes fail.
-    pub(super) fn publish_secrets(&self, model: &Model, wide: &MeshWide) -> Vec<String> {
-        let secrets = self.compiler.secrets();
-        let mut warnings = Vec::new();
-        for name in secrets.wanted() {
-            match self.load(&name, model, wide) {
-                Ok(Some(secret)) => secrets.publish(&name, secret),
-                Ok(None) => secrets.withdraw(&name),
-                Err(problem) => {
-                    secrets.withdraw(&name);
-                    warnings.push(format!("secret `{name}`: {problem}"));
-                }
+/// A secret; `None` if it need not exist.
+fn load(
+    name: &SecretName,
+    provider: &CryptoProvider,
+    (model, wide): (&Model, &MeshWide),
+) -> Result<Option<TlsSecret>, String> {
+    let read = |path: &String| fs::read(path).map_err(|error| error.to_string());
+    let own = &model.workload.namespace;
+    let secret = TlsSecret::default();
+    match name {
+        SecretName::Kubernetes { namespace, name } => {
+            let namespace = namespace.as_ref().unwrap_or(own);
+            let read = |secret: &Secret| TlsSecret::from_kubernetes(secret, provider);
+            if let Some(found) = find(&wide.secrets, namespace, name) {
+                return read(&found.spec)
+                    .map(Some)
+                    .map_err(|error| error.to_string());
             }
+            let certificate = name
+                .strip_suffix(AUTHORITIES)
+                .ok_or_else(|| none_in(namespace))?;
+            // Authorities may be in the Secret of the certificate, whose own problems are told of
+            // where it is named.
+            let found = find(&wide.secrets, namespace, certificate);
+            Ok(found.and_then(|found| read(&found.spec).ok()))
         }
-        warnings
-    }
-
-    /// A secret; `None` if it need not exist.
-    fn load(
-        &self,
-        name: &SecretName,
-        model: &Model,
-        wide: &MeshWide,
-    ) -> Result<Option<TlsSecret>, String> {
-        let provider: &CryptoProvider = self.compiler.provider();
-        let read = |path: &String| fs::read(path).map_err(|error| error.to_string());
-        let secret = TlsSecret::default();
-        match name {
-            SecretName::Kubernetes { namespace, name } => {
-                let namespace = namespace.as_ref().unwrap_or(&model.workload.namespace);
-                let found = wide.secrets.iter().find(|secret| {
-                    secret.metadata.name == *name && secret.metadata.namespace == *namespace
-                });
-                match found {
-                    Some(found) => TlsSecret::from_kubernetes(&found.spec, provider)
-                        .map(Some)
-                        .map_err(|error| error.to_string()),
-                    // Authorities may be in the Secret of the certificate.
-                    None if name.ends_with("-cacert") => Ok(None),
-                    None => Err(format!("there is none in namespace `{namespace}`")),
-                }
-            }
-            SecretName::CredentialFiles { certificate, key } => {
-                let credential = Credential::from_pem(&read(certificate)?, &read(key)?, provider);
-                let credential = credential.map_err(|error| error.to_string())?;
-                Ok(Some(secret.with_credential(credential)))
-            }
-            SecretName::AuthoritiesFile(path) => {
-                let roots = Roots::from_pem(&read(path)?).map_err(|error| error.to_string())?;
-                Ok(Some(secret.with_roots(roots)))
-            }
-            SecretName::RevocationsFile(path) => {
-                let lists = Revocations::from_pem(&read(path)?);
-                let lists = lists.map_err(|error| error.to_string())?;
-                Ok(Some(secret.with_revocations(lists)))
-            }
-            SecretName::ConfigMap { .. } => Err("ConfigMaps are not read".to_owned()),
+        SecretName::CredentialFiles { certificate, key } => {
+            let credential = Credential::from_pem(&read(certificate)?, &read(key)?, provider);
+            let credential = credential.map_err(|error| error.to_string())?;
+            Ok(Some(secret.with_credential(credential)))
         }
+        SecretName::AuthoritiesFile(path) => {
+            let roots = Roots::from_pem(&read(path)?).map_err(|error| error.to_string())?;
+            Ok(Some(secret.with_roots(roots)))
+        }
+        SecretName::RevocationsFile(path) => {
+            let lists = Revocations::from_pem(&read(path)?);
+            let lists = lists.map_err(|error| error.to_string())?;
+            Ok(Some(secret.with_revocations(lists)))
+        }
+        SecretName::ConfigMap { namespace, name } => {
+            let namespace = namespace.as_ref().unwrap_or(own);
+            let without_end = || {
+                find(
+                    &wide.config_maps,
+                    namespace,
+                    name.strip_suffix(AUTHORITIES)?,
+                )
+            };
+            let found = find(&wide.config_maps, namespace, name).or_else(without_end);
+            let found = found.ok_or_else(|| none_in(namespace))?;
+            let data = found.spec.data.iter();
+            let data = data.map(|(key, value)| (key.as_str(), value.as_str()));
+            TlsSecret::from_config_map(data)
+                .map(Some)
+                .map_err(|error| error.to_string())
+        }
+    }
+}
+
+fn none_in(namespace: &str) -> String {
+    format!("there is none in namespace `{namespace}`")
+}
+
+fn find<'r, T>(
+    resources: &'r [Arc<Resource<T>>],
+    namespace: &str,
+    name: &str,
+) -> Option<&'r Arc<Resource<T>>> {
+    resources.iter().find(|one| {
+        let metadata = &one.metadata;
+        metadata.name == name && metadata.namespace == namespace
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh_core::config::MeshConfig;
+    use mesh_core::parse::{Limits, parse};
+    use mesh_core::resolve::resolve;
+    use mesh_core::workload::Workload;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+    use rustls::crypto::aws_lc_rs;
+
+    use super::*;
+
+    #[test]
+    fn authorities_are_found_by_istios_names_of_them() {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let pem = authority.pem().replace('\n', "\n    ");
+        let text = format!(
+            "
+apiVersion: v1
+kind: ConfigMap
+metadata: {{ name: map, namespace: shop }}
+data:
+  ca.crt: |
+    {pem}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{ name: secret, namespace: shop }}
+stringData:
+  ca.crt: |
+    {pem}
+"
+        );
+        let objects = parse("mesh.yaml", &text, &Limits::default()).objects;
+        let config = MeshConfig::builder().extend(objects).build(1).unwrap();
+        let model = resolve(&config, &Workload::gateway("istio-system"));
+        let wide = MeshWide::of(&config);
+        let provider = aws_lc_rs::default_provider();
+        for name in [
+            "configmap://shop/map",
+            "configmap://shop/map-cacert",
+            "kubernetes://shop/secret-cacert",
+            "kubernetes-gateway://shop/secret-cacert",
+        ] {
+            let found = load(&name.parse().unwrap(), &provider, (&model, &wide)).unwrap();
+            assert!(found.unwrap().roots().is_some(), "{name}");
+        }
+        let missing = "configmap://shop/none-cacert".parse().unwrap();
+        assert!(load(&missing, &provider, (&model, &wide)).is_err());
     }
 }

@@ -10,11 +10,12 @@ use mesh_policy::authn::layer::AuthenticationLayer;
 use mesh_policy::authz::Forwarding;
 use mesh_policy::authz::layer::AuthorizationLayer;
 use mesh_policy::fault::FaultLayer;
-use mesh_policy::rate_limit::LocalRateLimitLayer;
+use mesh_policy::rate_limit::envoy_filter::Place;
 use mesh_policy::retry::RetryLayer;
 use mesh_policy::retry::replay_body::ReplayBody;
 use mesh_policy::telemetry::route::RecordRouteLayer;
 use mesh_policy::timeout::TimeoutLayer;
+use mesh_policy::timeout::stream::{StreamTimeoutLayer, TimedBody};
 use mesh_routing::layer::RoutingLayer;
 use mesh_routing::layer::filters::FiltersLayer;
 use mesh_routing::layer::mirror::{LocalTasks, MirrorBody, MirrorLayer, TeeBody};
@@ -23,11 +24,18 @@ use mesh_tls::digest::Sha256;
 use mesh_tls::xfcc::layer::ForwardClientCertLayer;
 use rustls::crypto::aws_lc_rs;
 use tower::ServiceBuilder;
+use tower::layer::util::Stack as Stacked;
+use tower_layer::Layer;
 use tower_service::Service;
 
-use super::generation::{Generation, Served};
-use super::local_answers::LocalAnswers;
+use super::early_route::EarlyRouteLayer;
+use super::generation::Generation;
+use super::limits::Limits;
+use super::local_answers::LocalAnswersLayer;
+use super::optional::optional;
+use super::served::Served;
 use super::telemetry::Http;
+use super::unrouted::UnroutedLayer;
 use super::upstream;
 use crate::body::Body;
 use crate::headers::{HeaderPolicyLayer, Scheme, router};
@@ -73,12 +81,13 @@ impl Stack {
             listener,
             peer,
             local,
+            routes,
             tls,
+            server_name: _,
         } = connection.clone();
-        let chain = tls.as_ref().map(|(chain, _)| &**chain);
-        let served = generation.served(listener, chain);
+        let served = generation.served(listener, routes.as_deref());
         let (ends, scheme) = match tls {
-            Some((_, tls)) => (connection::Connection::tls(peer, local, tls), Scheme::Https),
+            Some(tls) => (connection::Connection::tls(peer, local, tls), Scheme::Https),
             None => (connection::Connection::plaintext(peer, local), Scheme::Http),
         };
         let (peer, forwarding) = (peer.ip(), served.forwarding);
@@ -105,38 +114,67 @@ impl Stack {
 
     /// Judges, limits, routes and sends requests.
     fn admit(&self, generation: &Arc<Generation>, served: Served) -> impl Http + use<> {
-        let policies = generation.policies();
+        let policies = generation.policies_of(&served);
+        let Served { routes, limits, .. } = served;
         // Paths have been brought into their form when the request came.
-        let authorization = AuthorizationLayer::new(policies.authorization.clone())
+        let mut authorization = AuthorizationLayer::new(policies.authorization.clone())
             .with_path_normalization(Normalization::None);
+        if let Some(name) = &policies.rule_header {
+            authorization = authorization.with_rule_header(name.clone());
+        }
         let is_recorded = generation.telemetry().is_on();
-        let is_limited = served.is_limited;
-        ServiceBuilder::new()
+        let is_limited = limits.are_any();
+        // What is decided before the route is chosen may depend on it all the same.
+        let is_early = is_limited || (policies.are_any && served.changes_responses);
+        let (local, global) = limits.at(Place::Last);
+        let unrouted = is_limited.then_some(UnroutedLayer { local, global });
+        let answers = LocalAnswersLayer {
+            is_on: !is_early,
+            is_limited,
+            clusters: generation.upstreams().clone(),
+        };
+        let routed = ServiceBuilder::new()
+            .layer(RoutingLayer::new(routes.clone()))
+            .option_layer(is_recorded.then(RecordRouteLayer::new))
+            .layer(answers.clone())
+            .service(self.send(generation, &limits));
+        let judged = ServiceBuilder::new()
             .layer(AuthenticationLayer::new(policies.authenticator.clone()))
             .layer(authorization)
-            .layer(RoutingLayer::new(served.routes))
-            .option_layer(is_recorded.then(RecordRouteLayer::new))
-            .layer_fn(move |inner| LocalAnswers { inner, is_limited })
-            .layer(LocalRateLimitLayer::new(served.limits))
-            .service(self.send(generation))
+            .service(optional(unrouted, routed));
+        let (local, global) = limits.at(Place::First);
+        let first = optional(local, optional(global, policies.ask(judged)));
+        let early = is_early.then(|| {
+            let answers = LocalAnswersLayer {
+                is_on: true,
+                is_limited: true,
+                ..answers
+            };
+            Stacked::new(answers, EarlyRouteLayer { routes })
+        });
+        ServiceBuilder::new()
+            .map_response(|response: Response<TimedBody<Body>>| response.map(Body::timed))
+            .layer(StreamTimeoutLayer::new())
+            .service(optional(early, first))
     }
 
     /// Does what the route says, and sends requests to an endpoint of its cluster.
-    fn send(&self, generation: &Arc<Generation>) -> impl Http + use<> {
-        let clusters = generation.clusters();
+    fn send(&self, generation: &Arc<Generation>, limits: &Limits) -> impl Http + use<> {
+        let upstreams = generation.upstreams();
         let client = ServiceBuilder::new()
             .map_request(|mut copy: Request<MirrorBody>| {
                 router::set_attempt_count(copy.headers_mut(), 1);
                 copy
             })
-            .service(upstream::dispatch(clusters, &self.copies));
+            .service(upstream::dispatch(upstreams, &self.copies));
         let budgets = generation.policies().budgets.clone();
-        ServiceBuilder::new()
-            .layer(FaultLayer::new())
+        let (local, global) = limits.at(Place::Last);
+        let sent = ServiceBuilder::new()
             .layer(FiltersLayer::new())
             .layer(TimeoutLayer::new())
             .layer(MirrorLayer::new(client).with_executor(self.tasks.clone()))
             .layer(RetryLayer::<Infallible>::new().with_budgets(budgets))
-            .service(upstream::dispatch(clusters, &self.requests))
+            .service(upstream::dispatch(upstreams, &self.requests));
+        FaultLayer::new().layer(optional(local, optional(global, sent)))
     }
 }

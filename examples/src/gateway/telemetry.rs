@@ -16,8 +16,12 @@ use tower::util::Either;
 use tower_service::Service;
 
 use super::Settings;
+use super::calls::Calls;
 use super::mesh_wide::MeshWide;
+use super::optional::optional;
 use super::policies::warning;
+use super::tracing::Tracing;
+use super::upstream::Upstreams;
 use crate::body::Body;
 
 /// Istio's built-in provider of access logs.
@@ -30,6 +34,7 @@ const PROMETHEUS: &str = "prometheus";
 pub(super) struct Telemetry {
     metrics: Option<Arc<IstioMetrics>>,
     access_log: Option<AccessLogLayer>,
+    tracing: Tracing,
     /// What the metrics were compiled of.
     compiled_of: Vec<Arc<Resource<TelemetryResource>>>,
 }
@@ -58,15 +63,28 @@ impl Telemetry {
                 Some(Arc::new(metrics))
             }
         };
+        let (tracing, found) = Tracing::compile(model, wide);
+        notices.extend(found);
         let (access_log, found, mut warnings) = access_log(resources, wide, settings);
         notices.extend(found);
         warnings.extend(notices.iter().map(warning));
         let telemetry = Self {
             metrics,
             access_log,
+            tracing,
             compiled_of: resources.clone(),
         };
         (telemetry, warnings)
+    }
+
+    /// Sends spans where they are to go, by `calls` to `clusters`; and says why that cannot be done.
+    pub(super) fn connect(
+        &mut self,
+        wide: &MeshWide,
+        calls: &mut Calls,
+        clusters: &Upstreams,
+    ) -> Option<String> {
+        self.tracing.connect(wide, calls, clusters)
     }
 
     /// The metrics, if they are kept.
@@ -76,7 +94,7 @@ impl Telemetry {
 
     /// Whether anything is recorded.
     pub(super) fn is_on(&self) -> bool {
-        self.metrics.is_some() || self.access_log.is_some()
+        self.metrics.is_some() || self.access_log.is_some() || self.tracing.layer().is_some()
     }
 }
 
@@ -182,7 +200,11 @@ impl<S> Http for S where
 impl Telemetry {
     /// Records what `service` is asked and answers.
     pub(super) fn record<S: Http>(&self, service: S) -> impl Http + use<S> {
-        self.log(self.meter(service))
+        self.trace(self.log(self.meter(service)))
+    }
+
+    fn trace<S: Http>(&self, service: S) -> impl Http + use<S> {
+        optional(self.tracing.layer().cloned(), service)
     }
 
     fn log<S: Http>(&self, service: S) -> impl Http + use<S> {

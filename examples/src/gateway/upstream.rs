@@ -1,27 +1,113 @@
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use futures_util::future::LocalBoxFuture;
+use http::{Request, Response, Version};
 use mesh_core::attributes::MatchedRoute;
-use mesh_core::model::cluster::EndpointAddress;
-use mesh_discovery::cluster::Clusters;
+use mesh_core::model::cluster::{self, Cluster, Discovery, EndpointAddress, UpstreamTls};
+use mesh_core::reply::Caller;
+use mesh_core::service::ClusterName;
+use mesh_discovery::cluster::{Clusters, Upstream};
+use mesh_discovery::locality::Client;
 use mesh_discovery::service::{Dispatch, NewService, Target, TrackedBody};
+use mesh_discovery::source::dns::DynamicDnsError;
+use mesh_tls::config::ApplicationProtocol;
 use tokio::time::Instant;
 use tower::ServiceBuilder;
 use tower_service::Service;
 
+use super::dynamic::{self, Dynamic};
+use super::tls::Originations;
 use crate::body::Body;
 use crate::headers::router;
-use crate::upstream::{Endpoint, Pool, Protocol, Sending, UpstreamError};
+use crate::upstream::{
+    Address, Asked, ConnectionLimits, Endpoint, Origination, Pool, Protocol, Sending, Transport,
+    UpstreamError, Way,
+};
+
+/// The clusters of a generation, and how their endpoints are connected to. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Upstreams {
+    clusters: Clusters,
+    tls: Originations,
+    dynamic: Dynamic,
+}
+
+impl Upstreams {
+    /// There is no cluster.
+    pub(super) fn none() -> Self {
+        Self::new(Clusters::new(Client::default()), Originations::none())
+    }
+
+    /// Speaks `tls` with the endpoints of `clusters` that want it.
+    pub(super) fn new(clusters: Clusters, tls: Originations) -> Self {
+        Self {
+            clusters,
+            tls,
+            dynamic: Dynamic::new(),
+        }
+    }
+
+    /// Knows the hosts of `dynamic`.
+    pub(super) fn with_dynamic(self, dynamic: Dynamic) -> Self {
+        Self { dynamic, ..self }
+    }
+
+    /// The cluster of a name.
+    pub(super) fn get(&self, name: &ClusterName) -> Option<Arc<Upstream>> {
+        self.clusters.get(name)
+    }
+
+    /// Connects to an endpoint, to pass bytes on.
+    pub(super) async fn connect(&self, target: &Target) -> Result<Transport, UpstreamError> {
+        let Target {
+            endpoint, cluster, ..
+        } = target;
+        let address = Address::of(&endpoint.address).ok_or_else(unreachable)?;
+        let tls = towards(&self.tls, cluster, endpoint)?;
+        // No request names the server, so that the service does where the settings do not.
+        let way = Way::new(address, tls, cluster.name.host());
+        let connecting = way.connect(ApplicationProtocol::Tcp, cluster.connect_timeout);
+        let transport = connecting.await?;
+        let keepalive = transport.stream().set_keepalive(cluster);
+        keepalive.map_err(UpstreamError::Connect)?;
+        Ok(transport)
+    }
+}
+
+/// The TLS towards an endpoint; `None` is plaintext.
+fn towards(
+    tls: &Originations,
+    cluster: &Cluster,
+    endpoint: &cluster::Endpoint,
+) -> Result<Option<Origination>, UpstreamError> {
+    let is_plain = match cluster.tls {
+        UpstreamTls::Plaintext => true,
+        UpstreamTls::Auto(_) => !endpoint.mesh_tls,
+        UpstreamTls::Mesh(_) | UpstreamTls::Settings(_) => false,
+    };
+    if is_plain {
+        return Ok(None);
+    }
+    let tls = tls.get(&cluster.name);
+    tls.map(Some).ok_or_else(unreachable)
+}
+
+/// There is no way to an endpoint.
+fn unreachable() -> UpstreamError {
+    UpstreamError::Connect(std::io::ErrorKind::Unsupported.into())
+}
 
 /// Sends requests to an endpoint of the cluster that their route names, on the connections of
 /// `pool`.
 pub(super) fn dispatch<B>(
-    clusters: &Clusters,
+    upstreams: &Upstreams,
     pool: &Pool<B>,
 ) -> impl Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: 'static>
 + Clone
@@ -31,21 +117,30 @@ where
     B: http_body::Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let endpoints = Endpoints { pool: pool.clone() };
+    let endpoints = Endpoints {
+        pool: pool.clone(),
+        tls: upstreams.tls.clone(),
+        dynamic: upstreams.dynamic.clone(),
+    };
     ServiceBuilder::new()
         .map_response(|response: Response<TrackedBody<Body>>| response.map(Body::tracked))
-        .service(Dispatch::new(clusters.clone(), endpoints))
+        .service(Dispatch::new(upstreams.clusters.clone(), endpoints))
 }
 
 /// Makes the services of endpoints.
 struct Endpoints<B> {
     pool: Pool<B>,
+    tls: Originations,
+    dynamic: Dynamic,
 }
 
 impl<B> Clone for Endpoints<B> {
     fn clone(&self) -> Self {
-        let pool = self.pool.clone();
-        Self { pool }
+        Self {
+            pool: self.pool.clone(),
+            tls: self.tls.clone(),
+            dynamic: self.dynamic.clone(),
+        }
     }
 }
 
@@ -53,19 +148,42 @@ impl<B> NewService for Endpoints<B> {
     type Service = ToEndpoint<B>;
 
     fn new_service(&self, target: &Target) -> ToEndpoint<B> {
-        let protocol = match target.cluster.protocol.is_http2() {
+        let Target {
+            endpoint, cluster, ..
+        } = target;
+        let protocol = match cluster.protocol.is_http2() {
             true => Protocol::Http2,
             false => Protocol::Http1,
         };
-        let endpoint = match target.endpoint.address {
-            EndpointAddress::Ip(address) => Some(Endpoint::new(address, protocol)),
-            EndpointAddress::Dns { .. } | EndpointAddress::Unix(_) => None,
+        let tls = towards(&self.tls, cluster, endpoint).ok();
+        let (address, name) = match &endpoint.address {
+            EndpointAddress::Dns { host, port } if cluster.discovery == Discovery::DynamicDns => {
+                let name = (self.dynamic.clone(), host.clone());
+                let any = SocketAddr::from(([0, 0, 0, 0], *port));
+                (Some(Address::Ip(any)), Some(name))
+            }
+            address => (Address::of(address), None),
         };
+        let endpoint = address.zip(tls).map(|(address, tls)| {
+            Endpoint::at(address, protocol)
+                .with_tls(tls)
+                .with_connect_timeout(cluster.connect_timeout)
+                .with_limits(ConnectionLimits::of(target))
+        });
         ToEndpoint {
             pool: self.pool.clone(),
             endpoint,
+            name,
+            by_client: is_by_client(cluster),
         }
     }
+}
+
+/// Whether endpoints are spoken to in the version of HTTP that clients speak.
+fn is_by_client(cluster: &Cluster) -> bool {
+    let pool = cluster.policy.connection_pool.as_deref();
+    let http = pool.and_then(|pool| pool.http.as_ref());
+    http.is_some_and(|http| http.use_client_protocol)
 }
 
 /// Sends requests to an endpoint.
@@ -73,6 +191,9 @@ struct ToEndpoint<B> {
     pool: Pool<B>,
     // `None` if there is no way to it.
     endpoint: Option<Endpoint>,
+    // The host whose address it is at, if that is not known yet.
+    name: Option<(Dynamic, String)>,
+    by_client: bool,
 }
 
 impl<B> Service<Request<B>> for ToEndpoint<B>
@@ -89,21 +210,76 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Exchange<B> {
+        if let Some(endpoint) = self.endpoint.as_mut().filter(|_| self.by_client) {
+            endpoint.protocol = match request.version() {
+                Version::HTTP_2 => Protocol::Http2,
+                _ => Protocol::Http1,
+            };
+        }
         let timeout = expected_timeout(&request);
         router::set_expected_timeout(request.headers_mut(), timeout);
+        let asked = Asked::of(request.headers());
+        let state = match (self.endpoint.as_ref(), self.name.take()) {
+            (None, _) => State::Unreachable,
+            (Some(endpoint), None) => State::Sending(self.pool.send(endpoint, request)),
+            (Some(endpoint), Some((dynamic, host))) => State::Resolving(Box::new(Resolving {
+                lookup: Box::pin(dynamic.resolve(host)),
+                caller: Caller::of(request.headers()),
+                pool: self.pool.clone(),
+                endpoint: endpoint.clone(),
+                request: Some(request),
+            })),
+        };
         Exchange {
-            sending: self
-                .endpoint
-                .map(|endpoint| self.pool.send(endpoint, request)),
+            state,
             sent: Instant::now(),
+            asked,
         }
     }
 }
 
 /// A request on its way to an endpoint.
 struct Exchange<B> {
-    sending: Option<Sending<B>>,
+    state: State<B>,
     sent: Instant,
+    asked: Asked,
+}
+
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
+enum State<B> {
+    /// There is no way to it.
+    Unreachable,
+    Resolving(Box<Resolving<B>>),
+    Sending(Sending<B>),
+}
+
+/// A request to a host that is being looked up.
+struct Resolving<B> {
+    lookup: LocalBoxFuture<'static, Result<Arc<[IpAddr]>, DynamicDnsError>>,
+    caller: Caller,
+    pool: Pool<B>,
+    endpoint: Endpoint,
+    // `None` once it is sent.
+    request: Option<Request<B>>,
+}
+
+impl<B> Resolving<B>
+where
+    B: http_body::Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// Sends the request as soon as an address is known; gives the answer if there is none.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Sending<B>, Response<Body>>> {
+        let found = ready!(self.lookup.as_mut().poll(cx));
+        let addresses = found.map_err(|error| dynamic::refusal(self.caller, error));
+        let first = addresses?.first().copied();
+        if let (Some(ip), Address::Ip(address)) = (first, &mut self.endpoint.address) {
+            address.set_ip(ip);
+        }
+        let request = self.request.take();
+        let request = request.ok_or_else(|| unreachable().to_response());
+        Poll::Ready(request.map(|request| self.pool.send(&self.endpoint, request)))
+    }
 }
 
 impl<B> Future for Exchange<B>
@@ -114,17 +290,22 @@ where
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { sending, sent } = self.get_mut();
-        let Some(sending) = sending else {
-            let unreachable = std::io::Error::from(std::io::ErrorKind::Unsupported);
-            return Poll::Ready(Ok(UpstreamError::Connect(unreachable).to_response()));
+        let Self { state, sent, asked } = self.get_mut();
+        if let State::Resolving(resolving) = state {
+            match ready!(resolving.poll(cx)) {
+                Ok(sending) => *state = State::Sending(sending),
+                Err(refusal) => return Poll::Ready(Ok(refusal)),
+            }
+        }
+        let State::Sending(sending) = state else {
+            return Poll::Ready(Ok(unreachable().answer(*asked)));
         };
         Poll::Ready(Ok(match ready!(Pin::new(sending).poll(cx)) {
             Ok(mut response) => {
                 router::set_upstream_service_time(response.headers_mut(), sent.elapsed());
                 response
             }
-            Err(error) => error.to_response(),
+            Err(error) => error.answer(*asked),
         }))
     }
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::SERVER;
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -17,6 +17,9 @@ use super::forwarded::{Peer, Trust};
 use super::hop_by_hop;
 use super::policy::{HeaderPolicy, Scheme};
 use super::refusal::Refusal;
+use super::router::X_ENVOY_UPSTREAM_SERVICE_TIME;
+
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// Layer that applies a [`HeaderPolicy`] to the requests of one connection.
 ///
@@ -82,6 +85,7 @@ where
             scheme,
         } = &self.layer;
         let random = || fastrand::u128(..);
+        let is_head = *request.method() == Method::HEAD;
         let state = match policy.admit(&mut request, peer, *scheme, random) {
             Ok(()) => State::Admitted {
                 response: self.inner.call(request),
@@ -91,6 +95,7 @@ where
         ResponseFuture {
             state,
             server: policy.server.clone(),
+            is_head,
         }
     }
 }
@@ -102,6 +107,7 @@ pin_project! {
         #[pin]
         state: State<F>,
         server: Option<HeaderValue>,
+        is_head: bool,
     }
 }
 
@@ -139,6 +145,14 @@ where
         };
         // An HTTP/1.0 upstream says nothing about how the client is answered.
         *response.version_mut() = Version::HTTP_11;
+        // An answer to HEAD has no text, and no message of gRPC in its place.
+        if *this.is_head
+            && !response
+                .headers()
+                .contains_key(X_ENVOY_UPSTREAM_SERVICE_TIME)
+        {
+            response.headers_mut().remove(GRPC_MESSAGE);
+        }
         if let Some(server) = this.server.take() {
             response.headers_mut().insert(SERVER, server);
         }

@@ -16,11 +16,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tower_service::Service;
 
+use super::admission::Admission;
+use super::chains::FilterChains;
 use super::connection::{BoxError, Http};
 use super::limits::Limits;
 use super::listener::ListenerId;
 use super::open::OpenConnections;
-use super::tls::TlsChains;
 
 /// How long to wait when no connection can be accepted, for want of file descriptors mostly.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -34,8 +35,12 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// The address that the client connected to.
     pub local: SocketAddr,
-    /// What TLS settled, if it ended here, and the name of the routes of its filter chain.
-    pub tls: Option<(Arc<str>, TlsPeer)>,
+    /// The name of the routes of its filter chain, if one was chosen that carries HTTP.
+    pub routes: Option<Arc<str>>,
+    /// What TLS settled, if it ended here.
+    pub tls: Option<TlsPeer>,
+    /// The server name that the client asked for by TLS, whether that ended here or not.
+    pub server_name: Option<Arc<str>>,
 }
 
 /// What a thread is told to do.
@@ -49,14 +54,13 @@ pub(super) enum Command {
 }
 
 /// Runs a thread until it is drained; whether all connections were closed by then.
-pub(super) async fn run<T, M, S, B>(
+pub(super) async fn run<A, M, S, B>(
     limits: Limits,
-    tls: T,
-    make_service: M,
+    (admission, make_service): (A, M),
     mut commands: mpsc::UnboundedReceiver<Command>,
 ) -> bool
 where
-    T: Fn(ListenerId) -> Option<Arc<TlsChains>> + 'static,
+    A: Admission,
     M: Fn(&Connection) -> S + 'static,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + 'static,
     S::Error: Into<BoxError>,
@@ -66,7 +70,7 @@ where
 {
     let acceptor = Rc::new(Acceptor {
         http: Http::new(&limits),
-        tls,
+        admission,
         make_service,
         open: Rc::new(OpenConnections::default()),
     });
@@ -118,16 +122,16 @@ impl Listeners {
     }
 }
 
-struct Acceptor<T, M> {
+struct Acceptor<A, M> {
     http: Http,
-    tls: T,
+    admission: A,
     make_service: M,
     open: Rc<OpenConnections>,
 }
 
-impl<T, M, S, B> Acceptor<T, M>
+impl<A, M, S, B> Acceptor<A, M>
 where
-    T: Fn(ListenerId) -> Option<Arc<TlsChains>> + 'static,
+    A: Admission,
     M: Fn(&Connection) -> S + 'static,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + 'static,
     S::Error: Into<BoxError>,
@@ -154,20 +158,39 @@ where
         let (Ok(local), Ok(())) = (stream.local_addr(), stream.set_nodelay(true)) else {
             return;
         };
-        let mut connection = Connection {
+        let connection = Connection {
             listener,
             peer,
-            local,
+            local: self.admission.destination(listener, local),
+            routes: None,
             tls: None,
+            server_name: None,
         };
-        let Some(chains) = (self.tls)(listener) else {
-            return self.read(stream, &connection).await;
-        };
-        // Why a handshake failed is the client's trouble, which it is told by an alert.
-        if let Some((chain, accepted)) = chains.accept(stream, local).await {
-            connection.tls = Some((chain, accepted.peer));
-            self.read(accepted.stream, &connection).await;
+        match self.admission.chains(listener) {
+            None => self.read(stream, &connection).await,
+            // Boxed, so that connections without a choice need no room for it.
+            Some(chains) => Box::pin(self.choose(&chains, stream, connection)).await,
         }
+    }
+
+    /// Serves a connection by the filter chain that takes it.
+    async fn choose(&self, chains: &FilterChains, stream: TcpStream, mut connection: Connection) {
+        let taken = match chains.take(stream, connection.local).await {
+            Ok(taken) => taken,
+            // A client whose handshake failed was told by an alert.
+            Err(refused) => return self.admission.refused(&connection, &refused),
+        };
+        connection.routes = taken.routes;
+        connection.tls = taken.tls;
+        connection.server_name = taken.server_name;
+        if connection.routes.is_some() {
+            return self.read(taken.stream, &connection).await;
+        }
+        let _listed = self.open.add();
+        let forwarding = self
+            .admission
+            .forward(connection, taken.chain, taken.stream);
+        forwarding.await;
     }
 
     /// Reads HTTP.

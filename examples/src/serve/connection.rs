@@ -20,7 +20,7 @@ use super::rewind::Rewind;
 use crate::local::LocalExecutor;
 
 /// What an HTTP/2 client sends first (RFC 9113 §3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

@@ -5,8 +5,10 @@
 //! and its own services, which need be neither `Send` nor locked. A connection stays on the
 //! thread that accepted it.
 //!
-//! Where a listener has [`TlsChains`], TLS ends first; see [`Workers::start_with_tls`]. A handshake
-//! that fails closes its connection.
+//! Where an [`Admission`] has [`FilterChains`] for a listener, the first bytes of a connection choose
+//! one of them: its TLS ends first, if it does, and then HTTP is read, or the bytes are forwarded by
+//! the admission. A connection that no chain takes, or whose handshake fails, is closed. See
+//! [`Workers::start_with`].
 //!
 //! Whether a connection speaks HTTP/2 is told by its first bytes (RFC 9113 §3.4); everything else
 //! is HTTP/1. There is no upgrade from the one to the other.
@@ -52,18 +54,23 @@
 
 mod accept;
 mod adapter;
+mod admission;
+mod chains;
 mod connection;
+mod inspected;
 mod limits;
 mod listener;
 mod open;
 mod rewind;
+mod sniff;
 #[cfg(test)]
 mod tests;
-mod tls;
 mod workers;
 
 pub use self::accept::Connection;
+pub use self::admission::Admission;
+pub use self::chains::{Ending, FilterChains, Refused};
+pub use self::inspected::{Inspected, Prefixed};
 pub use self::limits::Limits;
 pub use self::listener::ListenerId;
-pub use self::tls::TlsChains;
 pub use self::workers::Workers;

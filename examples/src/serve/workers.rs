@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, mpsc as std_mpsc};
+use std::sync::mpsc as std_mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use tokio::sync::mpsc;
 use tower_service::Service;
 
 use super::accept::{self, Command, Connection};
+use super::admission::{Admission, AllHttp};
 use super::connection::BoxError;
 use super::limits::Limits;
 use super::listener::{self, ListenerId};
-use super::tls::TlsChains;
 
 /// Threads that serve HTTP.
 ///
@@ -52,24 +52,18 @@ impl Workers {
         B: http_body::Body<Data = Bytes> + 'static,
         B::Error: Into<BoxError>,
     {
-        Self::start_with_tls(threads, limits, |_| None, make)
+        Self::start_with(threads, limits, move || (AllHttp, make()))
     }
 
-    /// As [`start`](Self::start); the TLS of the listeners for which `tls` has an answer ends as that
-    /// says. It is asked for each connection.
+    /// As [`start`](Self::start); `make` also makes what tells the connections of each thread apart.
     ///
     /// # Errors
     ///
     /// The system refuses a thread, or what its runtime needs.
-    pub fn start_with_tls<T, F, M, S, B>(
-        threads: usize,
-        limits: Limits,
-        tls: T,
-        make: F,
-    ) -> io::Result<Self>
+    pub fn start_with<F, A, M, S, B>(threads: usize, limits: Limits, make: F) -> io::Result<Self>
     where
-        T: Fn(ListenerId) -> Option<Arc<TlsChains>> + Clone + Send + 'static,
-        F: Fn() -> M + Clone + Send + 'static,
+        F: Fn() -> (A, M) + Clone + Send + 'static,
+        A: Admission,
         M: Fn(&Connection) -> S + 'static,
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + 'static,
         S::Error: Into<BoxError>,
@@ -78,7 +72,7 @@ impl Workers {
         B::Error: Into<BoxError>,
     {
         let threads = (0..threads)
-            .map(|index| Thread::start(index, limits, tls.clone(), make.clone()))
+            .map(|index| Thread::start(index, limits, make.clone()))
             .collect::<io::Result<_>>()?;
         Ok(Self { threads })
     }
@@ -127,10 +121,10 @@ impl Workers {
 }
 
 impl Thread {
-    fn start<T, F, M, S, B>(index: usize, limits: Limits, tls: T, make: F) -> io::Result<Self>
+    fn start<F, A, M, S, B>(index: usize, limits: Limits, make: F) -> io::Result<Self>
     where
-        T: Fn(ListenerId) -> Option<Arc<TlsChains>> + Send + 'static,
-        F: FnOnce() -> M + Send + 'static,
+        F: FnOnce() -> (A, M) + Send + 'static,
+        A: Admission,
         M: Fn(&Connection) -> S + 'static,
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + 'static,
         S::Error: Into<BoxError>,
@@ -152,7 +146,7 @@ impl Thread {
                     }
                 };
                 let _ = tell.send(Ok(()));
-                runtime.block_on(async { accept::run(limits, tls, make(), received).await })
+                runtime.block_on(async { accept::run(limits, make(), received).await })
             })?;
         started.recv().map_err(io::Error::other)??;
         Ok(Self { commands, running })

@@ -3,12 +3,13 @@
 use std::error::Error as _;
 use std::io;
 
-use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response, StatusCode};
-use mesh_core::attributes::{ResetReason, ResponseFlag, UpstreamReset};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use mesh_core::attributes::{ResetReason, ResponseFlag, TransportFailure, UpstreamReset};
+use mesh_core::reply::{self, Caller};
+use mesh_tls::connect::ConnectError;
 
 use crate::body::Body;
+use crate::headers::router::X_ENVOY_ATTEMPT_COUNT;
 
 /// Why an upstream did not answer.
 ///
@@ -24,6 +25,12 @@ pub enum UpstreamError {
     /// The connection was not established in time.
     #[error("connection timeout")]
     ConnectTimeout,
+    /// The connection was established, and TLS was not. Clients are not told why.
+    #[error("remote connection failure")]
+    Handshake(#[source] ConnectError),
+    /// A limit on connections, or on requests that wait for one, is reached.
+    #[error("overflow")]
+    Overflow,
     /// The upstream sent what is not HTTP, or not what was agreed.
     #[error("protocol error")]
     Protocol(#[source] BoxError),
@@ -54,6 +61,9 @@ pub enum BodyError {
     /// The trailer section is malformed, or too large.
     #[error("invalid trailers")]
     Trailers,
+    /// Its time was over before the end.
+    #[error("response body took too long")]
+    TimedOut(#[source] BoxError),
     /// The upstream closed the connection before the end.
     #[error("response body broke off")]
     Truncated,
@@ -87,9 +97,10 @@ impl UpstreamError {
     /// the client broke off.
     pub fn response_flag(&self) -> Option<ResponseFlag> {
         match self {
-            Self::Connect(_) | Self::ConnectTimeout => {
+            Self::Connect(_) | Self::ConnectTimeout | Self::Handshake(_) => {
                 Some(ResponseFlag::UpstreamConnectionFailure)
             }
+            Self::Overflow => Some(ResponseFlag::UpstreamOverflow),
             Self::Protocol(_) => Some(ResponseFlag::UpstreamProtocolError),
             Self::RequestBody(_) => None,
             Self::Reset(_) => Some(ResponseFlag::UpstreamRemoteReset),
@@ -100,9 +111,10 @@ impl UpstreamError {
     /// What retries decide by.
     pub fn reset(&self) -> UpstreamReset {
         match self {
-            Self::Connect(_) | Self::ConnectTimeout => {
+            Self::Connect(_) | Self::ConnectTimeout | Self::Handshake(_) => {
                 UpstreamReset::before_request(ResetReason::ConnectionFailure)
             }
+            Self::Overflow => UpstreamReset::before_request(ResetReason::Overflow),
             Self::Protocol(_) => UpstreamReset::after_request(ResetReason::ProtocolError),
             Self::RequestBody(_) => UpstreamReset::after_request(ResetReason::LocalReset),
             Self::Reset(_) => UpstreamReset::after_request(ResetReason::RemoteReset),
@@ -112,7 +124,8 @@ impl UpstreamError {
 
     /// The answer that Envoy's router gives in place of the upstream.
     ///
-    /// Its extensions hold the [flag](Self::response_flag) and the [reset](Self::reset).
+    /// Its extensions hold the [flag](Self::response_flag) and the [reset](Self::reset), and the
+    /// [`ConnectError`] and the [`TransportFailure`] if there is no TLS.
     ///
     /// # Example
     ///
@@ -124,25 +137,71 @@ impl UpstreamError {
     /// assert_eq!(response.headers()["content-type"], "text/plain");
     /// ```
     pub fn to_response(&self) -> Response<Body> {
+        self.answer(Asked::once(Caller::Http))
+    }
+
+    /// The [answer](Self::to_response), in the form that who `asked` understands.
+    pub(crate) fn answer(&self, asked: Asked) -> Response<Body> {
+        let latest = match asked.is_retried {
+            true => "retried and the latest ",
+            false => "",
+        };
         let text = format!(
-            "upstream connect error or disconnect/reset before headers. reset reason: {self}"
+            "upstream connect error or disconnect/reset before headers. {latest}reset reason: {self}"
         );
-        let mut response = Response::new(Body::from(Bytes::from(text)));
-        *response.status_mut() = self.status();
-        let plain = HeaderValue::from_static("text/plain");
-        response.headers_mut().insert(CONTENT_TYPE, plain);
+        let mut response = reply::direct(asked.caller, self.status(), text.into());
         response.extensions_mut().insert(self.reset());
+        if let Self::Overflow = self {
+            let overloaded = HeaderValue::from_static("true");
+            response
+                .headers_mut()
+                .insert("x-envoy-overloaded", overloaded);
+        }
+        if let Self::Handshake(error) = self {
+            let why = format!("TLS_error:{error}").into();
+            response.extensions_mut().insert(TransportFailure(why));
+            response.extensions_mut().insert(error.clone());
+        }
         if let Some(flag) = self.response_flag() {
             response.extensions_mut().insert(flag);
         }
         response
     }
 
-    /// How connecting failed, if that is what failed.
-    pub(super) fn connect_error_kind(&self) -> Option<io::ErrorKind> {
+    /// What those are told who waited for the same connection.
+    pub(super) fn for_others(&self) -> Self {
         match self {
-            Self::Connect(error) => Some(error.kind()),
-            _ => None,
+            Self::Connect(error) => Self::Connect(error.kind().into()),
+            Self::Handshake(error) => Self::Handshake(error.clone()),
+            Self::Overflow => Self::Overflow,
+            _ => Self::ConnectTimeout,
+        }
+    }
+}
+
+/// Who waits for an upstream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    caller: Caller,
+    /// Whether this is not the first attempt.
+    is_retried: bool,
+}
+
+impl Asked {
+    /// A client whose request is made once.
+    pub(crate) fn once(caller: Caller) -> Self {
+        Self {
+            caller,
+            is_retried: false,
+        }
+    }
+
+    /// Who sent `headers`, in an attempt that they say the number of.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let attempt = headers.get(X_ENVOY_ATTEMPT_COUNT);
+        Self {
+            caller: Caller::of(headers),
+            is_retried: attempt.is_some_and(|attempt| attempt != "1"),
         }
     }
 }

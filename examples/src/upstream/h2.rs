@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 
@@ -10,12 +9,13 @@ use bytes::Bytes;
 use http::{Request, Response};
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http2;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Mutex;
 
 use super::error::{BoxError, UpstreamError};
+use super::limits::{Gate, Life, Slot};
 use super::pool::PoolSettings;
+use super::transport::Transport;
 use crate::body::Body;
 use crate::local::LocalExecutor;
 
@@ -31,7 +31,7 @@ pub(super) struct Connections<B> {
     dialing: Mutex<()>,
     // How often that failed, and how it failed last.
     failures: Cell<u64>,
-    failure: Cell<Option<io::ErrorKind>>,
+    failure: RefCell<Option<UpstreamError>>,
 }
 
 /// A handle to an HTTP/2 connection.
@@ -45,6 +45,9 @@ struct Streams {
     open: Cell<usize>,
     // What the upstream allows: SETTINGS_MAX_CONCURRENT_STREAMS.
     max: Cell<usize>,
+    idle_sweeps: Cell<u32>,
+    // `None` if that has no limits.
+    life: Option<Life>,
 }
 
 /// A stream in use; it is over when this is dropped.
@@ -53,6 +56,9 @@ pub(crate) struct OpenStream(Rc<Streams>);
 impl Drop for OpenStream {
     fn drop(&mut self) {
         self.0.open.set(self.0.open.get() - 1);
+        if let Some(life) = &self.0.life {
+            life.notify();
+        }
     }
 }
 
@@ -66,13 +72,18 @@ where
         &self,
         dial: impl FnOnce() -> D,
         settings: &PoolSettings,
+        gate: Option<&Rc<Gate>>,
     ) -> Result<(Connection<B>, bool), UpstreamError>
     where
-        D: Future<Output = Result<TcpStream, UpstreamError>>,
+        D: Future<Output = Result<Transport, UpstreamError>>,
     {
         if let Some(connection) = self.with_capacity() {
             return Ok((connection, false));
         }
+        let _pending = match gate {
+            Some(gate) => Some(gate.queue().ok_or(UpstreamError::Overflow)?),
+            None => None,
+        };
         let failures = self.failures.get();
         let _dialing = self.dialing.lock().await;
         if let Some(connection) = self.with_capacity() {
@@ -82,7 +93,15 @@ where
             // The attempt that this request waited for failed: so would the next, as slowly.
             return Err(self.last_failure());
         }
-        let established = async { Connection::handshake(dial().await?, settings).await };
+        let slot = match gate {
+            Some(gate) => match self.slot(gate).await {
+                Ok(slot) => Some(slot),
+                Err(connection) => return Ok((connection, false)),
+            },
+            None => None,
+        };
+        let life = slot.map(Life::new);
+        let established = async { Connection::handshake(dial().await?, settings, life).await };
         match established.await {
             Ok(connection) => {
                 self.open.borrow_mut().push(connection.clone());
@@ -90,31 +109,43 @@ where
             }
             Err(error) => {
                 self.failures.set(failures + 1);
-                self.failure.set(error.connect_error_kind());
+                *self.failure.borrow_mut() = Some(error.for_others());
                 Err(error)
+            }
+        }
+    }
+
+    /// Waits for the right to make a connection, or for one with a stream to spare.
+    async fn slot(&self, gate: &Rc<Gate>) -> Result<Slot, Connection<B>> {
+        loop {
+            if let Some(slot) = gate.slot() {
+                return Ok(slot);
+            }
+            Rc::clone(gate).freed().await;
+            if let Some(connection) = self.with_capacity() {
+                return Err(connection);
             }
         }
     }
 
     fn with_capacity(&self) -> Option<Connection<B>> {
         let mut open = self.open.borrow_mut();
-        open.retain(|connection| !connection.sender.is_closed());
+        open.retain(Connection::is_usable);
         open.iter()
             .find(|connection| connection.streams.any_left())
             .cloned()
     }
 
     fn last_failure(&self) -> UpstreamError {
-        match self.failure.get() {
-            Some(kind) => UpstreamError::Connect(kind.into()),
-            None => UpstreamError::ConnectTimeout,
-        }
+        let failure = self.failure.borrow();
+        let failure = failure.as_ref().map(UpstreamError::for_others);
+        failure.unwrap_or(UpstreamError::ConnectTimeout)
     }
 
-    /// Forgets the closed connections; false if none is left.
-    pub(super) fn sweep(&self) -> bool {
+    /// Forgets the closed connections, and those unused for `max_sweeps`; false if none is left.
+    pub(super) fn sweep(&self, max_sweeps: u32) -> bool {
         let mut open = self.open.borrow_mut();
-        open.retain(|connection| !connection.sender.is_closed());
+        open.retain(|connection| connection.is_usable() && !connection.streams.is_idle(max_sweeps));
         !open.is_empty()
     }
 }
@@ -125,7 +156,7 @@ impl<B> Default for Connections<B> {
             open: RefCell::default(),
             dialing: Mutex::default(),
             failures: Cell::default(),
-            failure: Cell::default(),
+            failure: RefCell::default(),
         }
     }
 }
@@ -135,26 +166,48 @@ where
     B: http_body::Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    async fn handshake(stream: TcpStream, settings: &PoolSettings) -> Result<Self, UpstreamError> {
+    async fn handshake(
+        stream: Transport,
+        settings: &PoolSettings,
+        mut life: Option<Life>,
+    ) -> Result<Self, UpstreamError> {
         let max_headers = u32::try_from(settings.max_response_headers).unwrap_or(u32::MAX);
-        let (sender, mut connection) = http2::Builder::new(LocalExecutor)
+        let mut builder = http2::Builder::new(LocalExecutor);
+        builder
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(max_headers)
-            .handshake(TokioIo::new(stream))
-            .await?;
+            .max_header_list_size(max_headers);
+        if let Some((interval, timeout)) = life.as_ref().and_then(Life::keepalive) {
+            builder
+                .timer(TokioTimer::new())
+                .keep_alive_interval(interval)
+                .keep_alive_timeout(timeout)
+                .keep_alive_while_idle(true);
+        }
+        let (sender, mut connection) = builder.handshake(TokioIo::new(stream)).await?;
+        let slot = life.as_mut().and_then(Life::take_slot);
         let streams = Rc::new(Streams {
             open: Cell::new(0),
             max: Cell::new(connection.current_max_send_streams()),
+            idle_sweeps: Cell::new(0),
+            life,
         });
         let allowed = Rc::clone(&streams);
         // Ends when the upstream closes, or when the last handle and stream are gone.
         tokio::task::spawn_local(poll_fn(move |cx| {
             let polled = Pin::new(&mut connection).poll(cx).map(drop);
             allowed.max.set(connection.current_max_send_streams());
+            // It is counted as long as it lasts.
+            let _ = &slot;
             polled
         }));
         Ok(Self { sender, streams })
+    }
+
+    /// Whether it takes further requests.
+    fn is_usable(&self) -> bool {
+        let is_over = self.streams.life.as_ref().is_some_and(Life::is_over);
+        !self.sender.is_closed() && !is_over
     }
 
     /// Sends `request` on a stream of its own.
@@ -180,10 +233,25 @@ impl<B> Clone for Connection<B> {
 impl Streams {
     fn open(streams: &Rc<Self>) -> OpenStream {
         streams.open.set(streams.open.get() + 1);
+        streams.idle_sweeps.set(0);
+        if let Some(life) = &streams.life {
+            life.begin();
+        }
         OpenStream(Rc::clone(streams))
     }
 
     fn any_left(&self) -> bool {
-        self.open.get() < self.max.get()
+        let limit = self.life.as_ref().map_or(usize::MAX, Life::max_streams);
+        self.open.get() < self.max.get().min(limit)
+    }
+
+    /// Whether there was no stream when it was asked the last `max_sweeps` times, and is none now.
+    fn is_idle(&self, max_sweeps: u32) -> bool {
+        let sweeps = self.idle_sweeps.get().saturating_add(1);
+        self.idle_sweeps.set(match self.open.get() {
+            0 => sweeps,
+            _ => 0,
+        });
+        self.idle_sweeps.get() > max_sweeps
     }
 }

@@ -1,28 +1,45 @@
-//! The connections to one address.
+//! The connections to one endpoint.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use tokio::net::TcpStream;
-use tokio::time;
+use mesh_discovery::circuit_breaker::Permit;
 
+use super::endpoint::Protocol;
 use super::error::{BoxError, UpstreamError};
 use super::h1::{Answer, Connection, Exchange, Idle};
 use super::h2;
+use super::limits::{ConnectionLimits, Gate, Life, Slot, max_sweeps};
 use super::pool::PoolSettings;
+use super::transport::{Transport, Way};
 use crate::body::Body;
 
-/// The connections to one address.
+/// The connections to one endpoint, which prove the same.
 pub(super) struct Host<B> {
-    address: SocketAddr,
+    way: Way,
     settings: PoolSettings,
     idle: Rc<Idle>,
     http2: h2::Connections<B>,
+    gate: Option<Rc<Gate>>,
+}
+
+impl<B> Host<B> {
+    /// Stays within `limits`.
+    pub(super) fn with_limits(self, limits: ConnectionLimits) -> Self {
+        let gate = Some(Gate::new(limits));
+        Self { gate, ..self }
+    }
+
+    /// Whether it stays within these limits and no others.
+    pub(super) fn is_limited_by(&self, limits: &ConnectionLimits) -> bool {
+        let gate = self.gate.as_ref();
+        gate.is_some_and(|gate| gate.limits().are_same(limits))
+    }
 }
 
 impl<B> Host<B>
@@ -30,61 +47,90 @@ where
     B: http_body::Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    pub(super) fn new(address: SocketAddr, settings: PoolSettings) -> Self {
+    pub(super) fn new(way: Way, settings: PoolSettings) -> Self {
         Self {
-            address,
+            way,
             settings,
             idle: Rc::default(),
             http2: h2::Connections::default(),
+            gate: None,
         }
     }
 
-    /// Sends `request` on an idle connection, or on a new one.
-    pub(super) fn send_http1(self: Rc<Self>, request: Request<B>) -> Http1Sending<B> {
+    /// Sends `request` on an idle connection, or on a new one, which is waited for as long as
+    /// `timeout` or else the settings say.
+    pub(super) fn send_http1(
+        self: Rc<Self>,
+        request: Request<B>,
+        timeout: Option<Duration>,
+    ) -> Http1Sending<B> {
         let exchange = Exchange::new(request, self.settings.max_response_headers);
         let mut sending = Http1Sending {
             exchange,
             carrier: Carrier::None,
             is_new: false,
+            timeout,
+            pending: None,
             host: self,
         };
         sending.find_carrier();
         sending
     }
 
-    /// Sends `request` on a connection with a stream to spare, or on a new one.
+    /// Sends `request` on a connection with a stream to spare, or on a new one; see
+    /// [`send_http1`](Self::send_http1).
     pub(super) async fn send_http2(
         self: Rc<Self>,
         mut request: Request<B>,
+        timeout: Option<Duration>,
     ) -> Result<Response<Body>, UpstreamError> {
         loop {
-            let dial = || Rc::clone(&self).connect();
-            let (connection, is_new) = self.http2.checkout(dial, &self.settings).await?;
+            let dial = || Rc::clone(&self).connect(Protocol::Http2, timeout);
+            let gate = self.gate.as_ref();
+            let (connection, is_new) = self.http2.checkout(dial, &self.settings, gate).await?;
             let mut failed = match connection.send(request).await {
                 Ok(response) => return Ok(response),
                 Err(failed) => failed,
             };
             match failed.take_message() {
                 Some(unsent) if !is_new => request = unsent,
-                _ => return Err(UpstreamError::from(failed.into_error())),
+                _ => return Err(self.observed(failed.into_error().into())),
             }
         }
     }
 
-    async fn connect(self: Rc<Self>) -> Result<TcpStream, UpstreamError> {
-        let connecting = TcpStream::connect(self.address);
-        let stream = time::timeout(self.settings.connect_timeout, connecting)
-            .await
-            .map_err(|_elapsed| UpstreamError::ConnectTimeout)?
-            .map_err(UpstreamError::Connect)?;
-        stream.set_nodelay(true).map_err(UpstreamError::Connect)?;
-        Ok(stream)
+    async fn connect(
+        self: Rc<Self>,
+        protocol: Protocol,
+        timeout: Option<Duration>,
+    ) -> Result<Transport, UpstreamError> {
+        let timeout = timeout.unwrap_or(self.settings.connect_timeout);
+        let transport = self.way.connect(protocol.into(), timeout).await?;
+        if let Some(gate) = &self.gate {
+            let prepared = gate.limits().prepare(&transport);
+            prepared.map_err(UpstreamError::Connect)?;
+        }
+        Ok(transport)
     }
 
-    /// Drops what is closed, or unused for `max_sweeps`; false if nothing is left.
-    pub(super) fn sweep(&self, max_sweeps: u32) -> bool {
+    /// Tells who observes the TLS of an error of it.
+    fn observed(&self, error: UpstreamError) -> UpstreamError {
+        if let Some(tls) = &self.way.tls {
+            tls.observe(&error);
+        }
+        error
+    }
+
+    /// Drops what is closed, or was not used for too long, where this is called once in each
+    /// `interval`; false if nothing is left.
+    pub(super) fn sweep(&self, interval: Duration) -> bool {
+        let idle = match &self.gate {
+            Some(gate) => gate.settings().idle_timeout,
+            None => Some(self.settings.idle_timeout),
+        };
+        let max_sweeps = max_sweeps(idle, interval);
         // Both are swept, whatever the other has left.
-        self.idle.sweep(max_sweeps) | self.http2.sweep()
+        self.idle.sweep(max_sweeps) | self.http2.sweep(max_sweeps)
     }
 }
 
@@ -94,14 +140,26 @@ pub(super) struct Http1Sending<B> {
     carrier: Carrier,
     // Whether the carrier was established for this request.
     is_new: bool,
+    timeout: Option<Duration>,
+    // Counts the request while it has no connection, where that is limited.
+    pending: Option<Permit>,
     host: Rc<Host<B>>,
 }
 
 /// What carries a request.
 enum Carrier {
     None,
-    Connecting(Pin<Box<dyn Future<Output = Result<TcpStream, UpstreamError>>>>),
+    Refused,
+    /// Until there may be one.
+    Waiting(Pin<Box<dyn Future<Output = ()>>>),
+    Connecting(Connecting),
     Connected(Box<Connection>),
+}
+
+/// A connection that is being made, by the right of a slot where that is limited.
+struct Connecting {
+    connecting: Pin<Box<dyn Future<Output = Result<Transport, UpstreamError>>>>,
+    slot: Option<Slot>,
 }
 
 impl<B> Http1Sending<B>
@@ -109,18 +167,34 @@ where
     B: http_body::Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    /// Takes an idle connection, or else a new one.
+    /// Takes an idle connection, or else a new one, or waits until it may.
     fn find_carrier(&mut self) {
-        match self.host.idle.checkout() {
-            Some(connection) => self.begin(connection),
-            None => {
-                self.is_new = true;
-                self.carrier = Carrier::Connecting(Box::pin(Rc::clone(&self.host).connect()));
-            }
+        if let Some(connection) = self.host.idle.checkout() {
+            return self.begin(connection);
         }
+        self.carrier = match &self.host.gate {
+            None => self.connect(None),
+            Some(gate) => {
+                self.pending = self.pending.take().or_else(|| gate.queue());
+                if self.pending.is_none() {
+                    Carrier::Refused
+                } else if let Some(slot) = gate.slot() {
+                    self.connect(Some(slot))
+                } else {
+                    Carrier::Waiting(Box::pin(Rc::clone(gate).freed()))
+                }
+            }
+        };
+    }
+
+    fn connect(&self, slot: Option<Slot>) -> Carrier {
+        let connecting = Rc::clone(&self.host).connect(Protocol::Http1, self.timeout);
+        let connecting = Box::pin(connecting);
+        Carrier::Connecting(Connecting { connecting, slot })
     }
 
     fn begin(&mut self, mut connection: Box<Connection>) {
+        self.pending = None;
         self.exchange.begin(&mut connection);
         self.carrier = Carrier::Connected(connection);
     }
@@ -133,9 +207,17 @@ where
         loop {
             let head = match &mut self.carrier {
                 Carrier::None => return Poll::Pending,
-                Carrier::Connecting(connecting) => {
-                    let stream = ready!(connecting.as_mut().poll(cx))?;
-                    self.begin(Connection::new(stream));
+                Carrier::Refused => return Poll::Ready(Err(UpstreamError::Overflow)),
+                Carrier::Waiting(freed) => {
+                    ready!(freed.as_mut().poll(cx));
+                    self.find_carrier();
+                    continue;
+                }
+                Carrier::Connecting(Connecting { connecting, slot }) => {
+                    let transport = ready!(connecting.as_mut().poll(cx))?;
+                    let life = slot.take().map(Life::new);
+                    self.is_new = true;
+                    self.begin(Connection::new(transport, life));
                     continue;
                 }
                 Carrier::Connected(connection) => ready!(self.exchange.poll(connection, cx)),
@@ -150,7 +232,7 @@ where
                 (Err(UpstreamError::Terminated(_)), _) if self.may_be_repeated() => {
                     self.find_carrier();
                 }
-                (Err(error), _) => return Poll::Ready(Err(error)),
+                (Err(error), _) => return Poll::Ready(Err(self.host.observed(error))),
                 (Ok(_), _) => return Poll::Pending,
             }
         }

@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -12,38 +11,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 
-use super::address::AddressMap;
+use super::endpoint::{Endpoint, Protocol};
 use super::error::{BoxError, UpstreamError};
 use super::host::{Host, Http1Sending};
+use super::hosts::Hosts;
 use super::sweep;
 use super::tunnel::Tunnel;
 use super::wire;
 use crate::body::Body;
-
-/// The HTTP version spoken to an endpoint.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Protocol {
-    /// HTTP/1.1, one request at a time on each connection.
-    Http1,
-    /// HTTP/2 over plain TCP with prior knowledge (RFC 9113 §3.3), as gRPC needs.
-    Http2,
-}
-
-/// Where a request is sent, and how.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Endpoint {
-    /// The address to connect to.
-    pub address: SocketAddr,
-    /// The version to speak.
-    pub protocol: Protocol,
-}
-
-impl Endpoint {
-    /// The endpoint at `address`, which speaks `protocol`.
-    pub fn new(address: SocketAddr, protocol: Protocol) -> Self {
-        Self { address, protocol }
-    }
-}
 
 /// Timeouts and limits of a [`Pool`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -80,7 +55,7 @@ pub struct Pool<B> {
 /// What the clones of a pool share.
 pub(super) struct Shared<B> {
     pub(super) settings: PoolSettings,
-    pub(super) hosts: RefCell<AddressMap<Rc<Host<B>>>>,
+    pub(super) hosts: RefCell<Hosts<B>>,
     // Whether a task looks for closed and forgotten connections.
     pub(super) sweeping: Cell<bool>,
 }
@@ -105,38 +80,39 @@ where
     /// The request's URI and `Host` header are brought into the form that the protocol asks for;
     /// the URI's authority, if it has one, names the host. When client and upstream agree to
     /// switch protocols (RFC 9110 §7.8), the two connections are joined: that always goes by
-    /// HTTP/1.1.
+    /// HTTP/1.1. The host also names the server to TLS, where the settings of that do not.
     ///
     /// # Errors
     ///
-    /// - No connection can be established in time.
+    /// - No connection, or no TLS, can be established in time.
     /// - The upstream closes the connection, or breaks the protocol, before it has answered.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future abandons the request: an HTTP/1.1 connection is closed, an HTTP/2
     /// stream is reset.
-    pub fn send(&self, endpoint: Endpoint, mut request: Request<B>) -> Sending<B> {
+    pub fn send(&self, endpoint: &Endpoint, mut request: Request<B>) -> Sending<B> {
         let tunnel = Tunnel::offered(&mut request);
-        let host = self.host(endpoint.address);
+        let host = self.host(endpoint, &request);
+        let timeout = endpoint.connect_timeout;
         if endpoint.protocol == Protocol::Http2 && tunnel.is_none() {
             wire::http2(&mut request);
-            let sending = Box::pin(host.send_http2(request));
+            let sending = Box::pin(host.send_http2(request, timeout));
             return Sending(State::Http2 { sending });
         }
         wire::http1(&mut request);
-        let sending = host.send_http1(request);
+        let sending = host.send_http1(request, timeout);
         Sending(State::Http1 { sending, tunnel })
     }
 
-    fn host(&self, address: SocketAddr) -> Rc<Host<B>> {
-        if let Some(host) = self.shared.hosts.borrow().get(&address) {
-            return Rc::clone(host);
-        }
-        let host = Rc::new(Host::new(address, self.shared.settings));
+    fn host(&self, endpoint: &Endpoint, request: &Request<B>) -> Rc<Host<B>> {
+        let name = endpoint.tls.as_ref().and_then(|_| wire::host(request));
+        let settings = self.shared.settings;
         let mut hosts = self.shared.hosts.borrow_mut();
-        hosts.insert(address, Rc::clone(&host));
-        sweep::start(&self.shared);
+        let (host, is_new) = hosts.get_or_insert(endpoint, name, |way| Host::new(way, settings));
+        if is_new {
+            sweep::start(&self.shared);
+        }
         host
     }
 }

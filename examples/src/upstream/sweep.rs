@@ -32,11 +32,9 @@ where
     loop {
         tokio::time::sleep(INTERVAL).await;
         let Some(pool) = pool.upgrade() else { return };
-        let max_sweeps = pool.settings.idle_timeout.as_secs() / INTERVAL.as_secs();
-        let max_sweeps = u32::try_from(max_sweeps).unwrap_or(u32::MAX);
         let mut hosts = pool.hosts.borrow_mut();
         // A host that is referred to elsewhere is about to be used.
-        hosts.retain(|_, host| host.sweep(max_sweeps) || Rc::strong_count(host) > 1);
+        hosts.retain(|host| host.sweep(INTERVAL) || Rc::strong_count(host) > 1);
         if hosts.is_empty() {
             pool.sweeping.set(false);
             return;

@@ -37,7 +37,7 @@ async fn a_connection_is_used_again() {
     };
     let ask = async {
         for path in ["/1", "/2"] {
-            let response = pool.send(endpoint, get(path)).await.unwrap();
+            let response = pool.send(&endpoint, get(path)).await.unwrap();
             assert_eq!(
                 response.into_body().collect().await.unwrap().to_bytes(),
                 "ok"
@@ -63,8 +63,8 @@ async fn a_body_that_is_not_read_to_its_end_costs_the_connection() {
         second.write("HTTP/1.1 204 No Content\r\n\r\n").await;
     };
     let ask = async {
-        drop(pool.send(endpoint, get("/")).await.unwrap());
-        let response = pool.send(endpoint, get("/")).await.unwrap();
+        drop(pool.send(&endpoint, get("/")).await.unwrap());
+        let response = pool.send(&endpoint, get("/")).await.unwrap();
         assert_eq!(response.status(), StatusCode::NO_CONTENT);
     };
     tokio::join!(serve, ask);
@@ -91,12 +91,12 @@ async fn a_connection_that_closed_while_idle_is_replaced() {
             .await;
     };
     let ask = async {
-        pool.send(endpoint, get("/1")).await.unwrap();
+        pool.send(&endpoint, get("/1")).await.unwrap();
         assert!(is_closed.recv().await.is_none());
         // Lets the runtime hear of it.
         tokio::task::yield_now().await;
         let request = post("/2", full("body"));
-        let response = pool.send(endpoint, request).await.unwrap();
+        let response = pool.send(&endpoint, request).await.unwrap();
         assert_eq!(response.status(), StatusCode::CREATED);
     };
     tokio::join!(serve, ask);
@@ -112,7 +112,7 @@ async fn a_request_that_was_written_is_not_sent_again() {
         drop(connection);
     };
     let ask = async {
-        let error = pool.send(endpoint, get("/")).await.unwrap_err();
+        let error = pool.send(&endpoint, get("/")).await.unwrap_err();
         assert_eq!(
             error.response_flag(),
             Some(ResponseFlag::UpstreamConnectionTermination)
@@ -143,7 +143,7 @@ async fn what_is_not_http_is_a_protocol_error() {
         connection.write("nonsense\r\n\r\n").await;
     };
     let ask = async {
-        let error = pool.send(endpoint, get("/")).await.unwrap_err();
+        let error = pool.send(&endpoint, get("/")).await.unwrap_err();
         assert_eq!(
             (error.status(), error.response_flag()),
             (
@@ -160,9 +160,9 @@ async fn nobody_listening_is_a_connect_failure() {
     let (upstream, endpoint) = Upstream::listen().await;
     drop(upstream);
     for protocol in [Protocol::Http1, Protocol::Http2] {
-        let endpoint = Endpoint::new(endpoint.address, protocol);
+        let endpoint = Endpoint::at(endpoint.address.clone(), protocol);
         let pool = Pool::new(PoolSettings::default());
-        let error = pool.send(endpoint, get("/")).await.unwrap_err();
+        let error = pool.send(&endpoint, get("/")).await.unwrap_err();
         assert!(matches!(error, UpstreamError::Connect(_)), "{error:?}");
     }
 }
@@ -191,7 +191,7 @@ async fn request_bodies_are_framed_whatever_the_method() {
             .unwrap();
         drop(body);
         let request = Request::get("/").body(stream).unwrap();
-        pool.send(endpoint, request).await.unwrap();
+        pool.send(&endpoint, request).await.unwrap();
     };
     tokio::join!(serve, ask);
 }
@@ -213,7 +213,7 @@ async fn an_absolute_form_becomes_origin_form() {
     };
     let ask = async {
         let request = get("http://b.example:81/x?y");
-        pool.send(endpoint, request).await.unwrap();
+        pool.send(&endpoint, request).await.unwrap();
     };
     tokio::join!(serve, ask);
 }
@@ -243,7 +243,7 @@ async fn the_body_waits_for_the_upstream_to_ask_for_it() {
         request
             .headers_mut()
             .insert("content-length", "3".parse().unwrap());
-        let response = pool.send(endpoint, request).await.unwrap();
+        let response = pool.send(&endpoint, request).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
     };
     tokio::join!(serve, ask);
@@ -266,7 +266,7 @@ async fn an_upstream_that_does_not_know_the_expectation_gets_the_body_anyway() {
         request
             .headers_mut()
             .insert("expect", "100-continue".parse().unwrap());
-        pool.send(endpoint, request).await.unwrap();
+        pool.send(&endpoint, request).await.unwrap();
     };
     tokio::join!(serve, ask);
 }
@@ -287,7 +287,7 @@ async fn a_client_may_write_on_after_the_response_has_begun() {
         connection.write("end").await;
     };
     let ask = async {
-        let response = pool.send(endpoint, post("/", stream)).await.unwrap();
+        let response = pool.send(&endpoint, post("/", stream)).await.unwrap();
         body.send(Ok(Frame::data(Bytes::from_static(b"abc"))))
             .unwrap();
         drop(body);
@@ -315,11 +315,11 @@ async fn trailers_are_passed_on() {
             .await;
     };
     let ask = async {
-        let response = pool.send(endpoint, get("/")).await.unwrap();
+        let response = pool.send(&endpoint, get("/")).await.unwrap();
         let collected = response.into_body().collect().await.unwrap();
         assert_eq!(collected.trailers().unwrap()["x-t"], "1");
         // The connection is free again.
-        pool.send(endpoint, get("/")).await.unwrap();
+        pool.send(&endpoint, get("/")).await.unwrap();
     };
     tokio::join!(serve, ask);
 }
@@ -327,7 +327,7 @@ async fn trailers_are_passed_on() {
 #[tokio::test(flavor = "local")]
 async fn http2_requests_share_a_connection() {
     let (upstream, endpoint) = Upstream::listen().await;
-    let endpoint = Endpoint::new(endpoint.address, Protocol::Http2);
+    let endpoint = Endpoint::at(endpoint.address, Protocol::Http2);
     tokio::task::spawn_local(async move {
         let stream = upstream.accept().await.stream;
         let echo =
@@ -345,7 +345,7 @@ async fn http2_requests_share_a_connection() {
         request
             .headers_mut()
             .insert("host", "a.example".parse().unwrap());
-        let response = pool.send(endpoint, request);
+        let response = pool.send(&endpoint, request);
         async move {
             let body = response.await.unwrap().into_body();
             body.collect().await.unwrap().to_bytes()
@@ -374,7 +374,7 @@ async fn idle_connections_are_closed_in_time() {
         let idle = answered.elapsed().as_secs();
         assert!((30..=32).contains(&idle), "{idle}");
     };
-    let ask = async { pool.send(endpoint, get("/")).await.unwrap() };
+    let ask = async { pool.send(&endpoint, get("/")).await.unwrap() };
     tokio::join!(serve, ask);
 }
 

@@ -4,6 +4,14 @@ use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Uri, Version};
 
+/// The host that a request is for.
+pub(super) fn host<B>(request: &Request<B>) -> Option<&str> {
+    match request.uri().authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => request.headers().get(HOST)?.to_str().ok(),
+    }
+}
+
 /// A `Host` header (RFC 9112 §3.2); the path is taken from the URI.
 pub(super) fn http1<B>(request: &mut Request<B>) {
     if let Some(authority) = request.uri().authority()

@@ -48,14 +48,14 @@ impl Gateway {
     }
 
     pub(crate) fn before_address(self, upstream: SocketAddr) -> Running {
-        let endpoint = Endpoint::new(upstream, self.protocol);
-        let policy = self.policy;
+        let (policy, protocol) = (self.policy, self.protocol);
         let make = move || {
             let pool = Pool::new(PoolSettings::default());
             let policy = Rc::new(policy.clone());
+            let endpoint = Endpoint::new(upstream, protocol);
             move |connection: &Connection| {
-                let pool = pool.clone();
-                let forward = service_fn(move |request| forward(&pool, endpoint, request));
+                let (pool, endpoint) = (pool.clone(), endpoint.clone());
+                let forward = service_fn(move |request| forward(&pool, &endpoint, request));
                 let peer = connection.peer.ip();
                 HeaderPolicyLayer::new(Rc::clone(&policy), peer, Scheme::Http).layer(forward)
             }
@@ -69,7 +69,7 @@ impl Gateway {
 /// What a gateway with routes does once it has chosen an endpoint.
 fn forward(
     pool: &Pool<Incoming>,
-    endpoint: Endpoint,
+    endpoint: &Endpoint,
     mut request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
     router::set_attempt_count(request.headers_mut(), 1);

@@ -1,12 +1,22 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
 
 use examples::body::Body;
+use examples::config::Loaded;
+use examples::gateway::MeshWide;
 use examples::serve::{Connection, Limits, Workers};
 use http::Response;
+use mesh_core::config::MeshConfig;
+use mesh_core::resolve::resolve;
+use mesh_core::workload::Workload;
 use tower::service_fn;
 
-use crate::scene::Scene;
+use crate::scene::{Scene, ask};
 
 /// To the replicas, each request once.
 const REPLICAS: &str = "
@@ -70,6 +80,185 @@ fn subsets_are_endpoints_by_their_labels() {
     }
 }
 
+#[test]
+fn load_moves_to_another_place_when_the_endpoints_nearby_fail() {
+    let replicas = Replicas::open(&[503, 200]);
+    let mut scene = Scene::new(REPLICAS);
+    let rule = replicas.yaml_at(
+        &["eu/a/1", "us/b/1"],
+        "outlierDetection: { consecutive5xxErrors: 1, baseEjectionTime: 1h, maxEjectionPercent: 100 }",
+    );
+    let mut loaded = Loaded::default();
+    loaded.add("shop.yaml", format!("{}---{rule}", scene.yaml(REPLICAS)));
+    let (config, _) = loaded.build(MeshConfig::builder(), 1).unwrap();
+    let mut workload = Workload::gateway("istio-system").with_label("istio", "ingressgateway");
+    workload.locality = "eu/a/1".into();
+    let model = resolve(&config, &workload);
+    let warnings = scene.gateway.publish_in(&model, &MeshWide::of(&config));
+    assert_eq!(warnings.unwrap(), [""; 0]);
+
+    let answers: Vec<String> = (0..10).map(|_| body(&scene.get("/", ""))).collect();
+    assert_eq!(answers[0], "replica 0", "the one nearby is asked first");
+    assert!(
+        answers[1..].iter().all(|answer| answer == "replica 1"),
+        "{answers:?}"
+    );
+}
+
+#[test]
+fn a_host_that_a_request_names_is_looked_up_for_it() {
+    const ANY: &str = "
+  - retries: { attempts: 0 }
+    route: [{ destination: { host: '*.example' } }]
+";
+    let mut scene = Scene::new(REPLICAS);
+    let entry = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: any, namespace: shop }
+spec:
+  hosts: ['*.example']
+  resolution: DYNAMIC_DNS
+  ports: [{ number: 80, name: http, protocol: HTTP }]
+";
+    assert_eq!(scene.publish(ANY, entry), [""; 0]);
+    let get = |host: &str| {
+        let mut client = scene.connect();
+        let request = format!("GET /7 HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        client.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let answer = get(&format!("localhost:{}", scene.service.port()));
+    assert_eq!(body(&answer), "GET /7", "{answer}");
+    let answer = get("nowhere.invalid");
+    assert_eq!(status(&answer), "503");
+    assert_eq!(body(&answer), "DNS resolution failure");
+}
+
+#[test]
+fn requests_beyond_the_limits_on_connections_are_refused_as_by_envoy() {
+    let (service, arrivals) = Raw::open();
+    let mut scene = Scene::new(REPLICAS);
+    let rule = service.yaml(
+        "connectionPool: { tcp: { maxConnections: 1 }, http: { http1MaxPendingRequests: 1 } }",
+    );
+    assert_eq!(scene.publish(REPLICAS, &rule), [""; 0]);
+    let send = || {
+        let mut client = scene.connect();
+        let request = b"GET / HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n";
+        client.write_all(request).unwrap();
+        client
+    };
+    let read = |mut client: TcpStream| {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let first = send();
+    let mut upstream = arrivals.recv_timeout(PATIENCE).unwrap();
+    let head = Raw::read_head(&mut upstream);
+    assert!(head.starts_with("GET / "), "{head}");
+
+    // One of these waits for the connection; there is no room for the other, which is answered.
+    let (others, answers) = ([send(), send()], channel());
+    let waiting = others.map(|client| {
+        let answers = answers.0.clone();
+        thread::spawn(move || answers.send(read(client)).unwrap())
+    });
+    let refused = answers.1.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(status(&refused), "503");
+    assert!(
+        refused.contains("\r\nx-envoy-overloaded: true\r\n"),
+        "{refused}"
+    );
+    let text = "upstream connect error or disconnect/reset before headers. reset reason: overflow";
+    assert_eq!(body(&refused), text);
+
+    Raw::answer(&mut upstream);
+    assert_eq!(body(&read(first)), "ok");
+    Raw::read_head(&mut upstream);
+    Raw::answer(&mut upstream);
+    let served = answers.1.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(body(&served), "ok", "on the same connection");
+    for thread in waiting {
+        thread.join().unwrap();
+    }
+    assert!(arrivals.try_recv().is_err(), "there was one connection");
+}
+
+#[test]
+fn a_connection_takes_as_many_requests_as_it_may() {
+    let (service, arrivals) = Raw::open();
+    let mut scene = Scene::new(REPLICAS);
+    let rule = service.yaml("connectionPool: { http: { maxRequestsPerConnection: 2 } }");
+    assert_eq!(scene.publish(REPLICAS, &rule), [""; 0]);
+    let serving = thread::spawn(move || {
+        for requests in [2, 1] {
+            let mut upstream = arrivals.recv_timeout(PATIENCE).unwrap();
+            for _ in 0..requests {
+                Raw::read_head(&mut upstream);
+                Raw::answer(&mut upstream);
+            }
+            if requests == 2 {
+                let ended = upstream.read(&mut [0]).unwrap();
+                assert_eq!(ended, 0, "it is closed after as many");
+            }
+        }
+    });
+    let mut client = scene.connect();
+    for _ in 0..3 {
+        assert_eq!(body(&ask(&mut client, "/")), "ok");
+    }
+    serving.join().unwrap();
+}
+
+/// How long is waited for what has to happen.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A service whose connections a test serves itself.
+struct Raw {
+    port: u16,
+}
+
+impl Raw {
+    /// Listens, and hands out connections.
+    fn open() -> (Self, Receiver<TcpStream>) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (sender, connections) = channel();
+        thread::spawn(move || {
+            while let Ok((connection, _)) = listener.accept() {
+                connection.set_read_timeout(Some(PATIENCE)).unwrap();
+                if sender.send(connection).is_err() {
+                    return;
+                }
+            }
+        });
+        (Self { port }, connections)
+    }
+
+    fn yaml(&self, policy: &str) -> String {
+        yaml(&[self.port], &[], policy)
+    }
+
+    fn read_head(connection: &mut TcpStream) -> String {
+        let (mut head, mut buffer) = (String::new(), [0; 1024]);
+        while !head.ends_with("\r\n\r\n") {
+            let length = connection.read(&mut buffer).unwrap();
+            assert_ne!(length, 0, "{head}");
+            head.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+        }
+        head
+    }
+
+    fn answer(connection: &mut TcpStream) {
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        connection.write_all(answer).unwrap();
+    }
+}
+
 /// Replicas of a service, each of which answers with a status and its number.
 struct Replicas {
     ports: Vec<u16>,
@@ -98,12 +287,26 @@ impl Replicas {
 
     /// The service, and a traffic policy for it.
     fn yaml(&self, policy: &str) -> String {
-        let endpoints = self.ports.iter().enumerate().map(|(number, port)| {
-            format!("  - {{ address: 127.0.0.1, ports: {{ http: {port} }}, labels: {{ version: v{number} }} }}\n")
-        });
-        let endpoints: String = endpoints.collect();
+        yaml(&self.ports, &[], policy)
+    }
+
+    /// The same, each replica in a place.
+    fn yaml_at(&self, places: &[&str], policy: &str) -> String {
+        yaml(&self.ports, places, policy)
+    }
+}
+
+/// A service with endpoints at these ports and places, and a traffic policy for it.
+fn yaml(ports: &[u16], places: &[&str], policy: &str) -> String {
+    let endpoints = ports.iter().enumerate().map(|(number, port)| {
+        let place = places.get(number).copied().unwrap_or_default();
         format!(
-            "
+            "  - {{ address: 127.0.0.1, ports: {{ http: {port} }}, labels: {{ version: v{number} }}, locality: '{place}' }}\n"
+        )
+    });
+    let endpoints: String = endpoints.collect();
+    format!(
+        "
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {{ name: replicas, namespace: shop }}
@@ -120,8 +323,7 @@ spec:
   host: replicas.example
   trafficPolicy: {{ {policy} }}
 "
-        )
-    }
+    )
 }
 
 fn answer(number: usize, status: u16) -> Result<Response<Body>, Infallible> {

@@ -3,7 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod balancing;
+mod client_mesh;
+mod client_tls;
+mod front;
 mod https;
+mod mutual;
+mod peers;
 mod policies;
+mod policies_asked;
+mod policies_traced;
 mod routing;
 mod scene;
+mod sidecar;
+mod tcp;

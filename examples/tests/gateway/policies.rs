@@ -243,7 +243,7 @@ fn nothing_is_counted_unless_it_is_asked_for() {
 
 /// What `make` makes once it is as `expected`, or the last of it after some seconds.
 #[expect(clippy::disallowed_methods, reason = "a test waits for another thread")]
-fn eventually<T>(make: impl Fn() -> T, expected: impl Fn(&T) -> bool) -> T {
+pub(crate) fn eventually<T>(make: impl Fn() -> T, expected: impl Fn(&T) -> bool) -> T {
     let end = Instant::now() + Duration::from_secs(10);
     loop {
         let made = make();

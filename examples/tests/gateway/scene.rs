@@ -8,6 +8,7 @@ use examples::config::Loaded;
 use examples::gateway::{Gateway, MeshWide, Settings};
 use examples::serve::{Connection, Limits, Workers};
 use http::{Request, Response};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use mesh_core::config::MeshConfig;
 use mesh_core::model::Model;
@@ -35,7 +36,7 @@ impl Scene {
     pub(crate) fn new(rules: &str) -> Self {
         let workers = Workers::start(1, Limits::default(), || {
             |_: &Connection| {
-                service_fn(|request| async move { Ok::<_, Infallible>(echo(&request)) })
+                service_fn(|request| async move { Ok::<_, Infallible>(echo(request).await) })
             }
         })
         .unwrap();
@@ -93,6 +94,20 @@ spec:
         client
     }
 
+    /// Posts a body of text.
+    pub(crate) fn post(&self, path: &str, body: &str) -> String {
+        let mut client = self.connect();
+        let length = body.len();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: shop.example\r\ncontent-length: {length}\r\n\
+             connection: close\r\n\r\n{body}"
+        );
+        client.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
     pub(crate) fn get(&self, path: &str, headers: &str) -> String {
         let mut client = self.connect();
         let request = format!(
@@ -105,11 +120,16 @@ spec:
     }
 }
 
-/// Answers with the request line, and in `x-seen` the field that `x-echo` names.
-fn echo(request: &Request<Incoming>) -> Response<Body> {
-    let line = format!("{} {}", request.method(), request.uri());
+/// Answers with the request line and the body, and in `x-seen` the field that `x-echo` names.
+async fn echo(request: Request<Incoming>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let mut line = format!("{} {}", head.method, head.uri);
+    let body = body.collect().await.unwrap().to_bytes();
+    if !body.is_empty() {
+        line = line + " " + std::str::from_utf8(&body).unwrap();
+    }
     let mut response = Response::new(Body::from(bytes::Bytes::from(line)));
-    let fields = request.headers();
+    let fields = &head.headers;
     let named = fields.get("x-echo").and_then(|name| name.to_str().ok());
     if let Some(seen) = named.and_then(|name| fields.get(name)) {
         response.headers_mut().insert("x-seen", seen.clone());
@@ -155,6 +175,19 @@ pub(crate) fn model_of(yaml: &str) -> Model {
     resolve(&config_of(yaml), &workload())
 }
 
+/// Asks for `/` of `host` on a connection of its own.
+pub(crate) fn get(gateway: &Gateway, host: &str) -> String {
+    let mut client = TcpStream::connect(gateway.address(80).unwrap()).unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    client.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 /// Serves a configuration; returns the warnings.
 pub(crate) fn publish(gateway: &mut Gateway, yaml: &str) -> Vec<String> {
     let config = config_of(yaml);
@@ -162,7 +195,7 @@ pub(crate) fn publish(gateway: &mut Gateway, yaml: &str) -> Vec<String> {
     gateway.publish_in(&model, &MeshWide::of(&config)).unwrap()
 }
 
-fn config_of(yaml: &str) -> MeshConfig {
+pub(crate) fn config_of(yaml: &str) -> MeshConfig {
     let mut loaded = Loaded::default();
     loaded.add("shop.yaml", yaml.to_owned());
     loaded.build(MeshConfig::builder(), 1).unwrap().0

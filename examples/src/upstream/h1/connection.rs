@@ -5,12 +5,13 @@ use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use crate::upstream::limits::Life;
+use crate::upstream::transport::Transport;
 
 /// How many bytes are read at once, at least and at most.
 const MIN_READ: usize = 8 * 1024;
@@ -18,79 +19,79 @@ const MAX_READ: usize = 64 * 1024;
 
 /// A connection that is in use, or waits for the next request.
 pub(in crate::upstream) struct Connection {
-    pub(super) read: Reader,
-    pub(super) write: OwnedWriteHalf,
+    pub(super) transport: Transport,
+    pub(super) received: Received,
     /// Where requests are encoded; kept for its capacity.
     pub(super) scratch: Vec<u8>,
     idle_sweeps: u32,
+    /// `None` if that has no limits.
+    life: Option<Life>,
 }
 
 impl Connection {
-    pub(in crate::upstream) fn new(stream: TcpStream) -> Box<Self> {
-        let (read, write) = stream.into_split();
+    pub(in crate::upstream) fn new(transport: Transport, life: Option<Life>) -> Box<Self> {
         Box::new(Self {
-            read: Reader {
-                half: read,
+            transport,
+            received: Received {
                 buffer: BytesMut::new(),
                 next_read: MIN_READ,
             },
-            write,
             scratch: Vec::new(),
             idle_sweeps: 0,
+            life,
         })
     }
 
-    /// Whether the upstream holds the idle connection open, as far as is known without waiting.
-    fn is_open(&self) -> bool {
-        let stream = self.read.half.as_ref();
-        let mut unwoken = Context::from_waker(Waker::noop());
-        match stream.poll_read_ready(&mut unwoken) {
-            Poll::Pending => true,
-            // It is closed, or it says something that nobody asked for; or it is a false alarm.
-            Poll::Ready(_) => {
-                let read = stream.try_read(&mut [0]);
-                read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-            }
+    /// Counts a request that is sent on it.
+    pub(super) fn begin(&self) {
+        if let Some(life) = &self.life {
+            life.begin();
         }
     }
-}
 
-/// The receiving half of a connection.
-pub(super) struct Reader {
-    half: OwnedReadHalf,
-    /// What is received and not yet taken.
-    pub(super) buffer: BytesMut,
-    next_read: usize,
-}
+    fn is_over(&self) -> bool {
+        self.life.as_ref().is_some_and(Life::is_over)
+    }
 
-impl Reader {
     /// Receives more into the buffer; the number of bytes, zero if there will be no more.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.buffer.reserve(self.next_read);
-        let room = self.buffer.capacity() - self.buffer.len();
-        let polled = pin!(self.half.read_buf(&mut self.buffer)).poll(cx);
+        let Received { buffer, next_read } = &mut self.received;
+        buffer.reserve(*next_read);
+        let room = buffer.capacity() - buffer.len();
+        let polled = pin!(self.transport.read_buf(buffer)).poll(cx);
         if let Poll::Ready(Ok(read)) = polled {
             // Much at once is the begin of more.
             if read == room {
-                self.next_read = (2 * self.next_read).min(MAX_READ);
+                *next_read = (2 * *next_read).min(MAX_READ);
             }
         }
         polled
     }
 
-    /// Gives up HTTP; `None` if the other half is not of the same connection.
-    pub(super) fn reunite(self, write: OwnedWriteHalf) -> Option<Switched> {
-        let stream = self.half.reunite(write).ok()?;
-        let received = self.buffer;
-        Some(Switched { stream, received })
+    /// Gives up HTTP.
+    pub(super) fn switch(self) -> Switched {
+        Switched {
+            stream: self.transport,
+            received: self.received.buffer,
+            _life: self.life,
+        }
     }
+}
+
+/// What is received on a connection.
+pub(super) struct Received {
+    /// What is not yet taken of it.
+    pub(super) buffer: BytesMut,
+    next_read: usize,
 }
 
 /// A connection that no longer speaks HTTP.
 pub(in crate::upstream) struct Switched {
-    pub(in crate::upstream) stream: TcpStream,
+    pub(in crate::upstream) stream: Transport,
     /// What was already received on it.
     pub(in crate::upstream) received: BytesMut,
+    // It is counted as a connection as long as it is one.
+    _life: Option<Life>,
 }
 
 /// The connections to an upstream that wait for the next request.
@@ -105,8 +106,8 @@ impl Idle {
     /// The most recently used connection that is still open.
     pub(in crate::upstream) fn checkout(&self) -> Option<Box<Connection>> {
         let mut connections = self.connections.borrow_mut();
-        while let Some(connection) = connections.pop() {
-            if connection.is_open() {
+        while let Some(mut connection) = connections.pop() {
+            if !connection.is_over() && connection.transport.is_silent() {
                 return Some(connection);
             }
         }
@@ -116,13 +117,16 @@ impl Idle {
     /// Takes a connection on which a response has ended, to be used again.
     pub(super) fn release(self: &Rc<Self>, mut connection: Box<Connection>) {
         // What comes after the end belongs to nothing.
-        if !connection.read.buffer.is_empty() {
+        if !connection.received.buffer.is_empty() || connection.is_over() {
             return;
         }
         connection.idle_sweeps = 0;
-        if connection.read.next_read > MIN_READ {
-            connection.read.next_read = MIN_READ;
-            connection.read.buffer = BytesMut::new();
+        if connection.received.next_read > MIN_READ {
+            connection.received.next_read = MIN_READ;
+            connection.received.buffer = BytesMut::new();
+        }
+        if let Some(life) = &connection.life {
+            life.notify();
         }
         self.connections.borrow_mut().push(connection);
     }
@@ -132,26 +136,29 @@ impl Idle {
         let mut connections = self.connections.borrow_mut();
         connections.retain_mut(|connection| {
             connection.idle_sweeps += 1;
-            connection.idle_sweeps <= max_sweeps && connection.is_open()
+            connection.idle_sweeps <= max_sweeps
+                && !connection.is_over()
+                && connection.transport.is_silent()
         });
         !connections.is_empty()
     }
 }
 
-/// Writes what it can of `bytes` from `*sent` on; ready when all is written.
+/// Writes what it can of `bytes` from `*sent` on; ready when all is written, and nothing of it waits
+/// to be encrypted and sent.
 pub(super) fn poll_write_all(
-    half: &mut OwnedWriteHalf,
+    transport: &mut Transport,
     bytes: &[u8],
     sent: &mut usize,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
     while *sent < bytes.len() {
-        match Pin::new(&mut *half).poll_write(cx, &bytes[*sent..]) {
+        match Pin::new(&mut *transport).poll_write(cx, &bytes[*sent..]) {
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(written)) => *sent += written,
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending => return Poll::Pending,
         }
     }
-    Poll::Ready(Ok(()))
+    Pin::new(transport).poll_flush(cx)
 }

@@ -51,6 +51,7 @@ where
     ///
     /// If it was begun on another, then nothing of it was written there.
     pub(in crate::upstream) fn begin(&mut self, connection: &mut Connection) {
+        connection.begin();
         let scratch = std::mem::take(&mut connection.scratch);
         self.upload.begin(&self.parts, scratch);
     }
@@ -67,7 +68,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Result<Head, UpstreamError>> {
         loop {
-            let sent = self.upload.poll_send(&mut connection.write, cx);
+            let sent = self.upload.poll_send(&mut connection.transport, cx);
             // An upstream may refuse a body by closing; what it says before is the answer.
             if let Poll::Ready(Err(error)) = sent
                 && (self.is_unsent() || !matches!(error, UpstreamError::Terminated(_)))
@@ -77,7 +78,7 @@ where
             let Parts {
                 method, headers, ..
             } = &mut self.parts;
-            let buffer = &mut connection.read.buffer;
+            let buffer = &mut connection.received.buffer;
             let parsed = head::parse(buffer, method, self.max_head, headers);
             let Some(head) = parsed.map_err(UpstreamError::protocol)? else {
                 ready!(poll_more(connection, cx))?;
@@ -104,8 +105,7 @@ where
         *response.status_mut() = head.status;
         *response.headers_mut() = head.headers;
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            let Connection { read, write, .. } = *connection;
-            let switched = read.reunite(write);
+            let switched = Some(connection.switch());
             return Answer { response, switched };
         }
         let is_sent = self.upload.is_complete();
@@ -142,7 +142,7 @@ where
         tokio::task::spawn_local(poll_fn(move |cx| match shared.upgrade() {
             // An error shows in the response, if it matters.
             Some(shared) => upload
-                .poll_send(&mut shared.borrow_mut().write, cx)
+                .poll_send(&mut shared.borrow_mut().transport, cx)
                 .map(drop),
             // The response has ended.
             None => Poll::Ready(()),
@@ -152,7 +152,7 @@ where
 }
 
 fn poll_more(connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
-    let read = ready!(connection.read.poll_fill(cx)).map_err(UpstreamError::terminated)?;
+    let read = ready!(connection.poll_fill(cx)).map_err(UpstreamError::terminated)?;
     if read == 0 {
         let closed = io::Error::from(io::ErrorKind::UnexpectedEof);
         return Poll::Ready(Err(UpstreamError::terminated(closed)));

@@ -64,7 +64,7 @@ impl Streaming {
         };
         link.with(|connection| {
             loop {
-                let buffer = &mut connection.read.buffer;
+                let buffer = &mut connection.received.buffer;
                 if let Some(frame) = decoder.decode(buffer).transpose() {
                     decoder.look_for_end(buffer);
                     return Poll::Ready(Some(frame));
@@ -72,7 +72,7 @@ impl Streaming {
                 if decoder.is_end() {
                     return Poll::Ready(None);
                 }
-                match ready!(connection.read.poll_fill(cx)) {
+                match ready!(connection.poll_fill(cx)) {
                     Ok(0) => return Poll::Ready(decoder.close().err().map(Err)),
                     Ok(_) => {}
                     Err(error) => return Poll::Ready(Some(Err(BodyError::Io(error)))),

@@ -9,12 +9,12 @@ use bytes::{Buf, Bytes};
 use http::header::EXPECT;
 use http::request::Parts;
 use http_body::{Body, Frame};
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::Sleep;
 
 use super::connection::poll_write_all;
 use super::encode::{Framing, encode_head};
 use crate::upstream::error::{BoxError, UpstreamError};
+use crate::upstream::transport::Transport;
 
 /// How long an upstream may leave `Expect: 100-continue` unanswered before the body is sent
 /// anyway.
@@ -104,12 +104,12 @@ where
     /// Sends what can be sent; ready when that is all.
     pub(super) fn poll_send(
         &mut self,
-        half: &mut OwnedWriteHalf,
+        transport: &mut Transport,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), UpstreamError>> {
         loop {
             let has_more = self.poll_collect(cx)?.is_pending();
-            let written = poll_write_all(half, &self.encoded, &mut self.sent, cx);
+            let written = poll_write_all(transport, &self.encoded, &mut self.sent, cx);
             self.is_begun |= self.sent > 0;
             ready!(written).map_err(UpstreamError::terminated)?;
             self.encoded.clear();

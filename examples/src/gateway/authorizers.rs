@@ -1,0 +1,108 @@
+//! The authorizers of CUSTOM policies: extension providers of the mesh.
+
+use std::io;
+
+use mesh_core::resource::istio::mesh_config::{
+    EnvoyExternalAuthorizationGrpcProvider, EnvoyExternalAuthorizationHttpProvider,
+    EnvoyExternalAuthorizationRequestBody, ExtensionProvider,
+};
+use mesh_core::service::ClusterName;
+use mesh_policy::authz::PolicySet;
+use mesh_policy::ext_authz::grpc::GrpcAuthorizer;
+use mesh_policy::ext_authz::http::{HttpAuthorizer, InvalidProviderError};
+use mesh_policy::ext_authz::{InvalidStatusError, Provider, Providers, Settings};
+
+use super::calls::{Calls, Client};
+use super::mesh_wide::MeshWide;
+use super::upstream::Upstreams;
+
+/// The providers that the CUSTOM policies of `policies` name, and which of them cannot be asked.
+/// Requests that these would be asked about are denied.
+pub(super) fn compile(
+    policies: &PolicySet,
+    wide: &MeshWide,
+    calls: &mut Calls,
+    clusters: &Upstreams,
+) -> (Providers, Vec<String>) {
+    let written = &wide.options.as_written().extension_providers;
+    let (mut providers, mut warnings) = (Providers::default(), Vec::new());
+    for name in policies.custom().providers() {
+        let found = written.iter().find(|provider| provider.name == **name);
+        match provider(found, calls, clusters) {
+            Ok(provider) => providers = providers.with(&**name, provider),
+            Err(why) => warnings.push(format!(
+                "what CUSTOM policies put to the provider `{name}` is denied: {why}"
+            )),
+        }
+    }
+    (providers, warnings)
+}
+
+/// Why a provider cannot be asked.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("the mesh has no such provider")]
+    Unknown,
+    #[error("it is no authorizer")]
+    Kind,
+    #[error("no port of a service is `{0}:{1}`")]
+    Service(String, u32),
+    #[error(transparent)]
+    Provider(#[from] InvalidProviderError),
+    #[error(transparent)]
+    Status(#[from] InvalidStatusError),
+    #[error("the system refuses the thread that asks: {0}")]
+    Thread(#[from] io::Error),
+}
+
+fn provider(
+    found: Option<&ExtensionProvider>,
+    calls: &mut Calls,
+    clusters: &Upstreams,
+) -> Result<Provider, Unusable> {
+    let found = found.ok_or(Unusable::Unknown)?;
+    match (&found.envoy_ext_authz_http, &found.envoy_ext_authz_grpc) {
+        (Some(http), _) => of_http(http, calls, clusters),
+        (None, Some(grpc)) => of_grpc(grpc, calls, clusters),
+        (None, None) => Err(Unusable::Kind),
+    }
+}
+
+fn of_http(
+    provider: &EnvoyExternalAuthorizationHttpProvider,
+    calls: &mut Calls,
+    clusters: &Upstreams,
+) -> Result<Provider, Unusable> {
+    let settings = Settings::of_http(provider)?;
+    let to = (provider.service.as_str(), provider.port);
+    let client = client(to, settings, (calls, clusters))?;
+    Ok(Provider::new(
+        HttpAuthorizer::new(provider, client)?,
+        settings,
+    ))
+}
+
+fn of_grpc(
+    provider: &EnvoyExternalAuthorizationGrpcProvider,
+    calls: &mut Calls,
+    clusters: &Upstreams,
+) -> Result<Provider, Unusable> {
+    let settings = Settings::of_grpc(provider)?;
+    let to = (provider.service.as_str(), provider.port);
+    let client = client(to, settings, (calls, clusters))?;
+    let body = provider.include_request_body_in_check.as_ref();
+    let as_bytes = |body: &EnvoyExternalAuthorizationRequestBody| body.pack_as_bytes;
+    let authorizer = GrpcAuthorizer::new(client).with_body_as_bytes(body.is_some_and(as_bytes));
+    Ok(Provider::new(authorizer, settings))
+}
+
+fn client(
+    (service, port): (&str, u32),
+    settings: Settings,
+    (calls, clusters): (&mut Calls, &Upstreams),
+) -> Result<Client, Unusable> {
+    let unknown = || Unusable::Service(service.to_owned(), port);
+    let cluster = ClusterName::of_provider(service, port).ok_or_else(unknown)?;
+    clusters.get(&cluster).ok_or_else(unknown)?;
+    Ok(calls.client(clusters, &cluster, settings.timeout)?)
+}

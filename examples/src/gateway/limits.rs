@@ -1,0 +1,115 @@
+//! The rate limits of a filter chain: in process, and those that a service counts.
+
+use std::fmt;
+use std::sync::Arc;
+
+use mesh_core::model::Model;
+use mesh_core::model::listener::{Direction, Listener};
+use mesh_core::model::route::RouteConfiguration;
+use mesh_core::resource::istio::envoy_filter::PatchContext;
+use mesh_core::watch::Watch;
+use mesh_core::workload::WorkloadKind;
+use mesh_policy::rate_limit::envoy_filter::{self, GlobalFilter, Place, Scope};
+use mesh_policy::rate_limit::global::GlobalRateLimitLayer;
+use mesh_policy::rate_limit::{LocalRateLimitLayer, RateLimits};
+use tokio::time::Instant;
+
+use super::calls::Calls;
+use super::mesh_wide::MeshWide;
+use super::policies::warning;
+use super::upstream::Upstreams;
+
+/// The rate limits of a filter chain.
+#[derive(Clone, Debug)]
+pub(super) struct Limits {
+    // Those in process, and the rules of routes; `None` if there are none.
+    local: Option<(Place, Watch<RateLimits>)>,
+    // Those of a service that is asked.
+    global: Option<(Place, GlobalRateLimitLayer)>,
+    // The service that is to be asked.
+    service: Option<Arc<GlobalFilter>>,
+}
+
+impl Limits {
+    /// No limits.
+    pub(super) fn none() -> Self {
+        Self {
+            local: None,
+            global: None,
+            service: None,
+        }
+    }
+
+    /// The limits that stand at `place`.
+    pub(super) fn at(
+        &self,
+        place: Place,
+    ) -> (Option<LocalRateLimitLayer>, Option<GlobalRateLimitLayer>) {
+        let local = self.local.as_ref().filter(|(own, _)| *own == place);
+        let global = self.global.as_ref().filter(|(own, _)| *own == place);
+        (
+            local.map(|(_, limits)| LocalRateLimitLayer::new(limits.clone())),
+            global.map(|(_, layer)| layer.clone()),
+        )
+    }
+
+    /// Whether there are any.
+    pub(super) fn are_any(&self) -> bool {
+        self.local.is_some()
+    }
+
+    /// Compiles those that EnvoyFilters have for `routes`, and says which are not enforced.
+    pub(super) fn compile(
+        (model, wide): (&Model, &MeshWide),
+        listener: &Listener,
+        routes: &RouteConfiguration,
+    ) -> (Self, Vec<String>) {
+        let root = wide.options.root_namespace();
+        let scope = Scope::new(context(model, listener), &model.workload, root)
+            .with_port(listener.declared_port)
+            .with_routes(routes);
+        let filters = wide.envoy_filters.iter().map(AsRef::as_ref);
+        let compiled = envoy_filter::compile(filters, &scope, Instant::now().into_std());
+        let mut warnings: Vec<String> = compiled.notices.iter().map(warning).collect();
+        let mut services = compiled.global.into_iter();
+        let service = services.next().map(Arc::new);
+        warnings.extend(services.map(|further| unasked(&further, "another is asked already")));
+        let limits = Self {
+            local: (!compiled.limits.is_empty()).then(|| (compiled.place, compiled.limits.into())),
+            global: None,
+            service,
+        };
+        (limits, warnings)
+    }
+
+    /// Asks the service by `calls` to `clusters`; or says why that cannot be done.
+    pub(super) fn connect(&mut self, calls: &mut Calls, clusters: &Upstreams) -> Option<String> {
+        let (filter, (_, rules)) = (self.service.take()?, self.local.as_ref()?);
+        if clusters.get(&filter.cluster).is_none() {
+            return Some(unasked(&filter, "there is no such cluster"));
+        }
+        match calls.client(clusters, &filter.cluster, filter.timeout) {
+            Ok(client) => {
+                let (place, filter) = (filter.place, Arc::unwrap_or_clone(filter));
+                let layer = GlobalRateLimitLayer::new(filter, rules.clone(), client);
+                self.global = Some((place, layer));
+                None
+            }
+            Err(error) => Some(unasked(&filter, error)),
+        }
+    }
+}
+
+/// Which patches are about a listener.
+fn context(model: &Model, listener: &Listener) -> PatchContext {
+    match (model.workload.kind, listener.direction) {
+        (WorkloadKind::Gateway, _) => PatchContext::Gateway,
+        (WorkloadKind::Sidecar, Direction::Inbound) => PatchContext::SidecarInbound,
+        (WorkloadKind::Sidecar, Direction::Outbound) => PatchContext::SidecarOutbound,
+    }
+}
+
+fn unasked(filter: &GlobalFilter, why: impl fmt::Display) -> String {
+    let (domain, cluster) = (&filter.domain, &filter.cluster);
+    format!("the rate limit service `{cluster}` is not asked, `{domain}` limits nothing: {why}")
+}

@@ -1,0 +1,130 @@
+use std::sync::Arc;
+
+use http::HeaderValue;
+use mesh_core::model::Model;
+use mesh_core::model::filter::HeaderMutations;
+use mesh_core::model::listener::{Direction, HttpConnection, Listener};
+use mesh_core::model::route::RouteConfiguration;
+use mesh_core::resource::istio::mesh_config::ForwardClientCertDetails;
+use mesh_core::watch::Watch;
+use mesh_core::workload::WorkloadKind;
+use mesh_policy::authz::Forwarding;
+use mesh_routing::error::CompileErrors;
+use mesh_routing::table::RouteTable;
+use mesh_tls::xfcc::ForwardClientCert;
+
+use super::limits::Limits;
+use super::mesh_wide::MeshWide;
+use crate::headers::HeaderPolicy;
+use crate::headers::forwarded::Trust;
+
+/// What is particular of a filter chain that carries HTTP.
+#[derive(Clone, Debug)]
+pub(super) struct Served {
+    pub(super) routes: Watch<RouteTable>,
+    pub(super) limits: Limits,
+    /// Whether routes have operations on responses.
+    pub(super) changes_responses: bool,
+    /// Whether policies are about its requests: those that others send, not what is sent to others.
+    pub(super) is_guarded: bool,
+    /// Whose address is that of the client.
+    pub(super) forwarding: Forwarding,
+    pub(super) headers: HeaderPolicy,
+    /// What upstreams are told of the client's certificate.
+    pub(super) client_cert: ForwardClientCert,
+}
+
+impl Served {
+    /// No routes.
+    pub(super) fn nothing() -> Self {
+        Self {
+            routes: no_routes().into(),
+            limits: Limits::none(),
+            changes_responses: false,
+            is_guarded: true,
+            forwarding: Forwarding::default(),
+            headers: HeaderPolicy::default(),
+            client_cert: ForwardClientCert::for_gateway(ForwardClientCertDetails::default()),
+        }
+    }
+
+    /// Compiles what `connection` is about, and says what of it is not done.
+    pub(super) fn compile(
+        (model, wide): (&Model, &MeshWide),
+        listener: &Listener,
+        connection: &HttpConnection,
+    ) -> Result<(Self, Vec<String>), CompileErrors> {
+        let routes = route_configuration(model, &connection.route_configuration);
+        let (limits, warnings) = Limits::compile((model, wide), listener, &routes);
+        let served = Self {
+            routes: RouteTable::compile(&routes)?.into(),
+            limits,
+            changes_responses: changes_responses(&routes),
+            is_guarded: listener.direction == Direction::Inbound,
+            forwarding: Forwarding::of(connection),
+            headers: header_policy(connection, wide),
+            client_cert: client_cert(model, listener, wide),
+        };
+        Ok((served, warnings))
+    }
+}
+
+/// Whether a route, or what is around it, has operations on responses.
+fn changes_responses(routes: &RouteConfiguration) -> bool {
+    let is_changing = |headers: &HeaderMutations| !headers.response.is_empty();
+    is_changing(&routes.headers)
+        || routes.virtual_hosts.iter().any(|host| {
+            let mut routes = host.routes.iter();
+            is_changing(&host.headers) || routes.any(|route| is_changing(&route.headers))
+        })
+}
+
+/// What upstreams are told of clients: by a gateway what its topology says, by a sidecar what its
+/// headers say. A workload's own calls say nothing of its clients.
+fn client_cert(model: &Model, listener: &Listener, wide: &MeshWide) -> ForwardClientCert {
+    let proxy = wide.options.as_written().default_config.as_ref();
+    match (model.workload.kind, listener.direction) {
+        (WorkloadKind::Gateway, _) => {
+            let topology = proxy.and_then(|proxy| proxy.gateway_topology.as_ref());
+            let details = topology.map(|topology| topology.forward_client_cert_details);
+            ForwardClientCert::for_gateway(details.unwrap_or_default())
+        }
+        (WorkloadKind::Sidecar, Direction::Inbound) => {
+            let headers = proxy.and_then(|proxy| proxy.proxy_headers.as_ref());
+            let details = headers.map(|headers| headers.forwarded_client_cert);
+            ForwardClientCert::for_sidecar(details.unwrap_or_default())
+        }
+        (WorkloadKind::Sidecar, Direction::Outbound) => ForwardClientCert::Sanitize,
+    }
+}
+
+fn header_policy(connection: &HttpConnection, wide: &MeshWide) -> HeaderPolicy {
+    let HttpConnection {
+        route_configuration: _,
+        use_remote_address,
+        trusted_hops,
+        server_name,
+    } = connection;
+    let trust = Trust {
+        trusted_hops: usize::try_from(*trusted_hops).unwrap_or(usize::MAX),
+        ..Trust::default()
+    };
+    let server = server_name.as_deref();
+    HeaderPolicy {
+        normalization: wide.normalization(),
+        forwarded: use_remote_address.then_some(trust),
+        server: server.and_then(|server| HeaderValue::try_from(server).ok()),
+        ..HeaderPolicy::default()
+    }
+}
+
+/// The route configuration of a name; an empty one if there is none.
+pub(super) fn route_configuration(model: &Model, name: &str) -> Arc<RouteConfiguration> {
+    let routes = model.route_configurations.get(name);
+    routes.cloned().unwrap_or_default()
+}
+
+fn no_routes() -> RouteTable {
+    let empty = RouteTable::compile(&RouteConfiguration::default());
+    empty.expect("a table of no hosts has nothing to refuse")
+}

@@ -1,0 +1,265 @@
+//! Connections that carry no HTTP: each goes whole to an endpoint of a cluster.
+
+use std::cell::Cell;
+use std::future::pending;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::{HeaderMap, Uri};
+use mesh_core::attributes::{ConnectionInfo, PeerIdentity};
+use mesh_core::model::cluster::Cluster;
+use mesh_core::model::listener::{FilterChain, NetworkFilter};
+use mesh_core::model::retry::HashPolicy;
+use mesh_core::model::route::ClusterSpecifier;
+use mesh_core::service::ClusterName;
+use mesh_discovery::balance::host::ActiveRequest;
+use mesh_discovery::balance::{PickRequest, hash_key};
+use mesh_discovery::circuit_breaker::{Permit, Resource};
+use mesh_discovery::health::outlier::Outcome;
+use mesh_discovery::service::Target;
+use mesh_policy::authz::{self, Custom};
+use mesh_policy::telemetry::metrics::TcpConnection;
+use mesh_routing::l4::tcp_destination;
+use mesh_tls::connection;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
+use tokio::time::{Instant, sleep_until};
+
+use super::generation::Generation;
+use crate::serve::{Connection, Inspected};
+use crate::upstream::Transport;
+
+/// How long a connection may be silent, where its chain does not say: Envoy's hour.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+/// How many bytes are under way in each direction.
+const BUFFER: usize = 16 * 1024;
+
+/// Forwards a connection by the configuration that it came under, until it ends.
+///
+/// A side that has said everything closes its half, and is still told what the other says. A
+/// connection that is denied, or has nowhere to go, is closed.
+pub(super) async fn forward(
+    generation: Arc<Generation>,
+    connection: Connection,
+    chain: Arc<FilterChain>,
+    client: Inspected,
+) {
+    let Some((cluster, idle_timeout)) = destination(&chain.filter, &connection) else {
+        return;
+    };
+    if !is_allowed(&generation, &connection, &chain.filter) {
+        return;
+    }
+    let session = Session::begin(&generation, &connection, &cluster);
+    // Nothing of the configuration is needed once there is an endpoint.
+    let reached = reach(&generation, &connection, &cluster).await;
+    drop((generation, chain));
+    if let Some((upstream, _counted)) = reached {
+        session.run(client, upstream, idle_timeout).await;
+    }
+}
+
+/// The cluster that a connection goes to, and how long it may be silent; `None` is for ever.
+fn destination(
+    filter: &NetworkFilter,
+    connection: &Connection,
+) -> Option<(ClusterName, Option<Duration>)> {
+    match filter {
+        NetworkFilter::Http(_) => None,
+        NetworkFilter::SniCluster => {
+            let name = connection.server_name.as_deref()?;
+            Some((ClusterName::from(name), Some(IDLE_TIMEOUT)))
+        }
+        NetworkFilter::Tcp(proxy) => {
+            let drawn = tcp_destination(proxy, fastrand::u64(..))?;
+            let ClusterSpecifier::Name(name) = &drawn.cluster else {
+                return None;
+            };
+            let idle = proxy.idle_timeout.unwrap_or(IDLE_TIMEOUT);
+            Some((name.clone(), Some(idle).filter(|idle| !idle.is_zero())))
+        }
+    }
+}
+
+/// Whether policies let a connection pass. Between networks, where its TLS does not end, they are not
+/// asked: the workload asks its own. Nobody is asked about a connection, so that a policy that wants
+/// somebody to be denies it.
+fn is_allowed(generation: &Generation, connection: &Connection, filter: &NetworkFilter) -> bool {
+    if matches!(filter, NetworkFilter::SniCluster) {
+        return true;
+    }
+    let Connection {
+        peer,
+        local,
+        tls,
+        server_name,
+        ..
+    } = connection;
+    let identity = tls.as_ref().and_then(|tls| tls.identity.as_ref());
+    let facts = authz::Connection {
+        peer: identity.map(|PeerIdentity(id)| id.as_str()),
+        server_name: server_name.as_deref(),
+        ..authz::Connection::new(*peer, *local)
+    };
+    let policies = generation.policies().authorization.load();
+    let custom = policies.custom().evaluate_connection(&facts);
+    matches!(custom, Custom::Pass) && policies.evaluate_connection(&facts).is_allowed()
+}
+
+/// What counts a connection to an endpoint.
+type Counted = (Permit, ActiveRequest);
+
+/// Connects to an endpoint of a cluster.
+async fn reach(
+    generation: &Generation,
+    connection: &Connection,
+    cluster: &ClusterName,
+) -> Option<(Transport, Counted)> {
+    let upstreams = generation.upstreams();
+    let upstream = upstreams.get(cluster)?;
+    let permit = upstream.breakers().acquire(Resource::Connections)?;
+    let request = PickRequest {
+        hash: hash(&upstream.cluster(), connection),
+        original_destination: Some(connection.local),
+        ..PickRequest::new(Instant::now().into_std())
+    };
+    let host = upstream.balancer().pick(&request, || fastrand::u64(..))?;
+    let active = host.begin();
+    let target = Target {
+        endpoint: Arc::clone(host.endpoint()),
+        cluster: upstream.cluster(),
+        breakers: Arc::clone(upstream.breakers()),
+    };
+    let connected = upstreams.connect(&target).await;
+    let outcome = match connected {
+        // As good as an answer without errors, which Envoy takes it for too.
+        Ok(_) => Outcome::Status(200),
+        Err(_) => Outcome::ConnectFailure,
+    };
+    let now = Instant::now().into_std();
+    upstream.balancer().record(&host, outcome, now);
+    Some((connected.ok()?, (permit, active)))
+}
+
+/// The hash of the client's address, if endpoints are picked by it.
+fn hash(cluster: &Cluster, connection: &Connection) -> Option<u64> {
+    let balancer = cluster.policy.load_balancer.as_deref()?;
+    let hash = balancer.consistent_hash.as_ref()?;
+    let ends = hash_key::Connection {
+        remote: connection.peer,
+        local: connection.local,
+    };
+    let by_address = (hash.use_source_ip == Some(true)).then_some(HashPolicy::SourceIp);
+    let (headers, uri) = (HeaderMap::new(), Uri::default());
+    let key = hash_key::evaluate(by_address.as_slice(), &headers, &uri, Some(ends))?;
+    Some(key.hash)
+}
+
+/// A connection while it is forwarded.
+struct Session {
+    last_active: Cell<Instant>,
+    metrics: Option<TcpConnection>,
+}
+
+impl Session {
+    fn begin(generation: &Generation, connection: &Connection, cluster: &ClusterName) -> Self {
+        let metrics = generation.telemetry().metrics();
+        let metrics = metrics.map(|metrics| {
+            metrics.tcp_connection(Some(&info(connection)), (None, None), Some(cluster))
+        });
+        Self {
+            last_active: Cell::new(Instant::now()),
+            metrics,
+        }
+    }
+
+    /// Copies both ways until both sides are done, one of them fails, or both have been silent for
+    /// too long.
+    async fn run(&self, client: Inspected, upstream: Transport, idle_timeout: Option<Duration>) {
+        let mut client = Metered {
+            io: client,
+            count: |bytes| self.passed(bytes, TcpConnection::received),
+        };
+        let mut upstream = Metered {
+            io: upstream,
+            count: |bytes| self.passed(bytes, TcpConnection::sent),
+        };
+        tokio::select! {
+            // Whatever went wrong, there is nobody to tell but the two, who are closed.
+            _ = copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER) => {}
+            () = self.silent_for(idle_timeout) => {}
+        }
+    }
+
+    fn passed(&self, bytes: usize, count: fn(&TcpConnection, u64)) {
+        self.last_active.set(Instant::now());
+        if let Some(metrics) = &self.metrics {
+            count(metrics, bytes as u64);
+        }
+    }
+
+    async fn silent_for(&self, timeout: Option<Duration>) {
+        let Some(timeout) = timeout else {
+            return pending().await;
+        };
+        loop {
+            let since = self.last_active.get();
+            let Some(due) = since.checked_add(timeout) else {
+                return pending().await;
+            };
+            sleep_until(due).await;
+            if self.last_active.get() == since {
+                return;
+            }
+        }
+    }
+}
+
+fn info(connection: &Connection) -> ConnectionInfo {
+    let (peer, local) = (connection.peer, connection.local);
+    let known = match connection.tls.clone() {
+        Some(tls) => connection::Connection::tls(peer, local, tls),
+        None => connection::Connection::plaintext(peer, local),
+    };
+    known.info().clone()
+}
+
+/// Counts the bytes that are read.
+struct Metered<IO, F> {
+    io: IO,
+    count: F,
+}
+
+impl<IO: AsyncRead + Unpin, F: Fn(usize) + Unpin> AsyncRead for Metered<IO, F> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.io).poll_read(cx, buffer))?;
+        (this.count)(buffer.filled().len() - before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<IO: AsyncWrite + Unpin, F: Unpin> AsyncWrite for Metered<IO, F> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,132 @@
+//! Which requests are traced, and where their spans go.
+
+use std::io;
+use std::time::Duration;
+
+use mesh_core::format_string::Constants;
+use mesh_core::model::{Model, Notice};
+use mesh_core::resource::istio::mesh_config::{OpenTelemetryTracingProvider, TracingServiceName};
+use mesh_core::service::ClusterName;
+use mesh_policy::telemetry::PeerWorkload;
+use mesh_policy::telemetry::trace::otlp::{ExportSettings, SpanQueue, exporter};
+use mesh_policy::telemetry::trace::{Direction, TraceLayer, TracePlan};
+
+use super::calls::Calls;
+use super::mesh_wide::MeshWide;
+use super::upstream::Upstreams;
+
+/// How long a collector may take, as in Istio.
+const TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Tracing, as Telemetry resources and the mesh want it; none by default.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tracing {
+    plan: Option<TracePlan>,
+    local: PeerWorkload,
+    layer: Option<TraceLayer>,
+}
+
+impl Tracing {
+    /// Compiles what the gateway traces, and says what of it is not done.
+    pub(super) fn compile(model: &Model, wide: &MeshWide) -> (Self, Vec<Notice>) {
+        let resources = &model.policies.telemetry;
+        let constants = Constants::default();
+        let (plan, notices) =
+            TracePlan::compile(resources, &wide.options, Direction::Client, &constants);
+        let tracing = Self {
+            plan: Some(plan),
+            local: PeerWorkload::of_workload(&model.workload),
+            layer: None,
+        };
+        (tracing, notices)
+    }
+
+    /// The layer that traces, if anything is traced.
+    pub(super) fn layer(&self) -> Option<&TraceLayer> {
+        self.layer.as_ref()
+    }
+
+    /// Sends spans to their collector by `calls` to `clusters`; or says why that cannot be done.
+    /// Contexts are passed on all the same.
+    pub(super) fn connect(
+        &mut self,
+        wide: &MeshWide,
+        calls: &mut Calls,
+        clusters: &Upstreams,
+    ) -> Option<String> {
+        let plan = self.plan.as_ref()?;
+        let name = plan.provider.as_ref()?;
+        let mut known = wide.options.as_written().extension_providers.iter();
+        let provider = known.find(|provider| provider.name == *name)?;
+        let unsent = plan.layer(&self.local, |_| ());
+        let Some(collector) = &provider.opentelemetry else {
+            // That it is not sent to was told when the plan was made.
+            self.layer = Some(unsent);
+            return None;
+        };
+        let problem = match self.export((collector, wide), calls, clusters) {
+            Ok(queue) => {
+                self.layer = Some(plan.layer(&self.local, queue));
+                return None;
+            }
+            Err(why) => format!("no spans are sent to the provider `{name}`: {why}"),
+        };
+        self.layer = Some(unsent);
+        Some(problem)
+    }
+
+    /// What spans say of the gateway.
+    fn service(&self, wide: &MeshWide) -> String {
+        let proxy = wide.options.as_written().default_config.as_ref();
+        let named = proxy.and_then(|proxy| proxy.tracing_service_name);
+        let PeerWorkload {
+            app,
+            namespace,
+            canonical_service,
+            ..
+        } = &self.local;
+        match named.unwrap_or_default() {
+            TracingServiceName::AppLabelAndNamespace if app.is_empty() => {
+                format!("istio-proxy.{namespace}")
+            }
+            TracingServiceName::AppLabelAndNamespace => format!("{app}.{namespace}"),
+            TracingServiceName::CanonicalNameOnly => canonical_service.clone(),
+            TracingServiceName::CanonicalNameAndNamespace => {
+                format!("{canonical_service}.{namespace}")
+            }
+        }
+    }
+
+    fn export(
+        &self,
+        (collector, wide): (&OpenTelemetryTracingProvider, &MeshWide),
+        calls: &mut Calls,
+        clusters: &Upstreams,
+    ) -> Result<SpanQueue, Unsent> {
+        if collector.http.is_some() {
+            return Err(Unsent::Http);
+        }
+        let unknown = || Unsent::Service(collector.service.clone(), collector.port);
+        let cluster = ClusterName::of_provider(&collector.service, collector.port);
+        let cluster = cluster.ok_or_else(unknown)?;
+        clusters.get(&cluster).ok_or_else(unknown)?;
+        let client = calls.client(clusters, &cluster, TIMEOUT)?;
+        let (queue, exporter) = exporter(ExportSettings {
+            timeout: TIMEOUT,
+            ..ExportSettings::new(self.service(wide), Direction::Client)
+        });
+        calls.run(exporter.run(client));
+        Ok(queue)
+    }
+}
+
+/// Why spans are not sent.
+#[derive(Debug, thiserror::Error)]
+enum Unsent {
+    #[error("it is asked by HTTP, and not by gRPC")]
+    Http,
+    #[error("no port of a service is `{0}:{1}`")]
+    Service(String, u32),
+    #[error("the system refuses the thread that sends: {0}")]
+    Thread(#[from] io::Error),
+}

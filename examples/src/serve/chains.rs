@@ -1,0 +1,277 @@
+//! Which filter chain takes a connection, and what it makes of the bytes.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_core::model::listener::{FilterChain, Listener, NetworkFilter, Transport};
+use mesh_routing::error::{CompileError, CompileErrors};
+use mesh_routing::l4::{self, FilterChainTable};
+use mesh_tls::accept::TlsAcceptor;
+use mesh_tls::client_hello::Detected;
+use mesh_tls::connection::TlsPeer;
+use mesh_tls::diagnose::{Cause, Diagnosis, Side};
+use mesh_tls::peek::{Peeked, peek};
+use tokio::net::TcpStream;
+
+use super::inspected::{Inspected, Prefixed};
+use super::sniff;
+
+/// How long the first bytes of a client are waited for, where the listener does not say.
+const FIRST_BYTES: Duration = Duration::from_secs(15);
+
+/// What becomes of the connections of a filter chain.
+#[derive(Clone, Debug)]
+pub enum Ending {
+    /// The bytes are taken as they come.
+    Plain,
+    /// TLS ends here.
+    Tls(Box<TlsAcceptor>),
+    /// They are closed: the chain cannot be served.
+    Unserved,
+}
+
+/// The filter chains of a listener, and how their TLS ends.
+#[derive(Debug)]
+pub struct FilterChains {
+    table: FilterChainTable,
+    /// By the address of the chain in the table.
+    endings: HashMap<usize, (Ending, Option<Arc<str>>)>,
+    /// The port that is declared, in place of the one that is bound.
+    port: Option<u16>,
+    /// By the destination port of chains; `None` is for ports that no chain names.
+    looks: HashMap<Option<u16>, Looks>,
+    patience: Duration,
+}
+
+/// What is looked at before a chain is chosen.
+#[derive(Clone, Copy, Debug, Default)]
+struct Looks {
+    for_tls: bool,
+    for_http: bool,
+}
+
+/// A connection that a chain has taken.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) chain: Arc<FilterChain>,
+    /// The name of the chain's routes, if it carries HTTP.
+    pub(super) routes: Option<Arc<str>>,
+    pub(super) stream: Inspected,
+    pub(super) tls: Option<TlsPeer>,
+    /// The server name that a client asked for.
+    pub(super) server_name: Option<Arc<str>>,
+}
+
+/// Why a connection is closed before it is served.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The client has closed it without a word, as those do who only look whether a port is open.
+    #[error("the client closed the connection before it said anything")]
+    Gone,
+    /// TLS ends here, and the handshake failed.
+    #[error(transparent)]
+    Handshake(#[from] Diagnosis),
+    /// No filter chain takes it.
+    #[error("no filter chain takes the connection")]
+    NoChain,
+    /// The chain that takes it cannot be served.
+    #[error("the filter chain of the connection is not served")]
+    Unserved,
+}
+
+impl FilterChains {
+    /// The chains of `listener`, in whose order `endings` are, that of the default chain last.
+    ///
+    /// Connections have been made to the port that the listener declares, unless
+    /// [`of_any_port`](Self::of_any_port) says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// The criteria of a chain cannot be compiled.
+    pub fn compile(
+        listener: &Listener,
+        endings: impl IntoIterator<Item = Ending>,
+    ) -> Result<Self, CompileErrors> {
+        let table = FilterChainTable::compile(listener)?;
+        let looks = looks(listener);
+        let endings = table.chains().zip(endings).map(|(chain, ending)| {
+            let routes = match &chain.filter {
+                NetworkFilter::Http(http) => Some(http.route_configuration.as_str().into()),
+                NetworkFilter::SniCluster | NetworkFilter::Tcp(_) => None,
+            };
+            (address_of(chain), (ending, routes))
+        });
+        Ok(Self {
+            endings: endings.collect(),
+            table,
+            port: Some(listener.declared_port),
+            looks,
+            patience: listener.protocol_detection_timeout.unwrap_or(FIRST_BYTES),
+        })
+    }
+
+    /// Takes connections to be made to the port that they were made to.
+    #[must_use]
+    pub fn of_any_port(self) -> Self {
+        Self { port: None, ..self }
+    }
+
+    /// The chains that an earlier one takes connections from, because it demands the same.
+    pub fn shadowed(&self) -> &[CompileError] {
+        self.table.shadowed()
+    }
+
+    /// Chooses the chain of a connection to `destination`, and ends its TLS.
+    ///
+    /// # Cancel safety
+    ///
+    /// The connection is lost if this is dropped before it returns.
+    pub(super) async fn take(
+        &self,
+        io: TcpStream,
+        destination: SocketAddr,
+    ) -> Result<Taken, Refused> {
+        let io_failed = |error| Diagnosis::of_io(Side::Server, &error, None);
+        let destination = match self.port {
+            Some(port) => SocketAddr::new(destination.ip(), port),
+            None => destination,
+        };
+        let looks = self.looks(destination.port());
+        let patience = match looks.for_tls {
+            true => self.patience,
+            false => Duration::ZERO,
+        };
+        let peeked = peek(io, patience).await.map_err(io_failed)?;
+        let is_plaintext = matches!(peeked.detected(), Detected::Plaintext);
+        let (io, http) = match looks.for_http && is_plaintext {
+            true => sniff::http(peeked, self.patience)
+                .await
+                .map_err(io_failed)?,
+            false => (Prefixed::new(Vec::new(), peeked), None),
+        };
+        let chain = self.chain(io.get_ref(), http, destination)?;
+        let (ending, routes) = self
+            .endings
+            .get(&address_of(chain))
+            .ok_or(Refused::NoChain)?;
+        let server_name = match io.get_ref().detected() {
+            Detected::ClientHello(hello) => hello.server_name().map(Into::into),
+            _ => None,
+        };
+        let (stream, tls) = match ending {
+            Ending::Unserved => return Err(Refused::Unserved),
+            Ending::Plain => (Inspected::Plain(io), None),
+            Ending::Tls(acceptor) => {
+                let accepted = acceptor.accept_peeked(io.into_inner()).await?;
+                (
+                    Inspected::Tls(Box::new(accepted.stream)),
+                    Some(accepted.peer),
+                )
+            }
+        };
+        Ok(Taken {
+            chain: Arc::clone(chain),
+            routes: routes.clone(),
+            stream,
+            tls,
+            server_name,
+        })
+    }
+
+    /// What is looked at of connections to `port`: what its chains ask for, or those of no port.
+    fn looks(&self, port: u16) -> Looks {
+        let own = self.looks.get(&Some(port));
+        own.or_else(|| self.looks.get(&None))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    fn chain(
+        &self,
+        peeked: &Peeked<TcpStream>,
+        http: Option<&'static str>,
+        destination: SocketAddr,
+    ) -> Result<&Arc<FilterChain>, Refused> {
+        let mut connection = l4::Connection::to(destination);
+        let offered: Vec<&str> = match peeked.detected() {
+            Detected::ClientHello(hello) => {
+                connection.transport = Transport::Tls;
+                connection.server_name = hello.server_name();
+                hello.alpn_texts().collect()
+            }
+            Detected::Malformed => {
+                connection.transport = Transport::Tls;
+                Vec::new()
+            }
+            Detected::Incomplete { .. } | Detected::Plaintext => http.into_iter().collect(),
+        };
+        connection.application_protocols = &offered;
+        let taken = self.table.lookup(&connection);
+        taken.ok_or_else(|| match peeked.detected() {
+            Detected::Plaintext if self.looks(destination.port()).for_tls => plaintext(),
+            _ if peeked.has_ended() && peeked.first_bytes().is_empty() => Refused::Gone,
+            _ => Refused::NoChain,
+        })
+    }
+}
+
+/// What is wrong with a client that no chain takes, where those that speak TLS are told apart.
+fn plaintext() -> Refused {
+    Diagnosis::new(Side::Server, Cause::Plaintext).into()
+}
+
+fn address_of(chain: &Arc<FilterChain>) -> usize {
+    Arc::as_ptr(chain).addr()
+}
+
+/// What the chains of each destination port ask for.
+fn looks(listener: &Listener) -> HashMap<Option<u16>, Looks> {
+    let mut looks: HashMap<Option<u16>, Looks> = HashMap::new();
+    for chain in &listener.filter_chains {
+        let matches = &chain.matches;
+        let by_protocol = !matches.application_protocols.is_empty();
+        let by_hello = !matches.server_names.is_empty() || matches.transport.is_some();
+        let looks = looks.entry(matches.destination_port).or_default();
+        looks.for_tls |= by_hello || by_protocol || chain.tls.is_some();
+        looks.for_http |= by_protocol && matches.transport != Some(Transport::Tls);
+    }
+    let default = listener.default_filter_chain.as_deref();
+    if default.is_some_and(|chain| chain.tls.is_some()) {
+        looks.entry(None).or_default().for_tls = true;
+    }
+    looks
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh_core::model::listener::FilterChainMatch;
+
+    use super::*;
+
+    #[test]
+    fn only_ports_whose_chains_ask_for_the_first_bytes_are_looked_at() {
+        let chain = |destination_port, transport| FilterChain {
+            matches: FilterChainMatch {
+                destination_port,
+                transport,
+                ..FilterChainMatch::default()
+            },
+            ..FilterChain::new(NetworkFilter::SniCluster)
+        };
+        let chains = [
+            chain(Some(25), None),
+            chain(Some(443), Some(Transport::Tls)),
+            chain(None, Some(Transport::Plaintext)),
+        ];
+        let listener = Listener::new("virtualInbound", 15006, chains);
+        let chains =
+            FilterChains::compile(&listener, [Ending::Plain, Ending::Plain, Ending::Plain])
+                .unwrap();
+        for (port, is_looked_at) in [(25, false), (443, true), (80, true)] {
+            assert_eq!(chains.looks(port).for_tls, is_looked_at, "port {port}");
+        }
+    }
+}

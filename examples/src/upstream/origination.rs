@@ -1,0 +1,115 @@
+//! TLS towards endpoints.
+
+use std::error::Error as _;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_tls::config::{ApplicationProtocol, ClientTls};
+use mesh_tls::connect::{ConnectError, TlsConnector};
+use mesh_tls::diagnose::{Diagnosis, Side};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::client::TlsStream;
+
+use super::error::UpstreamError;
+
+type Observer = Box<dyn Fn(&ConnectError) + Send + Sync>;
+
+/// The TLS of connections, and who is told when it fails. Cheap to clone.
+///
+/// Connections are shared by requests for which they prove the same: two originations are equal
+/// only if one is a clone of the other.
+#[derive(Clone)]
+pub struct Origination(Arc<Inner>);
+
+struct Inner {
+    tls: ClientTls,
+    // Whether the settings name the server, and not the request.
+    names_server: bool,
+    observer: Observer,
+}
+
+impl Origination {
+    /// Speaks `tls`; whenever that fails, `observer` is told.
+    pub fn new(tls: ClientTls, observer: impl Fn(&ConnectError) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Inner {
+            names_server: tls.server_name(None).is_ok(),
+            tls,
+            observer: Box::new(observer),
+        }))
+    }
+
+    /// What of `host` decides to whom a connection leads.
+    pub(super) fn server<'h>(&self, host: Option<&'h str>) -> Option<&'h str> {
+        host.filter(|_| !self.0.names_server)
+    }
+
+    /// Shakes hands over `io`. `host` names the server where the settings do not.
+    pub(super) async fn connect<IO>(
+        &self,
+        io: IO,
+        (protocol, host): (ApplicationProtocol, Option<&str>),
+        timeout: Duration,
+    ) -> Result<TlsStream<IO>, ConnectError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let connector = TlsConnector::new(self.0.tls.clone(), protocol);
+        let connector = connector.with_handshake_timeout(timeout);
+        match connector.connect(io, host).await {
+            Ok(connected) => Ok(connected.stream),
+            Err(error) => {
+                (self.0.observer)(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Tells the observer of an error after the handshake, if it is one of TLS: a server of TLS 1.3
+    /// refuses a client's certificate only then.
+    pub(super) fn observe(&self, error: &UpstreamError) {
+        if let Some(diagnosis) = diagnose(error) {
+            (self.0.observer)(&diagnosis.into());
+        }
+    }
+}
+
+impl PartialEq for Origination {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Origination {}
+
+impl Hash for Origination {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
+impl fmt::Debug for Origination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Origination")
+            .field("tls", &self.0.tls)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an error of the connection means, if rustls is where it comes from.
+fn diagnose(error: &UpstreamError) -> Option<Diagnosis> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && error
+                .get_ref()
+                .is_some_and(|inner| inner.is::<rustls::Error>())
+        {
+            return Some(Diagnosis::of_io(Side::Client, error, None));
+        }
+        source = error.source();
+    }
+    None
+}

@@ -1,0 +1,165 @@
+//! A connection to an endpoint, encrypted or not.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use mesh_discovery::connect::Stream;
+use mesh_tls::config::ApplicationProtocol;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::client::TlsStream;
+
+use super::endpoint::Address;
+use super::error::UpstreamError;
+use super::origination::Origination;
+
+/// In place of a time that the clock does not reach.
+const FAR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A connection to an endpoint.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    /// In plaintext.
+    Plain(Stream),
+    /// Encrypted.
+    Tls(Box<TlsStream<Stream>>),
+}
+
+/// What a connection leads to, and what it proves.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Way {
+    pub(crate) address: Address,
+    pub(crate) tls: Option<Origination>,
+    /// The host that names the server, where the TLS settings do not.
+    pub(crate) server: Option<Box<str>>,
+}
+
+impl Way {
+    /// The way to `address`, for requests to `host`.
+    pub(crate) fn new(address: Address, tls: Option<Origination>, host: Option<&str>) -> Self {
+        let server = tls.as_ref().and_then(|tls| tls.server(host));
+        Self {
+            server: server.map(Into::into),
+            address,
+            tls,
+        }
+    }
+
+    /// Establishes a connection to speak `protocol` on, within `timeout`.
+    pub(crate) async fn connect(
+        &self,
+        protocol: ApplicationProtocol,
+        timeout: Duration,
+    ) -> Result<Transport, UpstreamError> {
+        let now = Instant::now();
+        let deadline = now.checked_add(timeout).unwrap_or(now + FAR);
+        let stream = timeout_at(deadline, dial(&self.address))
+            .await
+            .map_err(|_elapsed| UpstreamError::ConnectTimeout)?
+            .map_err(UpstreamError::Connect)?;
+        let Some(tls) = &self.tls else {
+            return Ok(Transport::Plain(stream));
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let connecting = tls.connect(stream, (protocol, self.server.as_deref()), left);
+        let stream = connecting.await.map_err(UpstreamError::Handshake)?;
+        Ok(Transport::Tls(Box::new(stream)))
+    }
+}
+
+async fn dial(address: &Address) -> io::Result<Stream> {
+    match address {
+        Address::Ip(address) => {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok(Stream::Tcp(stream))
+        }
+        Address::Unix(path) => {
+            let stream = UnixStream::connect(Address::unix_path(path)).await?;
+            Ok(Stream::Unix(stream))
+        }
+    }
+}
+
+impl Transport {
+    /// The connection under TLS, if there is any.
+    pub(crate) fn stream(&self) -> &Stream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// Whether the other end holds the connection open and says nothing, as far as is known without
+    /// waiting. What TLS says for itself does not count.
+    pub(super) fn is_silent(&mut self) -> bool {
+        let mut unwoken = Context::from_waker(Waker::noop());
+        let mut byte = [0];
+        let mut byte = ReadBuf::new(&mut byte);
+        // A byte that nobody asked for, the end, or an error: it is of no more use.
+        Pin::new(self)
+            .poll_read(&mut unwoken, &mut byte)
+            .is_pending()
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bytes),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The gateway in the place of a sidecar: connections are captured on their way.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use examples::authority::Authority;
+use examples::gateway::{Capture, Gateway, MeshWide};
+use mesh_core::model::listener::Direction;
+use mesh_core::resolve::resolve;
+use mesh_core::workload::Workload;
+use mesh_tls::config::ApplicationProtocol;
+use rustls::{ClientConnection, StreamOwned};
+
+use crate::peers::{Failures, Service, Taking, identity, mesh_authority, mesh_client};
+use crate::scene::{config_of, settings};
+
+const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
+const WEB: &str = "spiffe://cluster.local/ns/web/sa/web";
+
+#[test]
+fn strict_takes_mutual_tls_alone() {
+    let (authority, service) = (mesh_authority(), Service::start(Taking::Plaintext));
+    let (sidecar, failures) = inbound(&authority, &service, "STRICT");
+    let address = sidecar.captured(0).unwrap();
+    assert_eq!(plaintext(address).unwrap(), "");
+    assert_eq!(failures.next_of_client(), "plaintext");
+    let answer = in_mesh(address, &authority).unwrap();
+    assert!(answer.ends_with("HTTP/1.1 plaintext"), "{answer}");
+}
+
+#[test]
+fn permissive_takes_plaintext_as_well() {
+    let (authority, service) = (mesh_authority(), Service::start(Taking::Plaintext));
+    let (sidecar, _) = inbound(&authority, &service, "PERMISSIVE");
+    let address = sidecar.captured(0).unwrap();
+    for answer in [plaintext(address), in_mesh(address, &authority)] {
+        let answer = answer.unwrap();
+        assert!(answer.ends_with("HTTP/1.1 plaintext"), "{answer}");
+    }
+}
+
+#[test]
+fn a_port_whose_protocol_is_not_declared_is_looked_at() {
+    let (authority, service) = (mesh_authority(), Service::start(Taking::Plaintext));
+    let (mut gateway, _) = sidecar(&authority, &service);
+    let policy = peer_authentication("PERMISSIVE");
+    publish(
+        &mut gateway,
+        &format!("{policy}---{}", kubernetes(&service, "unnamed")),
+    );
+    let address = gateway.captured(0).unwrap();
+    let answer = plaintext(address).unwrap();
+    // Envoy's name tells that requests were read, and not bytes copied.
+    assert!(answer.contains("server: istio-envoy\r\n"), "{answer}");
+    let answer = in_mesh(address, &authority).unwrap();
+    assert!(answer.contains("server: istio-envoy\r\n"), "{answer}");
+}
+
+#[test]
+fn what_the_workload_calls_is_routed() {
+    let (authority, service) = (mesh_authority(), Service::start(Taking::Plaintext));
+    let entry = format!(
+        "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{ name: users, namespace: shop }}
+spec:
+  hosts: [users.example]
+  resolution: STATIC
+  ports: [{{ number: 8080, name: http, protocol: HTTP }}]
+  endpoints: [{{ address: 127.0.0.1, ports: {{ http: {} }} }}]
+",
+        service.address.port()
+    );
+    let mut settings = settings();
+    settings.captures = vec![Capture {
+        direction: Direction::Outbound,
+        destination: "10.1.2.3:8080".parse().unwrap(),
+        bind: ([127, 0, 0, 1], 0).into(),
+    }];
+    settings.identity = Some(identity(&authority, CART));
+    let mut gateway = Gateway::start(settings).unwrap();
+    publish(&mut gateway, &entry);
+    let answer = ask(gateway.captured(0).unwrap(), "users.example:8080").unwrap();
+    assert!(answer.ends_with("HTTP/1.1 plaintext"), "{answer}");
+}
+
+/// The sidecar of the service.
+fn inbound(authority: &Authority, service: &Service, mode: &str) -> (Gateway, Failures) {
+    let (mut gateway, failures) = sidecar(authority, service);
+    let policy = peer_authentication(mode);
+    publish(
+        &mut gateway,
+        &format!("{policy}---{}", kubernetes(service, "http")),
+    );
+    (gateway, failures)
+}
+
+fn sidecar(authority: &Authority, service: &Service) -> (Gateway, Failures) {
+    let (observer, failures) = Failures::observe();
+    let mut settings = settings();
+    settings.handshakes = Some(observer);
+    settings.captures = vec![Capture {
+        direction: Direction::Inbound,
+        destination: service.address,
+        bind: ([127, 0, 0, 1], 0).into(),
+    }];
+    settings.identity = Some(identity(authority, CART));
+    (Gateway::start(settings).unwrap(), failures)
+}
+
+fn publish(gateway: &mut Gateway, yaml: &str) {
+    let config = config_of(yaml);
+    let mut workload = Workload::sidecar("shop").with_label("app", "cart");
+    workload.addresses = vec![[127, 0, 0, 1].into()];
+    let model = resolve(&config, &workload);
+    let warnings = gateway.publish_in(&model, &MeshWide::of(&config)).unwrap();
+    assert_eq!(warnings, [""; 0]);
+}
+
+fn peer_authentication(mode: &str) -> String {
+    format!(
+        "
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {{ name: default, namespace: shop }}
+spec: {{ mtls: {{ mode: {mode} }} }}
+"
+    )
+}
+
+fn kubernetes(service: &Service, port_name: &str) -> String {
+    format!(
+        "
+apiVersion: v1
+kind: Service
+metadata: {{ name: cart, namespace: shop }}
+spec:
+  selector: {{ app: cart }}
+  ports: [{{ name: {port_name}, port: 80, targetPort: {} }}]
+",
+        service.address.port()
+    )
+}
+
+const REQUEST: &str = "GET / HTTP/1.1\r\nhost: HOST\r\nconnection: close\r\n\r\n";
+
+fn plaintext(address: SocketAddr) -> io::Result<String> {
+    ask(address, "cart")
+}
+
+/// The answer; empty if the connection is closed without one.
+fn ask(address: SocketAddr, host: &str) -> io::Result<String> {
+    let mut client = connect(address)?;
+    client.write_all(REQUEST.replace("HOST", host).as_bytes())?;
+    let mut answer = String::new();
+    match client.read_to_string(&mut answer) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(answer),
+        read => read.map(|_| answer),
+    }
+}
+
+fn in_mesh(address: SocketAddr, authority: &Authority) -> io::Result<String> {
+    let tls = mesh_client(identity(authority, WEB), "outbound_.80_._.cart");
+    let config = tls.config(ApplicationProtocol::Http1).clone();
+    let connection = ClientConnection::new(config, tls.server_name(None).unwrap()).unwrap();
+    let mut client = StreamOwned::new(connection, connect(address)?);
+    client.write_all(REQUEST.replace("HOST", "cart").as_bytes())?;
+    let mut answer = String::new();
+    client.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let client = TcpStream::connect(address)?;
+    client.set_read_timeout(Some(Duration::from_secs(20)))?;
+    Ok(client)
+}

@@ -1,0 +1,369 @@
+//! Connections that carry no HTTP.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use examples::gateway::Gateway;
+use mesh_tls::config::ApplicationProtocol;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::peers::{
+    Failures, Hosts, Service, Taking, identity, in_mesh, mesh_authority, mesh_client,
+};
+use crate::scene::{publish, settings};
+
+const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
+const GATEWAY: &str = "spiffe://cluster.local/ns/istio-system/sa/ingress";
+
+const SERVER: &str = "port: { number: 443, name: tcp, protocol: TCP }\n    hosts: ['*']";
+
+#[test]
+fn bytes_go_both_ways_until_both_sides_are_done() {
+    let backend = Backend::start("");
+    let gateway = serve(&[&yaml(SERVER, TCP_ROUTE), &backend.yaml("db")]);
+    let mut client = connect(&gateway);
+    client.write_all(b"question").unwrap();
+    // The client has said everything, and is answered after that.
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(rest(&mut client), "got question");
+}
+
+#[test]
+fn a_server_may_speak_first() {
+    let backend = Backend::start("220 ready\r\n");
+    let gateway = serve(&[&yaml(SERVER, TCP_ROUTE), &backend.yaml("db")]);
+    let mut client = connect(&gateway);
+    let mut greeting = [0; 11];
+    client.read_exact(&mut greeting).unwrap();
+    assert_eq!(&greeting, b"220 ready\r\n");
+}
+
+#[test]
+fn connections_are_divided_by_weight() {
+    let (backend, other) = (Backend::start("a"), Backend::start("b"));
+    let routes = "
+  tcp:
+  - route:
+    - { destination: { host: db.example }, weight: 0 }
+    - { destination: { host: other.example }, weight: 100 }
+";
+    let gateway = serve(&[
+        &yaml(SERVER, routes),
+        &backend.yaml("db"),
+        &other.yaml("other"),
+    ]);
+    for _ in 0..10 {
+        let mut client = connect(&gateway);
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(rest(&mut client), "bgot ");
+    }
+}
+
+#[test]
+fn a_connection_that_is_silent_for_too_long_is_closed() {
+    let backend = Backend::start("");
+    let rule = "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: db, namespace: shop }
+spec:
+  host: db.example
+  trafficPolicy: { connectionPool: { tcp: { idleTimeout: 200ms } } }
+";
+    let gateway = serve(&[&yaml(SERVER, TCP_ROUTE), &backend.yaml("db"), rule]);
+    let mut client = connect(&gateway);
+    client.write_all(b"a").unwrap();
+    // Neither side ends it.
+    assert_eq!(rest(&mut client), "");
+}
+
+#[test]
+fn a_connection_that_a_policy_denies_is_closed() {
+    let backend = Backend::start("220 ready");
+    let policy = "
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: nobody, namespace: istio-system }
+spec:
+  selector: { matchLabels: { istio: ingressgateway } }
+  action: DENY
+  rules: [{ from: [{ source: { ipBlocks: [127.0.0.0/8] } }] }]
+";
+    let gateway = serve(&[&yaml(SERVER, TCP_ROUTE), &backend.yaml("db"), policy]);
+    assert_eq!(rest(&mut connect(&gateway)), "");
+}
+
+#[test]
+fn a_connection_to_nobody_is_closed() {
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let gateway = serve(&[&yaml(SERVER, TCP_ROUTE), &entry("db", closed)]);
+    assert_eq!(rest(&mut connect(&gateway)), "");
+}
+
+#[test]
+fn connections_and_bytes_are_counted() {
+    let backend = Backend::start("");
+    let mut settings = settings();
+    settings.metrics = true;
+    let mut gateway = Gateway::start(settings).unwrap();
+    let yaml = format!("{}---{}", yaml(SERVER, TCP_ROUTE), backend.yaml("db"));
+    assert_eq!(publish(&mut gateway, &yaml), [""; 0]);
+    let mut client = connect(&gateway);
+    client.write_all(b"question").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(rest(&mut client), "got question");
+    let text = gateway.metrics().unwrap().encode();
+    let value = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+    };
+    assert_eq!(
+        value("istio_tcp_connections_opened_total{"),
+        Some(1),
+        "{text}"
+    );
+    assert_eq!(value("istio_tcp_received_bytes_total{"), Some(8), "{text}");
+    assert_eq!(value("istio_tcp_sent_bytes_total{"), Some(12), "{text}");
+}
+
+#[test]
+fn tls_is_passed_on_by_its_server_name() {
+    let hosts = Hosts::new();
+    let service = Service::start(Taking::Tls(hosts.server("db.example", false)));
+    let server = "port: { number: 443, name: tls, protocol: TLS }\n    hosts: ['*.example']\n    \
+                  tls: { mode: PASSTHROUGH }";
+    let routes = "
+  tls:
+  - match: [{ sniHosts: [db.example] }]
+    route: [{ destination: { host: db.example } }]
+";
+    let (observer, failures) = Failures::observe();
+    let mut settings = settings();
+    settings.handshakes = Some(observer);
+    let mut gateway = Gateway::start(settings).unwrap();
+    let yaml = [yaml(server, routes), entry("db", service.address)].join("---");
+    assert_eq!(publish(&mut gateway, &yaml), [""; 0]);
+    let answer = ask(&gateway, &hosts.pem(), "db.example").unwrap();
+    assert!(
+        answer.ends_with("HTTP/1.1 sni=db.example alpn=- peer=0"),
+        "{answer}"
+    );
+
+    assert!(ask(&gateway, &hosts.pem(), "other.example").is_err());
+    assert_eq!(failures.next_of_client(), "no_filter_chain");
+    assert_eq!(service.connections(), 1);
+}
+
+#[test]
+fn bytes_inside_of_tls_are_forwarded() {
+    let hosts = Hosts::new();
+    let backend = Backend::start("");
+    let (chain, key) = hosts.issue("db.example");
+    let secret = format!(
+        "
+apiVersion: v1
+kind: Secret
+metadata: {{ name: db, namespace: istio-system }}
+stringData: {{ tls.crt: {chain:?}, tls.key: {key:?} }}
+"
+    );
+    let server = "port: { number: 443, name: tls, protocol: TLS }\n    hosts: [db.example]\n    \
+                  tls: { mode: SIMPLE, credentialName: db }";
+    let gateway = serve(&[&yaml(server, TCP_ROUTE), &backend.yaml("db"), &secret]);
+    let mut client = tls(&gateway, &hosts.pem(), "db.example");
+    client.write_all(b"question").unwrap();
+    client.conn.send_close_notify();
+    client.flush().unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "got question");
+}
+
+#[test]
+fn bytes_are_encrypted_where_the_service_wants_tls() {
+    let authority = mesh_authority();
+    let service = Service::start(in_mesh(identity(&authority, CART)));
+    let rule = "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: db, namespace: shop }
+spec:
+  host: db.example
+  trafficPolicy: { tls: { mode: ISTIO_MUTUAL } }
+";
+    let mut settings = settings();
+    settings.identity = Some(identity(&authority, GATEWAY));
+    let mut gateway = Gateway::start(settings).unwrap();
+    let yaml = [
+        &yaml(SERVER, TCP_ROUTE),
+        &entry("db", service.address),
+        rule,
+    ]
+    .join("---");
+    assert_eq!(publish(&mut gateway, &yaml), [""; 0]);
+    let mut client = connect(&gateway);
+    client
+        .write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let answer = rest(&mut client);
+    let expected = format!("sni=outbound_.80_._.db.example peer={GATEWAY}");
+    assert!(answer.ends_with(&expected), "{answer}");
+}
+
+#[test]
+fn between_networks_the_server_name_is_the_cluster() {
+    let authority = mesh_authority();
+    let service = Service::start(in_mesh(identity(&authority, CART)));
+    let server = "port: { number: 443, name: tls, protocol: TLS }\n    hosts: ['*.example']\n    \
+                  tls: { mode: AUTO_PASSTHROUGH }";
+    let entry = entry("db", service.address).replace("spec:", "spec:\n  location: MESH_INTERNAL");
+    let gateway = serve(&[&yaml(server, ""), &entry]);
+    let sni = "outbound_.80_._.db.example";
+    let client = mesh_client(identity(&authority, GATEWAY), sni);
+    let config = client.config(ApplicationProtocol::Http1).clone();
+    let connection = ClientConnection::new(config, client.server_name(None).unwrap()).unwrap();
+    let mut client = StreamOwned::new(connection, connect(&gateway));
+    client
+        .write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.ends_with(&format!("sni={sni} peer={GATEWAY}")),
+        "{answer}"
+    );
+}
+
+const TCP_ROUTE: &str = "
+  tcp: [{ route: [{ destination: { host: db.example } }] }]
+";
+
+/// A server, and the routes of a VirtualService for it.
+fn yaml(server: &str, routes: &str) -> String {
+    let gateway = format!(
+        "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{ name: shop, namespace: shop }}
+spec:
+  selector: {{ istio: ingressgateway }}
+  servers:
+  - {server}
+"
+    );
+    if routes.is_empty() {
+        return gateway;
+    }
+    format!(
+        "{gateway}---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{ name: shop, namespace: shop }}
+spec:
+  hosts: ['*.example']
+  gateways: [shop]{routes}"
+    )
+}
+
+/// The service `NAME.example` at an address.
+fn entry(name: &str, address: SocketAddr) -> String {
+    let port = address.port();
+    format!(
+        "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{ name: {name}, namespace: shop }}
+spec:
+  hosts: [{name}.example]
+  resolution: STATIC
+  ports: [{{ number: 80, name: tcp, protocol: TCP }}]
+  endpoints: [{{ address: 127.0.0.1, ports: {{ tcp: {port} }} }}]
+"
+    )
+}
+
+fn serve(documents: &[&str]) -> Gateway {
+    let mut gateway = Gateway::start(settings()).unwrap();
+    assert_eq!(publish(&mut gateway, &documents.join("---")), [""; 0]);
+    gateway
+}
+
+fn connect(gateway: &Gateway) -> TcpStream {
+    let client = TcpStream::connect(gateway.address(443).unwrap()).unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    client
+}
+
+/// What comes until the connection is closed, in whatever way.
+fn rest(client: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    match client.read_to_end(&mut bytes) {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{error}"),
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+fn tls(gateway: &Gateway, authority: &str, name: &str) -> StreamOwned<ClientConnection, TcpStream> {
+    let mut roots = RootCertStore::empty();
+    let authority = CertificateDer::from_pem_slice(authority.as_bytes()).unwrap();
+    roots.add(authority).unwrap();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    StreamOwned::new(connection, connect(gateway))
+}
+
+fn ask(gateway: &Gateway, authority: &str, name: &str) -> io::Result<String> {
+    let mut client = tls(gateway, authority, name);
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    client.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// A service that says something first, reads until its client is done, and answers what it got.
+struct Backend {
+    address: SocketAddr,
+}
+
+impl Backend {
+    fn start(greeting: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            while let Ok((mut stream, _)) = listener.accept() {
+                // A client that went away is no concern of the next one.
+                let _ = converse(&mut stream, greeting);
+            }
+        });
+        Self { address }
+    }
+
+    fn yaml(&self, name: &str) -> String {
+        entry(name, self.address)
+    }
+}
+
+fn converse(stream: &mut TcpStream, greeting: &str) -> io::Result<()> {
+    stream.write_all(greeting.as_bytes())?;
+    let mut got = Vec::new();
+    stream.read_to_end(&mut got)?;
+    stream.write_all(b"got ")?;
+    stream.write_all(&got)
+}
