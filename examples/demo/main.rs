@@ -2,6 +2,9 @@
 //! `reviews`, which asks `ratings`. They call each other through the routing layers, by the same
 //! YAML (`examples/config`) that the gateway serves; there is no other process.
 //!
+//! The mesh is `STRICT`: an authority in the process gives the gateway and each service an identity,
+//! they prove it to each other by mutual TLS, and whoever cannot is refused.
+//!
 //! ```sh
 //! cargo run --release --example demo              # serves until it is interrupted
 //! cargo run --release --example demo -- --check   # takes the tour itself, and exits
@@ -9,7 +12,9 @@
 
 #![expect(clippy::print_stdout, reason = "a tour is told")]
 
+mod members;
 mod services;
+mod strangers;
 mod tour;
 
 use std::path::Path;
@@ -23,10 +28,13 @@ use mesh_core::config::MeshConfig;
 use mesh_core::resolve::resolve;
 use mesh_core::workload::Workload;
 
+use crate::members::{Failure, id};
 use crate::services::Bookstore;
 
 /// Who tells the bookstore who its customers are.
 const ISSUER: &str = "https://login.bookstore.example";
+/// The service account of the gateway, as Istio calls it.
+const GATEWAY: &str = "istio-ingressgateway-service-account";
 /// In 2100, in seconds since 1970.
 const NEXT_CENTURY: u64 = 4_102_444_800;
 
@@ -49,22 +57,25 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
+fn run(options: &Options) -> Result<(), Failure> {
     let bookstore = Bookstore::open()?;
     let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     let mut loaded = config::load(&[files]);
     loaded.add("endpoints", bookstore.endpoints());
-    let issuer = TokenIssuer::new(ISSUER).map_err(|error| error.to_string())?;
+    let issuer = TokenIssuer::new(ISSUER)?;
     loaded.add("tokens", tokens(&issuer));
     let (config, _) = loaded
         .build(MeshConfig::builder(), 1)
         .map_err(|diagnostics| diagnostics.to_string())?;
 
-    bookstore.publish(&resolve(&config, &Workload::sidecar("bookstore")))?;
+    let mut warnings = bookstore.members().publish(&config)?;
     let workload = Workload::gateway("istio-system").with_label("istio", "ingressgateway");
-    let mut gateway = start(if options.check { 0 } else { 8080 })?;
+    let mut settings = settings(if options.check { 0 } else { 8080 });
+    settings.identity = Some(bookstore.members().identity(&id("istio-system", GATEWAY))?);
+    let mut gateway = Gateway::start(settings)?;
     let model = resolve(&config, &workload);
-    for warning in gateway.publish_in(&model, &MeshWide::of(&config))? {
+    warnings.extend(gateway.publish_in(&model, &MeshWide::of(&config))?);
+    for warning in warnings {
         eprintln!("warning: {warning}");
     }
     let address = gateway.address(80).ok_or("the gateway does not listen")?;
@@ -72,7 +83,8 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     if options.check {
         return tour::take(address, &bookstore, &token).map_err(Into::into);
     }
-    print!("{}", tour::invitation(address, &token));
+    let ratings = bookstore.address("ratings").ok_or("nobody rates")?;
+    print!("{}", tour::invitation(address, ratings, &token));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -94,8 +106,8 @@ spec:
     )
 }
 
-/// Starts the gateway on `port`, or on another if that one is taken.
-fn start(port: u16) -> std::io::Result<Gateway> {
+/// A gateway on `port`, or on another if that one is taken.
+fn settings(port: u16) -> Settings {
     let is_free = std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
     let mut settings = Settings {
         bind: [127, 0, 0, 1].into(),
@@ -103,5 +115,5 @@ fn start(port: u16) -> std::io::Result<Gateway> {
         ..Settings::default()
     };
     settings.ports.insert(80, if is_free { port } else { 0 });
-    Gateway::start(settings)
+    settings
 }

@@ -1,18 +1,22 @@
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use bytes::Bytes;
 use examples::body::Body;
-use examples::gateway::{Mesh, MeshClient, PublishError};
-use examples::serve::{Connection, Limits, Workers};
+use examples::gateway::{Mesh, MeshClient};
+use examples::serve::{Connection, Limits, Refused, Workers};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use mesh_core::model::Model;
+use mesh_tls::connection::TlsPeer;
 use tower::service_fn;
+
+use crate::members::{Callers, Failure, Members, account};
 
 /// The services, by the id of their listener: name, version.
 const SERVICES: [(&str, &str); 7] = [
@@ -44,38 +48,73 @@ impl Asked {
 /// The services of the bookstore, each on a port of the system's choice.
 #[derive(Debug)]
 pub(crate) struct Bookstore {
-    mesh: Mesh,
+    members: Members,
     addresses: Vec<SocketAddr>,
     asked: Arc<Asked>,
+    refused: mpsc::Receiver<Refused>,
     _workers: Workers,
 }
 
 impl Bookstore {
-    /// Starts the services.
-    pub(crate) fn open() -> io::Result<Self> {
-        let mesh = Mesh::new();
+    /// Starts the services. They take nobody before they are told whom.
+    pub(crate) fn open() -> Result<Self, Failure> {
+        let members = Members::new(SERVICES.map(|(service, _)| service))?;
+        let meshes: BTreeMap<&str, Mesh> = members
+            .meshes()
+            .map(|(service, mesh)| (service, mesh.clone()))
+            .collect();
+        let (tell, refused) = mpsc::channel();
+        let callers = Callers::new(SERVICES.map(|(name, _)| meshes[name].clone()).into(), tell)?;
         let asked = Arc::new(Asked::default());
-        let (outbound, counts) = (mesh.clone(), Arc::clone(&asked));
-        let workers = Workers::start(1, Limits::default(), move || {
-            let (outbound, counts) = (outbound.client(), Arc::clone(&counts));
-            move |connection: &Connection| {
-                let (mesh, counts) = (outbound.clone(), Arc::clone(&counts));
+        let counts = Arc::clone(&asked);
+        let workers = Workers::start_with(1, Limits::default(), move || {
+            let meshes = meshes.iter();
+            let clients: BTreeMap<&str, MeshClient> =
+                meshes.map(|(name, mesh)| (*name, mesh.client())).collect();
+            let counts = Arc::clone(&counts);
+            let make = move |connection: &Connection| {
                 let (service, version) = service_of(connection);
+                let (mesh, counts) = (clients.get(service).cloned(), Arc::clone(&counts));
+                let peer = connection.tls.clone();
                 service_fn(move |request: Request<Incoming>| {
                     counts.count(service, version);
-                    Caller::of(&request, mesh.clone()).answer(service, version)
+                    let caller = Caller::of(&request, mesh.clone(), peer.as_ref());
+                    caller.answer(service, version)
                 })
-            }
+            };
+            (callers.clone(), make)
         })?;
         let listen = |id| workers.listen(id, ([127, 0, 0, 1], 0).into());
         let ids = 0..SERVICES.len() as u64;
         let addresses = ids.map(listen).collect::<io::Result<_>>()?;
         Ok(Self {
-            mesh,
+            members,
             addresses,
             asked,
+            refused,
             _workers: workers,
         })
+    }
+
+    /// The services as members of the mesh.
+    pub(crate) fn members(&self) -> &Members {
+        &self.members
+    }
+
+    /// Where the first replica of a service listens.
+    pub(crate) fn address(&self, service: &str) -> Option<SocketAddr> {
+        let index = SERVICES.iter().position(|(name, _)| *name == service);
+        self.addresses.get(index?).copied()
+    }
+
+    /// Why the next caller was refused, if that is so within some seconds.
+    pub(crate) fn refused(&self) -> Option<Refused> {
+        self.refused.recv_timeout(Duration::from_secs(5)).ok()
+    }
+
+    /// Forgets who was refused.
+    pub(crate) fn forget_refused(&self) -> usize {
+        self.refused.try_iter().count()
     }
 
     /// How often `ratings` was asked.
@@ -88,20 +127,19 @@ impl Bookstore {
         self.asked.broken.load(Ordering::Relaxed)
     }
 
-    /// Lets the services call each other by `model`.
-    pub(crate) fn publish(&self, model: &Model) -> Result<(), PublishError> {
-        self.mesh.publish(model, 9080)
-    }
-
     /// The endpoints of the services, as Kubernetes would list them.
     pub(crate) fn endpoints(&self) -> String {
         let documents = SERVICES.iter().zip(&self.addresses);
         let documents = documents.map(|((service, version), address)| {
-            let port = address.port();
+            let (port, account) = (address.port(), account(service));
             format!(
                 "apiVersion: v1
 kind: Pod
-metadata: {{ name: {service}-{version}, namespace: bookstore, labels: {{ app: {service}, version: {version} }} }}
+metadata:
+  name: {service}-{version}
+  namespace: bookstore
+  labels: {{ app: {service}, version: {version}, security.istio.io/tlsMode: istio }}
+spec: {{ serviceAccountName: {account} }}
 status: {{ podIP: 127.0.0.1 }}
 ---
 apiVersion: discovery.k8s.io/v1
@@ -119,8 +157,10 @@ ports: [{{ name: http, port: {port} }}]
 
 /// A service that answers for a user, and calls others in that user's name.
 struct Caller {
-    mesh: MeshClient,
+    mesh: Option<MeshClient>,
     user: Option<HeaderValue>,
+    /// Who asks, as proven by mutual TLS.
+    identity: Option<String>,
 }
 
 /// Name and version of the service that accepted a connection.
@@ -130,9 +170,13 @@ fn service_of(connection: &Connection) -> (&'static str, &'static str) {
 }
 
 impl Caller {
-    fn of(request: &Request<Incoming>, mesh: MeshClient) -> Self {
-        let user = request.headers().get("end-user").cloned();
-        Self { mesh, user }
+    fn of(request: &Request<Incoming>, mesh: Option<MeshClient>, peer: Option<&TlsPeer>) -> Self {
+        let identity = peer.and_then(|peer| peer.identity.as_ref());
+        Self {
+            mesh,
+            user: request.headers().get("end-user").cloned(),
+            identity: identity.map(|identity| identity.0.to_string()),
+        }
     }
 
     async fn answer(self, service: &str, version: &str) -> Result<Response<Body>, Infallible> {
@@ -153,7 +197,10 @@ impl Caller {
                 let stars = self.call("ratings", "/ratings/0").await;
                 format!("reviews {version}: an extremely entertaining play, {stars}")
             }
-            ("ratings", _) => "ratings: 5 stars\n".to_owned(),
+            ("ratings", _) => {
+                let who = self.identity.as_deref().unwrap_or("nobody");
+                format!("ratings: 5 stars, for {who}\n")
+            }
             (other, _) => format!("nobody knows `{other}`\n"),
         };
         Ok(Response::new(Body::from(Bytes::from(text))))
@@ -165,10 +212,10 @@ impl Caller {
         if let Some(user) = &self.user {
             request = request.header("end-user", user);
         }
-        let Ok(request) = request.body(Body::default()) else {
+        let (Ok(request), Some(mesh)) = (request.body(Body::default()), &self.mesh) else {
             return format!("{service}: cannot be asked\n");
         };
-        let response = self.mesh.call(request).await;
+        let response = mesh.call(request).await;
         match response.status() {
             StatusCode::OK => match response.into_body().collect().await {
                 Ok(body) => String::from_utf8_lossy(&body.to_bytes()).into_owned(),

@@ -3,9 +3,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::services::Bookstore;
+use crate::strangers;
 
 /// What a guest may try.
-pub(crate) fn invitation(gateway: SocketAddr, token: &str) -> String {
+pub(crate) fn invitation(gateway: SocketAddr, ratings: SocketAddr, token: &str) -> String {
     let url = format!("http://{gateway}");
     format!(
         "The bookstore is open at {url}. Try:
@@ -21,6 +22,8 @@ pub(crate) fn invitation(gateway: SocketAddr, token: &str) -> String {
   curl -i {url}/orders                          # denied, for want of a token
   curl -H 'authorization: Bearer {token}' {url}/orders
   curl {url}/api/v1/products                    # rewritten, and mirrored to ratings
+  curl http://{ratings}/                        # a service itself: refused without TLS,
+  curl -k https://{ratings}/                    # and without a certificate of the mesh
   curl -i -X OPTIONS -H 'origin: https://shop.example' \\
     -H 'access-control-request-method: GET' {url}/api/v1/products
 
@@ -38,9 +41,12 @@ pub(crate) fn take(gateway: SocketAddr, bookstore: &Bookstore, token: &str) -> R
     split(&get)?;
     ejection(bookstore)?;
     station(
-        "jason sees stars",
+        "jason sees stars, and ratings see who asks",
         &get("/productpage", "end-user: jason\r\n")?,
-        &["reviews v2", "5 stars"],
+        &[
+            "reviews v2",
+            "5 stars, for spiffe://cluster.local/ns/bookstore/sa/bookstore-reviews",
+        ],
     )?;
     let broken = get("/productpage", "end-user: tester\r\n")?;
     station(
@@ -75,7 +81,8 @@ pub(crate) fn take(gateway: SocketAddr, bookstore: &Bookstore, token: &str) -> R
     )?;
     station("no route", &get("/nothing", "")?, &["HTTP/1.1 404"])?;
     policies(&get, token)?;
-    mirror(&get, bookstore)
+    mirror(&get, bookstore)?;
+    strangers::call_all(bookstore).map_err(|error| error.to_string())
 }
 
 /// Who may do what, and how often.
