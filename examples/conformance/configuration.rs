@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mesh_core::config::MeshConfig;
 use mesh_core::parse::{self, Limits, Parsed};
 use mesh_core::resource::istio::MeshConfig as MeshOptions;
+use mesh_core::resource::kind::Kind;
 use mesh_core::resource::{Object, Value as ResourceValue};
 use serde_json::Value;
 
@@ -51,6 +52,11 @@ impl Configuration {
         }
         self.objects.extend(parsed.objects);
         Ok(())
+    }
+
+    /// Deletes the resources of a kind.
+    pub(crate) fn delete(&mut self, kind: Kind) {
+        self.objects.retain(|object| object.kind() != kind);
     }
 
     /// Sets the mesh-wide settings.

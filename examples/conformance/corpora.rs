@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::case::Case;
 use crate::{
-    analyzers, authz, envoy, gateway_api, injector, jose, pending, simulation, spiffe, tables,
-    traffic, validation,
+    analyzers, authz, envoy, gateway_api, gateway_conversion, h2spec, injector, jose, simulation,
+    spiffe, tables, traffic, validation, x509_limbo,
 };
 
 /// A file of cases, and what runs them.
@@ -24,7 +24,7 @@ const fn corpus(name: &'static str, run: fn(&Value, &Path) -> Vec<Case>) -> Corp
 }
 
 /// Every corpus that is known.
-pub(crate) const CORPORA: [Corpus; 24] = [
+pub(crate) const CORPORA: [Corpus; 25] = [
     corpus("spiffe/ids", spiffe::run),
     corpus("tables/istio", tables::run),
     corpus("tables/go-spiffe", tables::run),
@@ -40,7 +40,7 @@ pub(crate) const CORPORA: [Corpus; 24] = [
     corpus("authz/leaf_verdicts", authz::leaves),
     corpus("authz/builder_verdicts", authz::builder),
     corpus("analyzers/cases", analyzers::run),
-    corpus("gateway-conversion/index", pending::gateway_conversion),
+    corpus("gateway-conversion/index", gateway_conversion::run),
     corpus("injector/cases", injector::pairs),
     corpus("injector/inject_required", injector::decisions),
     corpus("jose/istio_tokens", jose::istio_tokens),
@@ -48,5 +48,6 @@ pub(crate) const CORPORA: [Corpus; 24] = [
     corpus("jose/wycheproof_json_web_crypto_test", jose::wycheproof),
     corpus("jose/wycheproof_json_web_key_test", jose::wycheproof),
     corpus("jose/wycheproof_json_web_signature_test", jose::wycheproof),
-    corpus("h2spec/envoy_baseline", pending::h2spec),
+    corpus("x509-limbo/limbo", x509_limbo::run),
+    corpus("h2spec/envoy_baseline", h2spec::run),
 ];

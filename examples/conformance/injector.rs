@@ -83,6 +83,17 @@ pub(crate) fn pairs(document: &Value, directory: &Path) -> Vec<Case> {
     cases.into_vec()
 }
 
+/// The pair of a suite that has these files, injected.
+pub(crate) fn pair(suite: &str, files: [&str; 2], corpora: &Path) -> Option<Outcome> {
+    let text_of = std::fs::read(corpora.join("injector/cases.json")).ok()?;
+    let document: Value = serde_json::from_slice(&text_of).ok()?;
+    let case = list(&document, "cases").iter().find(|case| {
+        text(case, "suite") == suite && ["in", "want"].map(|name| text(case, name)) == files
+    })?;
+    let outcome = inject(case, &corpora.join("injector/testdata"));
+    Some(outcome.unwrap_or_else(Outcome::Unsupported))
+}
+
 fn inject(case: &Value, directory: &Path) -> Result<Outcome, String> {
     let injector = settings::injector(case, directory)?;
     let input = std::fs::read_to_string(directory.join(text(case, "in")));

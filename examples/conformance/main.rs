@@ -4,7 +4,7 @@
 //! Each corpus is one JSON file. Its cases are run through the public API of the libraries, and each
 //! is counted in exactly one column: passed, failed, or unsupported, which means refused with a clear
 //! message. A corpus whose part of the mesh is not built yet is counted as unsupported; none is
-//! skipped.
+//! skipped. C2SP's x509-limbo is run where its `limbo.json` lies in a directory `x509-limbo`.
 //!
 //! ```text
 //! conformance ../shared/corpora
@@ -19,9 +19,10 @@ mod configuration;
 mod corpora;
 mod envoy;
 mod gateway_api;
+mod gateway_conversion;
+mod h2spec;
 mod injector;
 mod jose;
-mod pending;
 mod report;
 mod simulation;
 mod spiffe;
@@ -29,6 +30,7 @@ mod stage;
 mod tables;
 mod traffic;
 mod validation;
+mod x509_limbo;
 mod yaml;
 
 use std::collections::BTreeMap;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use mesh_core::matcher::RegexRewrite;
 use mesh_core::model::route as model;
 use mesh_core::service::ClusterName;
 use serde_json::Value;
@@ -11,6 +10,7 @@ use serde_json::Value;
 use super::config;
 use super::headers::{filter_settings, mutations, operations_of};
 use super::refusal::{Refusal, at_most_one_of, header_name, header_safe, one_of};
+use super::rewrite::{path_rewrite, regex_rewrite, regex_substitution};
 
 /// Envoy's default of `max_direct_response_body_size_bytes`.
 const MAX_BODY: u32 = 4096;
@@ -32,7 +32,10 @@ pub(super) fn convert(
     ];
     let set = one_of("action", &options)?;
     if let Some(action) = &route.route {
-        return Ok(model::RouteAction::Forward(Box::new(forward(action)?)));
+        let template = route.matches.as_ref();
+        let template = template.and_then(|matches| matches.path_match_policy.as_ref());
+        let forward = forward(action, template)?;
+        return Ok(model::RouteAction::Forward(Box::new(forward)));
     }
     if let Some(action) = &route.redirect {
         return Ok(model::RouteAction::Redirect(Box::new(redirect(action)?)));
@@ -45,14 +48,19 @@ pub(super) fn convert(
     Err(Refusal::inexpressible(format_args!("`{set}`")))
 }
 
-fn forward(action: &config::RouteAction) -> Result<model::Forward, Refusal> {
+fn forward(
+    action: &config::RouteAction,
+    template: Option<&Value>,
+) -> Result<model::Forward, Refusal> {
     validate(action)?;
     let mut forward = model::Forward::to(destinations(action)?);
-    forward.rewrite.path = path_rewrite(action)?;
+    forward.rewrite.path = path_rewrite(action, template)?;
     forward
         .rewrite
         .authority
         .clone_from(&action.host_rewrite_literal);
+    forward.rewrite.authority_source = authority_source(action)?;
+    forward.rewrite.append_forwarded_host = action.append_x_forwarded_host;
     forward.timeout = match &action.timeout {
         Some(value) => duration("timeout", value)?,
         None => Some(Duration::from_secs(15)),
@@ -98,16 +106,25 @@ fn validate(action: &config::RouteAction) -> Result<(), Refusal> {
     if let Some(literal) = &action.host_rewrite_literal {
         header_safe("host_rewrite_literal", literal)?;
     }
-    if let Some(name) = &action.host_rewrite_header {
-        header_name("host_rewrite_header", name)?;
-    }
     match rewrite {
-        Some(kind) if kind != "host_rewrite_literal" => {
+        Some(kind) if kind == "auto_host_rewrite" => {
             Err(Refusal::inexpressible(format_args!("`{kind}`")))
         }
         _ if action.cors.is_some() => Err(Refusal::inexpressible("deprecated `cors`")),
         _ => Ok(()),
     }
+}
+
+fn authority_source(
+    action: &config::RouteAction,
+) -> Result<Option<model::AuthoritySource>, Refusal> {
+    if let Some(name) = &action.host_rewrite_header {
+        let name = header_name("host_rewrite_header", name)?;
+        return Ok(Some(model::AuthoritySource::Header(name)));
+    }
+    let path = action.host_rewrite_path_regex.as_ref();
+    let path = path.map(regex_substitution).transpose()?;
+    Ok(path.map(model::AuthoritySource::Path))
 }
 
 fn destinations(action: &config::RouteAction) -> Result<Vec<model::WeightedDestination>, Refusal> {
@@ -202,39 +219,6 @@ fn weighted_clusters(
         ))),
         _ => Ok(destinations),
     }
-}
-
-fn path_rewrite(action: &config::RouteAction) -> Result<Option<model::PathRewrite>, Refusal> {
-    let options = [
-        ("prefix_rewrite", !action.prefix_rewrite.is_empty()),
-        ("regex_rewrite", action.regex_rewrite.is_some()),
-        ("path_rewrite_policy", action.path_rewrite_policy.is_some()),
-        ("path_rewrite", !action.path_rewrite.is_empty()),
-    ];
-    let Some(set) = at_most_one_of("rewrite", &options)? else {
-        return Ok(None);
-    };
-    if let Some(rewrite) = &action.regex_rewrite {
-        return regex_rewrite(rewrite).map(Some);
-    }
-    if set != "prefix_rewrite" {
-        return Err(Refusal::inexpressible(format_args!("`{set}`")));
-    }
-    header_safe("prefix_rewrite", &action.prefix_rewrite)?;
-    Ok(Some(model::PathRewrite::Prefix(
-        action.prefix_rewrite.clone(),
-    )))
-}
-
-fn regex_rewrite(rewrite: &config::RegexRewrite) -> Result<model::PathRewrite, Refusal> {
-    let Some(pattern) = &rewrite.pattern else {
-        return Err(Refusal::invalid("`regex_rewrite.pattern` is required"));
-    };
-    header_safe("substitution", &rewrite.substitution)?;
-    let rewrite = RegexRewrite::parse(&pattern.regex, &rewrite.substitution);
-    Ok(model::PathRewrite::Regex(
-        rewrite.map_err(|error| Refusal::Invalid(error.to_string()))?,
-    ))
 }
 
 fn redirect(action: &config::RedirectAction) -> Result<model::Redirect, Refusal> {

@@ -96,7 +96,7 @@ impl Converted {
         let inexpressible = virtual_host_as_a_whole(host)?;
         let mut routes = Vec::new();
         for route in &host.routes {
-            routes.push(self.route(route, host, configuration)?);
+            routes.extend(self.route(route, host, configuration)?);
         }
         if let Some(what) = inexpressible {
             let everything = self.unjudged(host, Condition::anything(what));
@@ -108,12 +108,13 @@ impl Converted {
         Ok(converted)
     }
 
+    /// The route, unless it takes no request.
     fn route(
         &mut self,
         route: &config::Route,
         host: &config::VirtualHost,
         configuration: &config::RouteConfiguration,
-    ) -> Result<model::Route, Refusal> {
+    ) -> Result<Option<model::Route>, Refusal> {
         let Some(condition) = &route.matches else {
             return Err(Refusal::invalid("`match` is required"));
         };
@@ -124,15 +125,18 @@ impl Converted {
             Ok(action) => action,
             Err(Refusal::Inexpressible(what)) => {
                 condition.inexpressible.get_or_insert(what);
-                return Ok(self.unjudged(host, condition));
+                return Ok(Some(self.unjudged(host, condition)));
             }
             Err(invalid) => return Err(invalid),
         };
         let headers = mutations(operations_of!(route))?;
+        if condition.is_never_met {
+            return Ok(None);
+        }
         let name = self.note(host, condition.inexpressible);
         let mut converted = model::Route::new(name, condition.matches, action);
         converted.headers = headers;
-        Ok(converted)
+        Ok(Some(converted))
     }
 
     /// A route whose requests cannot be judged.

@@ -81,7 +81,6 @@ fn ring(vector: &Value) -> Outcome {
     let ring = RingHash::with_hash(hosts.clone(), size, hash);
     let actual: Vec<(u64, &str)> = ring
         .positions()
-        .iter()
         .map(|position| (position.hash, &*hosts[position.host as usize].0))
         .collect();
     let expected = list(vector, "ring").iter();

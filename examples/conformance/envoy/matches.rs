@@ -1,10 +1,12 @@
 //! Conditions of a route.
 
-use mesh_core::matcher::{Regex, StringMatch};
+use mesh_core::matcher::{Regex, StringMatch, UriTemplate};
 use mesh_core::model::route as model;
+use serde_json::Value;
 
 use super::config;
 use super::refusal::{Refusal, at_most_one_of, header_name, one_of};
+use crate::case::text;
 
 /// A condition, and those of its parts that the model has no word for. Without them the condition
 /// takes at least the requests that Envoy's takes.
@@ -12,6 +14,8 @@ use super::refusal::{Refusal, at_most_one_of, header_name, one_of};
 pub(super) struct Condition {
     pub(super) matches: model::RouteMatch,
     pub(super) inexpressible: Option<String>,
+    /// Whether it asks for what no request has that is replayed.
+    pub(super) is_never_met: bool,
 }
 
 impl Condition {
@@ -20,6 +24,7 @@ impl Condition {
         Self {
             matches: model::RouteMatch::prefix(""),
             inexpressible: Some(what),
+            is_never_met: false,
         }
     }
 
@@ -60,6 +65,10 @@ pub(super) fn convert(matches: &config::RouteMatch) -> Result<Condition, Refusal
             condition.matches.query_params.push(parameter);
         }
     }
+    // Filters of Envoy, and tests that stand in for them, set both; here no request has either.
+    let is_plain = |matcher: &Value| matcher.get("invert") != Some(&Value::Bool(true));
+    let asks = !matches.filter_state.is_empty() || matches.dynamic_metadata.iter().any(is_plain);
+    condition.is_never_met = asks && !matches.is_mocked;
     let unknown = [
         ("matching on cookies", !matches.cookies.is_empty()),
         (
@@ -104,7 +113,31 @@ fn path(matches: &config::RouteMatch) -> Result<model::PathMatch, Refusal> {
     if let Some(prefix) = &matches.path_separated_prefix {
         return path_separated_prefix(prefix);
     }
+    if let Some(extension) = &matches.path_match_policy {
+        return template(extension).map(model::PathMatch::Template);
+    }
     Err(Refusal::inexpressible(format_args!("`{set}`")))
+}
+
+/// The template of a `path_match_policy`.
+pub(super) fn template(extension: &Value) -> Result<UriTemplate, Refusal> {
+    const URL: &str = "type.googleapis.com/envoy.extensions.path.match.uri_template.v3.\
+                       UriTemplateMatchConfig";
+    let template = extension_text(extension, URL, "path_template")?;
+    UriTemplate::parse(template).map_err(|error| Refusal::Invalid(error.to_string()))
+}
+
+/// The only field of an extension's configuration, a text.
+pub(super) fn extension_text<'v>(
+    extension: &'v Value,
+    url: &str,
+    field: &str,
+) -> Result<&'v str, Refusal> {
+    let config = extension.get("typed_config").unwrap_or(&Value::Null);
+    match text(config, "@type") {
+        own if own == url => Ok(text(config, field)),
+        other => Err(Refusal::inexpressible(format_args!("extension `{other}`"))),
+    }
 }
 
 /// Envoy demands `^[^?#]+[^?#/]$`.
@@ -133,8 +166,12 @@ fn header_match(header: &config::HeaderMatcher) -> Result<model::HeaderMatch, Re
     at_most_one_of("header_match_specifier", &options)?;
     let value = if let Some(value) = &header.string_match {
         string_match(value)?
-    } else if header.range_match.is_some() {
-        return Err(Refusal::inexpressible("matching headers on a range"));
+    } else if let Some(range) = &header.range_match {
+        let end = |name| range.get(name).and_then(Value::as_i64).unwrap_or_default();
+        StringMatch::IntegerRange {
+            start: end("start"),
+            end: end("end"),
+        }
     } else {
         deprecated_header_value(header)?
     };

@@ -11,6 +11,7 @@ mod matches;
 mod refusal;
 mod replay;
 mod retry;
+mod rewrite;
 mod uri_template;
 mod vectors;
 
@@ -31,7 +32,7 @@ pub(crate) fn routes(document: &Value, _: &Path) -> Vec<Case> {
     for suite in list(document, "suites") {
         let config = suite.get("route_config").unwrap_or(&Value::Null);
         let table = match suite.get("uses_mocks").and_then(Value::as_bool) {
-            Some(true) => Table::compile_without_runtime(config),
+            Some(true) => Table::compile_with_mocks(config),
             Some(false) | None => Table::compile(config),
         };
         for (index, test) in list(suite, "tests").iter().enumerate() {

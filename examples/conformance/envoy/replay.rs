@@ -37,15 +37,20 @@ impl Table {
         Self::new(&read(document)?)
     }
 
-    /// Compiles the configuration of a suite that replaces Envoy's runtime, so that weights which
-    /// runtime may override are not those of the configuration.
-    pub(super) fn compile_without_runtime(document: &Value) -> Result<Self, Refusal> {
+    /// Compiles the configuration of a suite that replaces parts of Envoy: weights that runtime may
+    /// override are not those of the configuration, and requests may have metadata and filter state.
+    pub(super) fn compile_with_mocks(document: &Value) -> Result<Self, Refusal> {
         let mut configuration = read(document)?;
         let hosts = configuration.virtual_hosts.iter_mut();
-        let routes = hosts.flat_map(|host| &mut host.routes);
-        let weighted = routes.filter_map(|route| route.route.as_mut()?.weighted_clusters.as_mut());
-        weighted
-            .for_each(|weighted| weighted.is_replaced = !weighted.runtime_key_prefix.is_empty());
+        for route in hosts.flat_map(|host| &mut host.routes) {
+            let action = route.route.as_mut();
+            if let Some(weighted) = action.and_then(|action| action.weighted_clusters.as_mut()) {
+                weighted.is_replaced = !weighted.runtime_key_prefix.is_empty();
+            }
+            if let Some(matches) = &mut route.matches {
+                matches.is_mocked = true;
+            }
+        }
         Self::new(&configuration)
     }
 
@@ -123,7 +128,7 @@ impl Table {
             RouteAction::DirectResponse(action) => direct_response::respond(action, &head),
         };
         let (mut response, _) = response.into_parts();
-        let exchange = Exchange::of_request(&parts, SystemTime::UNIX_EPOCH);
+        let exchange = Exchange::of_request(&parts, SystemTime::UNIX_EPOCH).answered_locally();
         headers::apply_to_response(matched, &exchange, &mut response);
         Ok(answered(response.status.as_u16(), response.headers, host))
     }

@@ -7,27 +7,39 @@ use serde_json::Value;
 use crate::case::{Outcome, list, text};
 use crate::stage::client::Reply;
 use crate::stage::echo::Seen;
-use crate::stage::proxy::NEEDS;
 
 /// Judges the answer to an HTTP request.
 pub(super) fn judge(step: &Value, answer: &Result<Reply, String>) -> Outcome {
-    if let Some(what) = answer
-        .as_ref()
-        .ok()
-        .and_then(|reply| reply.field(NEEDS.as_str()))
-    {
-        return Outcome::Unsupported(what);
-    }
-    let not_200 = text(step, "expect") == "failure_not_200";
+    judge_by(step, answer, Compared::All)
+}
+
+/// Judges the answer to a request of a workload of the mesh. The suite's client there compares
+/// neither the host nor the path nor the method that the backend saw.
+pub(super) fn judge_of_mesh(step: &Value, answer: &Result<Reply, String>) -> Outcome {
+    judge_by(step, answer, Compared::Headers)
+}
+
+/// What is compared of the request that a backend saw.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Compared {
+    All,
+    Headers,
+}
+
+fn judge_by(step: &Value, answer: &Result<Reply, String>, compared: Compared) -> Outcome {
+    let expects_failure = matches!(
+        text(step, "expect"),
+        "failure_not_200" | "tls_or_http_failure"
+    );
     let reply = match answer {
         Ok(reply) => reply,
-        Err(_) if not_200 => return Outcome::Passed,
+        Err(_) if expects_failure => return Outcome::Passed,
         Err(why) => return Outcome::Failed(format!("no answer: {why}")),
     };
-    if not_200 {
+    if expects_failure {
         return Outcome::equal(&true, &(reply.status != 200));
     }
-    match status(step, reply).or_else(|| rest(step, reply)) {
+    match status(step, reply).or_else(|| rest(step, reply, compared)) {
         Some(why) => Outcome::Failed(why),
         None => Outcome::Passed,
     }
@@ -40,13 +52,13 @@ fn status(step: &Value, reply: &Reply) -> Option<String> {
     (!is_expected).then(|| format!("status: expected {expected:?}, got {}", reply.status))
 }
 
-fn rest(step: &Value, reply: &Reply) -> Option<String> {
+fn rest(step: &Value, reply: &Reply, compared: Compared) -> Option<String> {
     if let Some(expected) = step.get("redirect").filter(|value| value.is_object()) {
         return redirect(step, expected, reply).or_else(|| headers(step, reply));
     }
     if reply.status == 200 && step.get("backend_request").is_some() {
         let is_preflight = reply.seen().is_none() && text(step, "backend").is_empty();
-        if !is_preflight && let Some(why) = backend(step, reply) {
+        if !is_preflight && let Some(why) = backend(step, reply, compared) {
             return Some(why);
         }
     }
@@ -54,7 +66,7 @@ fn rest(step: &Value, reply: &Reply) -> Option<String> {
 }
 
 /// Which service answered, and what it was asked.
-fn backend(step: &Value, reply: &Reply) -> Option<String> {
+fn backend(step: &Value, reply: &Reply, compared: Compared) -> Option<String> {
     let Some(seen) = reply.seen() else {
         return Some("the answer is not of a backend".into());
     };
@@ -65,10 +77,12 @@ fn backend(step: &Value, reply: &Reply) -> Option<String> {
     if !name.is_empty() && !namespace.is_empty() && seen.service.namespace != namespace {
         return differ("namespace", &namespace, &seen.service.namespace.as_str());
     }
-    request(step.get("backend_request").unwrap_or(&Value::Null), &seen)
+    let expected = step.get("backend_request").unwrap_or(&Value::Null);
+    let line = (compared == Compared::All).then(|| request_line(expected, &seen));
+    line.flatten().or_else(|| request_headers(expected, &seen))
 }
 
-fn request(expected: &Value, seen: &Seen) -> Option<String> {
+fn request_line(expected: &Value, seen: &Seen) -> Option<String> {
     let parts = [
         ("path", &seen.path),
         ("host", &seen.host),
@@ -80,6 +94,10 @@ fn request(expected: &Value, seen: &Seen) -> Option<String> {
             return differ(name, &expected, &found.as_str());
         }
     }
+    None
+}
+
+fn request_headers(expected: &Value, seen: &Seen) -> Option<String> {
     let headers = expected.get("headers").and_then(Value::as_object);
     for (name, value) in headers.into_iter().flatten() {
         let lower = name.to_ascii_lowercase();

@@ -1,14 +1,21 @@
 //! The echo services of the mesh tests. The suite installs them beside its manifests.
 
+use std::sync::Arc;
+
+use rustls::ServerConfig;
 use serde_json::{Value, json};
 
+use super::manifests;
+use crate::stage::application::{Application, Spoken};
 use crate::stage::echo::ServiceName;
+use crate::stage::pods::Pod;
 
 const NAMESPACES: [&str; 2] = [
     "gateway-conformance-mesh",
     "gateway-conformance-mesh-consumer",
 ];
 const VERSIONS: [&str; 2] = ["v1", "v2"];
+const TCP_PORT: u16 = 9090;
 
 /// The namespaces and services.
 pub(super) fn resources() -> Vec<Value> {
@@ -48,26 +55,35 @@ fn service(namespace: &str, network: usize, name: &str, host: usize, labels: &Va
                 port("http", 80, "http", 8080),
                 port("http-alt", 8080, "http", 8080),
                 port("https", 443, "https", 8443),
-                port("tcp", 9090, "tcp", 9090),
+                port("tcp", TCP_PORT, "tcp", TCP_PORT),
                 port("grpc", 7070, "grpc", 7070),
             ],
         },
     })
 }
 
-/// The pods: what answers for them, and their labels.
-pub(super) fn pods() -> Vec<(ServiceName, Value)> {
-    let pods = NAMESPACES.iter().flat_map(|namespace| {
-        VERSIONS.iter().map(|version| {
-            let name = format!("echo-{version}");
-            let service = ServiceName {
-                namespace: (*namespace).into(),
-                name,
-            };
-            (service, json!({"app": "echo", "version": version}))
-        })
-    });
-    pods.collect()
+/// The pods, which have sidecars.
+pub(super) fn pods(tls: &Arc<ServerConfig>) -> impl Iterator<Item = Pod> {
+    let names = NAMESPACES
+        .iter()
+        .flat_map(|namespace| VERSIONS.iter().map(move |version| (namespace, version)));
+    names.map(move |(namespace, version)| {
+        let service = ServiceName {
+            namespace: (*namespace).into(),
+            name: format!("echo-{version}"),
+        };
+        let labels = [("app", "echo"), ("version", *version)];
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let mut pod = Pod::new(service, labels.into());
+        pod.sidecar = true;
+        manifests::serve(&mut pod, Spoken::Http, tls);
+        pod.applications.insert(TCP_PORT, lines());
+        pod
+    })
+}
+
+fn lines() -> Application {
+    Application::new(Spoken::Lines { greets: false })
 }
 
 /// The address of a service that `client_namespace` calls by `host`.

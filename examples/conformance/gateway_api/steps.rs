@@ -5,18 +5,18 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use bytes::Bytes;
+use mesh_core::resource::kind::Kind;
 use mesh_core::workload::Workload;
 use serde_json::Value;
 
+use super::certificates::Certificates;
 use super::{expectation, manifests, mesh};
 use crate::case::{Outcome, list, text};
 use crate::stage::client::Call;
-use crate::stage::echo::{Log, SERVICE, SET_HEADER, Seen};
-use crate::stage::proxy::listener_of;
+use crate::stage::echo::{SERVICE, SET_HEADER, SIMULATE, Seen, Simulation};
 use crate::stage::scene::{Scene, runtime};
 
 /// The address by which gateways are called.
-const GATEWAY: [u8; 4] = [192, 0, 2, 1];
 const GATEWAY_HOST: &str = "192.0.2.1";
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 /// How many requests are sent to measure weights, and how far a share may be off.
@@ -31,28 +31,38 @@ const EMPTY_MESSAGE: &[u8] = &[0; 5];
 
 /// The configuration and the services of a test.
 #[derive(Debug)]
-pub(super) struct Steps {
-    scene: Scene,
+pub(super) struct Steps<'a> {
+    pub(super) scene: Scene,
+    pub(super) certificates: &'a Certificates,
 }
 
-impl Steps {
-    /// Loads the manifests of `test` and starts its services.
-    pub(super) fn load(test: &Value, directory: &Path) -> Result<Self, String> {
-        let runtime = runtime()?;
-        let log = Log::default();
-        let (configuration, pods) = runtime.block_on(manifests::load(test, directory, &log))?;
-        let scene = Scene::new(runtime, configuration.build()?, pods, log);
-        Ok(Self { scene })
+impl<'a> Steps<'a> {
+    /// Loads the manifests of `test`, without the resources of the kind `deleted`.
+    pub(super) fn load(
+        test: &Value,
+        directory: &Path,
+        certificates: &'a Certificates,
+        deleted: Option<Kind>,
+    ) -> Result<Self, String> {
+        let (configuration, pods) = manifests::load(test, directory, certificates, deleted)?;
+        Ok(Self {
+            scene: Scene::new(runtime()?, configuration.build()?, pods)?,
+            certificates,
+        })
     }
 
     /// A request to a gateway.
     pub(super) fn http(&self, step: &Value) -> Outcome {
         let address = match self.gateway(step) {
             Ok(address) => address,
-            Err(why) => return refused(step, why),
+            Err(why) => return expectation::judge(step, &Err(why)),
         };
         let request = step.get("request").unwrap_or(&Value::Null);
-        let answer = self.scene.send(address, &call(request, GATEWAY_HOST));
+        let call = match self.call(step, request) {
+            Ok(call) => call,
+            Err(why) => return Outcome::Unsupported(why),
+        };
+        let answer = self.scene.send(address, &call);
         let outcome = expectation::judge(step, &answer);
         let mirrors = list(step, "mirrored_to");
         if outcome != Outcome::Passed || mirrors.is_empty() {
@@ -65,6 +75,26 @@ impl Steps {
             return self.mirrored_in_part(mirrors, address, request);
         }
         self.mirrored_to(mirrors, text(request, "path"))
+    }
+
+    /// The call of a step: within TLS, if the step is about that.
+    fn call(&self, step: &Value, request: &Value) -> Result<Call, String> {
+        let mut call = call(request, GATEWAY_HOST);
+        if text(step, "kind") == "https" {
+            let mut tls = self.tls(step, text(step, "sni"))?;
+            let protocol = match text(request, "protocol") {
+                "H2" => "h2",
+                _ => "http/1.1",
+            };
+            tls.protocols = vec![protocol.to_owned()];
+            call.tls = Some(tls);
+        }
+        if let Some(simulation) = step.get("backend_simulation") {
+            let value = serde_json::to_string(&simulation_of(step, simulation));
+            let value = value.map_err(|error| error.to_string())?;
+            call.headers.push((SIMULATE.into(), value));
+        }
+        Ok(call)
     }
 
     /// Many requests, and the share of them that is copied to each mirror.
@@ -99,7 +129,7 @@ impl Steps {
     pub(super) fn grpc(&self, step: &Value) -> Outcome {
         let address = match self.gateway(step) {
             Ok(address) => address,
-            Err(why) => return refused(step, why),
+            Err(why) => return expectation::judge(step, &Err(why)),
         };
         let request = step.get("request").unwrap_or(&Value::Null);
         let mut call = call(request, GATEWAY_HOST);
@@ -133,30 +163,25 @@ impl Steps {
     /// A request of a workload of the mesh.
     pub(super) fn mesh(&self, step: &Value) -> Outcome {
         let request = step.get("request").unwrap_or(&Value::Null);
-        match self.mesh_address(step, request) {
-            Ok(address) => expectation::judge(step, &self.scene.send(address, &mesh_call(request))),
-            Err(why) => refused(step, why),
-        }
+        let address = self.mesh_address(step, request);
+        let answer = address.and_then(|address| self.scene.send(address, &mesh_call(request)));
+        expectation::judge_of_mesh(step, &answer)
     }
 
     /// Many requests, and the share of each service.
     pub(super) fn weights(&self, step: &Value) -> Outcome {
-        let request = step.get("request").unwrap_or(&Value::Null);
-        let address = if step.get("gateway").is_some() {
-            self.gateway(step)
-        } else {
-            self.mesh_address(step, request)
+        let request = step.get("request");
+        let address = match (step.get("gateway"), request) {
+            (Some(_), _) => self.gateway(step),
+            (None, request) => self.mesh_address(step, request.unwrap_or(&Value::Null)),
         };
-        let address = match address {
-            Ok(address) => address,
-            Err(why) => return Outcome::Failed(why),
-        };
-        let call = mesh_call(request);
         let mut counts = BTreeMap::<String, u32>::new();
         for _ in 0..SAMPLES {
-            match self.scene.send(address, &call).map(|reply| reply.seen()) {
-                Ok(Some(seen)) => *counts.entry(seen.service.name).or_default() += 1,
-                Ok(None) => return Outcome::failed("the answer is not of a backend"),
+            match address
+                .clone()
+                .and_then(|address| self.sample(address, request))
+            {
+                Ok(name) => *counts.entry(name).or_default() += 1,
                 Err(why) => return Outcome::Failed(format!("no answer: {why}")),
             }
         }
@@ -169,6 +194,18 @@ impl Steps {
             }
         }
         Outcome::Passed
+    }
+
+    /// Who answers a request, or a connection if there is no request.
+    fn sample(&self, address: SocketAddr, request: Option<&Value>) -> Result<String, String> {
+        let Some(request) = request else {
+            return Ok(self.who(address, None)?.service.name);
+        };
+        let reply = self.scene.send(address, &mesh_call(request))?;
+        let service = reply.service();
+        service
+            .map(|service| service.name)
+            .ok_or_else(|| "the answer is not of a backend".into())
     }
 
     /// Whether the services that a step names got a request for its path.
@@ -200,7 +237,7 @@ impl Steps {
     }
 
     /// Where the gateway of a step answers.
-    fn gateway(&self, step: &Value) -> Result<SocketAddr, String> {
+    pub(super) fn gateway(&self, step: &Value) -> Result<SocketAddr, String> {
         let gateway = step.get("gateway").unwrap_or(&Value::Null);
         let (name, namespace) = (text(gateway, "name"), text(gateway, "namespace"));
         let port = match step.get("port").and_then(port_number) {
@@ -208,13 +245,7 @@ impl Steps {
             None => self.port(namespace, name, list(gateway, "listeners"))?,
         };
         let workload = Workload::gateway(namespace).with_label(GATEWAY_NAME, name);
-        self.scene
-            .proxy(&workload, SocketAddr::from((GATEWAY, port)), |model| {
-                model
-                    .listeners
-                    .iter()
-                    .find(|listener| listener.declared_port == port)
-            })
+        self.scene.gateway(&workload, port)
     }
 
     /// The port of the first of the named listeners of a Gateway, or of its first listener.
@@ -240,35 +271,38 @@ impl Steps {
             "" => "gateway-conformance-mesh",
             namespace => namespace,
         };
-        let mut workload = Workload::sidecar(namespace);
-        for (key, value) in client
-            .get("app")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-        {
-            workload = workload.with_label(key, value.as_str().unwrap_or_default());
-        }
+        let labels = client.get("app").and_then(Value::as_object);
+        let workload = self.scene.pods().workload(|pod| {
+            let mut labels = labels.into_iter().flatten();
+            pod.sidecar
+                && pod.service.namespace == namespace
+                && labels
+                    .all(|(key, value)| pod.labels.get(key).map(String::as_str) == value.as_str())
+        });
+        let workload = workload.ok_or("there is no such client")?;
         let host = text(request, "host");
         let (host, port) = host.split_once(':').unwrap_or((host, "80"));
         let host = if host.is_empty() { "echo" } else { host };
         let address = mesh::address(host, namespace);
         let address = address.ok_or_else(|| format!("there is no service `{host}`"))?;
         let port: u16 = port.parse().map_err(|_| format!("no port: `{port}`"))?;
-        let destination = SocketAddr::from((address, port));
-        self.scene.proxy(&workload, destination, |model| {
-            listener_of(model, destination)
-        })
+        self.scene
+            .sidecar(&workload, SocketAddr::from((address, port)))
     }
 }
 
-/// A step that cannot be run because of TLS or TCP is refused, not failed.
-fn refused(step: &Value, why: String) -> Outcome {
-    if why.starts_with("needs ") {
-        return Outcome::Unsupported(why);
+/// The failures that a step asks its backend for.
+fn simulation_of(step: &Value, simulation: &Value) -> Simulation {
+    let number = |name| text(simulation, name).parse().ok();
+    Simulation {
+        id: text(step, "case").to_owned(),
+        status: number("responseCode").unwrap_or(500),
+        failures: number("succeedAfter").map_or(0, u32::from),
+        delay: match text(simulation, "delayRetry") {
+            "" => None,
+            delay => Some(delay.to_owned()),
+        },
     }
-    // No connection is a failure that some steps expect.
-    expectation::judge(step, &Err(why))
 }
 
 fn port_number(value: &Value) -> Option<u16> {
@@ -289,6 +323,7 @@ fn call(request: &Value, host: &str) -> Call {
         headers: Vec::new(),
         body: Bytes::new(),
         http2: text(request, "protocol") == "H2C_PRIOR_KNOWLEDGE",
+        tls: None,
     };
     for (name, value) in request
         .get("headers")

@@ -169,6 +169,13 @@ pub(super) fn only_cluster(destinations: &[WeightedDestination]) -> String {
                 cluster: ClusterSpecifier::Name(name),
                 ..
             },
+        ]
+        // Istio's routes name clusters that do not exist; Envoy answers 500 then.
+        | [
+            WeightedDestination {
+                unresolved: Some(name),
+                ..
+            },
         ] => name.to_string(),
         _ => String::new(),
     }

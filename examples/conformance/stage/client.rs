@@ -9,9 +9,12 @@ use http::{Method, Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::echo::Seen;
+use super::echo::{SEEN, Seen, ServiceName};
+use super::lines::Answer;
+use super::tls::{self, Tls};
 
 /// How long an answer is waited for.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,6 +30,8 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
     /// HTTP/2 without negotiation.
     pub(crate) http2: bool,
+    /// TLS around it.
+    pub(crate) tls: Option<Tls>,
 }
 
 /// An answer.
@@ -51,7 +56,14 @@ impl Reply {
 
     /// The request as an echo service saw it, if one answered.
     pub(crate) fn seen(&self) -> Option<Seen> {
-        serde_json::from_slice(&self.body).ok()
+        let header = self.headers.get(SEEN);
+        serde_json::from_slice(header.map_or(&self.body, HeaderValue::as_bytes)).ok()
+    }
+
+    /// The service that answered, if one did.
+    pub(crate) fn service(&self) -> Option<ServiceName> {
+        let seen = self.seen().map(|seen| seen.service);
+        seen.or_else(|| Some(serde_json::from_slice::<Answer>(&self.body).ok()?.service))
     }
 }
 
@@ -65,10 +77,11 @@ pub(crate) async fn send(address: SocketAddr, call: &Call) -> Result<Reply, Stri
 }
 
 async fn exchange(address: SocketAddr, call: &Call) -> Result<Reply, String> {
-    let request = request(call)?;
-    let stream = TcpStream::connect(address).await.map_err(text)?;
-    let io = TokioIo::new(stream);
-    let response = if call.http2 {
+    let connected = connect(address, call.tls.as_ref()).await?;
+    let http2 = call.http2 || connected.protocol.as_deref() == Some("h2");
+    let request = request(call, http2)?;
+    let io = TokioIo::new(connected.io);
+    let response = if http2 {
         let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io)
             .await
             .map_err(text)?;
@@ -92,22 +105,60 @@ async fn exchange(address: SocketAddr, call: &Call) -> Result<Reply, String> {
     })
 }
 
-fn request(call: &Call) -> Result<Request<Full<Bytes>>, String> {
+/// Bytes in both directions.
+pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// A connection.
+pub(super) struct Connected {
+    pub(super) io: Box<dyn Io>,
+    /// The application protocol that TLS settled.
+    pub(super) protocol: Option<String>,
+}
+
+/// Connects, and speaks TLS if that is wanted. The error is why there is no connection.
+pub(super) async fn connect(address: SocketAddr, tls: Option<&Tls>) -> Result<Connected, String> {
+    let stream = TcpStream::connect(address).await.map_err(text)?;
+    let Some(tls) = tls else {
+        return Ok(Connected {
+            io: Box::new(stream),
+            protocol: None,
+        });
+    };
+    let stream = tls::connect(stream, address, tls).await?;
+    let protocol = stream.get_ref().1.alpn_protocol();
+    Ok(Connected {
+        protocol: protocol.map(|name| String::from_utf8_lossy(name).into_owned()),
+        io: Box::new(stream),
+    })
+}
+
+/// Connects and speaks TLS, and nothing else. The error is why that fails.
+pub(crate) async fn handshake(address: SocketAddr, tls: &Tls) -> Result<(), String> {
+    let connecting = connect(address, Some(tls));
+    match tokio::time::timeout(TIMEOUT, connecting).await {
+        Ok(connected) => connected.map(|_| ()),
+        Err(_) => Err(format!("no handshake within {TIMEOUT:?}")),
+    }
+}
+
+fn request(call: &Call, http2: bool) -> Result<Request<Full<Bytes>>, String> {
     let path = if call.path.starts_with('/') {
         call.path.clone()
     } else {
         format!("/{}", call.path)
     };
-    let uri = if call.http2 {
-        format!("http://{}{path}", call.host)
-    } else {
-        path
+    let uri = match (http2, &call.tls) {
+        (true, None) => format!("http://{}{path}", call.host),
+        (true, Some(_)) => format!("https://{}{path}", call.host),
+        (false, _) => path,
     };
     let mut request = Request::new(Full::new(call.body.clone()));
     *request.uri_mut() = uri.parse::<Uri>().map_err(text)?;
     *request.method_mut() = call.method.parse::<Method>().map_err(text)?;
     let headers = request.headers_mut();
-    if !call.http2 {
+    if !http2 {
         headers.insert(HOST, HeaderValue::from_str(&call.host).map_err(text)?);
     }
     for (name, value) in &call.headers {

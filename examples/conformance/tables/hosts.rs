@@ -14,6 +14,7 @@ pub(super) fn mapped(file: &str, test: &str) -> Option<Run> {
         ("name_test.go", "TestNameMatches") => Some(matches),
         ("name_test.go", "TestNameSubsetOf") => Some(subset),
         ("names_test.go", "TestNamesIntersection") => Some(intersect),
+        ("names_test.go", "TestNamesForNamespace") => Some(of_namespace),
         ("names_test.go", "TestNamesSortOrder") => Some(sort),
         ("config_test.go", "TestResolveShortnameToFQDN") => Some(short_name),
         ("config_test.go", "TestMostSpecificHostMatch") => Some(most_specific),
@@ -57,6 +58,23 @@ fn sort(row: &Row<'_>) -> Option<Outcome> {
     let mut patterns_in = patterns(row, "in")?;
     patterns_in.sort_by(HostPattern::cmp_specificity);
     Some(Outcome::equal(&patterns(row, "want")?, &patterns_in))
+}
+
+/// The hosts that are meant for a namespace.
+fn of_namespace(row: &Row<'_>) -> Option<Outcome> {
+    let namespace = row.text("namespace")?;
+    let mut found = Vec::new();
+    for host in row.texts("hosts")? {
+        let host: ScopedHost = host.parse().ok()?;
+        if host.namespace().includes(namespace, namespace) {
+            found.push(host.host().to_string());
+        }
+    }
+    let expected = row.texts("want")?;
+    Some(Outcome::equal(
+        &expected,
+        &found.iter().map(String::as_str).collect(),
+    ))
 }
 
 fn short_name(row: &Row<'_>) -> Option<Outcome> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mesh_core::identity::{SpiffeId, TrustDomain, TrustDomains};
+use mesh_core::identity::{ServiceAccount, SpiffeId, TrustDomain, TrustDomains};
 use serde_json::Value;
 
 use super::{Row, Run};
@@ -11,6 +11,7 @@ use crate::case::Outcome;
 pub(super) fn mapped(file: &str, test: &str) -> Option<Run> {
     match (file, test) {
         ("spiffe_test.go", "TestExpandWithTrustDomains") => Some(expand),
+        ("spiffe_test.go", "TestGenSpiffeURI") => Some(identity),
         ("spiffe_test.go", "TestIdentity") => Some(service_account),
         ("trustdomain_test.go", "TestTrustDomainID") => Some(trust_domain_id),
         _ => None,
@@ -39,6 +40,23 @@ fn expand(row: &Row<'_>) -> Option<Outcome> {
         }
     }
     Some(Outcome::equal(&wanted, &found))
+}
+
+/// The identity of a service account, both of whose names have to be there.
+fn identity(row: &Row<'_>) -> Option<Outcome> {
+    let domain: TrustDomain = row.text("trustDomain")?.parse().ok()?;
+    let account = ServiceAccount {
+        namespace: row.text("namespace")?,
+        name: row.text("serviceAccount")?,
+    };
+    let id = SpiffeId::from_service_account(&domain, account);
+    Some(match row.text("expectedError")? {
+        "" => Outcome::equal(
+            &Ok(row.text("expectedURI")?.to_owned()),
+            &id.map(String::from),
+        ),
+        _ => Outcome::refusal(true, &id),
+    })
 }
 
 fn service_account(row: &Row<'_>) -> Option<Outcome> {

@@ -3,10 +3,25 @@
 //! The function is chosen by the test's name. A table that none of ours means is not mapped, and its
 //! rows are unsupported.
 
+mod authorization;
+mod certificates;
+mod connections;
+mod destination_rules;
+mod gateways;
+mod go;
 mod hosts;
 mod identities;
+mod injection;
 mod protocols;
+mod reasons;
+mod services;
+mod sidecars;
+mod spiffe;
 mod strings;
+mod telemetry;
+mod tokens;
+mod virtual_services;
+mod world;
 
 use std::path::Path;
 
@@ -17,19 +32,16 @@ use crate::case::{Case, Cases, Outcome, id, list, text};
 /// Runs one row. `None` if the row is not of the shape that the test has.
 type Run = fn(&Row<'_>) -> Option<Outcome>;
 
+/// Runs one row that names files below the directory of the corpora.
+type RunWithFiles = fn(&Row<'_>, &Path) -> Option<Outcome>;
+
 /// Runs all tables of a file.
-pub(crate) fn run(document: &Value, _: &Path) -> Vec<Case> {
+pub(crate) fn run(document: &Value, corpora: &Path) -> Vec<Case> {
     let mut cases = Cases::default();
     for table in list(document, "tables") {
         let (file, test) = (text(table, "file"), text(table, "test"));
-        let run = mapped(file, test);
         for (index, row) in list(table, "rows").iter().enumerate() {
-            let outcome = match run {
-                None => Outcome::Unsupported(format!("not mapped: {file} {test}")),
-                Some(run) => run(&Row(row)).unwrap_or_else(|| {
-                    Outcome::unsupported("a row of another shape than its test")
-                }),
-            };
+            let outcome = outcome(file, test, entry(row), corpora);
             let name = file.trim_end_matches("_test.go");
             cases.push(id(&[name, test, &index.to_string()]), outcome);
         }
@@ -37,13 +49,57 @@ pub(crate) fn run(document: &Value, _: &Path) -> Vec<Case> {
     cases.into_vec()
 }
 
+fn outcome(file: &str, test: &str, row: Row<'_>, corpora: &Path) -> Outcome {
+    let name = file.rsplit_once('/').map_or(file, |(_, name)| name);
+    let outcome = match (mapped(name, test), mapped_with_files(file, test)) {
+        (Some(run), _) => run(&row),
+        (None, Some(run)) => run(&row, corpora),
+        (None, None) => {
+            return Outcome::unsupported(match reasons::why(name, test) {
+                Some(why) => why.to_owned(),
+                None => format!("not mapped: {file} {test}"),
+            });
+        }
+    };
+    outcome.unwrap_or_else(|| Outcome::unsupported("a row of another shape than its test"))
+}
+
+/// A row of a table that is a map of Go has a key and a value.
+fn entry(row: &Value) -> Row<'_> {
+    match (row.get("key"), row.get("value")) {
+        (Some(Value::String(_)), Some(value @ Value::Object(_))) => Row(value),
+        _ => Row(row),
+    }
+}
+
+/// What runs the rows of a test that names files.
+fn mapped_with_files(file: &str, test: &str) -> Option<RunWithFiles> {
+    match (file, test) {
+        ("pkg/kube/inject/inject_test.go", "TestInjectionOlderVersion") => Some(injection::older),
+        _ => spiffe::mapped(file, test),
+    }
+}
+
 /// What runs the rows of a test.
 fn mapped(file: &str, test: &str) -> Option<Run> {
-    let file = file.rsplit_once('/').map_or(file, |(_, name)| name);
-    hosts::mapped(file, test)
-        .or_else(|| identities::mapped(file, test))
-        .or_else(|| protocols::mapped(file, test))
-        .or_else(|| strings::mapped(file, test))
+    let modules = [
+        authorization::mapped,
+        certificates::mapped,
+        connections::mapped,
+        destination_rules::mapped,
+        gateways::mapped,
+        hosts::mapped,
+        identities::mapped,
+        injection::mapped,
+        protocols::mapped,
+        services::mapped,
+        sidecars::mapped,
+        strings::mapped,
+        telemetry::mapped,
+        tokens::mapped,
+        virtual_services::mapped,
+    ];
+    modules.into_iter().find_map(|mapped| mapped(file, test))
 }
 
 /// A row of a table.

@@ -9,8 +9,14 @@ use crate::case::Outcome;
 pub(super) fn mapped(file: &str, test: &str) -> Option<Run> {
     match (file, test) {
         ("conversion_test.go", "TestConvertProtocol") => Some(select),
+        ("instance_test.go", "TestParse") => Some(parse),
         _ => None,
     }
+}
+
+fn parse(row: &Row<'_>) -> Option<Outcome> {
+    let protocol = Protocol::parse(row.text("name")?);
+    Some(Outcome::equal(&row.text("out")?, &protocol.as_str()))
 }
 
 fn select(row: &Row<'_>) -> Option<Outcome> {

@@ -1,4 +1,4 @@
-//! Labels, claims, addresses and authorities.
+//! Labels, claims, addresses, conditions and extensions.
 
 use mesh_core::header::RoutingClaim;
 use mesh_core::labels::Labels;
@@ -13,8 +13,10 @@ pub(super) fn mapped(file: &str, test: &str) -> Option<Run> {
     match (file, test) {
         ("instance_test.go", "TestInstanceValidate") => Some(labels),
         ("routing_test.go", "TestToRoutingClaim") => Some(claim),
-        ("util_test.go", "TestConvertAddressToCidr") => Some(cidr),
+        ("util_test.go", "TestConvertAddressToCidr") => Some(|row| cidr(row, "addr")),
+        ("cidr_test.go", "TestCidrRange") => Some(|row| cidr(row, "v")),
         ("security_test.go", "TestValidateCondition") => Some(condition),
+        ("extensions_test.go", "TestConvertToTrafficExtensionWrapper") => Some(extension),
         _ => None,
     }
 }
@@ -42,8 +44,8 @@ fn claim(row: &Row<'_>) -> Option<Outcome> {
     ))
 }
 
-fn cidr(row: &Row<'_>) -> Option<Outcome> {
-    let found: Option<Cidr> = row.text("addr")?.parse().ok();
+fn cidr(row: &Row<'_>, field: &str) -> Option<Outcome> {
+    let found: Option<Cidr> = row.field(field)?.as_str()?.parse().ok();
     let found = found.map(|cidr| (cidr.address().to_string(), u64::from(cidr.prefix_len())));
     let expected = match row.field("want") {
         None => None,
@@ -53,6 +55,19 @@ fn cidr(row: &Row<'_>) -> Option<Outcome> {
         }
     };
     Some(Outcome::equal(&expected, &found))
+}
+
+/// An extension that is not valid is left out.
+fn extension(row: &Row<'_>) -> Option<Outcome> {
+    let config = Row(row.field("config")?);
+    let meta = Row(config.field("Meta")?);
+    let extension = json!({
+        "apiVersion": "extensions.istio.io/v1alpha1",
+        "kind": "TrafficExtension",
+        "metadata": {"name": meta.text("Name")?, "namespace": meta.text("Namespace")?},
+        "spec": config.field("Spec")?,
+    });
+    Some(judge(row.flag("wantNil")?, &extension))
 }
 
 /// A condition is checked as that of a policy.

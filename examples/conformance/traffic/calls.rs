@@ -6,19 +6,17 @@ use bytes::Bytes;
 use mesh_core::workload::Workload;
 use serde_json::Value;
 
-use super::check::{self, Answer};
-use super::shares;
-use super::world::{NAMESPACE, Port, World};
+use super::check::{self, Answer, Judgement};
+use super::request::{Exchange, Lookup, Request};
+use super::world::{NAMESPACE, World};
 use crate::case::{Outcome, text};
-use crate::stage::client::Call;
-use crate::stage::proxy::listener_of;
+use crate::stage::client::{Call, Reply};
+use crate::stage::lines::Conversation;
+use crate::stage::pods::{Pod, Pods};
 use crate::stage::scene::Scene;
 
-/// Where the ingress gateway is called.
-const GATEWAY: [u8; 4] = [192, 0, 2, 1];
 /// How many redirects are followed.
 const REDIRECTS: usize = 10;
-const EMPTY_MESSAGE: &[u8] = &[0; 5];
 
 /// Sends calls.
 #[derive(Clone, Copy, Debug)]
@@ -33,107 +31,103 @@ impl<'a> Caller<'a> {
         Self { scene, world }
     }
 
-    /// Sends a call as often as it says, and checks the answers; or their shares, if the test
-    /// `shifts` requests between services.
-    pub(super) fn call(self, case: &Value, shifts: bool) -> Outcome {
-        let request = case.get("request").unwrap_or(&Value::Null);
+    /// Sends a call as often as it says, and judges the answers.
+    pub(super) fn call(self, case: &Value, judgement: Judgement) -> Outcome {
+        let request = match Request::read(case, self.world, self.scene) {
+            Ok(request) => request,
+            Err(why) => return Outcome::Unsupported(why),
+        };
+        if let Exchange::Name(lookup) = &request.exchange {
+            let answers = [self.look_up(case, lookup)];
+            return check::judge(case, judgement, self.scene, (&request, &answers));
+        }
         let is_gateway = case.get("from").and_then(Value::as_str) == Some("ingress");
-        let destination = if is_gateway {
-            self.through_gateway(request)
-        } else {
-            self.through_sidecar(case, request)
+        let address = match is_gateway {
+            true => self.through_gateway(&request),
+            false => self.through_pod(case, &request),
         };
-        let (address, call) = match destination {
-            Ok(destination) => destination,
-            Err(why) if why.starts_with("needs ") => return Outcome::Unsupported(why),
-            Err(why) => return Outcome::Failed(why),
-        };
-        let count = request.get("count").and_then(Value::as_u64).unwrap_or(1);
-        let follow = request
-            .get("follow_redirects")
-            .and_then(Value::as_bool)
-            .unwrap_or_default();
-        let count = if shifts { shares::SAMPLES } else { count };
+        let count = judgement.samples().unwrap_or(request.count);
         let answers: Vec<Answer> = (0..count)
-            .map(|_| self.answer(address, call.clone(), follow))
+            .map(|_| self.answer(address.clone()?, &request))
             .collect();
-        if shifts {
-            return shares::compare(self.scene, &answers);
-        }
-        check::evaluate(case.get("check").unwrap_or(&Value::Null), &answers)
+        let outcome = check::judge(case, judgement, self.scene, (&request, &answers));
+        self.scene.explained(outcome)
     }
 
-    fn through_gateway(self, request: &Value) -> Result<(SocketAddr, Call), String> {
+    fn through_gateway(self, request: &Request) -> Result<SocketAddr, String> {
         let workload = Workload::gateway("istio-system").with_label("istio", "ingressgateway");
-        let port = request.get("port").unwrap_or(&Value::Null);
-        let number = port
-            .get("service_port")
-            .and_then(Value::as_u64)
-            .unwrap_or(80);
-        let number = u16::try_from(number).map_err(|error| error.to_string())?;
-        let destination = SocketAddr::from((GATEWAY, number));
-        let address = self.scene.proxy(&workload, destination, |model| {
-            model
-                .listeners
-                .iter()
-                .find(|listener| listener.declared_port == number)
-        })?;
-        Ok((address, call(request, "192.0.2.1", None)))
+        self.scene.gateway(&workload, request.port)
     }
 
-    fn through_sidecar(self, case: &Value, request: &Value) -> Result<(SocketAddr, Call), String> {
-        let from = case.get("from").unwrap_or(&Value::Null);
-        let to = case.get("to").map_or("", |to| text(to, "service"));
-        let port = request.get("port").unwrap_or(&Value::Null);
-        let number = port.get("service_port").and_then(Value::as_u64);
-        let known = self.world.port(text(port, "name"), number);
-        let number = match (known, number.and_then(|number| u16::try_from(number).ok())) {
-            (Some(known), _) => known.number,
-            (None, Some(number)) => number,
-            (None, None) => return Err(format!("there is no port {port}")),
-        };
-        if known.is_some_and(|port| !port.is_plain_http) {
-            return Err("needs a proxy of TCP".into());
+    fn through_pod(self, case: &Value, request: &Request) -> Result<SocketAddr, String> {
+        let destination = SocketAddr::new(self.address(request)?, request.port);
+        let is_meant = |pod: &Pod| self.is_caller(case, pod);
+        let caller = self.pods().workload(is_meant);
+        let caller = caller.ok_or("there is no such caller")?;
+        let has_sidecar = self.pods().workload(|pod| is_meant(pod) && pod.sidecar);
+        if has_sidecar.is_none() {
+            return Ok(self.scene.socket(destination));
         }
-        let called = match text(request, "address") {
-            "" => to,
-            address => address,
-        };
-        let destination = SocketAddr::new(self.address(called)?, number);
-        let workload = Workload::sidecar(NAMESPACE)
-            .with_label("app", text(from, "service"))
-            .with_label("version", "v1");
-        let address = self.scene.proxy(&workload, destination, |model| {
-            listener_of(model, destination)
-        })?;
-        let host = if called == to {
-            format!("{to}.{NAMESPACE}.svc.cluster.local")
-        } else {
-            called.to_owned()
-        };
-        Ok((address, call(request, &host, known)))
+        self.scene.sidecar(&caller, destination)
     }
 
-    /// The address that a name stands for.
-    fn address(self, name: &str) -> Result<IpAddr, String> {
+    /// The addresses that a pod finds for a name, as the body of an answer.
+    fn look_up(self, case: &Value, lookup: &Lookup) -> Answer {
+        let caller = self.pods().workload(|pod| self.is_caller(case, pod));
+        let caller = caller.ok_or("there is no such caller")?;
+        let found = self.scene.look_up(&caller, &lookup.host, lookup.over)?;
+        let body = serde_json::to_vec(&found).map_err(|error| error.to_string())?;
+        Ok(answer_of(body))
+    }
+
+    fn pods(self) -> &'a Pods {
+        self.scene.pods()
+    }
+
+    fn is_caller(self, case: &Value, pod: &Pod) -> bool {
+        let from = case.get("from").unwrap_or(&Value::Null);
+        pod.service.name == text(from, "service")
+            && pod.service.namespace == text(from, "namespace")
+    }
+
+    /// The address that is called.
+    fn address(self, request: &Request) -> Result<IpAddr, String> {
+        let name = request.address.as_str();
         if let Ok(address) = name.parse() {
             return Ok(address);
         }
-        let services = self.scene.config().services();
-        let host = self.scene.config().resolve_host(name, NAMESPACE);
-        let service = services.lookup(&host, NAMESPACE);
-        let service = service.ok_or_else(|| format!("there is no service `{name}`"))?;
-        let address = service.addresses.first().map(|network| network.addr());
+        let config = self.scene.config();
+        let host = config.resolve_host(name, NAMESPACE);
+        let service = config.services().lookup(&host, NAMESPACE);
+        let mut service = service.ok_or_else(|| format!("there is no service `{name}`"))?;
+        if let Some(alias_of) = &service.alias_of {
+            service = config
+                .services()
+                .lookup(alias_of, NAMESPACE)
+                .unwrap_or(service);
+        }
+        let own = service.addresses.first().map(|network| network.addr());
+        let endpoint = self.scene.resolve(&service.hostname, request.port);
+        let endpoint = endpoint.filter(|_| service.headless);
+        let address = own.or_else(|| endpoint.map(|endpoint| endpoint.ip()));
         Ok(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
     }
 
+    fn answer(self, address: SocketAddr, request: &Request) -> Answer {
+        match &request.exchange {
+            Exchange::Http(call) => self.follow(address, call.clone(), request.follows_redirects),
+            Exchange::Lines(conversation) => self.converse(address, conversation, request),
+            Exchange::Name(_) => Err("a name is asked for elsewhere".into()),
+        }
+    }
+
     /// The answer to a call, or to what it is redirected to.
-    fn answer(self, address: SocketAddr, mut call: Call, follow: bool) -> Answer {
+    fn follow(self, address: SocketAddr, mut call: Call, follows: bool) -> Answer {
         for _ in 0..REDIRECTS {
             let reply = self.scene.send(address, &call)?;
             let location = reply
                 .field("location")
-                .filter(|_| follow && reply.status / 100 == 3);
+                .filter(|_| follows && reply.status / 100 == 3);
             let Some(location) = location else {
                 return Ok(reply);
             };
@@ -150,46 +144,30 @@ impl<'a> Caller<'a> {
         }
         Err(format!("redirected more than {REDIRECTS} times"))
     }
-}
 
-fn call(request: &Value, host: &str, port: Option<Port>) -> Call {
-    let or = |name, otherwise: &str| match text(request, name) {
-        "" => otherwise.to_owned(),
-        text => text.to_owned(),
-    };
-    let is_grpc = port.is_some_and(|port| port.is_grpc) || text(request, "scheme") == "grpc";
-    let http2 = request
-        .get("http2")
-        .and_then(Value::as_bool)
-        .unwrap_or_default();
-    let mut call = Call {
-        method: or("method", "GET"),
-        path: or("path", "/"),
-        host: host.to_owned(),
-        headers: Vec::new(),
-        body: Bytes::new(),
-        http2: http2 || is_grpc,
-    };
-    if is_grpc {
-        call.method = "POST".into();
-        call.path = "/proto.EchoTestService/Echo".into();
-        call.body = Bytes::from_static(EMPTY_MESSAGE);
-        call.headers
-            .push(("content-type".into(), "application/grpc".into()));
-        call.headers.push(("te".into(), "trailers".into()));
-    }
-    for (name, value) in request
-        .get("headers")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
-        let value = value.as_str().unwrap_or_default().to_owned();
-        if name.eq_ignore_ascii_case("host") {
-            call.host = value;
-        } else {
-            call.headers.push((name.clone(), value));
+    /// The answer to the lines of a connection, as if it were one of HTTP.
+    fn converse(
+        self,
+        address: SocketAddr,
+        conversation: &Conversation,
+        request: &Request,
+    ) -> Answer {
+        let answers = self.scene.converse(address, conversation)?;
+        let answer = answers.into_iter().next().unwrap_or_default();
+        match &request.expected_line {
+            Some(expected) if !answer.starts_with(expected) => {
+                Err(format!("expected {expected:?}, got {answer:?}"))
+            }
+            _ => Ok(answer_of(answer.into_bytes())),
         }
     }
-    call
+}
+
+/// An answer of something else than HTTP, as if it were one.
+fn answer_of(body: Vec<u8>) -> Reply {
+    Reply {
+        status: 200,
+        headers: http::HeaderMap::new(),
+        body: Bytes::from(body),
+    }
 }

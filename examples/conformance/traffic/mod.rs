@@ -1,24 +1,28 @@
 //! Istio's end-to-end traffic tests, through real sockets.
 //!
-//! The services of the tests are echo services, the sidecar of the caller or the ingress gateway is
-//! our proxy. A case passes if the checks of all its calls hold. Cases that need more than routing
-//! of plaintext HTTP are unsupported.
+//! The services of the tests are echo services; our proxy is the sidecar before each, and the ingress
+//! gateway. A case passes if the checks of all its calls hold.
 
 mod calls;
 mod check;
+mod credentials;
+mod hashing;
+mod names;
 mod needs;
+mod redirects;
+mod request;
 mod shares;
 mod world;
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use self::calls::Caller;
+use self::check::Judgement;
 use self::world::{NAMESPACE, World};
 use crate::case::{Case, Cases, Outcome, id, list, text};
 use crate::configuration::Configuration;
-use crate::stage::echo::Log;
 use crate::stage::pods::Pods;
 use crate::stage::scene::{Scene, runtime};
 
@@ -29,23 +33,29 @@ pub(crate) fn run(document: &Value, _: &Path) -> Vec<Case> {
     for case in list(document, "cases") {
         let line = case.get("line").map(Value::to_string).unwrap_or_default();
         let name = id(&[text(case, "group"), text(case, "name"), &line]);
-        cases.push(name, outcome(case, &world));
+        let outcome = match &world {
+            Ok(world) => outcome(case, world),
+            Err(why) => Outcome::Failed(why.clone()),
+        };
+        cases.push(name, outcome);
     }
     cases.into_vec()
 }
 
 fn outcome(case: &Value, world: &World) -> Outcome {
-    if let Some(why) = needs::more_than_routing(case) {
+    if let Some(why) = needs::more_than_there_is(case) {
         return Outcome::Unsupported(why);
     }
     let scene = match scene(case, world) {
         Ok(scene) => scene,
+        // As `kubectl` does, which is stricter than the clients of the tests.
+        Err(why) if why.contains("duplicate key") => return Outcome::Unsupported(why),
         Err(why) => return Outcome::Failed(format!("refused: {why}")),
     };
-    let calls = list(case, "calls");
+    let (calls, judgement) = (list(case, "calls"), Judgement::of(case));
     let outcomes = calls
         .iter()
-        .map(|call| Caller::new(&scene, world).call(call, shares::are_compared(case)));
+        .map(|call| Caller::new(&scene, world).call(call, judgement));
     let mut worst = Outcome::Passed;
     for outcome in outcomes {
         match outcome {
@@ -59,34 +69,61 @@ fn outcome(case: &Value, world: &World) -> Outcome {
 
 /// The case's configuration, among the services of the tests.
 fn scene(case: &Value, world: &World) -> Result<Scene, String> {
-    let runtime = runtime()?;
     let mut configuration = Configuration::new(NAMESPACE);
     configuration.add_yaml("case.yaml", &rendered(case))?;
-    for resource in world.resources() {
-        configuration.add_value(&resource)?;
-    }
-    let (log, mut pods) = (Log::default(), Pods::default());
-    for service in World::services() {
-        let labels = json!({"app": service.name, "version": "v1"});
-        let started = runtime.block_on(pods.start(service, &labels, &log));
-        started.map_err(|error| error.to_string())?;
+    let secrets = credentials::secrets(configuration.objects())?;
+    for resource in world.resources().iter().chain(&secrets) {
+        configuration.add_value(resource)?;
     }
     configuration.assign_addresses();
-    for pod in pods.resources() {
-        configuration.add_value(pod)?;
+    let mut pods = Pods::default();
+    for pod in world.pods() {
+        pods.add(pod);
     }
-    Ok(Scene::new(runtime, configuration.build()?, pods, log))
+    for pod in pods.resources() {
+        configuration.add_value(&pod)?;
+    }
+    Scene::new(runtime()?, configuration.build()?, pods)
 }
 
-/// The case's configuration, with the called service in the places that the corpus left empty:
-/// there the test's template has the destination of the call.
+/// The case's configuration, with what the corpus has not got of it: where the test's template has
+/// the destination of the call there is nothing, and where it has each of a list there is the list as
+/// a text.
 fn rendered(case: &Value) -> String {
     let call = list(case, "calls").first().unwrap_or(&Value::Null);
     let destination = call.get("to").map_or("", |to| text(to, "service"));
     let config = text(case, "config");
     let lines = config.lines().map(|line| match line.trim() {
         "-" | "host:" => format!("{} {destination}", line.trim_end()),
-        _ => line.to_owned(),
+        written => elements(line, written).unwrap_or_else(|| line.to_owned()),
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A line for each element of the list that a line has as a text.
+fn elements(line: &str, written: &str) -> Option<String> {
+    let list = written.strip_prefix("- \"['")?.strip_suffix("']\"")?;
+    let indentation = &line[..line.len() - line.trim_start().len()];
+    let elements = list.split("', '");
+    let lines: Vec<String> = elements
+        .map(|element| format!("{indentation}- \"{element}\""))
+        .collect();
+    Some(lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::rendered;
+
+    #[test]
+    fn what_the_corpus_has_not_got_is_filled_in() {
+        let case = json!({
+            "calls": [{"to": {"service": "b"}}],
+            "config": "hosts:\n  -\nhost:\naddresses:\n  - \"['1.2.3.4', '::1']\"\n  - kept",
+        });
+        let expected = "hosts:\n  - b\nhost: b\naddresses:\n  - \"1.2.3.4\"\n  - \"::1\"\n  - kept";
+        assert_eq!(rendered(&case), expected);
+    }
 }

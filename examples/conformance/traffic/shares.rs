@@ -22,8 +22,8 @@ pub(super) fn are_compared(case: &Value) -> bool {
 pub(super) fn compare(scene: &Scene, answers: &[Answer]) -> Outcome {
     let mut counts = BTreeMap::<String, u32>::new();
     for answer in answers {
-        match answer.as_ref().map(|reply| reply.seen()) {
-            Ok(Some(seen)) => *counts.entry(seen.service.name).or_default() += 1,
+        match answer.as_ref().map(|reply| reply.service()) {
+            Ok(Some(service)) => *counts.entry(service.name).or_default() += 1,
             Ok(None) => return Outcome::failed("the answer is not of a service"),
             Err(why) => return Outcome::Failed(format!("no answer: {why}")),
         }

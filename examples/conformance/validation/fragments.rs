@@ -3,7 +3,7 @@
 use mesh_core::parse::{self, Limits};
 use mesh_core::resource::istio::MeshConfig;
 use mesh_core::validate::mesh_config::{self, Completeness};
-use mesh_core::validate::{At, Report, mesh_networks};
+use mesh_core::validate::{At, Report, gateway_api, mesh_networks};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -115,6 +115,11 @@ fn provider(validator: &str, value: &Value) -> Option<Result<(), String>> {
         }
         _ => return None,
     })
+}
+
+/// Whether the content of an `XBackendTrafficPolicy` is refused.
+pub(super) fn backend_traffic_policy(spec: &Value) -> Result<(), String> {
+    checked(spec, gateway_api::validate_backend_traffic_policy)
 }
 
 /// Reads a value as the fragment's type and checks it.

@@ -133,6 +133,9 @@ pub(in crate::envoy) struct RouteMatch {
     pub(in crate::envoy) tls_context: Option<Value>,
     pub(in crate::envoy) dynamic_metadata: Vec<Value>,
     pub(in crate::envoy) filter_state: Vec<Value>,
+    /// Whether a test sets the metadata and state of its requests itself. No field of Envoy's.
+    #[serde(skip)]
+    pub(in crate::envoy) is_mocked: bool,
 }
 
 /// `type.matcher.v3.RegexMatcher`
