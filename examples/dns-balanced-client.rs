@@ -7,6 +7,9 @@
 //! [`DnsDriver`] looks names up again and again, by whatever [`Resolve`]s. [`Balance`] spreads
 //! requests over what was found, and outlier detection leaves out what fails. With
 //! `mesh_discovery::source::dns::Resolver`, the names are those of real DNS.
+//!
+//! Requests go over the connections of [`Pools`], which are hyper's, or by reqwest: whatever sends a
+//! request to an endpoint will do.
 
 #![expect(clippy::print_stdout, reason = "an example tells what it did")]
 
@@ -19,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -28,12 +32,12 @@ use mesh_core::service::ClusterName;
 use mesh_discovery::cluster::Upstream;
 use mesh_discovery::connect::{Pools, TcpConnector};
 use mesh_discovery::locality::Client;
-use mesh_discovery::service::Balance;
+use mesh_discovery::service::{Balance, Target};
 use mesh_discovery::source::dns::{Answer, DnsDriver, RefreshSettings, Resolve};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
-use tower::{Service, ServiceExt};
+use tower::{Service, ServiceExt, service_fn};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -50,6 +54,14 @@ async fn main() -> Result<(), Failure> {
     let both = BTreeMap::from([((200, one), 10), ((200, two), 10)]);
     assert_eq!(answers(&client).await?, both);
 
+    let reqwest = reqwest::Client::builder();
+    let reqwest = reqwest.no_proxy().tls_certs_only([]).build()?;
+    let by_reqwest = Balance::new(Arc::clone(&upstream), move |target: &Target| {
+        let (reqwest, address) = (reqwest.clone(), target.endpoint.address.clone());
+        service_fn(move |request| send(reqwest.clone(), address.clone(), request))
+    });
+    assert_eq!(answers(&by_reqwest).await?, both);
+
     // An endpoint that cannot be reached is left out after its first failure.
     serving.abort();
     let _ = serving.await;
@@ -64,7 +76,7 @@ async fn main() -> Result<(), Failure> {
     zone.set(&["one.books", "two.books"]);
     until(|| upstream.cluster().endpoints.len() == 2).await?;
     assert_eq!(answers(&client).await?, both);
-    println!("one of 80 requests failed, while an endpoint died, left and returned");
+    println!("one of 100 requests failed, while an endpoint died, left and returned");
     Ok(())
 }
 
@@ -105,6 +117,24 @@ async fn resolved(names: [(&str, u16); 2], zone: Zone) -> Result<Arc<Upstream>, 
         }
     });
     Ok(upstream)
+}
+
+/// Sends a request to an endpoint by reqwest, which connects to what the URI names.
+async fn send(
+    client: reqwest::Client,
+    address: EndpointAddress,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Body>, Failure> {
+    let EndpointAddress::Ip(address) = address else {
+        return Err("the name is not resolved".into());
+    };
+    let (mut head, body) = request.into_parts();
+    let path = head.uri.path_and_query();
+    let path = path.map_or("/", |path| path.as_str());
+    head.uri = format!("http://{address}{path}").parse()?;
+    let request = Request::from_parts(head, reqwest::Body::wrap(body));
+    let response = client.execute(request.try_into()?).await?;
+    Ok(Response::from(response).map(Body::new))
 }
 
 /// Names that are found, all of them at the loopback address.

@@ -11,6 +11,7 @@
 #![expect(clippy::print_stdout, reason = "an example tells what it did")]
 
 use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ use mesh_tls::accept::TlsAcceptor;
 use mesh_tls::config::{ApplicationProtocol, MeshIdentity, TlsCompiler};
 use mesh_tls::connect::TlsConnector;
 use mesh_tls::connection::{Connection, ConnectionLayer};
+use mesh_tls::diagnose::{Cause, Diagnosis};
 use mesh_tls::require_identity::RequireIdentityLayer;
 use mesh_tls::resolve::{self, LiveIdentity};
 use mesh_tls::secret_store::SecretStore;
@@ -86,10 +88,10 @@ async fn main() -> Result<(), Failure> {
     forged.bundles = next.identity(WEB, &[])?.bundles;
     thief.publish(forged);
     let refused = call(address, &stranger).await;
-    println!(
-        "a forged identity: {}",
-        refused.err().ok_or("it has to be refused")?
-    );
+    let refused = refused.err().ok_or("it has to be refused")?;
+    let diagnosis: &Diagnosis = refused.downcast_ref().ok_or("it has to be told why")?;
+    assert!(matches!(diagnosis.cause(), Cause::OurIssuerUntrusted));
+    println!("a forged identity: {diagnosis}");
 
     let request = Request::get("/").body(Full::default())?;
     let plaintext = once::send(address, request).await;
@@ -160,7 +162,24 @@ async fn call(address: SocketAddr, live: &LiveIdentity) -> Result<(u16, String),
         .connect(TcpStream::connect(address).await?, None)
         .await?;
     let request = Request::get("/").body(Full::<Bytes>::default())?;
-    let response = once::send_on(connected.stream, request).await?;
+    // In TLS 1.3, what the service thinks of the caller comes with the first read.
+    let response = once::send_on(connected.stream, request).await;
+    let response = response.map_err(|error| match broken(&error) {
+        Some(error) => connector.diagnose(error).into(),
+        None => Failure::from(error),
+    })?;
     let body = String::from_utf8(response.body().to_vec())?;
     Ok((response.status().as_u16(), body))
+}
+
+/// What broke the connection, if that is why there is no answer.
+fn broken<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    let mut source = Some(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
+        }
+        source = error.source();
+    }
+    None
 }

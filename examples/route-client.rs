@@ -58,7 +58,7 @@ fn routes() -> Result<RouteTable, Box<dyn Error>> {
     let mut to_cart = Forward::to([WeightedDestination::new(cluster("cart"))]);
     to_cart.rewrite = Rewrite {
         path: Some(PathRewrite::Prefix("/items".into())),
-        authority: None,
+        ..Rewrite::default()
     };
     let cart = RouteAction::Forward(Box::new(to_cart));
     let moved = RouteAction::Redirect(Box::new(Redirect {

@@ -4,6 +4,7 @@
 //! cargo run --example meshctl -- validate examples/config
 //! cargo run --example meshctl -- analyze examples/config
 //! cargo run --example meshctl -- fidelity --workload bookstore/productpage examples/config
+//! cargo run --example meshctl -- status edge.yaml
 //! cargo run --example meshctl -- routes --workload bookstore/productpage examples/config
 //! cargo run --example meshctl -- explain --request 'GET http://reviews:9080/reviews/0' \
 //!   -H 'end-user: jason' --workload bookstore/productpage examples/config
@@ -20,6 +21,7 @@ mod fidelity;
 mod policies;
 mod request;
 mod routes;
+mod status;
 mod validate;
 mod words;
 mod workload;
@@ -57,6 +59,9 @@ enum Command {
     /// Say what becomes of each field that is set: enforced, differently, not applicable,
     /// unsupported. Fails if the configuration must not be served.
     Fidelity(FidelityArguments),
+    /// Say what a controller would write under `status` of the resources of the Gateway API. Fails
+    /// if one is not accepted, or refers to what is missing.
+    Status(status::StatusArguments),
     /// List the virtual hosts and routes of a workload, in the order in which they are tried.
     Routes {
         #[command(flatten)]
@@ -175,6 +180,7 @@ fn run(arguments: Arguments) -> Result<Answer, Failure> {
         Command::Validate(input) => Ok(validate::report(load(&input)?, input.output)),
         Command::Analyze(arguments) => analyze::report(load(&arguments.input)?, &arguments),
         Command::Fidelity(arguments) => fidelity(arguments),
+        Command::Status(arguments) => status::report(load(&arguments.input)?, arguments),
         Command::Routes { workload, input } => {
             let (model, _) = model(&workload, &input)?;
             Ok(Answer::good(routes::list(&model, input.output)))

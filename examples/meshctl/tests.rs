@@ -223,11 +223,52 @@ fn what_cannot_be_asked_is_an_error_that_says_why() {
 }
 
 #[test]
+fn the_status_of_a_route_says_what_was_written_in_vain() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("edge.yaml");
+    let text = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
+                metadata: { name: edge, namespace: shop }\nspec:\n  gatewayClassName: istio\n  \
+                listeners: [{ name: http, port: 80, protocol: HTTP }]\n---\n\
+                apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n\
+                metadata: { name: cart, namespace: shop }\nspec:\n  parentRefs: [{ name: edge }]\n  \
+                rules: [{ backendRefs: [{ name: cart, port: 80 }] }]\n";
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let served = "shop/edge=192.0.2.1";
+    let answer = meshctl(&["status", "--served", served, file]).unwrap();
+    assert!(!answer.is_good, "{}", answer.text);
+    for line in [
+        "Gateway shop/edge\n  address 192.0.2.1\n  Accepted True Accepted: Resource accepted\n",
+        "  listener http: 1 routes of HTTPRoute, GRPCRoute\n",
+        "HTTPRoute shop/cart\n  at Gateway edge\n    Accepted True Accepted: Route was valid\n",
+        "    ResolvedRefs False BackendNotFound: backend(cart.shop.svc.cluster.local) not found  \
+         [HTTPRoute shop/cart spec.rules[0].backendRefs[0]",
+    ] {
+        assert!(answer.text.contains(line), "no {line} in {}", answer.text);
+    }
+    let json = meshctl(&["status", "-o", "json", file]).unwrap().text;
+    let documents: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(documents[1]["kind"], "HTTPRoute");
+    let conditions = &documents[1]["status"]["parents"][0]["conditions"];
+    assert_eq!(conditions[1]["reason"], "BackendNotFound");
+    // Nobody but the controller of its class has a say about a Gateway.
+    let other = ["status", "--controller", "example.net/other", file];
+    let answer = meshctl(&other).unwrap();
+    assert!(answer.is_good);
+    assert!(
+        answer.text.contains("at nothing of this controller\n"),
+        "{}",
+        answer.text
+    );
+}
+
+#[test]
 fn a_wrong_command_line_is_refused() {
     for arguments in [
         &["validate"][..],
         &["routes", "--workload", "shop", CONFIG],
         &["routes", "--workload", "shop/cart:app", CONFIG],
+        &["status", "--served", "edge=192.0.2.1", CONFIG],
     ] {
         let line = ["meshctl"].iter().chain(arguments);
         assert!(Arguments::try_parse_from(line).is_err(), "{arguments:?}");

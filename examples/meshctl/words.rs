@@ -86,6 +86,7 @@ fn path(path: &PathMatch) -> String {
         PathMatch::PathSeparatedPrefix(prefix) => format!("path {prefix} and below"),
         PathMatch::Prefix(prefix) => format!("path {prefix}*"),
         PathMatch::Regex(regex) => format!("path ~ {regex}"),
+        PathMatch::Template(template) => format!("path = {template}"),
     }
 }
 
@@ -93,6 +94,7 @@ fn string(rule: &StringMatch) -> String {
     match rule {
         StringMatch::Contains { value, .. } => format!("has {value}"),
         StringMatch::Exact { value, .. } => format!("= {value}"),
+        StringMatch::IntegerRange { start, end } => format!("from {start} to below {end}"),
         StringMatch::NonEmpty => "not empty".to_owned(),
         StringMatch::Prefix { value, .. } => format!("= {value}*"),
         StringMatch::Present => "present".to_owned(),

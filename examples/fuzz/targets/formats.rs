@@ -3,6 +3,8 @@
 use std::time::SystemTime;
 
 use mesh_core::format_string::{Constants, Exchange, FormatString, HeaderFormat};
+use mesh_core::resource::Value;
+use mesh_policy::telemetry::access_log::LogFormat;
 
 use super::{Target, text};
 
@@ -36,6 +38,16 @@ pub(crate) const TARGET: Target = Target {
             let exchange = Exchange::of_request(&request, SystemTime::UNIX_EPOCH);
             if let Ok(format) = FormatString::parse(text, &constants) {
                 format.evaluate(&exchange, "-");
+            }
+            if let Ok(format) = LogFormat::text(text) {
+                assert!(format.line(&exchange).ends_with(b"\n"));
+            }
+            let labels = [("a".to_owned(), Value::String(text.to_owned()))];
+            if let Ok(format) = LogFormat::json(&labels.into()) {
+                let line = format.line(&exchange);
+                let line: serde_json::Value =
+                    serde_json::from_slice(&line).expect("a line is JSON");
+                assert!(line.is_object());
             }
             if let Ok(format) = HeaderFormat::parse(text, &constants) {
                 format.evaluate(&exchange);

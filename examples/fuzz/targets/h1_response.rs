@@ -59,7 +59,7 @@ fn feed(runtime: &LocalRuntime, listener: &TcpListener, address: SocketAddr, inp
         let pool = Pool::new(PoolSettings::default());
         let endpoint = Endpoint::new(address, Protocol::Http1);
         let request = Request::get("/").body(Empty::<Bytes>::new());
-        let sending = pool.send(endpoint, request.expect("it is one"));
+        let sending = pool.send(&endpoint, request.expect("it is one"));
         let asking = async {
             if let Ok(response) = sending.await {
                 let _ = response.into_body().collect().await;

@@ -2,7 +2,7 @@
 
 use mesh_tls::csr::SigningRequest;
 
-use super::{Feed, Target};
+use super::{Feed, Target, hexadecimal};
 
 pub(crate) const TARGET: Target = Target {
     name: "signing-requests",
@@ -24,7 +24,7 @@ pub(crate) const TARGET: Target = Target {
 fn start() -> Feed {
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     Box::new(move |input| {
-        let der = bytes(input);
+        let der = hexadecimal(input);
         if let Ok(request) = SigningRequest::from_der(&der, &provider) {
             let key = request.public_key();
             let is_inside = der.windows(key.len()).any(|window| window == key);
@@ -32,14 +32,4 @@ fn start() -> Feed {
         }
         let _ = SigningRequest::from_pem(input, &provider);
     })
-}
-
-fn bytes(hexadecimal: &[u8]) -> Vec<u8> {
-    let digits = hexadecimal.iter();
-    let digits = digits.filter_map(|digit| char::from(*digit).to_digit(16));
-    let digits: Vec<u8> = digits
-        .filter_map(|digit| u8::try_from(digit).ok())
-        .collect();
-    let pairs = digits.chunks_exact(2);
-    pairs.map(|pair| pair[0] << 4 | pair[1]).collect()
 }

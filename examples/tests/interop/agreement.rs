@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::exchange::Answer;
 
-/// How many disagreements are shown.
-const SHOWN: usize = 10;
+/// How many kinds of disagreements are shown.
+const SHOWN: usize = 30;
 
 /// Who answered.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -42,19 +42,22 @@ impl Kind {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     kinds: BTreeMap<Kind, usize>,
-    disagreements: Vec<String>,
+    statuses: BTreeMap<u16, usize>,
+    /// What differed, how often, and where first.
+    disagreements: BTreeMap<String, (usize, String)>,
 }
 
 impl Tally {
     /// Compares the answers to a request of the configuration of `seed`.
     pub(crate) fn compare(&mut self, seed: u64, request: &str, ours: Answer, theirs: Answer) {
         *self.kinds.entry(Kind::of(&theirs)).or_default() += 1;
+        *self.statuses.entry(theirs.status).or_default() += 1;
         let (ours, theirs) = (Comparable::of(ours), Comparable::of(theirs));
         let differences = ours.differences(&theirs);
         if !differences.is_empty() {
-            let differences = differences.join("\n");
-            let text = format!("seed {seed}\n{differences}\n{request}");
-            self.disagreements.push(text);
+            let first = || (0, format!("seed {seed}\n{request}"));
+            let found = self.disagreements.entry(differences.join("\n"));
+            found.or_insert_with(first).0 += 1;
         }
     }
 
@@ -62,17 +65,24 @@ impl Tally {
         self.kinds.get(&kind).copied().unwrap_or(0)
     }
 
-    pub(crate) fn disagreements(&self) -> &[String] {
-        &self.disagreements
+    /// How often Envoy answered with `status`.
+    pub(crate) fn statuses(&self, status: u16) -> usize {
+        self.statuses.get(&status).copied().unwrap_or(0)
+    }
+
+    /// How often the two did not agree.
+    pub(crate) fn disagreements(&self) -> usize {
+        self.disagreements.values().map(|(count, _)| count).sum()
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let found = self.disagreements.len();
+        let found = self.disagreements();
         writeln!(f, "{found} disagreements, answered by {:?}", self.kinds)?;
-        for disagreement in self.disagreements.iter().take(SHOWN) {
-            writeln!(f, "{disagreement}")?;
+        writeln!(f, "with {:?}", self.statuses)?;
+        for (differences, (count, first)) in self.disagreements.iter().take(SHOWN) {
+            writeln!(f, "{count} times: {differences}\n{first}")?;
         }
         Ok(())
     }
@@ -96,7 +106,7 @@ struct Seen {
 impl Comparable {
     fn of(answer: Answer) -> Self {
         let mut headers = answer.headers;
-        for name in ["date", "x-envoy-upstream-service-time"] {
+        for name in ["date", "x-envoy-upstream-service-time", "x-ratelimit-reset"] {
             // That it is there is compared.
             if let Some(values) = headers.get_mut(name) {
                 values.clear();
@@ -141,7 +151,7 @@ fn differ<T: fmt::Debug + PartialEq>(lines: &mut Vec<String>, what: &str, ours: 
 }
 
 /// Fields are compared as lists (RFC 9110, section 5.3): Envoy joins the values of some when it adds
-/// one, and of others not.
+/// one, with a comma and perhaps a blank, and of others not.
 fn differ_in_fields(
     lines: &mut Vec<String>,
     what: &str,
@@ -154,7 +164,7 @@ fn differ_in_fields(
         let joined = |fields: &BTreeMap<String, Vec<String>>| {
             let values = fields.get(name)?.iter().map(String::as_str);
             let values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
-            Some(values.join(","))
+            Some(values.join(",").replace(", ", ","))
         };
         differ(lines, &what, &joined(ours), &joined(theirs));
     }

@@ -1,7 +1,7 @@
 //! A configuration served by both.
 
 use examples::config::Loaded;
-use examples::gateway::{Gateway, Settings};
+use examples::gateway::{Gateway, MeshWide, Settings};
 use fastrand::Rng;
 use mesh_core::config::MeshConfig;
 use mesh_core::model::Model;
@@ -10,7 +10,7 @@ use mesh_core::workload::Workload;
 use serde_json::Value;
 
 use crate::backend::Backends;
-use crate::envoy::{Envoy, bootstrap};
+use crate::envoy::{Envoy, Filters, bootstrap};
 use crate::exchange::{self, Answer};
 use crate::generate::{self, SERVICES};
 
@@ -18,26 +18,37 @@ use crate::generate::{self, SERVICES};
 pub(crate) struct Scene {
     gateway: Gateway,
     envoy: Envoy,
-    _backends: Backends,
+    _backends: Option<Backends>,
 }
 
 impl Scene {
+    /// Generated routes, before services that are started for them.
     pub(crate) fn new(rng: &mut Rng) -> Self {
         let backends = Backends::start(SERVICES);
         let resources = generate::configuration(rng, backends.addresses());
-        let model = model(&resources);
+        let scene = Self::of(&resources, |_| Filters::default());
+        Self {
+            _backends: Some(backends),
+            ..scene
+        }
+    }
+
+    /// What `resources` say; Envoy gets `filters` beside those of routes.
+    pub(crate) fn of(resources: &[Value], filters: impl FnOnce(&Model) -> Filters) -> Self {
+        let (model, wide) = resolved(resources);
         let mut settings = Settings {
             bind: [127, 0, 0, 1].into(),
             ..Settings::default()
         };
         settings.ports.insert(80, 0);
         let mut gateway = Gateway::start(settings).expect("a thread can be started");
-        let warnings = gateway.publish(&model).expect("the model is served");
+        let published = gateway.publish_in(&model, &wide);
+        let warnings = published.expect("the model is served");
         assert!(warnings.is_empty(), "{warnings:?}");
         Self {
             gateway,
-            envoy: Envoy::start(&bootstrap(&model)),
-            _backends: backends,
+            envoy: Envoy::start(&bootstrap(&model, &filters(&model))),
+            _backends: None,
         }
     }
 
@@ -50,7 +61,7 @@ impl Scene {
 }
 
 /// The model of an ingress gateway. What is generated is valid, and wholly in effect.
-fn model(resources: &[Value]) -> Model {
+fn resolved(resources: &[Value]) -> (Model, MeshWide) {
     let mut loaded = Loaded::default();
     for (index, resource) in resources.iter().enumerate() {
         loaded.add(&format!("{index}.json"), format!("{resource:#}"));
@@ -64,5 +75,5 @@ fn model(resources: &[Value]) -> Model {
         .filter(|notice| notice.message.contains("left out"))
         .collect();
     assert!(left_out.is_empty(), "{left_out:?}");
-    model
+    (model, MeshWide::of(&config))
 }

@@ -9,8 +9,17 @@ use super::{route, seconds};
 
 const TYPE: &str = "type.googleapis.com/envoy.extensions";
 
+/// HTTP filters beside those of routes.
+#[derive(Debug, Default)]
+pub(crate) struct Filters {
+    /// Before all of those.
+    pub(crate) first: Vec<Value>,
+    /// After all of those, before the router.
+    pub(crate) last: Vec<Value>,
+}
+
 /// Serves the only listener of `model` on a loopback port that the system chooses.
-pub(crate) fn bootstrap(model: &Model) -> Value {
+pub(crate) fn bootstrap(model: &Model, filters: &Filters) -> Value {
     let [listener] = model.listeners.as_slice() else {
         panic!("one listener is compared");
     };
@@ -20,7 +29,7 @@ pub(crate) fn bootstrap(model: &Model) -> Value {
     let NetworkFilter::Http(http) = &chain.filter else {
         panic!("the listener serves HTTP");
     };
-    let manager = connection_manager(model, http);
+    let manager = connection_manager(model, http, filters);
     let clusters: Vec<_> = model.clusters.values().map(|each| cluster(each)).collect();
     json!({
         "admin": {"address": any_port()},
@@ -45,7 +54,7 @@ fn any_port() -> Value {
 }
 
 /// What Istio writes for a gateway, as far as plaintext HTTP is concerned.
-fn connection_manager(model: &Model, http: &HttpConnection) -> Value {
+fn connection_manager(model: &Model, http: &HttpConnection, filters: &Filters) -> Value {
     let HttpConnection {
         route_configuration,
         use_remote_address,
@@ -59,17 +68,17 @@ fn connection_manager(model: &Model, http: &HttpConnection) -> Value {
             "typed_config": {"@type": format!("{TYPE}.filters.http.{name}.v3.{message}")},
         })
     };
+    let mut all = filters.first.clone();
+    all.extend([filter("fault", "HTTPFault"), filter("cors", "Cors")]);
+    all.extend(filters.last.iter().cloned());
+    all.push(filter("router", "Router"));
     let mut manager = json!({
         "@type": format!(
             "{TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager"
         ),
         "stat_prefix": "gateway",
         "route_config": route::configuration(routes),
-        "http_filters": [
-            filter("fault", "HTTPFault"),
-            filter("cors", "Cors"),
-            filter("router", "Router"),
-        ],
+        "http_filters": all,
         "use_remote_address": use_remote_address,
         "xff_num_trusted_hops": trusted_hops,
         "normalize_path": true,

@@ -44,6 +44,7 @@ fn path_specifier(path: &PathMatch) -> Map<String, Value> {
         PathMatch::PathSeparatedPrefix(prefix) => ("path_separated_prefix", json!(prefix)),
         PathMatch::Prefix(prefix) => ("prefix", json!(prefix)),
         PathMatch::Regex(regex) => ("safe_regex", json!({"regex": regex.as_str()})),
+        PathMatch::Template(template) => panic!("no VirtualService has the template {template}"),
     };
     Map::from_iter([(name.to_owned(), value)])
 }
@@ -81,6 +82,7 @@ pub(super) fn string_matcher(condition: &StringMatch) -> Option<Value> {
         StringMatch::Exact { value, ignore_case } => ("exact", value, ignore_case),
         StringMatch::Prefix { value, ignore_case } => ("prefix", value, ignore_case),
         StringMatch::Suffix { value, ignore_case } => ("suffix", value, ignore_case),
+        StringMatch::IntegerRange { .. } => panic!("no VirtualService compares numbers"),
         StringMatch::NonEmpty => return Some(json!({"safe_regex": {"regex": ".+"}})),
         StringMatch::Present => return None,
         StringMatch::Regex(regex) => {

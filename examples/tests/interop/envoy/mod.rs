@@ -11,7 +11,7 @@ mod route;
 
 use std::time::Duration;
 
-pub(crate) use self::bootstrap::bootstrap;
+pub(crate) use self::bootstrap::{Filters, bootstrap};
 pub(crate) use self::process::Envoy;
 
 /// A duration in protobuf's JSON.

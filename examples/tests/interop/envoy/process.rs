@@ -19,6 +19,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Envoy {
     process: Child,
+    admin: SocketAddr,
     address: SocketAddr,
     _directory: TempDir,
 }
@@ -42,13 +43,13 @@ impl Envoy {
             .spawn()
             .expect("`envoy` is in PATH: see .ci/install");
         for _ in 0..LOOKS {
-            if let Some(address) = fs::read_to_string(file("admin"))
-                .ok()
-                .and_then(|admin| admin.trim().parse().ok())
-                .and_then(listener)
+            let admin = fs::read_to_string(file("admin")).ok();
+            let admin: Option<SocketAddr> = admin.and_then(|admin| admin.trim().parse().ok());
+            if let Some((admin, address)) = admin.and_then(|admin| Some((admin, listener(admin)?)))
             {
                 return Self {
                     process,
+                    admin,
                     address,
                     _directory: directory,
                 };
@@ -65,6 +66,11 @@ impl Envoy {
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it says of itself at a path.
+    pub(crate) fn ask(&self, path: &str) -> Option<String> {
+        ask(self.admin, path)
     }
 }
 

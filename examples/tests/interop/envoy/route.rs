@@ -106,7 +106,14 @@ fn forward(forward: &Forward) -> Value {
     if let Some(retry) = retry {
         encoded.insert("retry_policy".into(), retry_policy(retry));
     }
-    let Rewrite { path, authority } = rewrite;
+    let Rewrite {
+        path,
+        authority,
+        authority_source,
+        append_forwarded_host,
+    } = rewrite;
+    let is_literal = authority_source.is_none() && !append_forwarded_host;
+    assert!(is_literal, "a VirtualService writes the authority");
     if let Some(path) = path {
         let (kind, value) = path_rewrite(path);
         encoded.insert(kind.into(), value);
@@ -132,8 +139,13 @@ fn weighted_cluster(destination: &WeightedDestination) -> Value {
         weight,
         headers,
         authority,
+        unresolved,
         origin: _,
     } = destination;
+    assert!(
+        unresolved.is_none(),
+        "a VirtualService names its destinations"
+    );
     let mut encoded = object(json!({"name": cluster_name(cluster), "weight": weight}));
     add_mutations(&mut encoded, headers);
     if let Some(authority) = authority {
@@ -162,6 +174,7 @@ fn path_rewrite(rewrite: &PathRewrite) -> (&'static str, Value) {
                 "substitution": rewrite.substitution(),
             }),
         ),
+        PathRewrite::Template(rewrite) => panic!("no VirtualService writes {rewrite:?}"),
     }
 }
 

@@ -52,13 +52,10 @@ fn direct_response(rng: &mut Rng) -> Value {
 }
 
 fn forward(rng: &mut Rng, rule: &mut Map<String, Value>) {
-    // Whether a cluster exists is not known where a fault answers.
-    let is_faulty = once_in(rng, 8);
-    let services = if is_faulty { SERVICES - 1 } else { SERVICES };
-    let mut destinations = vec![destination(rng, 100, services)];
+    let mut destinations = vec![destination(rng, 100)];
     if once_in(rng, 4) {
         // Which of two is drawn must not be left to chance.
-        destinations.push(destination(rng, 0, services));
+        destinations.push(destination(rng, 0));
     } else if once_in(rng, 4) {
         let mut same = destinations[0].clone();
         same["weight"] = json!(50);
@@ -78,7 +75,7 @@ fn forward(rng: &mut Rng, rule: &mut Map<String, Value>) {
         let retries = [json!({"attempts": 0}), retries];
         rule.insert("retries".into(), retries[rng.usize(..2)].clone());
     }
-    if is_faulty {
+    if once_in(rng, 8) {
         let status = one(rng, &[400, 418, 503]);
         let share = one(rng, &[0, 100]);
         let abort = json!({"httpStatus": status, "percentage": {"value": share}});
@@ -86,9 +83,9 @@ fn forward(rng: &mut Rng, rule: &mut Map<String, Value>) {
     }
 }
 
-/// One of the services from 0 to `last`.
-fn destination(rng: &mut Rng, weight: u32, last: u64) -> Value {
-    let service = rng.u64(..=last);
+/// One of the services, or the one that does not exist.
+fn destination(rng: &mut Rng, weight: u32) -> Value {
+    let service = rng.u64(..=SERVICES);
     let host = format!("service-{service}.internal");
     let mut destination = json!({"destination": {"host": host}, "weight": weight});
     if once_in(rng, 3) {
@@ -105,6 +102,7 @@ fn rewrite(rng: &mut Rng) -> Value {
             rewrite.insert("uri".into(), json!(uri));
         }
         2 => {
+            // None writes what is no part of a path, such as `<`: the services refuse it.
             let (pattern, with) = one(
                 rng,
                 &[
@@ -135,8 +133,7 @@ const NAMES: [&str; 6] = [
     "x-forwarded-proto",
 ];
 
-/// Without `%RESPONSE_CODE%`: an Envoy writes 0 in what it answers itself, and we the status.
-const FORMATS: [&str; 12] = [
+const FORMATS: [&str; 13] = [
     "written",
     "100%%",
     "%REQ(x-a)%",
@@ -149,6 +146,7 @@ const FORMATS: [&str; 12] = [
     "%ROUTE_NAME%",
     "%UPSTREAM_CLUSTER%",
     "%RESP(x-b)% %RESPONSE_FLAGS%",
+    "%RESPONSE_CODE%",
 ];
 
 fn headers(rng: &mut Rng) -> Value {

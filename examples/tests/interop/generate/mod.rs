@@ -138,11 +138,11 @@ fn rule(rng: &mut Rng) -> Value {
 }
 
 /// One of `all`.
-fn one<T: Copy>(rng: &mut Rng, all: &[T]) -> T {
+pub(crate) fn one<T: Copy>(rng: &mut Rng, all: &[T]) -> T {
     all[rng.usize(..all.len())]
 }
 
 /// True once in `times`.
-fn once_in(rng: &mut Rng, times: u32) -> bool {
+pub(crate) fn once_in(rng: &mut Rng, times: u32) -> bool {
     rng.u32(..times) == 0
 }

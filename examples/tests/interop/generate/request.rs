@@ -80,11 +80,7 @@ pub(crate) fn request(rng: &mut Rng) -> String {
     request.push_str("connection: close\r\n");
     for _ in 0..rng.usize(..4) {
         let (name, value) = (one(rng, &FIELDS), one(rng, &VALUES));
-        // An Envoy joins the values of those fields that it knows before it compares them.
-        let is_known = matches!(name, "user-agent" | "content-type");
-        if !is_known || !request.contains(name) {
-            let _ = write!(request, "{name}: {value}\r\n");
-        }
+        let _ = write!(request, "{name}: {value}\r\n");
     }
     if method == "OPTIONS" || once_in(rng, 4) {
         let origin = one(
