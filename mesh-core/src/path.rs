@@ -257,6 +257,7 @@ fn push_segment(path: &mut String, segment: &str, slash: bool) -> Result<(), Zer
 /// Adds `segment` with its needless escapes decoded, and needed ones made.
 fn push_decoded(path: &mut String, segment: &str) -> Result<(), ZeroByte> {
     let mut rest = segment;
+    let mut stray = None;
     while let Some(character) = rest.chars().next() {
         let mut taken = character.len_utf8();
         match (character, escaped_byte(rest)) {
@@ -264,6 +265,13 @@ fn push_decoded(path: &mut String, segment: &str) -> Result<(), ZeroByte> {
             ('%', Some(byte)) if is_unreserved(byte) => {
                 path.push(char::from(byte));
                 taken = ESCAPE;
+                if let Some(stray) = stray {
+                    escape_stray(path, stray, &rest[taken..]);
+                }
+            }
+            ('%', None) => {
+                stray = Some(path.len());
+                path.push('%');
             }
             _ if character.is_ascii() && must_be_escaped(character as u8) => {
                 path.push_str(&format!("%{:02X}", character as u8));
@@ -273,6 +281,16 @@ fn push_decoded(path: &mut String, segment: &str) -> Result<(), ZeroByte> {
         rest = &rest[taken..];
     }
     Ok(())
+}
+
+/// Escapes the percent sign at `stray` if what has been decoded behind it would make an escape of
+/// it, with the beginning of `rest`: `%%32e` must not become `%2e`, which the next to normalize the
+/// path would read as a dot.
+fn escape_stray(path: &mut String, stray: usize, rest: &str) {
+    let digits = path[stray + 1..].bytes().chain(rest.bytes().take(1));
+    if digits.take(2).filter(u8::is_ascii_hexdigit).count() == 2 && path.len() - stray <= ESCAPE {
+        path.insert_str(stray + 1, "25");
+    }
 }
 
 /// The byte that `text` begins with an escape of.
@@ -363,6 +381,14 @@ mod tests {
             ("/a/%", "/a/%"),
             ("/a/%2", "/a/%2"),
             ("/a/%+1/%zz", "/a/%+1/%zz"),
+            // Seen at an Envoy 1.40.
+            ("/a%%41", "/a%A"),
+            ("/a%%%41b", "/a%%25Ab"),
+            ("/%%32F", "/%252F"),
+            ("/a%4%31", "/a%2541"),
+            ("/a%z%41", "/a%zA"),
+            ("/public/%%32e%%32e/admin", "/public/%252e%252e/admin"),
+            ("/public/%2e%2e;x/admin", "/public/..;x/admin"),
             ("/\"<>^`{|}", "/%22%3C%3E%5E%60%7B%7C%7D"),
             ("/é/%é", "/é/%é"),
         ] {
