@@ -259,5 +259,9 @@ spec: { host: web, trafficPolicy: { connectionPool: { tcp: { maxConnections: 3 }
 
     let listed = sidecar("{ ingress: [{ port: { number: 8080, protocol: HTTP, name: a } }] }");
     let listed = model(&(web("http") + rule + &listed));
-    assert_eq!(limit(&listed, 8080), Some(3), "the service leads to the listed port");
+    assert_eq!(
+        limit(&listed, 8080),
+        Some(3),
+        "the service leads to the listed port"
+    );
 }

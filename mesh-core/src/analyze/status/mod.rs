@@ -52,7 +52,8 @@
 //! let accepted = &parent.conditions[0];
 //! assert_eq!(accepted.r#type, ConditionType::Accepted);
 //! assert_eq!((accepted.status, accepted.reason), (false, Reason::NotAllowedByListeners));
-//! assert_eq!(accepted.origin.to_string(), "HTTPRoute shop/cart spec.parentRefs[0] (edge.yaml:12:16)");
+//! let origin = accepted.origin.to_string();
+//! assert_eq!(origin, "HTTPRoute shop/cart spec.parentRefs[0] (edge.yaml:13:16)");
 //! # }
 //! ```
 

@@ -169,8 +169,8 @@ fn of<S: Spec, T>(resource: &Resource<S>, status: T) -> ResourceStatus<T> {
     }
 }
 
-/// The status of routes of one kind, also of those that refer to nothing of the controller's: it may
-/// have been there before. Counts what is attached to listeners, and what routes lead to.
+/// The status of routes of one kind, also of those that refer to nothing of the controller's, which
+/// may have had one before. Counts what is attached to listeners, and what routes lead to.
 fn routes<'a, S: ReviewedRoute>(
     scene: &mut Scene<'a>,
     routes: &'a [Arc<Resource<S>>],

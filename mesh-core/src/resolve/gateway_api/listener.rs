@@ -184,8 +184,8 @@ impl<'a> GatewayListener<'a> {
             && self.written.protocol == other.written.protocol
     }
 
-    /// Why it cannot be served beside `earlier` ones (`ComputeGatewayListenerConflicts`). Those that
-    /// are in conflict themselves are in nobody's way.
+    /// Why it cannot be served beside `earlier` ones (`ComputeGatewayListenerConflicts`). One that
+    /// is in conflict itself is in nobody's way.
     fn conflict_with(&self, earlier: &[Self]) -> Option<Refusal> {
         let mut others = earlier.iter().filter(|other| other.conflict.is_none());
         let other = others.find(|other| other.port == self.port && !self.is_distinct(other))?;

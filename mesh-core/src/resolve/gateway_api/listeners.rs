@@ -77,7 +77,8 @@ fn is_of(set: &Resource<ListenerSet>, gateway: &Resource<Gateway>) -> bool {
         && *namespace == gateway.metadata.namespace
 }
 
-/// Whether ListenerSets of `namespace` may add to the Gateway (`NamespaceAcceptedByAllowListeners`).
+/// Whether ListenerSets of `namespace` may add to the Gateway
+/// (`NamespaceAcceptedByAllowListeners`).
 fn allows_listeners(config: &MeshConfig, gateway: &Resource<Gateway>, namespace: &str) -> bool {
     let allowed = gateway.spec.allowed_listeners.as_ref();
     let Some(allowed) = allowed.and_then(|allowed| allowed.namespaces.as_ref()) else {

@@ -103,7 +103,9 @@ impl Server {
 
     fn protocol(&self) -> Protocol {
         let port = self.port.as_ref();
-        port.map_or(Protocol::Unsupported, |port| Protocol::parse(&port.protocol))
+        port.map_or(Protocol::Unsupported, |port| {
+            Protocol::parse(&port.protocol)
+        })
     }
 }
 
