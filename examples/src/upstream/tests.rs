@@ -300,6 +300,33 @@ async fn a_client_may_write_on_after_the_response_has_begun() {
 }
 
 #[tokio::test(flavor = "local")]
+async fn a_client_that_writes_on_is_not_waited_for_when_the_response_is_over() {
+    let (upstream, endpoint) = Upstream::listen().await;
+    let pool = Pool::new(PoolSettings::default());
+    let (sender, body) = channel();
+    let serve = async {
+        let mut connection = upstream.accept().await;
+        connection.head().await;
+        connection
+            .write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+            .await;
+        // More than any socket holds, of which nothing is read.
+        let more = Bytes::from(vec![0; 64 << 20]);
+        sender.send(Ok(Frame::data(more))).unwrap();
+        connection
+    };
+    let ask = async {
+        let response = pool.send(&endpoint, post("/", body)).await.unwrap();
+        response.into_body()
+    };
+    let (_connection, body) = tokio::join!(serve, ask);
+    tokio::task::yield_now().await;
+    assert!(!sender.is_closed(), "the request is still being sent");
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "ok");
+    sender.closed().await;
+}
+
+#[tokio::test(flavor = "local")]
 async fn trailers_are_passed_on() {
     let (upstream, endpoint) = Upstream::listen().await;
     let pool = Pool::new(PoolSettings::default());

@@ -13,7 +13,7 @@ use http::{Request, Response, StatusCode};
 use super::connection::{Connection, Idle, Switched};
 use super::decode::Decoder;
 use super::head::{self, Head};
-use super::streaming::{Link, Streaming};
+use super::streaming::{Link, Sender, Streaming};
 use super::upload::Upload;
 use crate::body::Body;
 use crate::upstream::error::{BoxError, UpstreamError};
@@ -139,7 +139,7 @@ where
         let connection = Rc::new(RefCell::new(connection));
         let mut upload = self.upload.take();
         let shared = Rc::downgrade(&connection);
-        tokio::task::spawn_local(poll_fn(move |cx| match shared.upgrade() {
+        let task = tokio::task::spawn_local(poll_fn(move |cx| match shared.upgrade() {
             // An error shows in the response, if it matters.
             Some(shared) => upload
                 .poll_send(&mut shared.borrow_mut().transport, cx)
@@ -147,7 +147,11 @@ where
             // The response has ended.
             None => Poll::Ready(()),
         }));
-        Link::Shared(connection)
+        let _sender = Sender::new(task);
+        Link::Shared {
+            connection,
+            _sender,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use tokio::task::JoinHandle;
 
 use super::connection::{Connection, Idle};
 use super::decode::Decoder;
@@ -23,15 +24,33 @@ pub(crate) struct Streaming {
 /// The connection that a body comes from.
 pub(super) enum Link {
     Exclusive(Box<Connection>),
-    /// The request is still being sent by somebody else.
-    Shared(Rc<RefCell<Connection>>),
+    /// The request is still being sent by somebody else, who stops with the response.
+    Shared {
+        connection: Rc<RefCell<Connection>>,
+        _sender: Sender,
+    },
+}
+
+/// The task that sends a request. It ends with this, whatever it waits for.
+pub(super) struct Sender(JoinHandle<()>);
+
+impl Sender {
+    pub(super) fn new(task: JoinHandle<()>) -> Self {
+        Self(task)
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Link {
     fn with<T>(&mut self, receive: impl FnOnce(&mut Connection) -> T) -> T {
         match self {
             Self::Exclusive(connection) => receive(connection),
-            Self::Shared(connection) => receive(&mut connection.borrow_mut()),
+            Self::Shared { connection, .. } => receive(&mut connection.borrow_mut()),
         }
     }
 }
