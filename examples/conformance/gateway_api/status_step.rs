@@ -134,8 +134,8 @@ impl<'a> Step<'a> {
         items.collect()
     }
 
-    /// The status of the resource that the first argument names. Where the corpus lost the name it is
-    /// the only one of its kind.
+    /// The status of the resource that the first argument names. Where the corpus lost the name it
+    /// is the only one of its kind.
     fn status(&self, kind: &str) -> Result<&'a Value, Miss> {
         let first = self.arg(0)?;
         let name = match first.as_object() {

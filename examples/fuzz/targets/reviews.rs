@@ -44,13 +44,17 @@ pub(crate) const TARGET: Target = Target {
     },
 };
 
-/// A pod that is changed as it is answered gets the same answer again.
+/// A pod that is changed as it is answered is not changed again. One whose own containers adjust
+/// those of the template is: Istio applies them at the first injection only.
 fn is_final(webhook: &Webhook, request: AdmissionRequest, response: &AdmissionResponse) {
     if !response.allowed || response.patch.0.is_empty() {
         return;
     }
     let mut pod = request.object;
     json_patch::patch(&mut pod, &response.patch.0).expect("the patch applies to the pod");
+    if !pod["metadata"]["annotations"]["proxy.istio.io/overrides"].is_null() {
+        return;
+    }
     let again = review(&request.namespace, &pod);
     let again = webhook.mutate(again.to_string().as_bytes());
     let again = again.expect("a pod that was changed is still one");

@@ -316,18 +316,17 @@ mod tests {
             while let Ok((stream, _)) = listener.accept().await {
                 counted.set(counted.get() + 1);
                 let both = Rc::clone(&both);
-                let answer = service_fn(move |_: Request<Incoming>| {
-                    let both = Rc::clone(&both);
-                    async move {
-                        both.wait().await;
-                        Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
-                    }
-                });
+                let answer = service_fn(move |_: Request<Incoming>| answer(Rc::clone(&both)));
                 let server = http2::Builder::new(LocalExecutor);
                 spawn_local(server.serve_connection(TokioIo::new(stream), answer));
             }
         });
         (address, accepted)
+    }
+
+    async fn answer(both: Rc<Barrier>) -> Result<Response<Empty<Bytes>>, Infallible> {
+        both.wait().await;
+        Ok(Response::new(Empty::new()))
     }
 
     #[test]
