@@ -40,6 +40,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::Extensions;
+
 pub use self::response_flag::{ResponseFlag, ResponseFlags};
 pub use self::upstream_reset::{ResetReason, UpstreamReset};
 use crate::identity::SpiffeId;
@@ -155,8 +157,41 @@ pub struct ConnectionInfo {
 
 /// The address of the client that a request comes from, as `x-forwarded-for` and the trusted proxies
 /// before us give it. Without it, the client is the [`peer`](ConnectionInfo::peer).
+///
+/// # Example
+///
+/// ```
+/// use std::net::{IpAddr, SocketAddr};
+///
+/// use http::Extensions;
+/// use mesh_core::attributes::{ClientAddress, ConnectionInfo};
+///
+/// let mut extensions = Extensions::new();
+/// assert_eq!(ClientAddress::of(&extensions), None);
+///
+/// let peer = SocketAddr::from(([10, 0, 0, 1], 4711));
+/// let local = SocketAddr::from(([10, 0, 0, 2], 80));
+/// extensions.insert(ConnectionInfo { peer, local, tls: None });
+/// assert_eq!(ClientAddress::of(&extensions), Some(peer));
+///
+/// let client = IpAddr::from([192, 0, 2, 7]);
+/// extensions.insert(ClientAddress(client));
+/// assert_eq!(ClientAddress::of(&extensions), Some(SocketAddr::new(client, 0)));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ClientAddress(pub IpAddr);
+
+impl ClientAddress {
+    /// The client of a request with these extensions, by its [`ClientAddress`] or else by its
+    /// [`ConnectionInfo`]; Envoy's downstream remote address. The port is 0 if a proxy before us told
+    /// the address, as it does not tell the port.
+    pub fn of(extensions: &Extensions) -> Option<SocketAddr> {
+        match extensions.get::<Self>() {
+            Some(Self(address)) => Some((*address, 0).into()),
+            None => Some(extensions.get::<ConnectionInfo>()?.peer),
+        }
+    }
+}
 
 /// What a TLS handshake settled.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

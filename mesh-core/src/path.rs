@@ -1,10 +1,30 @@
 //! The path of a request, in the form that rules are matched against.
 //!
 //! The same resource can be named in many ways (`/a/../b`, `/%62`, `//b`), and a policy that is
-//! matched against one of them must not be evaded by another. [`Normalization`] brings a path into
+//! matched against one of them should not be evaded by another. [`Normalization`] brings a path into
 //! one form before it is matched, and it is forwarded in that form: the modes of Istio's
 //! `meshConfig.pathNormalization`, done as Envoy does it
 //! (`source/common/http/path_utility.cc`, with googleurl's canonical paths).
+//!
+//! # What is promised
+//!
+//! The policy sees the path that is forwarded, and that path has no segment `.` or `..`, escaped or
+//! not. This is enough where the server behind takes paths as RFC 3986 does. It is not where the
+//! server finds more names for a resource than the mode undoes:
+//!
+//! - Path parameters. Written out, `/..;x` is a dot segment, and removed. Escaped, `/%2e%2e;x` is
+//!   decoded to `/..;x` and stays, as in Envoy (seen at 1.40): `/public/%2e%2e;x/admin` becomes
+//!   `/public/..;x/admin`, to which a rule for `/public/*` applies. Servlet containers (Tomcat,
+//!   Jetty) drop `;x` and serve `/admin`, and so does whoever normalizes the path once more:
+//!   normalizing is not idempotent in this case.
+//! - Slashes. `//` and `%2F` are names of `/` to many servers: use `MERGE_SLASHES` or
+//!   `DECODE_AND_MERGE_SLASHES`.
+//! - Case, and escapes within escapes (`%252e`), where a server ignores the one or decodes twice.
+//!
+//! Before such servers, allow exact paths, as a prefix like `/public/*` allows whatever they take
+//! such paths for. Where prefixes are needed, refuse parameters at the gateway: a first `http` route
+//! of the VirtualService with `match: [{uri: {regex: ".*;.*"}}]` and `directResponse: {status: 400}`.
+//! (An AuthorizationPolicy cannot say it: in `paths: ["*;*"]` only the first `*` is a wildcard.)
 //!
 //! All functions take a path as it is in the request line, with its query, which they leave alone.
 //!
@@ -81,7 +101,8 @@ fn then<E>(
 ///
 /// Beyond the RFC, and as Envoy: `\` becomes `/`; a path begins with `/`; characters that no URI
 /// may contain are escaped; and `.` and `..` with parameters (`/..;x/`) are dot segments as well,
-/// which is how servlet containers take them.
+/// which is how servlet containers take them. Written with escapes (`/%2e%2e;x/`) they are not: they
+/// are decoded and stay, see the [module docs](self#what-is-promised).
 ///
 /// # Errors
 ///

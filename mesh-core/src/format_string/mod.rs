@@ -12,7 +12,7 @@
 //! | `PROTOCOL` | `HTTP/1.1`, `HTTP/2` … |
 //! | `RESPONSE_CODE`, `RESPONSE_FLAGS` | `0` and `-` before there is a response; the code is `0` also in the header operations of [an answer of the proxy](Exchange::answered_locally) |
 //! | `START_TIME(format)` | when the request began, in UTC; RFC 3339 with milliseconds if there is no format |
-//! | `DOWNSTREAM_REMOTE_ADDRESS`, `…_WITHOUT_PORT`, `DOWNSTREAM_REMOTE_PORT`, the same with `DOWNSTREAM_DIRECT_REMOTE_` and `DOWNSTREAM_LOCAL_` | ends of the client's connection |
+//! | `DOWNSTREAM_REMOTE_ADDRESS`, `…_WITHOUT_PORT`, `DOWNSTREAM_REMOTE_PORT`, the same with `DOWNSTREAM_DIRECT_REMOTE_` and `DOWNSTREAM_LOCAL_` | [the client](crate::attributes::ClientAddress::of), and the other and our end of the connection |
 //! | `DOWNSTREAM_PEER_URI_SAN` | the client's verified SPIFFE ID |
 //! | `REQUESTED_SERVER_NAME` | server name of the TLS handshake |
 //! | `BYTES_RECEIVED`, `BYTES_SENT`, `DURATION`, `REQUEST_DURATION`, `RESPONSE_DURATION`, `RESPONSE_TX_DURATION`, `RESPONSE_CODE_DETAILS`, `CONNECTION_TERMINATION_DETAILS`, `UPSTREAM_TRANSPORT_FAILURE_REASON`, `UPSTREAM_LOCAL_ADDRESS` | of the [`Completion`]; durations in milliseconds |

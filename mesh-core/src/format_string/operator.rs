@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, Version};
 use super::Completion;
 use super::exchange::Exchange;
 use super::time::TimeFormat;
-use crate::attributes::{ConnectionInfo, PeerIdentity, ResponseFlags};
+use crate::attributes::{ClientAddress, PeerIdentity, ResponseFlags};
 use crate::model::cluster::EndpointAddress;
 use crate::service::ClusterName;
 
@@ -61,7 +61,10 @@ pub(super) enum GrpcStatusForm {
 /// An end of the client's connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum End {
+    /// The other end of the connection, which may be a proxy.
+    Direct,
     Local,
+    /// The client, wherever it is.
     Remote,
 }
 
@@ -103,7 +106,7 @@ impl Operator {
     /// Appends the value to `out`, or returns `false` if there is none.
     pub(super) fn write(&self, exchange: &Exchange<'_>, out: &mut Vec<u8>) -> bool {
         match self {
-            Self::Address { end, part } => address(exchange.connection(), *end, *part, out),
+            Self::Address { end, part } => address(exchange, *end, *part, out),
             Self::Completed(what) => exchange
                 .completion
                 .is_some_and(|completion| what.write(completion, out)),
@@ -324,13 +327,15 @@ fn first<'a>(headers: &'a HeaderMap, names: &[HeaderName]) -> Option<&'a [u8]> {
     Some(value.as_bytes())
 }
 
-fn address(connection: Option<&ConnectionInfo>, end: End, part: Part, out: &mut Vec<u8>) -> bool {
-    let Some(connection) = connection else {
-        return false;
-    };
+fn address(exchange: &Exchange<'_>, end: End, part: Part, out: &mut Vec<u8>) -> bool {
+    let connection = exchange.connection();
     let address = match end {
-        End::Local => connection.local,
-        End::Remote => connection.peer,
+        End::Direct => connection.map(|connection| connection.peer),
+        End::Local => connection.map(|connection| connection.local),
+        End::Remote => ClientAddress::of(&exchange.request.extensions),
+    };
+    let Some(address) = address else {
+        return false;
     };
     match part {
         Part::Both => write!(out, "{address}"),

@@ -306,13 +306,14 @@ fn completed(name: &str) -> Option<Completed> {
 
 fn address(name: &str) -> Option<Operator> {
     let name = name.strip_prefix("DOWNSTREAM_")?;
-    let remote = name
-        .strip_prefix("DIRECT_REMOTE_")
-        .or_else(|| name.strip_prefix("REMOTE_"));
-    let (end, part) = match remote {
-        Some(part) => (End::Remote, part),
-        None => (End::Local, name.strip_prefix("LOCAL_")?),
-    };
+    let ends = [
+        ("DIRECT_REMOTE_", End::Direct),
+        ("LOCAL_", End::Local),
+        ("REMOTE_", End::Remote),
+    ];
+    let (end, part) = ends
+        .into_iter()
+        .find_map(|(prefix, end)| Some((end, name.strip_prefix(prefix)?)))?;
     let part = match part {
         "ADDRESS" => Part::Both,
         "ADDRESS_WITHOUT_PORT" => Part::Ip,

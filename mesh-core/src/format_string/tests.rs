@@ -5,7 +5,7 @@ use http::{HeaderMap, Request, Response, request};
 use proptest::prelude::*;
 
 use super::*;
-use crate::attributes::{ConnectionInfo, MatchedRoute, ResponseFlag, TlsInfo};
+use crate::attributes::{ClientAddress, ConnectionInfo, MatchedRoute, ResponseFlag, TlsInfo};
 use crate::model::route::{Route, RouteMatch};
 use crate::service::ClusterName;
 
@@ -90,6 +90,24 @@ fn operators_are_filled_in() {
     ];
     for (format, expected) in cases {
         assert_eq!(evaluated(format), expected, "{format}");
+    }
+}
+
+#[test]
+fn the_client_behind_a_trusted_proxy_is_the_remote_end() {
+    let mut request = request();
+    let client = ClientAddress([192, 0, 2, 7].into());
+    request.extensions.insert(client);
+    let exchange = Exchange::of_request(&request, SystemTime::UNIX_EPOCH);
+    for (format, expected) in [
+        ("%DOWNSTREAM_REMOTE_ADDRESS%", "192.0.2.7:0"),
+        ("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "192.0.2.7"),
+        ("%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%", "10.0.0.7:4711"),
+        ("%DOWNSTREAM_LOCAL_ADDRESS%", "[::1]:8443"),
+    ] {
+        let format: FormatString = format.parse().unwrap();
+        let evaluated = String::from_utf8(format.evaluate(&exchange, "-")).unwrap();
+        assert_eq!(evaluated, expected, "{format:?}");
     }
 }
 

@@ -24,6 +24,16 @@ const MAX_OPTIONS: usize = 16;
 /// The longest value of an option.
 const MAX_OPTION_LEN: usize = 4096;
 
+/// The option of a listener that names a mode of Istio, and those that there are.
+const MODE_OPTION: &str = "gateway.istio.io/tls-terminate-mode";
+const MODES: [&str; 5] = [
+    "ISTIO_MUTUAL",
+    "ISTIO_SIMPLE",
+    "MUTUAL",
+    "OPTIONAL_MUTUAL",
+    "SIMPLE",
+];
+
 pub(super) fn validate_set(set: &ListenerSet, at: At<'_>) {
     let ListenerSet {
         parent_ref,
@@ -130,8 +140,17 @@ fn validate_tls(protocol: &str, tls: Option<&ListenerTlsConfig>, at: At<'_>) {
         .each(certificate_refs, gateway_tls::validate_secret);
     let fits =
         options.len() <= MAX_OPTIONS && options.values().all(|value| value.len() <= MAX_OPTION_LEN);
-    at.field("options")
-        .require(fits, "at most 16 options have at most 4096 bytes each");
+    let at = at.field("options");
+    at.require(fits, "at most 16 options have at most 4096 bytes each");
+    if let Some(mode) = options.get(MODE_OPTION)
+        && !MODES.contains(&mode.as_str())
+    {
+        at.key(MODE_OPTION)
+            .warning(format_args!(
+                "`{mode}` is not a mode of Istio, which takes it for `SIMPLE`"
+            ))
+            .help(format!("use one of {}", MODES.join(", ")));
+    }
 }
 
 fn validate_routes(routes: &AllowedRoutes, at: At<'_>) {

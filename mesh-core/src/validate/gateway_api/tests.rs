@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::validate::testing::{assert_errors, read};
+use crate::validate::testing::{assert_errors, assert_warnings, read};
 
 #[track_caller]
 fn assert_all<T: serde::de::DeserializeOwned>(
@@ -81,6 +81,19 @@ fn a_gateway_has_a_class_and_listeners() {
             ),
         ],
     );
+}
+
+#[test]
+fn a_tls_mode_that_istio_does_not_know_is_told() {
+    for (mode, warnings) in [("MUTUAL", 0), ("ISTIO_SIMPLE", 0), ("mutual", 1)] {
+        let options = json!({"gateway.istio.io/tls-terminate-mode": mode});
+        let tls = json!({"certificateRefs": [{"name": "secret"}], "options": options});
+        let listener = json!([{"name": "a", "port": 443, "protocol": "HTTPS", "tls": tls}]);
+        assert_warnings(mode, warnings, |at| {
+            let listeners: Vec<_> = read(listener);
+            listener::validate_all(&listeners, at);
+        });
+    }
 }
 
 #[test]

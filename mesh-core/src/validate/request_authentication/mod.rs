@@ -16,6 +16,8 @@
 mod json;
 mod jwks;
 
+use http::HeaderName;
+
 use super::selector::Attachment;
 use super::url::Url;
 use super::{At, duration};
@@ -73,12 +75,26 @@ fn validate_rule(rule: &JwtRule, at: At<'_>) {
     }
     at.field("fromHeaders")
         .each(&rule.from_headers, |header, at| {
-            at.field("name")
-                .require(!header.name.is_empty(), "the header has a name");
+            validate_location(&header.name, at.field("name"));
         });
     at.field("outputClaimToHeaders")
         .each(&rule.output_claim_to_headers, validate_claim);
     duration::validate_optional(rule.timeout, at.field("timeout"));
+}
+
+/// Checks the name of a header that may hold a token.
+///
+/// Istio asks only that there is one; but no request has a header of a name that is none, so that no
+/// token would be found there.
+fn validate_location(name: &str, at: At<'_>) {
+    if name.is_empty() {
+        at.error("the header has a name");
+    } else if HeaderName::try_from(name).is_err() {
+        at.error(format_args!("`{name}` is not a header name"))
+            .help(
+                "a name has letters, digits and `-`; what stands before the token is its `prefix`",
+            );
+    }
 }
 
 fn validate_claim(claim_to_header: &ClaimToHeader, at: At<'_>) {
