@@ -3,7 +3,8 @@
 //! Routes come from VirtualServices and Gateway API routes, resolved to the
 //! [model](mesh_core::model::route) by mesh-core, or are written in Rust. They are compiled to a
 //! [`RouteTable`](table::RouteTable), which answers what Envoy would answer for the same configuration, at a cost that
-//! grows with neither the number of hosts nor that of routes.
+//! grows with neither the number of hosts nor that of routes that differ in path. Routes that are told apart by
+//! other conditions alone, or by expressions, are tried one by one, in order.
 //!
 //! This crate finds the rule and the destination that a request is for. It does not find an
 //! address for the destination, balance, retry or time out, nor does it decide who may call: those

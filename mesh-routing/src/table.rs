@@ -2,8 +2,9 @@
 //!
 //! A [`RouteTable`] answers, for each request, what Envoy would: which virtual host serves the
 //! authority, and which of its routes takes the request first. It does so by indexes, so that the
-//! cost of a lookup grows with neither the number of hosts nor that of routes. Only routes by
-//! expression, and routes that share a path and differ in other conditions, are tried one by one.
+//! cost of a lookup grows with neither the number of hosts nor that of routes that differ in path.
+//! Routes by expression, and routes that share a path and differ in other conditions, are tried one
+//! by one.
 //!
 //! # Example
 //!

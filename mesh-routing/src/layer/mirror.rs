@@ -14,8 +14,8 @@
 //! The body is shared while it streams: the inner service gets a [`TeeBody`], which passes each
 //! frame on at once and leaves a reference to it, trailers included, to the [`MirrorBody`] of each
 //! copy. The main path neither buffers nor waits. What a copy has not yet read is bounded (1 MiB
-//! unless [set](MirrorLayer::with_buffer_limit)): a copy that falls further behind fails, as do all
-//! copies of a request that is cut short.
+//! unless [set](MirrorLayer::with_buffer_limit), in at most a 64th as many pieces and 64 more): a
+//! copy that falls further behind fails, as do all copies of a request that is cut short.
 //!
 //! # Tasks
 //!
@@ -148,7 +148,9 @@ impl<C, E> MirrorLayer<C, E> {
         Self { random, ..self }
     }
 
-    /// Sets how many bytes of a body a copy may be behind before it fails. The default is 1 MiB.
+    /// Sets how many bytes of a body a copy may be behind before it fails. The default is 1 MiB. It
+    /// fails as well when it is more than 64 pieces and one for every 64 of these bytes behind, which
+    /// is what it takes to keep track of them.
     #[must_use]
     pub fn with_buffer_limit(self, bytes: usize) -> Self {
         Self {

@@ -43,6 +43,9 @@ pub(super) fn compile(configuration: &RouteConfiguration) -> Result<RouteTable, 
     })
 }
 
+/// The pseudo-headers that may name a cluster: those that are looked up for it.
+const PSEUDO_HEADERS: [&str; 3] = [":authority", ":method", ":path"];
+
 struct Compiler {
     errors: Vec<CompileError>,
 }
@@ -157,9 +160,10 @@ impl Compiler {
         }
         for destination in destinations {
             match &destination.cluster {
-                ClusterSpecifier::Header(name) if name.starts_with(':') => {}
                 ClusterSpecifier::Header(name) => {
-                    if HeaderName::from_bytes(name.as_bytes()).is_err() {
+                    if !PSEUDO_HEADERS.contains(&name.as_str())
+                        && HeaderName::from_bytes(name.as_bytes()).is_err()
+                    {
                         self.refuse_header_name(route, name);
                     }
                 }

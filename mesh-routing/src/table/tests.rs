@@ -274,6 +274,26 @@ fn all_that_is_wrong_with_a_configuration_is_reported() {
     );
 }
 
+#[test]
+fn a_cluster_may_be_named_by_the_pseudo_headers_that_are_looked_up() {
+    for (header, is_compiled) in [
+        ("x-cluster", true),
+        (":authority", true),
+        (":method", true),
+        (":path", true),
+        (":scheme", false),
+        (":status", false),
+        (":x-cluster", false),
+    ] {
+        let named_by = WeightedDestination::new(ClusterSpecifier::Header(header.into()));
+        let forward = RouteAction::Forward(Box::new(Forward::to([named_by])));
+        let route = Route::new("route", RouteMatch::prefix("/"), forward);
+        let hosts = [VirtualHost::new("a", ["a.example"], [route])];
+        let compiled = RouteTable::compile(&configuration(hosts));
+        assert_eq!(compiled.is_ok(), is_compiled, "{header}");
+    }
+}
+
 fn wrong_routes() -> [Route; 7] {
     let forward = |destinations: Vec<WeightedDestination>| {
         RouteAction::Forward(Box::new(Forward::to(destinations)))

@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 pin_project! {
     /// A request body that leaves its frames to [`MirrorBody`]s as they pass.
     ///
-    /// It behaves as the body it wraps. Frames are shared, not copied.
+    /// It behaves as the body it wraps. Frames are shared; small ones that have to wait are copied, as
+    /// they would keep the whole buffer that they were read into.
     #[derive(Debug)]
     pub struct TeeBody<B> {
         #[pin]
@@ -21,13 +22,41 @@ pin_project! {
     }
 }
 
+/// Pieces that are shorter are copied if others wait before them.
+const SMALL: usize = 1024;
+/// About what a piece that waits costs beside its bytes.
+const PIECE_COST: usize = 64;
+/// How many pieces may wait, however few bytes may.
+const MIN_PIECES: usize = 64;
+
 /// The end of a [`MirrorBody`] that is written to.
 #[derive(Debug)]
 struct Branch {
     pieces: mpsc::UnboundedSender<Piece>,
-    /// Bytes that are written and not yet read.
-    behind: Arc<AtomicUsize>,
+    behind: Arc<Behind>,
     limit: usize,
+}
+
+/// What is written and not yet read.
+#[derive(Debug, Default)]
+struct Behind {
+    bytes: AtomicUsize,
+    pieces: AtomicUsize,
+}
+
+impl Behind {
+    /// Counts a piece. Returns how many bytes and pieces wait before it.
+    fn add(&self, bytes: usize) -> (usize, usize) {
+        (
+            self.bytes.fetch_add(bytes, Ordering::Relaxed),
+            self.pieces.fetch_add(1, Ordering::Relaxed),
+        )
+    }
+
+    fn remove(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.pieces.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -44,10 +73,10 @@ impl<B: Body<Data = Bytes>> TeeBody<B> {
     }
 
     /// Adds a body that gets all frames from now on, as long as it is not more than `limit` bytes
-    /// behind.
+    /// behind, nor so many pieces that their bookkeeping takes more.
     pub(super) fn share(&mut self, limit: usize) -> MirrorBody {
         let (sender, pieces) = mpsc::unbounded_channel();
-        let behind = Arc::new(AtomicUsize::new(0));
+        let behind = Arc::new(Behind::default());
         let ended = self.inner.is_end_stream();
         if !ended {
             self.branches.push(Branch {
@@ -106,12 +135,18 @@ impl Branch {
     /// Passes a frame on. Returns whether the branch keeps up.
     fn write(&self, frame: &Frame<Bytes>) -> bool {
         let piece = match (frame.data_ref(), frame.trailers_ref()) {
+            // However many there are, they are not queued.
+            (Some(data), _) if data.is_empty() => return true,
             (Some(data), _) => {
-                let behind = self.behind.fetch_add(data.len(), Ordering::Relaxed);
-                if behind.saturating_add(data.len()) > self.limit {
+                let (bytes, pieces) = self.behind.add(data.len());
+                let max_pieces = MIN_PIECES.saturating_add(self.limit / PIECE_COST);
+                if bytes.saturating_add(data.len()) > self.limit || pieces >= max_pieces {
                     return false;
                 }
-                Piece::Data(data.clone())
+                Piece::Data(match pieces > 0 && data.len() < SMALL {
+                    true => Bytes::copy_from_slice(data),
+                    false => data.clone(),
+                })
             }
             (None, Some(trailers)) => Piece::Trailers(trailers.clone()),
             (None, None) => return true,
@@ -129,7 +164,7 @@ impl Branch {
 #[derive(Debug)]
 pub struct MirrorBody {
     pieces: mpsc::UnboundedReceiver<Piece>,
-    behind: Arc<AtomicUsize>,
+    behind: Arc<Behind>,
     size: SizeHint,
     ended: bool,
 }
@@ -147,7 +182,7 @@ impl Body for MirrorBody {
         }
         let frame = match ready!(self.pieces.poll_recv(cx)) {
             Some(Piece::Data(data)) => {
-                self.behind.fetch_sub(data.len(), Ordering::Relaxed);
+                self.behind.remove(data.len());
                 self.size = without(self.size, data.len() as u64);
                 Some(Ok(Frame::data(data)))
             }
@@ -244,6 +279,36 @@ mod tests {
         assert_eq!(main.collect().await.unwrap().to_bytes(), "abcde");
         assert_eq!(slow.collect().await.unwrap_err(), MirrorBodyError);
         assert_eq!(fast.collect().await.unwrap().to_bytes(), "abcde");
+    }
+
+    #[tokio::test]
+    async fn tiny_and_empty_pieces_that_wait_are_bounded_too() {
+        let limit = 64 * PIECE_COST;
+        for (pieces, text, is_whole) in [(128, "a", true), (129, "a", false), (5_000, "", true)] {
+            let mut main = body((0..pieces).map(|_| data(text)).collect());
+            let copy = main.share(limit);
+            main.collect().await.unwrap();
+            assert!(copy.pieces.len() <= 129, "{pieces} of `{text}`");
+            let collected = copy.collect().await;
+            assert_eq!(collected.is_ok(), is_whole, "{pieces} of `{text}`");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_small_piece_that_waits_does_not_keep_the_buffer_it_came_in() {
+        let buffer = Bytes::from(vec![b'a'; 64 * 1024]);
+        let (first, second) = (buffer.slice(..2), buffer.slice(2..4));
+        let mut main = body(vec![
+            Ok(Frame::data(first.clone())),
+            Ok(Frame::data(second.clone())),
+        ]);
+        let mut copy = main.share(10);
+        main.collect().await.unwrap();
+        for (given, is_shared) in [(first, true), (second, false)] {
+            let read = copy.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert_eq!(read, given);
+            assert_eq!(read.as_ptr() == given.as_ptr(), is_shared);
+        }
     }
 
     #[tokio::test]
