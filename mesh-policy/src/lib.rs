@@ -93,6 +93,8 @@ pub mod fault;
 pub mod hedge;
 #[cfg(feature = "circuit-breaker")]
 mod permits;
+#[cfg(any(feature = "ext-authz", feature = "retry"))]
+mod pieces;
 #[cfg(feature = "rate-limit")]
 pub mod rate_limit;
 #[cfg(feature = "retry")]

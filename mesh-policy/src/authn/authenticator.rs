@@ -34,7 +34,9 @@ impl Authenticator {
     /// `model.policies.request_authentication`.
     ///
     /// Keys that have to be fetched are those of `keys`; see [`remote_keys`](Self::remote_keys). A
-    /// rule that is invalid accepts no token, and is told in [`notices`](Self::notices).
+    /// rule whose keys are invalid accepts no token, one with an invalid place finds none there; both
+    /// still require tokens where they say so, guard the headers that they write, and are told in
+    /// [`notices`](Self::notices).
     pub fn compile(
         policies: &[Arc<Resource<RequestAuthentication>>],
         keys: &KeyStore,
@@ -61,7 +63,7 @@ impl Authenticator {
         for (index, rule) in policy.spec.jwt_rules.iter().enumerate() {
             let mut faults = Vec::new();
             let provider = Provider::new(rule, keys, CACHED_TOKENS, &mut faults);
-            self.providers.extend(provider);
+            self.providers.push(provider);
             let origin = policy.origin().at(&list.index(index), &policy.source);
             self.notices.extend(faults.into_iter().map(|fault| Notice {
                 origin: origin.clone(),

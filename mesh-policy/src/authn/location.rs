@@ -45,16 +45,18 @@ pub(super) enum Place {
 }
 
 impl Locations {
-    /// The places that a rule names, or the default ones if it names none. Nothing if a header has
-    /// no valid name.
-    pub(super) fn of(rule: &JwtRule) -> Option<Self> {
-        let headers = rule.from_headers.iter().map(|header| {
-            let name = HeaderName::try_from(header.name.as_str()).ok()?;
+    /// The places that a rule names, or the default ones if it names none. Names of headers that are
+    /// invalid are given to `refuse`: no token is looked for there, nor at the default places
+    /// instead.
+    pub(super) fn of(rule: &JwtRule, mut refuse: impl FnMut(&str)) -> Self {
+        let headers = rule.from_headers.iter().filter_map(|header| {
+            let name = HeaderName::try_from(header.name.as_str());
+            let name = name.map_err(|_| refuse(&header.name)).ok()?;
             let prefix = header.prefix.clone();
             Some(HeaderLocation { name, prefix })
         });
         let mut locations = Self {
-            headers: headers.collect::<Option<_>>()?,
+            headers: headers.collect(),
             params: rule.from_params.clone(),
             cookies: rule.from_cookies.clone(),
         };
@@ -63,7 +65,7 @@ impl Locations {
             params,
             cookies,
         } = &mut locations;
-        if headers.is_empty() && params.is_empty() && cookies.is_empty() {
+        if rule.from_headers.is_empty() && params.is_empty() && cookies.is_empty() {
             headers.push(HeaderLocation {
                 name: AUTHORIZATION,
                 prefix: "Bearer ".to_owned(),
@@ -73,7 +75,7 @@ impl Locations {
         headers.sort_by(|a, b| (a.name.as_str(), &a.prefix).cmp(&(b.name.as_str(), &b.prefix)));
         params.sort_unstable();
         cookies.sort_unstable();
-        Some(locations)
+        locations
     }
 
     /// The tokens of a request: at each place, all values of a header, and the first of a
@@ -191,7 +193,9 @@ mod tests {
     use super::*;
 
     fn locations(rule: serde_json::Value) -> Locations {
-        Locations::of(&serde_json::from_value(rule).unwrap()).unwrap()
+        Locations::of(&serde_json::from_value(rule).unwrap(), |name| {
+            panic!("{name}")
+        })
     }
 
     fn find(rule: serde_json::Value, request: &Request<()>) -> Vec<String> {
@@ -225,13 +229,30 @@ mod tests {
         for (rule, expected) in cases {
             assert_eq!(find(rule.clone(), &request), expected, "{rule}");
         }
-        assert!(
-            Locations::of(&JwtRule {
-                from_headers: serde_json::from_value(json!([{"name": "a b"}])).unwrap(),
+    }
+
+    #[test]
+    fn an_invalid_name_leaves_the_other_places_and_adds_none() {
+        for (names, expected) in [
+            (json!([{"name": "a b"}]), &[][..]),
+            (json!([{"name": "a b"}, {"name": "x-token"}]), &["t1"]),
+        ] {
+            let rule = JwtRule {
+                from_headers: serde_json::from_value(names).unwrap(),
                 ..JwtRule::default()
-            })
-            .is_none()
-        );
+            };
+            let mut refused = Vec::new();
+            let locations = Locations::of(&rule, |name| refused.push(name.to_owned()));
+            assert_eq!(refused, ["a b"]);
+            let request = Request::get("/?access_token=t2")
+                .header("authorization", "Bearer t3")
+                .header("x-token", "t1")
+                .body(())
+                .unwrap();
+            let found = locations.find(&request).into_iter();
+            let texts: Vec<_> = found.map(|found| found.text).collect();
+            assert_eq!(texts, expected);
+        }
     }
 
     #[test]

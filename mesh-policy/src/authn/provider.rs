@@ -44,6 +44,8 @@ pub(super) struct Provider {
 pub(super) enum InvalidRule {
     #[error("a header has no valid name")]
     Header,
+    #[error("`{0}` of `fromHeaders` is not a header name; no token is looked for there")]
+    Location(Box<str>),
     #[error("the key set is not valid: {0}; no token of the rule is accepted")]
     Jwks(super::error::JwksError),
     #[error("the rule has neither issuer nor keys; no token of the rule is accepted")]
@@ -51,13 +53,15 @@ pub(super) enum InvalidRule {
 }
 
 impl Provider {
-    /// Compiles a rule. What is invalid is pushed to `faults`; tokens are not accepted then.
+    /// Compiles a rule. What is invalid is pushed to `faults`; tokens are not accepted by it then,
+    /// while what the rule requires of requests, and which headers it alone writes, holds all the
+    /// same.
     pub(super) fn new(
         rule: &JwtRule,
         store: &KeyStore,
         cache: usize,
         faults: &mut Vec<InvalidRule>,
-    ) -> Option<Self> {
+    ) -> Self {
         let JwtRule {
             issuer,
             audiences,
@@ -73,10 +77,9 @@ impl Provider {
             space_delimited_claims,
             presence,
         } = rule;
-        let Some(locations) = Locations::of(rule) else {
-            faults.push(InvalidRule::Header);
-            return None;
-        };
+        let locations = Locations::of(rule, |name| {
+            faults.push(InvalidRule::Location(name.into()));
+        });
         let mut header = |name: &str| {
             let name = HeaderName::try_from(name);
             name.map_err(|_| faults.push(InvalidRule::Header)).ok()
@@ -90,7 +93,7 @@ impl Provider {
             .filter_map(|output| Some((header(&output.header)?, output.claim.clone())))
             .collect();
         let lists = LISTS.map(str::to_owned).into_iter();
-        Some(Self {
+        Self {
             issuer: issuer.clone().unwrap_or_default(),
             audiences: audiences.clone(),
             keys: keys(rule, store, faults),
@@ -103,7 +106,7 @@ impl Provider {
                 .chain(space_delimited_claims.iter().cloned())
                 .collect(),
             cache: TokenCache::new(cache),
-        })
+        }
     }
 
     /// The headers that only this layer may write.

@@ -334,6 +334,43 @@ fn rules_that_are_invalid_accept_no_token() {
     assert_eq!(single("b", 1), Err(TokenError::KeysNotFetched));
 }
 
+#[test]
+fn a_rule_with_an_invalid_place_still_requires_a_token_and_guards_its_headers() {
+    let rule = json!({
+        "issuer": "i",
+        "fromHeaders": [{"name": "x token"}],
+        "outputPayloadToHeader": "x-payload",
+        "outputClaimToHeaders": [{"header": "x-jwt-sub", "claim": "sub"}],
+    });
+    let written = || {
+        let headers = [("x-payload", "forged"), ("x-jwt-sub", "admin")];
+        let mut request = request(&token(&json!({"iss": "i"})));
+        request.headers_mut().extend(headers.map(|(name, value)| {
+            let name = http::HeaderName::from_static(name);
+            (name, http::HeaderValue::from_static(value))
+        }));
+        request
+    };
+    for (presence, expected) in [("OPTIONAL", Ok(())), ("REQUIRED", Err(TokenError::Missed))] {
+        let mut rule = rule.clone();
+        rule["presence"] = json!(presence);
+        let authenticator = authenticator(&json!([rule]));
+        let [notice] = authenticator.notices() else {
+            panic!("{:?}", authenticator.notices());
+        };
+        assert_eq!(
+            notice.message,
+            "`x token` of `fromHeaders` is not a header name; no token is looked for there"
+        );
+        let mut request = written();
+        assert_eq!(authenticator.verify(&mut request, now()), expected);
+        assert!(request.extensions().get::<RequestPrincipal>().is_none());
+        for name in ["x-payload", "x-jwt-sub"] {
+            assert!(!request.headers().contains_key(name), "{presence} {name}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_is_too_strange(text in "([A-Za-z0-9_.=-]{0,12}|\\PC{0,12}|eyJhbGciOiJFUzI1NiJ9\\.){0,4}") {

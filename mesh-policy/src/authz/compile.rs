@@ -1,8 +1,11 @@
 //! From rules as written to compiled ones (`pilot/pkg/security/authz/model`).
 //!
-//! What cannot be enforced never makes a policy more lenient. An ALLOW rule with a value that is
-//! invalid, a key that is unknown, or a field that a TCP connection does not have, is left out. In
-//! a DENY, AUDIT or CUSTOM rule only that value or field is left out, so that it applies to more.
+//! An ALLOW rule with a value that is invalid, a key that is unknown, or a field that a TCP connection
+//! does not have, is left out, so that it allows nothing. In a DENY, AUDIT or CUSTOM rule, only that
+//! value or field is left out, as in Istio. A field of which no value is left no longer restricts the
+//! rule, which applies to more. But where other values of the field are left, the rule applies to
+//! those alone: a DENY of `ipBlocks: [10.0.0.0/8, 192.168.0.0/164]` does not deny 192.168.0.0. The
+//! notice says which it is; `mesh_core::validate` refuses invalid addresses before they get here.
 
 use std::sync::Arc;
 
@@ -22,7 +25,12 @@ pub(super) enum Unenforceable {
     #[error("`{0}` is of HTTP requests only")]
     HttpOnly(Box<str>),
     #[error("`{value}` is no value of `{field}`")]
-    Invalid { field: Box<str>, value: Box<str> },
+    Invalid {
+        field: Box<str>,
+        value: Box<str>,
+        /// Whether other values of the field are valid.
+        others: bool,
+    },
     #[error("`{0}` is not an attribute that is known here")]
     UnknownKey(Box<str>),
 }

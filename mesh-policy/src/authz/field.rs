@@ -21,15 +21,19 @@ impl Values<'_> {
     /// The values that `parse` takes; nothing if it takes none.
     fn parse<T>(&mut self, mut parse: impl FnMut(&str) -> Option<T>) -> Option<Vec<T>> {
         let mut parsed = Vec::new();
+        let mut invalid = Vec::new();
         for value in self.values {
             match parse(value) {
                 Some(value) => parsed.push(value),
-                None => self.faults.push(Unenforceable::Invalid {
-                    field: self.field.into(),
-                    value: value.as_str().into(),
-                }),
+                None => invalid.push(value),
             }
         }
+        let faults = invalid.into_iter().map(|value| Unenforceable::Invalid {
+            field: self.field.into(),
+            value: value.as_str().into(),
+            others: !parsed.is_empty(),
+        });
+        self.faults.extend(faults);
         (!parsed.is_empty()).then_some(parsed)
     }
 

@@ -44,8 +44,9 @@ pub(super) struct Rules {
 impl PolicySet {
     /// Compiles the policies that are attached to a workload: `model.policies.authorization`.
     ///
-    /// A rule or value that is invalid narrows what ALLOW policies allow and widens what the
-    /// others apply to, and is told in [`notices`](Self::notices).
+    /// What is invalid is told in [`notices`](Self::notices). An ALLOW rule with an invalid value
+    /// allows nothing. A rule of another action does without the value: it applies to what its other
+    /// values of the same field match, or to more if there are none.
     pub fn compile(
         policies: &[Arc<Resource<AuthorizationPolicy>>],
         domains: &TrustDomains,
@@ -264,10 +265,15 @@ fn compile_rules(
 }
 
 fn notice(origin: &mesh_core::origin::Origin, fault: &Unenforceable, allows: bool) -> Notice {
-    let effect = if allows {
-        "the rule allows nothing"
-    } else {
-        "the rule applies as if it were not there"
+    let effect = match fault {
+        _ if allows => "the rule allows nothing",
+        Unenforceable::Invalid { others: true, .. } => {
+            "the rule goes by the other values of the field alone"
+        }
+        Unenforceable::Invalid { .. } => "the rule applies whatever the field is",
+        Unenforceable::HttpOnly(_) | Unenforceable::UnknownKey(_) => {
+            "the rule applies as if the condition were not there"
+        }
     };
     Notice {
         origin: origin.clone(),

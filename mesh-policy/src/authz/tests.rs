@@ -204,6 +204,35 @@ fn what_is_invalid_never_makes_a_policy_more_lenient() {
 }
 
 #[test]
+fn a_notice_says_what_becomes_of_a_rule_that_is_invalid_in_part() {
+    let blocks = |action: &str, blocks: &[&str]| {
+        let rule = json!({"from": [{"source": {"ipBlocks": blocks}}]});
+        json!({"action": action, "rules": [rule]})
+    };
+    let key = json!({"action": "DENY", "rules": [{"when": [{"key": "no.key", "values": ["a"]}]}]});
+    let (good, bad) = ("10.0.0.0/8", "192.168.0.0/164");
+    for (spec, effect) in [
+        (blocks("ALLOW", &[good, bad]), "the rule allows nothing"),
+        (
+            blocks("DENY", &[good, bad]),
+            "the rule goes by the other values of the field alone",
+        ),
+        (
+            blocks("DENY", &[bad]),
+            "the rule applies whatever the field is",
+        ),
+        (key, "the rule applies as if the condition were not there"),
+    ] {
+        let set = compile(std::slice::from_ref(&spec));
+        let [notice] = set.notices() else {
+            panic!("{spec}: {:?}", set.notices());
+        };
+        let message = &notice.message;
+        assert!(message.ends_with(&format!("; {effect}")), "{message}");
+    }
+}
+
+#[test]
 fn a_rule_for_http_never_allows_tcp_and_denies_all_of_it() {
     let rule = |ports: &str| json!({"to": [{"operation": {"paths": ["/x"], "ports": [ports]}}]});
     let cases = [

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::check::CheckBody;
 use super::settings::BodySettings;
+use crate::pieces::Pieces;
 
 pin_project! {
     /// A body of which the beginning was read, and is given out again.
@@ -66,12 +67,14 @@ impl<B: Body> Body for ReplayBody<B> {
     }
 }
 
-/// A body that is read as far as an authorizer wants it, without copying more than it gets.
+/// A body that is read as far as an authorizer wants it. Large pieces are not copied more often than
+/// it gets them; small ones are copied once more, so that what is kept is not many times as long.
 pub(super) struct Reading<B: Body> {
-    body: ReplayBody<B>,
+    rest: B,
+    read: Pieces,
+    trailers: Option<Frame<B::Data>>,
     // `None` if it wants nothing.
     settings: Option<BodySettings>,
-    length: usize,
 }
 
 /// What was read of a body.
@@ -90,15 +93,20 @@ where
     /// Nothing has been read yet.
     pub(super) fn new(body: B, settings: Option<BodySettings>) -> Self {
         Self {
-            body: ReplayBody::new(body),
+            rest: body,
+            read: Pieces::default(),
+            trailers: None,
             settings,
-            length: 0,
         }
     }
 
     /// The whole body again.
     pub(super) fn into_body(self) -> ReplayBody<B> {
-        self.body
+        let pieces = self.read.into_pieces().into_iter();
+        ReplayBody {
+            read: pieces.map(Frame::data).chain(self.trailers).collect(),
+            rest: self.rest,
+        }
     }
 
     /// Reads on until enough is there.
@@ -111,41 +119,23 @@ where
         };
         let max = settings.max_bytes;
         let is_partial = loop {
-            if self.length > max || (self.length == max && settings.allow_partial) {
-                break self.length > max || !self.body.rest.is_end_stream();
+            let length = self.read.len();
+            if length > max || (length == max && settings.allow_partial) {
+                break length > max || !self.rest.is_end_stream();
             }
-            let Some(frame) = ready!(Pin::new(&mut self.body.rest).poll_frame(cx)?) else {
+            let Some(frame) = ready!(Pin::new(&mut self.rest).poll_frame(cx)?) else {
                 break false;
             };
-            if frame.data_ref().is_some_and(Bytes::is_empty) {
-                // However many there are, they are not kept.
-                continue;
+            match frame.data_ref() {
+                Some(piece) => self.read.push(piece),
+                None => self.trailers = Some(frame),
             }
-            self.length += frame.data_ref().map_or(0, Bytes::len);
-            self.body.read.push_back(frame);
         };
         if is_partial && !settings.allow_partial {
             return Poll::Ready(Ok(Read::TooLong));
         }
-        let bytes = joined(&self.body.read, max);
+        let bytes = self.read.joined(max);
         Poll::Ready(Ok(Read::Enough(Some(CheckBody { bytes, is_partial }))))
-    }
-}
-
-/// The first bytes of the frames.
-fn joined(frames: &VecDeque<Frame<Bytes>>, max: usize) -> Bytes {
-    let data: Vec<&Bytes> = frames.iter().filter_map(Frame::data_ref).collect();
-    match data.as_slice() {
-        [] => Bytes::new(),
-        [only] => only.slice(..only.len().min(max)),
-        several => {
-            let mut joined = BytesMut::new();
-            for bytes in several {
-                let left = max - joined.len();
-                joined.extend_from_slice(&bytes[..bytes.len().min(left)]);
-            }
-            joined.freeze()
-        }
     }
 }
 
@@ -205,6 +195,21 @@ mod tests {
             let whole = reading.into_body().collect().await.unwrap().to_bytes();
             assert_eq!(whole, "abcdef", "{settings:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_body_in_tiny_chunks_is_kept_in_few_pieces() {
+        let settings = BodySettings {
+            max_bytes: 20_000,
+            allow_partial: false,
+        };
+        let chunks = ["a", ""].into_iter().cycle().take(40_000);
+        let mut reading = Reading::new(Chunks(chunks.collect()), Some(settings));
+        let read = poll_fn(|cx| reading.poll(cx)).await.unwrap();
+        assert!(matches!(read, Read::Enough(Some(body)) if body.bytes.len() == 20_000));
+        let body = reading.into_body();
+        assert!(body.read.len() < 5, "{}", body.read.len());
+        assert_eq!(body.collect().await.unwrap().to_bytes().len(), 20_000);
     }
 
     #[test]

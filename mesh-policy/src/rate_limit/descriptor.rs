@@ -35,7 +35,7 @@ use std::fmt;
 
 use http::header::HOST;
 use http::{HeaderName, request};
-use mesh_core::attributes::{ConnectionInfo, MatchedRoute};
+use mesh_core::attributes::{ClientAddress, MatchedRoute};
 use mesh_core::matcher::StringMatch;
 use mesh_core::service::ClusterName;
 
@@ -97,7 +97,7 @@ pub enum Action {
         /// The conditions.
         headers: Vec<(Field, StringMatch)>,
     },
-    /// The address of the client, as `remote_address`.
+    /// The address of [the client](ClientAddress::of), as `remote_address`.
     RemoteAddress,
     /// The first value of a header.
     RequestHeader {
@@ -180,12 +180,10 @@ impl Action {
                 (holds == *expect_match).then(|| Entry::new(key, value))
             }
             Self::RemoteAddress => {
-                let connection = request.extensions.get::<ConnectionInfo>();
-                connection.map(|connection| {
-                    Entry::new(
-                        "remote_address",
-                        connection.peer.ip().to_canonical().to_string(),
-                    )
+                let client = ClientAddress::of(&request.extensions);
+                client.map(|client| {
+                    let address = client.ip().to_canonical();
+                    Entry::new("remote_address", address.to_string())
                 })
             }
             Self::RequestHeader {
@@ -251,6 +249,7 @@ mod tests {
     use std::sync::Arc;
 
     use http::Request;
+    use mesh_core::attributes::ConnectionInfo;
     use mesh_core::model::route::{Route, RouteMatch};
 
     use super::*;
@@ -314,6 +313,25 @@ mod tests {
         ] {
             assert_eq!(made(action.clone()).as_deref(), expected, "{action:?}");
         }
+    }
+
+    #[test]
+    fn clients_of_one_trusted_proxy_are_counted_each_for_itself() {
+        let rule = RateLimitRule::new([Action::RemoteAddress]);
+        let of = |client: [u8; 4]| {
+            let connection = ConnectionInfo {
+                peer: "10.0.0.1:4711".parse().unwrap(),
+                local: "10.0.0.2:80".parse().unwrap(),
+                tls: None,
+            };
+            let request = Request::get("/")
+                .extension(connection)
+                .extension(ClientAddress(client.into()));
+            let (request, ()) = request.body(()).unwrap().into_parts();
+            rule.descriptor(&request).unwrap().to_string()
+        };
+        assert_eq!(of([192, 0, 2, 7]), "(remote_address=192.0.2.7)");
+        assert_eq!(of([192, 0, 2, 8]), "(remote_address=192.0.2.8)");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! A request body that can be sent more than once.
 //!
 //! [`ReplayBody`] passes the frames of the body it wraps on as they come, and keeps those that have
-//! passed: reference-counted [`Bytes`], so that nothing is copied. A further attempt begins with
-//! what is kept and goes on where the earlier one stopped reading, so that an attempt need not wait
+//! passed: reference-counted [`Bytes`], of which only small ones that follow others are copied, so
+//! that the limit is one of memory and not only of length. A further attempt begins with what is kept
+//! and goes on where the earlier one stopped reading, so that an attempt need not wait
 //! until the body is there whole. A body that outgrows the limit is no longer kept, and cannot be
 //! sent again.
 //!
@@ -38,6 +39,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::pieces::{Pieces, Position};
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of one attempt.
@@ -50,8 +53,8 @@ enum Source<B> {
     Kept {
         shared: Arc<Mutex<Shared<B>>>,
         attempt: u32,
-        /// Pieces that this attempt has read of those that are kept.
-        read: usize,
+        /// What this attempt has read of the pieces that are kept.
+        read: Position,
         /// Whether this attempt has read the trailers, or that there are none.
         ended: bool,
     },
@@ -62,8 +65,7 @@ enum Source<B> {
 /// What the attempts of a request share.
 struct Shared<B> {
     body: B,
-    pieces: Vec<Bytes>,
-    kept: usize,
+    pieces: Pieces,
     limit: usize,
     end: End,
     /// The attempt that may read.
@@ -104,8 +106,7 @@ impl<B: Body<Data = Bytes>> Replay<B> {
         let is_replayable = body.size_hint().lower() <= limit as u64;
         Self(Some(Arc::new(Mutex::new(Shared {
             body,
-            pieces: Vec::new(),
-            kept: 0,
+            pieces: Pieces::default(),
             limit,
             end: End::NotYet,
             attempt: 0,
@@ -130,7 +131,7 @@ impl<B: Body<Data = Bytes>> Replay<B> {
         Some(ReplayBody(Source::Kept {
             shared: Arc::clone(shared),
             attempt,
-            read: 0,
+            read: Position::default(),
             ended: false,
         }))
     }
@@ -153,18 +154,17 @@ impl<B> Shared<B> {
         self.is_replayable && !matches!(self.end, End::Failed)
     }
 
-    /// Keeps a piece that an attempt reads. Returns how many are kept.
-    fn keep(&mut self, piece: &Bytes) -> usize {
-        self.kept = self.kept.saturating_add(piece.len());
-        if self.kept > self.limit {
+    /// Keeps a piece that an attempt reads. Returns where the pieces that are kept end.
+    fn keep(&mut self, piece: &Bytes) -> Position {
+        if self.pieces.len().saturating_add(piece.len()) > self.limit {
             self.is_replayable = false;
         }
         if self.is_replayable {
-            self.pieces.push(piece.clone());
+            self.pieces.push(piece);
         } else {
-            self.pieces = Vec::new();
+            self.pieces = Pieces::default();
         }
-        self.pieces.len()
+        self.pieces.end()
     }
 }
 
@@ -173,16 +173,15 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    /// The next frame for an attempt that has read `read` pieces.
+    /// The next frame for an attempt that has read up to `read`.
     fn poll_frame(
         &mut self,
-        read: &mut usize,
+        read: &mut Position,
         ended: &mut bool,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(piece) = self.pieces.get(*read) {
-            *read += 1;
-            return Poll::Ready(Some(Ok(Frame::data(piece.clone()))));
+        if let Some(piece) = self.pieces.next(read) {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         if let End::Reached(trailers) = &self.end {
             let trailers = match mem::replace(ended, true) {
@@ -212,8 +211,8 @@ where
         Poll::Ready(Some(Ok(frame)))
     }
 
-    fn is_end_stream(&self, read: usize, ended: bool) -> bool {
-        read >= self.pieces.len()
+    fn is_end_stream(&self, read: Position, ended: bool) -> bool {
+        self.pieces.left(read) == 0
             && match &self.end {
                 End::NotYet => self.body.is_end_stream(),
                 End::Reached(trailers) => ended || trailers.is_none(),
@@ -221,10 +220,9 @@ where
             }
     }
 
-    /// The hint for what is left after `read` pieces.
-    fn size_hint(&self, read: usize) -> SizeHint {
-        let pieces = self.pieces.get(read..).unwrap_or_default();
-        let again: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
+    /// The hint for what is left after `read`.
+    fn size_hint(&self, read: Position) -> SizeHint {
+        let again = self.pieces.left(read) as u64;
         let rest = match &self.end {
             End::NotYet => self.body.size_hint(),
             End::Reached(_) | End::Failed => SizeHint::with_exact(0),
@@ -405,6 +403,22 @@ mod tests {
         assert_eq!(first.size_hint().exact(), Some(0));
         assert!(first.is_end_stream());
         assert_eq!(replay.attempt().unwrap().size_hint().exact(), Some(3));
+    }
+
+    #[tokio::test]
+    async fn a_body_in_tiny_pieces_is_kept_in_few() {
+        let pieces = ["a", ""].into_iter().cycle().take(40_000);
+        let replay = Replay::new(frames(&pieces.collect::<Vec<_>>()), 20_000);
+        replay.attempt().unwrap().collect().await.unwrap();
+        let mut again = replay.attempt().unwrap();
+        assert_eq!(again.size_hint().exact(), Some(20_000));
+        let (mut frames, mut length) = (0, 0);
+        while let Some(frame) = again.frame().await {
+            frames += 1;
+            length += frame.unwrap().into_data().unwrap().len();
+        }
+        assert_eq!(length, 20_000);
+        assert!(frames < 5, "{frames}");
     }
 
     #[test]

@@ -9,7 +9,8 @@ use http::header::{HOST, REFERER, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri, Version, request};
 use mesh_core::attributes::{
-    ConnectionInfo, MatchedRoute, PeerIdentity, ResponseFlag, ResponseFlags, SelectedEndpoint,
+    ClientAddress, ConnectionInfo, MatchedRoute, PeerIdentity, ResponseFlag, ResponseFlags,
+    SelectedEndpoint,
 };
 use mesh_core::model::cluster::EndpointAddress;
 use mesh_core::service::ClusterName;
@@ -136,7 +137,7 @@ impl Root {
             Self::Destination => address(connection.map(|connection| connection.local)),
             Self::Request => of_request(facts),
             Self::Response => facts.answer.map_or_else(|| map([]), of_response),
-            Self::Source => address(connection.map(|connection| connection.peer)),
+            Self::Source => address(ClientAddress::of(facts.extensions)),
             Self::Upstream => {
                 address(
                     endpoint.and_then(|SelectedEndpoint(endpoint)| match endpoint.address {
