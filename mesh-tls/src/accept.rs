@@ -90,7 +90,8 @@ impl TlsAcceptor {
         }
     }
 
-    /// Sets how long a handshake may take, from the first byte on. Default: 15 seconds.
+    /// Sets how long a handshake may take, from the call of [`accept`](Self::accept) on: the wait
+    /// for the first byte counts. Default: 15 seconds.
     #[must_use]
     pub fn with_handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
@@ -110,12 +111,13 @@ impl TlsAcceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
+        let deadline = Instant::now() + self.handshake_timeout;
         let peeked = peek(io, self.handshake_timeout).await;
         let peeked = peeked.map_err(|error| Diagnosis::of_io(Side::Server, &error, None))?;
-        self.accept_peeked(peeked).await
+        self.accept_until(peeked, deadline).await
     }
 
-    /// Accepts TLS on a connection whose first bytes are known.
+    /// Accepts TLS on a connection whose first bytes are known. The limit of time begins here.
     ///
     /// # Errors
     ///
@@ -125,6 +127,18 @@ impl TlsAcceptor {
     ///
     /// The connection is lost if this is dropped before it returns.
     pub async fn accept_peeked<IO>(&self, io: Peeked<IO>) -> Result<Accepted<IO>, Diagnosis>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let deadline = Instant::now() + self.handshake_timeout;
+        self.accept_until(io, deadline).await
+    }
+
+    async fn accept_until<IO>(
+        &self,
+        io: Peeked<IO>,
+        deadline: Instant,
+    ) -> Result<Accepted<IO>, Diagnosis>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
@@ -138,7 +152,6 @@ impl TlsAcceptor {
         };
         let config = self.tls.config(&offered).clone();
         let handshake = tokio_rustls::TlsAcceptor::from(config).accept(io);
-        let deadline = Instant::now() + self.handshake_timeout;
         let Ok(accepted) = timeout_at(deadline, handshake).await else {
             return failed(Cause::TimedOut);
         };
@@ -204,6 +217,7 @@ impl InboundAcceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
+        let deadline = Instant::now() + self.tls.handshake_timeout;
         let timeout = match self.port.mode {
             MtlsMode::Disable => Duration::ZERO,
             MtlsMode::Permissive => self.detection_timeout,
@@ -215,7 +229,7 @@ impl InboundAcceptor {
             Action::PassOn => Ok(Inbound::PassedOn(peeked)),
             Action::Refuse => Err(Diagnosis::new(Side::Server, refusal(peeked.detected()))),
             Action::Terminate => {
-                let accepted = self.tls.accept_peeked(peeked).await?;
+                let accepted = self.tls.accept_until(peeked, deadline).await?;
                 Ok(Inbound::Mesh(Box::new(accepted)))
             }
         }

@@ -6,7 +6,8 @@
 //! | extension | when |
 //! |---|---|
 //! | [`ConnectionInfo`] | always |
-//! | [`PeerIdentity`] | the other end has proven a SPIFFE ID |
+//! | [`PeerIdentity`] | the other end has proven a SPIFFE ID, or claimed one where claims are taken |
+//! | [`ClaimedIdentity`] | that identity was claimed |
 //! | [`PeerCertificates`] | the other end has presented certificates that were verified |
 //!
 //! Certificates that nobody verified (`insecureSkipVerify`) prove nothing and are left out.
@@ -55,13 +56,22 @@ use crate::verify::PeerVerifier;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PeerCertificates(pub Arc<[CertificateDer<'static>]>);
 
+/// Marks the [`PeerIdentity`] beside it as claimed: the authority that vouches for it is believed
+/// about anybody, and is not that of its trust domain
+/// ([`PeerVerifier::with_claimed_identities`]). Policies may compare it, as Istio's do at a gateway
+/// with `MUTUAL`; it is not proof of a workload of the mesh.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct ClaimedIdentity;
+
 /// What a TLS handshake settled and proved. Cheap to clone.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TlsPeer {
     /// What was settled.
     pub info: TlsInfo,
-    /// The identity that was proven.
+    /// The identity that was proven, or claimed.
     pub identity: Option<PeerIdentity>,
+    /// Whether the identity was claimed.
+    pub claimed: Option<ClaimedIdentity>,
     /// The certificates that were verified.
     pub certificates: Option<PeerCertificates>,
 }
@@ -80,6 +90,11 @@ impl TlsPeer {
         let fingerprint = sha256
             .zip(leaf)
             .map(|(sha256, leaf)| *sha256.digest(leaf).as_bytes());
+        let identity = verifier
+            .zip(leaf)
+            .and_then(|(verifier, leaf)| verifier.identity(leaf))
+            .map(PeerIdentity);
+        let is_claimed = verifier.is_some_and(PeerVerifier::takes_claimed_identities);
         Self {
             info: TlsInfo {
                 server_name: server_name.map(Into::into),
@@ -90,10 +105,8 @@ impl TlsPeer {
                     .and_then(|suite| cipher_suite(suite.suite())),
                 peer_fingerprint: fingerprint,
             },
-            identity: verifier
-                .zip(leaf)
-                .and_then(|(verifier, leaf)| verifier.identity(leaf))
-                .map(PeerIdentity),
+            claimed: (is_claimed && identity.is_some()).then_some(ClaimedIdentity),
+            identity,
             certificates: chain.map(|chain| PeerCertificates(chain.into())),
         }
     }
@@ -123,6 +136,7 @@ fn cipher_suite(suite: CipherSuite) -> Option<&'static str> {
 pub struct Connection {
     info: ConnectionInfo,
     identity: Option<PeerIdentity>,
+    claimed: Option<ClaimedIdentity>,
     certificates: Option<PeerCertificates>,
 }
 
@@ -136,6 +150,7 @@ impl Connection {
                 tls: None,
             },
             identity: None,
+            claimed: None,
             certificates: None,
         }
     }
@@ -145,6 +160,7 @@ impl Connection {
         let TlsPeer {
             info,
             identity,
+            claimed,
             certificates,
         } = tls;
         Self {
@@ -154,6 +170,7 @@ impl Connection {
                 tls: Some(info),
             },
             identity,
+            claimed,
             certificates,
         }
     }
@@ -163,7 +180,7 @@ impl Connection {
         &self.info
     }
 
-    /// The identity that the other end has proven.
+    /// The identity that the other end has proven, or claimed.
     pub fn identity(&self) -> Option<&PeerIdentity> {
         self.identity.as_ref()
     }
@@ -174,10 +191,12 @@ impl Connection {
         let Self {
             info,
             identity,
+            claimed,
             certificates,
         } = self;
         extensions.insert(info.clone());
         replace(extensions, identity.as_ref());
+        replace(extensions, claimed.as_ref());
         replace(extensions, certificates.as_ref());
     }
 }

@@ -301,6 +301,7 @@ fn of_refusal(error: &VerifyError) -> &'static str {
         VerifyError::NotYetValid { .. } => "peer_not_yet_valid",
         VerifyError::Purpose(_) => "peer_purpose",
         VerifyError::RevocationListExpired { .. } => "peer_revocation_list_expired",
+        VerifyError::RevocationLists => "peer_revocation_lists",
         VerifyError::RevocationUnknown => "peer_revocation_unknown",
         VerifyError::Revoked => "peer_revoked",
         VerifyError::Svid(_) => "peer_svid",

@@ -6,6 +6,8 @@
 //! authorization does, and never reaches the inner service. The answer carries
 //! [`IdentityRefused`] in its extensions; Envoy sets no response flag for it, nor is one set here.
 //!
+//! An identity that is merely claimed ([`ClaimedIdentity`]) is not proven.
+//!
 //! This is the last line of a service that knows its callers; the rules of an AuthorizationPolicy
 //! are those of mesh-policy. The inner service's error type is unchanged, and no future is
 //! allocated.
@@ -54,6 +56,8 @@ use mesh_core::reply::{self, Caller};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
+
+use crate::connection::ClaimedIdentity;
 
 /// Layer that applies [`RequireIdentity`].
 ///
@@ -110,7 +114,9 @@ pub struct RequireIdentity<S> {
 
 impl<S> RequireIdentity<S> {
     fn check(&self, extensions: &Extensions) -> Result<(), IdentityRefused> {
-        let Some(PeerIdentity(id)) = extensions.get() else {
+        let identity = extensions.get();
+        let is_claimed = extensions.get::<ClaimedIdentity>().is_some();
+        let Some(PeerIdentity(id)) = identity.filter(|_| !is_claimed) else {
             return Err(IdentityRefused { id: None });
         };
         let is_expected = match &self.expected {
@@ -252,6 +258,24 @@ mod tests {
                 assert_eq!(refused.id, identity.map(id), "{name}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_claimed_identity_is_not_proven() {
+        let layer = RequireIdentityLayer::any();
+        let inner =
+            service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(Bytes::new())) });
+        let mut request = Request::get("/")
+            .extension(PeerIdentity(id("spiffe://a/web")))
+            .extension(ClaimedIdentity)
+            .body(())
+            .unwrap();
+        let response = layer.layer(inner).oneshot(request.clone()).await.unwrap();
+        let refused = response.extensions().get::<IdentityRefused>();
+        assert_eq!(refused, Some(&IdentityRefused { id: None }));
+        request.extensions_mut().remove::<ClaimedIdentity>();
+        let response = layer.layer(inner).oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
     }
 
     #[tokio::test]

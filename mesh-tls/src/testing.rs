@@ -112,6 +112,15 @@ impl Authority {
 
     /// The list of what is revoked, out of date a day after [`NOW`].
     pub(crate) fn revocation_list(&self, serials: &[u64]) -> CertificateRevocationListDer<'static> {
+        self.revocation_list_until(NOW + DAY, serials)
+    }
+
+    /// The list of what is revoked, out of date then.
+    pub(crate) fn revocation_list_until(
+        &self,
+        next_update: u64,
+        serials: &[u64],
+    ) -> CertificateRevocationListDer<'static> {
         let revoked = serials.iter().map(|serial| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
             revocation_time: time(NOW - 1),
@@ -120,7 +129,7 @@ impl Authority {
         });
         let params = CertificateRevocationListParams {
             this_update: time(NOW - DAY),
-            next_update: time(NOW + DAY),
+            next_update: time(next_update),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs: revoked.collect(),

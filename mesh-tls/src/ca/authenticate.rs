@@ -5,7 +5,8 @@
 //! istiod's text, `request authenticate failure`, to others `401 Unauthorized`. As in istiod, these
 //! are tried in order:
 //!
-//! 1. the identity that the client's certificate proves, [`PeerIdentity`];
+//! 1. the identity that the client's certificate proves, [`PeerIdentity`], unless it is merely
+//!    claimed ([`ClaimedIdentity`]);
 //! 2. the bearer token of `authorization`, by each [`TokenReview`]: that of Kubernetes, or of an
 //!    OIDC provider;
 //! 3. `x-forwarded-client-cert`, from proxies at given addresses: the one URI of the last element,
@@ -57,6 +58,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::connection::ClaimedIdentity;
 use crate::xfcc::{X_FORWARDED_CLIENT_CERT, Xfcc};
 
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -213,7 +215,9 @@ enum Found {
 
 impl Methods {
     fn find<B>(&self, request: &Request<B>) -> Found {
-        let peer = request.extensions().get::<PeerIdentity>();
+        let extensions = request.extensions();
+        let is_claimed = extensions.get::<ClaimedIdentity>().is_some();
+        let peer = extensions.get::<PeerIdentity>().filter(|_| !is_claimed);
         if let Some(PeerIdentity(id)) = peer {
             let id = id.clone();
             let proof = Proof::Certificate;
@@ -461,8 +465,13 @@ mod tests {
     #[tokio::test]
     async fn unknown_callers_are_refused() {
         const XFCC: &str = "x-forwarded-client-cert";
+        let mut claimed = from("192.0.2.7");
+        let id = PEER.parse().unwrap();
+        claimed.extensions_mut().insert(PeerIdentity(id));
+        claimed.extensions_mut().insert(ClaimedIdentity);
         let cases = [
             ("nothing", from("192.0.2.7")),
+            ("an identity that is only claimed", claimed),
             (
                 "wrong token",
                 with(from("192.0.2.7"), "authorization", "Bearer x"),

@@ -12,7 +12,7 @@ use rustls_pki_types::ServerName;
 
 use super::TlsCompiler;
 use super::certificates::SecretCertificates;
-use super::error::{Problems, TlsConfigErrorKind, TlsConfigErrors};
+use super::error::{Problems, ServerNameError, TlsConfigErrorKind, TlsConfigErrors};
 use super::protocol::{self, Limits, Protocol};
 use super::server::{beside, mesh_verifier};
 use crate::secret_store::SecretName;
@@ -115,21 +115,6 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// Why a server has no name.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServerNameError {
-    /// The host is no name of a server.
-    #[error("`{host}` is not the name of a server")]
-    Invalid {
-        /// The host.
-        host: String,
-    },
-    /// Neither the settings nor the request name a server.
-    #[error("neither the TLS settings nor the request name the server")]
-    Missing,
-}
-
 impl TlsCompiler {
     /// Compiles the TLS of a cluster.
     ///
@@ -194,6 +179,7 @@ impl Client<'_> {
                 verifier,
                 certificates,
                 sni,
+                may_resume: false,
                 offered: MESH,
             };
             self.build(parts, &mut problems)
@@ -240,6 +226,7 @@ impl Client<'_> {
                 verifier,
                 certificates,
                 sni,
+                may_resume: may_resume(settings),
                 offered: PLAIN,
             };
             self.build(parts, &mut problems)
@@ -334,6 +321,7 @@ impl Client<'_> {
             verifier,
             certificates,
             sni,
+            may_resume,
             offered: Offered([http1, http2, tcp]),
         } = parts;
         let server_name = match sni {
@@ -351,7 +339,10 @@ impl Client<'_> {
             Some(certificates) => builder.with_client_cert_resolver(certificates),
             None => builder.with_no_client_auth(),
         };
-        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        config.resumption = match may_resume {
+            true => Resumption::in_memory_sessions(SESSIONS),
+            false => Resumption::disabled(),
+        };
         let offering = |names: &[&str]| {
             let mut config = config.clone();
             config.alpn_protocols = names.iter().map(|name| name.as_bytes().to_vec()).collect();
@@ -377,7 +368,21 @@ struct Parts<'a> {
     verifier: PeerVerifier,
     certificates: Option<Arc<dyn ResolvesClientCert>>,
     sni: &'a str,
+    may_resume: bool,
     offered: Offered,
+}
+
+/// Whether nothing that a server is verified by can be replaced. A session that is resumed is not
+/// verified again, and presents nothing again.
+fn may_resume(settings: &ClientTlsSettings) -> bool {
+    let is_insecure = settings.insecure_skip_verify == Some(true);
+    let live = [
+        &settings.credential_name,
+        &settings.ca_certificates,
+        &settings.ca_crl,
+    ];
+    settings.mode == ClientTlsMode::Simple
+        && (is_insecure || live.iter().all(|name| name.is_empty()))
 }
 
 fn server_name(name: &str) -> Result<ServerName<'static>, TlsConfigErrorKind> {

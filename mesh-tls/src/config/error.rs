@@ -92,7 +92,7 @@ pub enum TlsConfigErrorKind {
     Provider(#[source] rustls::Error),
     /// The server's name is none.
     #[error(transparent)]
-    ServerName(#[from] super::ServerNameError),
+    ServerName(#[from] ServerNameError),
     /// No version of TLS is left.
     #[error("no version of TLS between `minProtocolVersion` and `maxProtocolVersion` is supported")]
     Versions,
@@ -134,4 +134,19 @@ impl Problems {
             _ => Err(TlsConfigErrors(self.errors)),
         }
     }
+}
+
+/// Why a server has no name.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerNameError {
+    /// The host is no name of a server.
+    #[error("`{host}` is not the name of a server")]
+    Invalid {
+        /// The host.
+        host: String,
+    },
+    /// Neither the settings nor the request name a server.
+    #[error("neither the TLS settings nor the request name the server")]
+    Missing,
 }

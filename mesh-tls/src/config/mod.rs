@@ -16,7 +16,9 @@
 //!   server that allows them besides others loses them, with a notice; one that has no others is
 //!   refused.
 //! - Servers that verify clients do not resume sessions, so that a client is verified on each
-//!   connection, by the authorities and revocation lists of then.
+//!   connection, by the authorities and revocation lists of then. Nor do clients of the mesh, of
+//!   `MUTUAL`, and of `SIMPLE` with authorities or revocation lists that can be replaced. Those of
+//!   `SIMPLE` with the system's roots, or without verification, do.
 //! - A server name given as `sni` is also the name that the certificate is verified for, if there
 //!   is no list of names. Istio does not verify it then.
 //!
@@ -68,8 +70,8 @@ use crate::secret_store::SecretStore;
 use crate::verify::Roots;
 
 pub use certificates::SniCertificates;
-pub use client::{ApplicationProtocol, ClientTls, ServerNameError, UpstreamTls};
-pub use error::{TlsConfigError, TlsConfigErrorKind, TlsConfigErrors};
+pub use client::{ApplicationProtocol, ClientTls, UpstreamTls};
+pub use error::{ServerNameError, TlsConfigError, TlsConfigErrorKind, TlsConfigErrors};
 pub use identity::MeshIdentity;
 pub use server::ServerTls;
 

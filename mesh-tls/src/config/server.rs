@@ -201,7 +201,8 @@ impl Server<'_> {
             trusted = trusted.with_revocations(secrets.watch(&name));
         }
         let verifier = problems.take(PeerVerifier::secret_roots(trusted, provider))?;
-        let verifier = verifier.with_pins(pins);
+        // As in Istio, `principals` of policies see the URI of whom a Gateway's authorities sign.
+        let verifier = verifier.with_claimed_identities().with_pins(pins);
         Some(match settings.subject_alt_names.as_slice() {
             [] => verifier,
             names => verifier.with_subject_alt_names(SanList::from_iter(names)),

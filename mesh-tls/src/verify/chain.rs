@@ -11,7 +11,7 @@ use webpki::{
 
 use super::peer::Presented;
 use super::trust::Trusted;
-use super::{PeerVerifier, Purpose, Revocations, UntrustedIssuer, VerifyError};
+use super::{PeerVerifier, Purpose, UntrustedIssuer, VerifyError};
 use crate::certificate::Certificate;
 use crate::digest::Digest;
 use crate::trust_bundle::{TrustBundle, TrustBundles};
@@ -46,15 +46,13 @@ impl PeerVerifier {
         let verify = |lists: &[&CertRevocationList<'_>]| {
             self.verify_path(presented, trusted.anchors, lists, (purpose, now))
         };
-        let orders = trusted.revocations.map(Revocations::orders);
-        let mut orders = orders.into_iter().flatten();
-        let mut verified = verify(&orders.next().unwrap_or_default());
-        for lists in orders {
-            if !verified.as_ref().is_err_and(is_about_signature) {
-                break;
+        let verified = match trusted.revocations {
+            Some(lists) => {
+                let orders = lists.orders(&issuers(presented));
+                verify_in_each_order(orders.ok_or(VerifyError::RevocationLists)?, verify)
             }
-            verified = verify(&lists);
-        }
+            None => verify(&[]),
+        };
         match verified {
             Ok(()) => Ok(()),
             // Authorities of one name and different keys are common: every mesh calls its own the
@@ -117,11 +115,43 @@ impl PeerVerifier {
     }
 }
 
-/// Whether a certificate or a list was not signed by whom it names.
-fn is_about_signature(error: &webpki::Error) -> bool {
+/// Verifies with each order of the lists. What any list in date revokes is refused, whichever of
+/// the lists is the newest; else one order that is accepted is enough.
+fn verify_in_each_order<'a>(
+    mut orders: impl Iterator<Item = Vec<&'a CertRevocationList<'static>>>,
+    verify: impl Fn(&[&CertRevocationList<'_>]) -> Result<(), webpki::Error>,
+) -> Result<(), webpki::Error> {
+    let mut verified = verify(&orders.next().unwrap_or_default());
+    for lists in orders {
+        if verified
+            .as_ref()
+            .is_err_and(|error| !depends_on_order(error))
+        {
+            break;
+        }
+        match verify(&lists) {
+            Err(error) if verified.is_ok() && depends_on_order(&error) => {}
+            next => verified = next,
+        }
+    }
+    verified
+}
+
+/// Who signed the certificates, as far as they say.
+fn issuers(presented: &Presented<'_>) -> Vec<Vec<u8>> {
+    let certificates = std::iter::once(presented.leaf).chain(presented.signers);
+    let certificates = certificates.filter_map(|der| EndEntityCert::try_from(der).ok());
+    certificates
+        .map(|certificate| certificate.issuer().to_vec())
+        .collect()
+}
+
+/// Whether another list may be the right one: that of the key, or one in date.
+fn depends_on_order(error: &webpki::Error) -> bool {
     matches!(
         error,
-        webpki::Error::InvalidCrlSignatureForPublicKey
+        webpki::Error::CrlExpired { .. }
+            | webpki::Error::InvalidCrlSignatureForPublicKey
             | webpki::Error::InvalidSignatureForPublicKey
             | webpki::Error::UnknownIssuer
             | webpki::Error::UnsupportedCrlSignatureAlgorithmForPublicKeyContext(_)

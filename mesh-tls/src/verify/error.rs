@@ -60,6 +60,9 @@ pub enum VerifyError {
     /// The certificate is not for this purpose (RFC 5280 section 4.2.1.12).
     #[error("the certificate is not for this side of TLS")]
     Purpose(#[source] webpki::Error),
+    /// More revocation lists are about the chain than are tried.
+    #[error("more revocation lists have the name of an issuer of the chain than are tried")]
+    RevocationLists,
     /// A revocation list is out of date.
     #[error("the revocation list is out of date for {}", Span(*.by))]
     RevocationListExpired {
@@ -148,7 +151,9 @@ impl VerifyError {
             Self::Malformed(_) => CertificateError::BadEncoding,
             Self::Purpose(_) => CertificateError::InvalidPurpose,
             Self::RevocationListExpired { .. } => CertificateError::ExpiredRevocationList,
-            Self::RevocationUnknown => CertificateError::UnknownRevocationStatus,
+            Self::RevocationLists | Self::RevocationUnknown => {
+                CertificateError::UnknownRevocationStatus
+            }
             Self::Revoked => CertificateError::Revoked,
             Self::TrustDomain { .. } | Self::UntrustedIssuer(_) => CertificateError::UnknownIssuer,
             Self::Chain(_)

@@ -7,10 +7,11 @@ use webpki::EndEntityCert;
 use super::PeerVerifier;
 use super::trust::Trust;
 use crate::certificate::Certificate;
-use crate::svid::{sole_id, validate_chain};
+use crate::svid::sole_id;
 
 impl PeerVerifier {
     /// The identity in a certificate that was accepted here. Certificates of other kinds have none.
+    /// It is the `id` that [`verify`](Self::verify) gives out.
     pub(crate) fn identity(&self, leaf: &CertificateDer<'_>) -> Option<SpiffeId> {
         match &self.trust {
             Trust::Anybody => None,
@@ -21,7 +22,7 @@ impl PeerVerifier {
             }
             Trust::Roots(_) | Trust::Secrets(_) => {
                 let leaf = Certificate::from_der(leaf).ok()?;
-                validate_chain(&[leaf]).ok()
+                self.claimed_identity(&leaf)
             }
         }
     }

@@ -8,7 +8,8 @@
 //!    ([`roots`](PeerVerifier::roots)). Validity, purpose, path length and name constraints are
 //!    checked on the way (RFC 5280 section 6, by webpki).
 //! 2. No certificate of the chain is revoked, if revocation lists are given. A chain that no list
-//!    is about, or whose list is out of date, is refused, as Envoy does.
+//!    is about, or whose list is out of date, is refused, as Envoy does. Of several lists of one
+//!    authority, any that is in date revokes.
 //! 3. With SPIFFE, the leaf is an X509-SVID: exactly one URI, that of a workload, and a key that
 //!    signs neither certificates nor revocation lists (X509-SVID section 5).
 //! 4. The names are the expected ones: one of a list ([`SanList`]), the server's (RFC 6125), or

@@ -38,6 +38,7 @@ pub struct PeerVerifier {
     names: ExpectedNames,
     pub(super) domains: Option<Arc<TrustDomains>>,
     pub(super) is_limited_to_domains: bool,
+    has_claimed_identities: bool,
     pins: Arc<Pins>,
     revocations: Option<Watch<Revocations>>,
     refusals: Arc<Refusals>,
@@ -46,7 +47,8 @@ pub struct PeerVerifier {
 /// What a peer has proven.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct VerifiedPeer {
-    /// Its identity, if it was verified as one of SPIFFE.
+    /// Its identity, if it was verified as one of SPIFFE, or claimed where claims are taken
+    /// ([`PeerVerifier::with_claimed_identities`]).
     pub id: Option<SpiffeId>,
 }
 
@@ -110,6 +112,7 @@ impl PeerVerifier {
             names: ExpectedNames::Any,
             domains: None,
             is_limited_to_domains: false,
+            has_claimed_identities: false,
             pins: Arc::default(),
             revocations: None,
             refusals: Arc::default(),
@@ -160,6 +163,32 @@ impl PeerVerifier {
             revocations: Some(revocations.into()),
             ..self
         }
+    }
+
+    /// Takes the SPIFFE ID in a certificate of authorities that are believed about anybody for the
+    /// identity of the peer, as Envoy does. Default: such certificates have no identity.
+    ///
+    /// Any of these authorities can then name any workload of any trust domain. Identities of
+    /// [`spiffe`](Self::spiffe) are not affected.
+    #[must_use]
+    pub fn with_claimed_identities(self) -> Self {
+        Self {
+            has_claimed_identities: true,
+            ..self
+        }
+    }
+
+    /// Whether the identities of peers are claimed: by authorities that are believed about anybody,
+    /// rather than by those of their trust domains.
+    pub fn takes_claimed_identities(&self) -> bool {
+        let is_of_anybody = matches!(self.trust, Trust::Roots(_) | Trust::Secrets(_));
+        is_of_anybody && self.has_claimed_identities
+    }
+
+    /// The identity in a certificate of an authority that is believed about anybody.
+    pub(super) fn claimed_identity(&self, leaf: &Certificate) -> Option<SpiffeId> {
+        let is_taken = self.takes_claimed_identities();
+        is_taken.then(|| validate_chain(std::slice::from_ref(leaf)).ok())?
     }
 
     /// Whether everybody is believed, so that what a certificate says proves nothing.
@@ -245,13 +274,13 @@ impl PeerVerifier {
             Trust::Roots(roots) => {
                 let roots = roots.load();
                 self.verify_chain(presented, &roots.trusted(revocations), purpose, now)?;
-                None
+                self.claimed_identity(&leaf)
             }
             Trust::Secrets(secrets) => {
                 let (roots, beside) = secrets.load()?;
                 let trusted = roots.trusted(revocations.or(beside.as_ref()));
                 self.verify_chain(presented, &trusted, purpose, now)?;
-                None
+                self.claimed_identity(&leaf)
             }
         };
         self.verify_names(presented, &leaf, server_name)?;

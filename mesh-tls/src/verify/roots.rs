@@ -86,13 +86,16 @@ impl PartialEq for Roots {
 
 impl Eq for Roots {}
 
-/// In how many orders lists of issuers with one name are tried.
+/// In how many orders the lists about a chain are tried at most.
 const MAX_ORDERS: usize = 64;
 
 /// Certificate revocation lists (RFC 5280 section 5). Cheap to clone.
 ///
 /// Where lists are given, each authority of a chain has to have one that is in date. Authorities of
 /// one name and different keys, as one follows the other when a root is replaced, may each have one.
+/// Of several lists of one authority, those in date all count: what any of them revokes is refused.
+/// A chain whose issuers have so many lists of one name that there are more than 64 ways to choose
+/// one for each is refused.
 #[derive(Clone, Default)]
 pub struct Revocations {
     /// By the name of their issuer.
@@ -142,19 +145,28 @@ impl Revocations {
         self.lists.is_empty()
     }
 
-    /// The lists, in each order that makes a difference: webpki looks at the first of those whose
-    /// issuers have one name.
-    pub(super) fn orders(&self) -> impl Iterator<Item = Vec<&CertRevocationList<'static>>> {
-        let lens = self.lists.iter().map(Vec::len);
-        let count = lens.fold(1, usize::saturating_mul).min(MAX_ORDERS);
-        (0..count).map(|mut index| {
-            let lists = self.lists.iter().flat_map(|lists| {
-                let (rest, first) = lists.split_at(index % lists.len());
-                index /= lists.len();
+    /// The lists, in each order that makes a difference to a chain with these issuers: webpki looks
+    /// at the first of those whose issuers have one name. `None` if there are too many orders.
+    pub(super) fn orders<'a>(
+        &'a self,
+        issuers: &[Vec<u8>],
+    ) -> Option<impl Iterator<Item = Vec<&'a CertRevocationList<'static>>> + use<'a>> {
+        let ways = self.lists.iter().map(|lists| {
+            let issuer = lists[0].issuer();
+            let is_of_chain = issuers.iter().any(|of_chain| of_chain == issuer);
+            if is_of_chain { lists.len() } else { 1 }
+        });
+        let ways: Vec<usize> = ways.collect();
+        let count = ways.iter().copied().fold(1, usize::saturating_mul);
+        let orders = (0..count).map(move |mut index| {
+            let lists = self.lists.iter().zip(&ways).flat_map(|(lists, ways)| {
+                let (rest, first) = lists.split_at(index % ways);
+                index /= ways;
                 first.iter().chain(rest)
             });
             lists.collect()
-        })
+        });
+        (count <= MAX_ORDERS).then_some(orders)
     }
 }
 

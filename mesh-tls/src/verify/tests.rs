@@ -4,7 +4,7 @@ use mesh_core::identity::TrustDomains;
 use mesh_core::watch;
 use rcgen::{ExtendedKeyUsagePurpose, KeyPair, SanType, SerialNumber};
 use rustls::{AlertDescription, CertificateError, Error};
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, ServerName};
 
 use super::*;
 use crate::svid::SvidError;
@@ -348,6 +348,88 @@ fn authorities_of_one_name_each_have_their_list() {
             assert_eq!(is_revoked, !is_accepted, "{serial}");
         }
     }
+}
+
+#[test]
+fn of_several_lists_of_one_authority_any_in_date_revokes() {
+    let authority = Authority::new("td");
+    let chain = ders(authority.numbered_svid("/w", 7).chain());
+    let clear = authority.revocation_list(&[8]);
+    let revoking = authority.revocation_list(&[7, 8]);
+    let expired = authority.revocation_list_until(NOW - 1, &[8]);
+    let expired_revoking = authority.revocation_list_until(NOW - 1, &[7]);
+    let cases = [
+        ("a renewed one after", [&clear, &revoking], "revoked"),
+        ("a renewed one before", [&revoking, &clear], "revoked"),
+        ("after an expired one", [&expired, &revoking], "revoked"),
+        ("clear after an expired one", [&expired, &clear], "ok"),
+        ("clear before an expired one", [&clear, &expired], "ok"),
+        ("both expired", [&expired, &expired_revoking], "out of date"),
+    ];
+    for (name, lists, expected) in cases {
+        let lists = Revocations::new(lists.map(Clone::clone)).unwrap();
+        let verifier = spiffe(&[&authority]).with_revocations(lists);
+        let verified = verifier.verify(&chain, Purpose::Client, now());
+        let text = verified.map_or_else(|error| error.to_string(), |_| "ok".to_owned());
+        assert!(text.contains(expected), "{name}: {text}");
+    }
+}
+
+#[test]
+fn no_list_is_left_untried() {
+    let authority = Authority::new("td");
+    let chain = ders(authority.numbered_svid("/w", 7).chain());
+    let clear = authority.revocation_list(&[]);
+    let verify = |count: usize, last: &CertificateRevocationListDer<'static>| {
+        let lists = std::iter::repeat_n(&clear, count - 1).chain([last]);
+        let lists = Revocations::new(lists.cloned()).unwrap();
+        let verifier = spiffe(&[&authority]).with_revocations(lists);
+        verifier.verify(&chain, Purpose::Client, now())
+    };
+    assert!(verify(64, &clear).is_ok());
+    let revoking = authority.revocation_list(&[7]);
+    let refused = verify(64, &revoking);
+    assert!(matches!(refused, Err(VerifyError::Revoked)), "{refused:?}");
+    let refused = verify(65, &clear);
+    assert!(
+        matches!(refused, Err(VerifyError::RevocationLists)),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn only_lists_about_the_chain_are_counted() {
+    let [authority, other] = [Authority::new("td"), Authority::new("other")];
+    let chain = ders(authority.numbered_svid("/w", 7).chain());
+    let others = std::iter::repeat_n(other.revocation_list(&[]), 100);
+    let lists = others.chain([authority.revocation_list(&[])]);
+    let lists = Revocations::new(lists).unwrap();
+    let verifier = spiffe(&[&authority]).with_revocations(lists);
+    assert!(verifier.verify(&chain, Purpose::Client, now()).is_ok());
+}
+
+#[test]
+fn authorities_that_are_believed_about_anybody_prove_no_identity_unless_asked_to() {
+    let authority = Authority::new("partner");
+    let chain = ders(authority.svid("/ns/admin/sa/root").chain());
+    let host = ders(authority.host("client.example").chain());
+    let id = |verifier: &PeerVerifier, chain: &[CertificateDer<'static>]| {
+        let peer = verifier.verify(chain, Purpose::Client, now()).unwrap();
+        #[cfg(feature = "tokio")]
+        assert_eq!(peer.id, verifier.identity(&chain[0]), "one answer in both");
+        peer.id.map(|id| id.to_string())
+    };
+    let verifier = roots(&authority);
+    assert!(!verifier.takes_claimed_identities());
+    assert_eq!(id(&verifier, &chain), None);
+    let verifier = verifier.with_claimed_identities();
+    assert!(verifier.takes_claimed_identities());
+    let claimed = Some("spiffe://partner/ns/admin/sa/root".to_owned());
+    assert_eq!(id(&verifier, &chain), claimed);
+    assert_eq!(id(&verifier, &host), None);
+    let proven = spiffe(&[&authority]).with_claimed_identities();
+    assert!(!proven.takes_claimed_identities(), "bundles prove it");
+    assert_eq!(id(&proven, &chain), claimed);
 }
 
 #[test]

@@ -250,12 +250,57 @@ async fn without_a_common_version_both_ends_say_so() {
 }
 
 #[tokio::test]
-async fn a_client_resumes_its_session_with_a_server_that_verifies_no_clients() {
+async fn a_client_resumes_its_session_only_where_nothing_that_verifies_can_be_replaced() {
     let authority = Authority::new("root");
     let store = store_of(&authority);
     let server = gateway(&store, shop(ServerTlsMode::Simple));
-    let connector = TlsConnector::new(client(&store, simple()), Http1);
-    for expected in [rustls::HandshakeKind::Full, rustls::HandshakeKind::Resumed] {
+    let roots = Roots::new([authority.certificate()]).unwrap();
+    let system = compiler(store.clone()).with_system_roots(roots);
+    let by_system = ClientTlsSettings {
+        ca_certificates: String::new(),
+        ..simple()
+    };
+    let insecure = ClientTlsSettings {
+        insecure_skip_verify: Some(true),
+        ..by_system.clone()
+    };
+    let credential = ClientTlsSettings {
+        credential_name: "shop".into(),
+        ..by_system.clone()
+    };
+    let cases = [
+        ("system", by_system, true),
+        ("insecure", insecure, true),
+        ("authorities that can be replaced", simple(), false),
+        ("authorities of a credential", credential, false),
+        ("presents a certificate", mutual(), false),
+    ];
+    for (name, settings, is_resumed) in cases {
+        let mut cluster = Cluster::new("outbound|443||shop.example".into());
+        cluster.tls = ResolvedUpstream::Settings(Box::new(settings));
+        let client = towards_any(&system, &cluster);
+        let resumed = resumes(&server, client).await;
+        assert_eq!(resumed, is_resumed, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_the_mesh_does_not_resume_even_where_the_server_would() {
+    let authority = Authority::new("td");
+    let store = SecretStore::default();
+    let svid = authority.svid("/ns/shop/sa/cart").credential().clone();
+    let secret = TlsSecret::default().with_credential(svid);
+    store.publish(&"shop".parse().unwrap(), secret);
+    let server = gateway(&store, shop(ServerTlsMode::Simple));
+    let web = Workload::new(&authority, "/ns/shop/sa/web", &[&authority]);
+    assert!(!resumes(&server, web.client(&[])).await);
+}
+
+/// Whether the second connection of a client resumes the session of the first.
+async fn resumes(server: &ServerTls, client: ClientTls) -> bool {
+    let connector = TlsConnector::new(client, Http1);
+    let mut kinds = Vec::new();
+    for _ in 0..2 {
         let (client_io, server_io) = tokio::io::duplex(1 << 16);
         let acceptor = TlsAcceptor::new(server.clone());
         let serving = async {
@@ -270,6 +315,45 @@ async fn a_client_resumes_its_session_with_a_server_that_verifies_no_clients() {
             connected.stream.get_ref().1.handshake_kind()
         };
         let (_server, kind) = tokio::join!(serving, connecting);
-        assert_eq!(kind, Some(expected));
+        kinds.push(kind);
+    }
+    assert_eq!(kinds[0], Some(rustls::HandshakeKind::Full));
+    kinds[1] == Some(rustls::HandshakeKind::Resumed)
+}
+
+#[tokio::test]
+async fn an_identity_that_a_gateways_authority_names_is_claimed_and_one_of_the_mesh_is_proven() {
+    use crate::connection::{ClaimedIdentity, Connection};
+    use mesh_core::attributes::PeerIdentity;
+
+    let partner = Authority::new("partner");
+    let store = store_of(&partner);
+    let name = SecretName::CredentialFiles {
+        certificate: "/client.pem".into(),
+        key: "/client.key".into(),
+    };
+    let svid = partner.svid("/ns/admin/sa/root").credential().clone();
+    store.publish(&name, TlsSecret::default().with_credential(svid));
+    let gateway = gateway(&store, shop(ServerTlsMode::Mutual));
+    let outcome = shake(&gateway, &client(&store, mutual()), Http1).await;
+    let of_gateway = outcome.server.unwrap();
+
+    let authority = Authority::new("td");
+    let workload = Workload::new(&authority, "/w", &[&authority]);
+    let outcome = shake(&workload.server(), &workload.client(&[]), Http1).await;
+    let of_mesh = outcome.server.unwrap();
+
+    let cases = [
+        (of_gateway, "spiffe://partner/ns/admin/sa/root", true),
+        (of_mesh, "spiffe://td/w", false),
+    ];
+    for (peer, id, is_claimed) in cases {
+        let address = "192.0.2.7:1".parse().unwrap();
+        let mut extensions = http::Extensions::new();
+        Connection::tls(address, address, peer).attach(&mut extensions);
+        let expected = PeerIdentity(id.parse().unwrap());
+        assert_eq!(extensions.get(), Some(&expected));
+        let claimed = extensions.get::<ClaimedIdentity>();
+        assert_eq!(claimed.is_some(), is_claimed, "{id}");
     }
 }

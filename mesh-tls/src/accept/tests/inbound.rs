@@ -113,3 +113,33 @@ async fn a_handshake_that_does_not_go_on_ends_in_time() {
         assert_eq!(start.elapsed(), HANDSHAKE_TIMEOUT, "{name}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_the_first_byte_is_part_of_the_limit_of_a_handshake() {
+    let authority = Authority::new("td");
+    let workload = Workload::new(&authority, "/w", &[&authority]);
+    let tls = TlsAcceptor::new(workload.server());
+    let port = PortMode {
+        mode: MtlsMode::Strict,
+        is_http: true,
+    };
+    let inbound = InboundAcceptor::new(port, tls.clone());
+    let hello = testing::client_bytes("shop.example", &["istio"]);
+    for is_inbound in [false, true] {
+        let (mut client, server) = tokio::io::duplex(1 << 16);
+        let start = Instant::now();
+        let accepting = async {
+            match is_inbound {
+                true => inbound.accept(server).await.err(),
+                false => tls.accept(server).await.err(),
+            }
+        };
+        let speaking = async {
+            tokio::time::sleep(HANDSHAKE_TIMEOUT - Duration::from_secs(1)).await;
+            client.write_all(&hello).await.unwrap();
+        };
+        let (refused, ()) = tokio::join!(accepting, speaking);
+        assert_eq!(refused.unwrap().label(), "timed_out");
+        assert_eq!(start.elapsed(), HANDSHAKE_TIMEOUT, "inbound: {is_inbound}");
+    }
+}
