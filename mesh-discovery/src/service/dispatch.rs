@@ -3,6 +3,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::header::HOST;
+use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode};
 use mesh_core::attributes::MatchedRoute;
 use mesh_core::model::route::ClusterSpecifier;
@@ -94,8 +96,7 @@ impl<M> Dispatch<M> {
         let found = match &destination.ok_or(Refusal::ClusterNotFound)?.cluster {
             ClusterSpecifier::Name(name) => self.clusters.get(name),
             ClusterSpecifier::Header(name) => {
-                let value = request.headers().get(name);
-                let name = value.and_then(|value| value.to_str().ok());
+                let name = header(request, name);
                 name.and_then(|name| self.clusters.get(&ClusterName::from(name)))
             }
             ClusterSpecifier::Refused(status) => {
@@ -106,6 +107,20 @@ impl<M> Dispatch<M> {
             }
         };
         found.ok_or(Refusal::ClusterNotFound)
+    }
+}
+
+/// The value of a header, or of a pseudo-header of those that may name a cluster.
+fn header<'a, B>(request: &'a Request<B>, name: &str) -> Option<&'a str> {
+    let uri = request.uri();
+    match name {
+        ":authority" | "host" => match uri.authority() {
+            Some(authority) => Some(authority.as_str()),
+            None => request.headers().get(HOST)?.to_str().ok(),
+        },
+        ":method" => Some(request.method().as_str()),
+        ":path" => uri.path_and_query().map(PathAndQuery::as_str),
+        name => request.headers().get(name)?.to_str().ok(),
     }
 }
 

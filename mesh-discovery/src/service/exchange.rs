@@ -136,10 +136,7 @@ fn hash<B>(request: &Request<B>) -> Option<HashKey> {
     let extensions = request.extensions();
     let route = extensions.get::<MatchedRoute>()?.forward()?;
     let connection = extensions.get::<ConnectionInfo>().map(|info| Connection {
-        remote: match extensions.get::<ClientAddress>() {
-            Some(ClientAddress(address)) => (*address, 0).into(),
-            None => info.peer,
-        },
+        remote: ClientAddress::of(extensions).unwrap_or(info.peer),
         local: info.local,
     });
     let policies = &route.hash_policies;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use http::{Request, Response, Version};
+use http::{Request, Response, Uri, Version};
 use http_body::Body;
 use mesh_core::model::cluster::{Endpoint, EndpointAddress};
 use tokio::net::TcpStream;
@@ -29,7 +29,8 @@ const MAX_ANSWER: usize = 1024;
 /// well. An endpoint that has not answered yet counts as well.
 ///
 /// HTTP and gRPC probes go through what `new_service` makes, TCP probes make a connection of their
-/// own.
+/// own. A probe of which no request can be made, because its path does not begin with `/` or a
+/// character has no place in a URI, fails; the host of a gRPC probe is the cluster's.
 ///
 /// # Cancel safety
 ///
@@ -165,8 +166,10 @@ where
         breakers: Arc::clone(upstream.breakers()),
     };
     let asking = async {
-        let Some(request) = request(&settings.probe, &host) else {
-            return connect(&address).await;
+        let request = match request(&settings.probe, &host) {
+            Ok(Some(request)) => request,
+            Ok(None) => return connect(&address).await,
+            Err(InvalidProbe) => return Answer::Failure,
         };
         let mut service = new_service.new_service(&target);
         if poll_fn(|cx| service.poll_ready(cx)).await.is_err() {
@@ -182,22 +185,35 @@ where
 }
 
 /// The request of a probe; `None` if it is only a connection.
-fn request<B: From<Bytes>>(probe: &Probe, cluster: &str) -> Option<Request<B>> {
+fn request<B: From<Bytes>>(
+    probe: &Probe,
+    cluster: &str,
+) -> Result<Option<Request<B>>, InvalidProbe> {
     let request = match probe {
-        Probe::Tcp => return None,
+        Probe::Tcp => return Ok(None),
         Probe::Http { path, host, .. } => {
-            let host = host.as_deref().unwrap_or(cluster);
-            Request::get(format!("http://{host}{path}")).body(B::from(Bytes::new()))
+            let uri = uri(host.as_deref().unwrap_or(cluster), path)?;
+            Request::get(uri).body(B::from(Bytes::new()))
         }
-        Probe::Grpc { service } => {
-            Request::post(format!("http://{cluster}/grpc.health.v1.Health/Check"))
-                .version(Version::HTTP_2)
-                .header("content-type", "application/grpc")
-                .header("te", "trailers")
-                .body(B::from(health_check_request(service)))
-        }
+        Probe::Grpc { service } => Request::post(uri(cluster, "/grpc.health.v1.Health/Check")?)
+            .version(Version::HTTP_2)
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(B::from(health_check_request(service))),
     };
-    request.ok()
+    request.map(Some).map_err(|_| InvalidProbe)
+}
+
+/// No request can be made of a probe.
+#[derive(Debug)]
+struct InvalidProbe;
+
+fn uri(host: &str, path: &str) -> Result<Uri, InvalidProbe> {
+    if !path.starts_with('/') {
+        return Err(InvalidProbe);
+    }
+    let uri = Uri::builder().scheme("http").authority(host);
+    uri.path_and_query(path).build().map_err(|_| InvalidProbe)
 }
 
 async fn connect(address: &EndpointAddress) -> Answer {
@@ -233,22 +249,26 @@ async fn evaluate<B: Body>(probe: &Probe, response: Response<B>) -> Answer {
 
 /// A framed `HealthCheckRequest`: the service is field 1.
 fn health_check_request(service: &str) -> Bytes {
-    // Longer names have no place in a length of one byte.
-    let service = service.get(..service.len().min(127)).unwrap_or_default();
-    let length = if service.is_empty() {
-        0
-    } else {
-        service.len() + 2
-    };
-    let mut frame = BytesMut::with_capacity(5 + length);
-    frame.put_u8(0);
-    frame.put_u32(length as u32);
+    let mut message = BytesMut::new();
     if !service.is_empty() {
-        frame.put_u8(0x0a);
-        frame.put_u8(service.len() as u8);
-        frame.put_slice(service.as_bytes());
+        message.put_u8(0x0a);
+        put_varint(&mut message, service.len());
+        message.put_slice(service.as_bytes());
     }
+    let mut frame = BytesMut::with_capacity(5 + message.len());
+    frame.put_u8(0);
+    frame.put_u32(message.len() as u32);
+    frame.put(message);
     frame.freeze()
+}
+
+/// Seven bits a byte, the lowest first; all but the last have the eighth set.
+fn put_varint(buffer: &mut BytesMut, mut value: usize) {
+    while value >= 0x80 {
+        buffer.put_u8(value as u8 | 0x80);
+        value >>= 7;
+    }
+    buffer.put_u8(value as u8);
 }
 
 /// The message in the body, without its frame.
@@ -297,6 +317,11 @@ mod tests {
         assert_eq!(&health_check_request("")[..], [0, 0, 0, 0, 0]);
         let expected = b"\0\0\0\0\x06\x0a\x04cart";
         assert_eq!(&health_check_request("cart")[..], expected);
+        let long = "é".repeat(150);
+        let framed = health_check_request(&long);
+        // 300 is 0b10_0101100.
+        assert_eq!(framed[..8], [0, 0, 0, 1, 47, 0x0a, 0b1010_1100, 0b10]);
+        assert_eq!(&framed[8..], long.as_bytes());
         assert_eq!(serving_status(&[0x08, 0x01]), 1);
         assert_eq!(serving_status(&[]), 0);
     }
@@ -332,6 +357,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_probe_of_which_no_request_can_be_made_fails_though_somebody_listens() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = EndpointAddress::Ip(listener.local_addr().unwrap());
+        let grpc = || Probe::Grpc {
+            service: String::new(),
+        };
+        let cases = [
+            ("path", "cart", Probe::http("/health z"), Answer::Failure),
+            ("no slash", "cart", Probe::http("healthz"), Answer::Failure),
+            ("no path", "cart", Probe::http(""), Answer::Failure),
+            ("cluster", "a|b", grpc(), Answer::Failure),
+            ("well", "cart", Probe::http("/healthz?a=b"), Answer::Success),
+            ("TCP", "a|b", Probe::Tcp, Answer::Success),
+        ];
+        let well = |request: Request<Full<Bytes>>| {
+            assert_eq!(request.uri(), "http://cart/healthz?a=b");
+            std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+        };
+        let well = move |_: &Target| service_fn(well);
+        for (name, cluster, probe, expected) in cases {
+            let upstream = called(cluster, address.clone());
+            let endpoint = upstream.balancer().endpoints()[0].clone();
+            let settings = ProbeSettings::new(probe);
+            let (_, answer) = ask(&upstream, &well, endpoint, &settings).await;
+            assert_eq!(answer, expected, "{name}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_tcp_probe_makes_a_connection() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = EndpointAddress::Ip(listener.local_addr().unwrap());
@@ -341,7 +395,11 @@ mod tests {
     }
 
     fn upstream(address: EndpointAddress) -> Arc<Upstream> {
-        let mut cluster = Cluster::new(ClusterName::from("cart"));
+        called("cart", address)
+    }
+
+    fn called(name: &str, address: EndpointAddress) -> Arc<Upstream> {
+        let mut cluster = Cluster::new(ClusterName::from(name));
         cluster.policy.outlier_detection = Some(Box::default());
         cluster.endpoints.push(Endpoint::new(address));
         let cluster = Arc::new(cluster);

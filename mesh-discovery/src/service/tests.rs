@@ -280,7 +280,7 @@ async fn an_endpoint_tried_before_is_avoided() {
 #[tokio::test]
 async fn each_destination_goes_to_its_cluster() {
     let calls = Arc::new(AtomicUsize::new(0));
-    let service = Dispatch::new(clusters(&["a", "b"]), {
+    let service = Dispatch::new(clusters(&["a", "b", "shop.example", "GET", "/cart?x"]), {
         let calls = Arc::clone(&calls);
         move |_: &Target| {
             calls.fetch_add(1, Ordering::Relaxed);
@@ -294,13 +294,18 @@ async fn each_destination_goes_to_its_cluster() {
         (name("a"), 200, Some(1), None),
         (header("x-cluster"), 200, Some(2), None),
         (header("x-none"), 503, None, not_found),
+        (header(":authority"), 200, Some(3), None),
+        (header("host"), 200, Some(3), None),
+        (header(":method"), 200, Some(4), None),
+        (header(":path"), 200, Some(5), None),
         (name("c"), 503, None, not_found),
         (ClusterSpecifier::Refused(500), 500, None, None),
     ];
     for (cluster, status, port, flag) in cases {
         let text = format!("{cluster:?}");
         let forward = Forward::to([WeightedDestination::new(cluster)]);
-        let request = Request::get("/").header("x-cluster", "b");
+        let request = Request::get("/cart?x").header("x-cluster", "b");
+        let request = request.header("host", "shop.example");
         let request = request.extension(matched(forward)).body(()).unwrap();
         let response = service.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), status, "{text}");
@@ -310,7 +315,7 @@ async fn each_destination_goes_to_its_cluster() {
         assert_eq!(response.extensions().get().copied(), flag, "{text}");
     }
     let calls = calls.load(Ordering::Relaxed);
-    assert_eq!(calls, 2, "no service is made for a refusal");
+    assert_eq!(calls, 6, "no service is made for a refusal");
     let response = service.oneshot(Request::new(())).await.unwrap();
     assert_eq!(
         response.status(),
