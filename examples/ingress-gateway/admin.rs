@@ -1,6 +1,6 @@
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -21,13 +21,25 @@ use crate::Generation;
 /// How long a connection may be open: a client that is slow keeps no other waiting, but a socket.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Answers questions about what is served at `address`.
+/// Binds the address where questions are answered.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<StdTcpListener> {
+    let listener = StdTcpListener::bind(address).map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("{address}, of --admin, is not free: {error}"),
+        )
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Answers questions about what is served.
 pub(crate) async fn serve(
-    address: SocketAddr,
+    listener: StdTcpListener,
     current: Watch<Generation>,
     handshakes: Handshakes,
 ) -> io::Result<()> {
-    let listener = TcpListener::bind(address).await?;
+    let listener = TcpListener::from_std(listener)?;
     loop {
         let (stream, _) = listener.accept().await?;
         let (current, handshakes) = (current.clone(), handshakes.clone());

@@ -13,6 +13,7 @@ mod identity;
 mod log;
 mod options;
 mod reload;
+mod report;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -28,12 +29,13 @@ use mesh_core::watch;
 use mesh_policy::telemetry::metrics::IstioMetrics;
 
 use crate::options::Options;
+use crate::report::{Report, chain};
 
 fn main() -> ExitCode {
     match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{}", chain(&*error));
             ExitCode::FAILURE
         }
     }
@@ -48,18 +50,21 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     if let Some(directory) = &options.identity {
         settings.identity = Some(identity::keep(directory)?);
     }
+    // Whoever else has this address is told before any port is taken.
+    let admin = admin::bind(options.admin)?;
     let mut gateway = Gateway::start(settings)?;
-    report(&gateway.publish_in(&generation.model, &generation.wide)?);
+    let mut report = Report::default();
+    let unserved = gateway.publish_in(&generation.model, &generation.wide)?;
+    report.warn(&generation.model, unserved);
     generation.metrics = gateway.metrics();
-    for (declared, address) in gateway.addresses() {
-        eprintln!("port {declared} is served at {address}");
-    }
+    report.ports(&gateway, &generation.model);
+    eprintln!("questions are answered at http://{}", admin.local_addr()?);
     let (publisher, current) = watch::channel(generation);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let admin = admin::serve(options.admin, current, gateway.handshakes().clone());
+        let admin = admin::serve(admin, current, gateway.handshakes().clone());
         let files = reload::changes(&options.config)?;
         let changes = async {
             let mut version = 1;
@@ -67,7 +72,7 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
             files.look_at(gateway.files());
             while files.changed().await {
                 version += 1;
-                apply(options, version, &mut gateway, &publisher);
+                apply((options, version), &mut gateway, &publisher, &mut report);
                 files.look_at(gateway.files());
             }
         };
@@ -84,25 +89,28 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
 
 /// Lets a change of the files take effect, or says why it does not.
 fn apply(
-    options: &Options,
-    version: u64,
+    (options, version): (&Options, u64),
     gateway: &mut Gateway,
     publisher: &watch::Publisher<Generation>,
+    report: &mut Report,
 ) {
-    match load(options, version) {
-        Ok((mut generation, diagnostics)) => {
-            eprint!("{diagnostics}");
-            match gateway.publish_in(&generation.model, &generation.wide) {
-                Ok(warnings) => {
-                    report(&warnings);
-                    generation.metrics = gateway.metrics();
-                    publisher.publish(generation);
-                    eprintln!("generation {version} is served");
-                }
-                Err(error) => eprintln!("generation {version} is refused: {error}"),
-            }
+    let (mut generation, diagnostics) = match load(options, version) {
+        Ok(loaded) => loaded,
+        Err(diagnostics) => {
+            eprintln!("{diagnostics}generation {version} is refused");
+            return;
         }
-        Err(diagnostics) => eprintln!("{diagnostics}generation {version} is refused"),
+    };
+    eprint!("{diagnostics}");
+    match gateway.publish_in(&generation.model, &generation.wide) {
+        Ok(unserved) => {
+            report.warn(&generation.model, unserved);
+            report.ports(gateway, &generation.model);
+            generation.metrics = gateway.metrics();
+            publisher.publish(generation);
+            eprintln!("generation {version} is served");
+        }
+        Err(error) => eprintln!("generation {version} is refused: {}", chain(&error)),
     }
 }
 
@@ -132,12 +140,6 @@ fn load(options: &Options, version: u64) -> Result<(Generation, Diagnostics), Di
         metrics: None,
     };
     Ok((generation, diagnostics))
-}
-
-fn report(warnings: &[String]) {
-    for warning in warnings {
-        eprintln!("warning: {warning}");
-    }
 }
 
 async fn terminated() -> std::io::Result<()> {

@@ -9,6 +9,10 @@ use tokio::time::{sleep, timeout};
 /// How long the files have to be quiet before they are read.
 const QUIET: Duration = Duration::from_millis(30);
 
+/// How often a file that has been emptied is looked at again: it may be about to be written. One that
+/// stays empty is read as it is.
+const EMPTIED: usize = 10;
+
 /// How often the files are looked at, where the system does not tell of changes.
 const POLL: Duration = Duration::from_secs(2);
 
@@ -90,12 +94,14 @@ impl Changes {
             if now.0 == self.told.as_of && now.1 == self.polled.as_of {
                 continue;
             }
+            let mut looks = 0;
             loop {
                 sleep(QUIET).await;
+                looks += 1;
                 let later = (self.told.now(), self.polled.now());
                 let is_emptied = later.0.is_emptied_since(&self.told.as_of)
                     || later.1.is_emptied_since(&self.polled.as_of);
-                let is_quiet = later == now && !is_emptied;
+                let is_quiet = later == now && (!is_emptied || looks > EMPTIED);
                 now = later;
                 if is_quiet {
                     break;

@@ -3,8 +3,10 @@
 //! Every request goes through the public layers, in Envoy's order: header policy, traces, access log
 //! and metrics, CUSTOM authorization, tokens, authorization, routing, faults, rate limits, filters,
 //! timeout, mirrors, retries, and then to an endpoint of its cluster. [`Gateway::publish`] replaces
-//! the configuration under the requests, whole: each is judged, routed and sent by one generation,
-//! the one that was current when it arrived. Rate limits begin with full buckets in each generation.
+//! the configuration under the requests, whole: each is judged and routed by one generation, the one
+//! that was current when it arrived. It is sent by the clusters of that generation, but a cluster that
+//! both have is one: its endpoints and its DestinationRule change at once, for requests that are under
+//! way too. Rate limits begin with full buckets in each generation.
 //!
 //! A request is logged and counted if a Telemetry, the mesh or the [`Settings`] ask for it. One that
 //! the header policy refuses is neither.
@@ -234,8 +236,8 @@ impl Gateway {
     /// # Errors
     ///
     /// Policies that nothing here enforces, or routes or trust domains that cannot be compiled, in
-    /// which cases nothing has changed; or a socket that cannot be bound, in which case the other
-    /// listeners serve `model`.
+    /// which cases nothing has changed; or sockets that cannot be bound, in which case all other
+    /// listeners serve `model`, and the error is that of the first port.
     pub fn publish_in(
         &mut self,
         model: &Model,
@@ -262,9 +264,8 @@ impl Gateway {
         self.keys.keep(&authenticator).map_err(PublishError::Keys)?;
         self.generation.publish(generation);
         self.close_all_but(&ids);
-        for id in ids {
-            self.open(id)?;
-        }
+        let opened = ids.into_iter().map(|id| self.open(id));
+        opened.fold(Ok(()), Result::and)?;
         Ok(warnings)
     }
 

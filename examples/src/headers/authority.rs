@@ -30,7 +30,9 @@ use super::refusal::Refusal;
 /// # Errors
 ///
 /// - There is no host, more than one `Host` header, or one that contains what no host may.
-///   (Envoy joins several with commas; RFC 9112 §3.2 asks for `400`.)
+///   (Envoy joins several with commas; RFC 9112 §3.2 asks for `400`.) User information is none:
+///   `x@admin.example` is another host to a list of hosts than to whoever reads it as a URI.
+///   (Envoy passes it on; RFC 9110 §4.2.4 calls it an error, and RFC 9113 §8.3.1 forbids it.)
 /// - The scheme of an absolute-form is `https` though the connection is plaintext.
 /// - The request target is neither a path nor a URI; nor `*` if the method is `OPTIONS`.
 pub fn settle<B>(request: &mut Request<B>, scheme: Scheme) -> Result<(), Refusal> {
@@ -55,9 +57,9 @@ pub fn settle<B>(request: &mut Request<B>, scheme: Scheme) -> Result<(), Refusal
     is_target.then_some(()).ok_or(Refusal::Path)
 }
 
-/// The characters of RFC 3986 §3.2.
+/// The characters of RFC 3986 §3.2, without user information.
 fn may_be_in_authority(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:@[]".contains(&byte)
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
 }
 
 #[cfg(test)]
@@ -95,6 +97,9 @@ mod tests {
             ("/", Some("a b"), Refusal::Authority),
             ("/", Some("a/b"), Refusal::Authority),
             ("/", Some("ä"), Refusal::Authority),
+            ("/", Some("x@a"), Refusal::Authority),
+            ("http://x@a/", Some("a"), Refusal::Authority),
+            ("http://x:y@a/", None, Refusal::Authority),
             ("https://a/", Some("a"), Refusal::Https),
             ("*", Some("a"), Refusal::Path),
         ] {

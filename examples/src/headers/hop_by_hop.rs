@@ -32,19 +32,26 @@ const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// To which protocols a client may switch by `Upgrade`.
 ///
-/// An upgrade to `h2c` is never made, and the offer is removed: a server may ignore it
-/// (RFC 9110 §7.8).
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+/// A client may offer several; each has to be allowed. An upgrade to `h2c` is never made, and the
+/// offer is removed, alone or among others: a server may ignore it (RFC 9110 §7.8).
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Upgrades {
-    /// To any that the upstream agrees to.
-    #[default]
+    /// To any that the upstream agrees to. Nothing judges what is said after the switch.
     Any,
-    /// To these, in whatever case; others are refused. An Istio gateway allows `websocket`.
+    /// To these, in whatever case; others are refused.
     Only(Vec<String>),
 }
 
+/// To `websocket`, the only one that Istio allows.
+impl Default for Upgrades {
+    fn default() -> Self {
+        Self::Only(vec!["websocket".to_owned()])
+    }
+}
+
 impl Upgrades {
-    fn allows(&self, protocol: &str) -> bool {
+    /// Whether a client may switch to `protocol`.
+    pub(super) fn allows(&self, protocol: &str) -> bool {
         match self {
             Self::Any => true,
             Self::Only(allowed) => allowed
@@ -63,14 +70,7 @@ pub fn remove_from_request(headers: &mut HeaderMap, upgrades: &Upgrades) -> Resu
     if !headers.keys().any(is_hop_by_hop) {
         return Ok(());
     }
-    let upgrade = offered_upgrade(headers);
-    if let Some(upgrade) = &upgrade
-        && !upgrade
-            .to_str()
-            .is_ok_and(|protocol| upgrades.allows(protocol))
-    {
-        return Err(Refusal::Upgrade);
-    }
+    let upgrade = offered_upgrade(headers, upgrades)?;
     let takes_trailers = names(headers, &TE).any(|coding| coding.eq_ignore_ascii_case("trailers"));
     remove(headers);
     if takes_trailers {
@@ -112,10 +112,30 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     HOP_BY_HOP.contains(name) || name == TE
 }
 
-fn offered_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
-    let upgrade = headers.get(UPGRADE)?;
+/// What is offered and may be accepted, as one list.
+fn offered_upgrade(
+    headers: &HeaderMap,
+    upgrades: &Upgrades,
+) -> Result<Option<HeaderValue>, Refusal> {
     let is_offered = names(headers, &CONNECTION).any(|name| name.eq_ignore_ascii_case("upgrade"));
-    (is_offered && !upgrade.as_bytes().eq_ignore_ascii_case(b"h2c")).then(|| upgrade.clone())
+    if !is_offered || !headers.contains_key(UPGRADE) {
+        return Ok(None);
+    }
+    let mut lines = headers.get_all(UPGRADE).iter();
+    if lines.any(|line| line.to_str().is_err()) {
+        return Err(Refusal::Upgrade);
+    }
+    let offered: Vec<&str> = names(headers, &UPGRADE)
+        .filter(|protocol| !protocol.is_empty() && !protocol.eq_ignore_ascii_case("h2c"))
+        .collect();
+    if offered.is_empty() {
+        return Ok(None);
+    }
+    if !offered.iter().all(|protocol| upgrades.allows(protocol)) {
+        return Err(Refusal::Upgrade);
+    }
+    let list = HeaderValue::try_from(offered.join(", "));
+    list.map(Some).map_err(|_| Refusal::Upgrade)
 }
 
 fn remove(headers: &mut HeaderMap) {
@@ -201,16 +221,31 @@ mod tests {
 
     #[test]
     fn only_allowed_upgrades_pass() {
-        let websocket = Upgrades::Only(vec!["websocket".to_owned()]);
-        for (protocol, result) in [
-            ("WebSocket", Ok(())),
+        for (protocols, left) in [
+            ("WebSocket", Ok(Some("WebSocket"))),
             ("foo", Err(Refusal::Upgrade)),
-            ("h2c", Ok(())),
+            ("websocket; foo", Err(Refusal::Upgrade)),
+            ("websocket, upgrade: foo", Err(Refusal::Upgrade)),
+            ("h2c; foo", Err(Refusal::Upgrade)),
+            ("h2c", Ok(None)),
+            ("H2C;", Ok(None)),
+            ("h2c; websocket", Ok(Some("websocket"))),
+            ("websocket;h2c", Ok(Some("websocket"))),
+            ("h2c, upgrade: websocket", Ok(Some("websocket"))),
         ] {
-            let mut headers = map(&format!("connection: upgrade, upgrade: {protocol}"));
-            let removed = remove_from_request(&mut headers, &websocket);
-            assert_eq!(removed, result, "{protocol}");
+            let mut headers = map(&format!("connection: upgrade, upgrade: {protocols}"));
+            let removed = remove_from_request(&mut headers, &Upgrades::default());
+            let upgrade = removed.map(|()| headers.get(UPGRADE).cloned());
+            let left = left.map(|left| left.map(HeaderValue::from_static));
+            assert_eq!(upgrade, left, "{protocols}");
         }
+    }
+
+    #[test]
+    fn an_upgrade_to_h2c_is_never_offered_whatever_is_allowed() {
+        let mut headers = map("connection: upgrade, upgrade: h2c; x");
+        remove_from_request(&mut headers, &Upgrades::Any).unwrap();
+        assert_eq!(headers, map("connection: upgrade, upgrade: x"));
     }
 
     #[test]

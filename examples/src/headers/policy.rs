@@ -37,8 +37,8 @@ impl Scheme {
 pub struct HeaderPolicy {
     /// How paths are normalized: `meshConfig.pathNormalization`. Default: `BASE`.
     pub normalization: Normalization,
-    /// To what clients may upgrade. Default: anything that the upstream agrees to; an Istio
-    /// gateway allows WebSocket only.
+    /// To what clients may switch, by `Upgrade` or by extended `CONNECT` (RFC 8441). Default:
+    /// WebSocket only.
     pub upgrades: Upgrades,
     /// Whom to believe about the client; `None` leaves what the client says as it is. Default:
     /// nobody but the socket.
@@ -87,9 +87,12 @@ impl HeaderPolicy {
         if request.version() == Version::HTTP_11 && !method::is_known(request.method()) {
             return Err(Refusal::Method);
         }
-        let is_extended = request.extensions().get::<Protocol>().is_some();
-        if request.method() == Method::CONNECT && !is_extended {
-            return Err(Refusal::Connect);
+        match request.extensions().get::<Protocol>() {
+            Some(protocol) if !self.upgrades.allows(protocol.as_str()) => {
+                return Err(Refusal::Upgrade);
+            }
+            None if request.method() == Method::CONNECT => return Err(Refusal::Connect),
+            _ => {}
         }
         authority::settle(request, scheme)?;
         self.normalize_path(request)?;
@@ -119,5 +122,28 @@ impl HeaderPolicy {
             *request.uri_mut() = normalized.try_into().map_err(|_| Refusal::Path)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extended_connect_switches_to_what_upgrades_may() {
+        for (protocol, expected) in [
+            ("websocket", Ok(())),
+            ("connect-udp", Err(Refusal::Upgrade)),
+        ] {
+            let request = Request::connect("https://a.example/x").version(Version::HTTP_2);
+            let mut request = request.body(()).unwrap();
+            let extension = Protocol::from_static(protocol);
+            request.extensions_mut().insert(extension);
+            let policy = HeaderPolicy::default();
+            let trust = Trust::default();
+            let peer = Peer::new([192, 0, 2, 1].into(), Scheme::Https, &trust);
+            let admitted = policy.admit(&mut request, &peer, Scheme::Https, || 0);
+            assert_eq!(admitted, expected, "{protocol}");
+        }
     }
 }

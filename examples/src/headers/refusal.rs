@@ -10,7 +10,7 @@ use http::{HeaderValue, Response, StatusCode};
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The `Host` header is there twice, or contains what no host contains.
+    /// The `Host` header is there twice, or the host contains what no host contains.
     #[error("invalid host")]
     Authority,
     /// `CONNECT`, which the gateway is not a proxy for.

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::thread;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -11,9 +13,21 @@ pub type ListenerId = u64;
 /// How many connections may wait to be accepted. The kernel caps it at `somaxconn`.
 const BACKLOG: i32 = 4096;
 
+/// How often a port is tried that is not free: sockets of our own may be about to be closed.
+const TRIES: usize = 10;
+/// How long to wait between two tries.
+const RETRY: Duration = Duration::from_millis(20);
+
 /// Binds one socket for each of `threads` to `address`, all to the same port.
+///
+/// A port that another process listens on is refused, though the two could share it: its clients
+/// would be answered by either.
 pub(super) fn bind(address: SocketAddr, threads: usize) -> io::Result<Vec<TcpListener>> {
-    let first = bind_one(address)?;
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
+    if address.port() != 0 {
+        is_free(address).map_err(named)?;
+    }
+    let first = bind_one(address).map_err(named)?;
     // With port 0 the first decides which port it is.
     let address = first.local_addr()?;
     let mut listeners = vec![first];
@@ -21,6 +35,25 @@ pub(super) fn bind(address: SocketAddr, threads: usize) -> io::Result<Vec<TcpLis
         listeners.push(bind_one(address)?);
     }
     Ok(listeners)
+}
+
+/// Whether nobody listens at `address`.
+fn is_free(address: SocketAddr) -> io::Result<()> {
+    let mut tries = 1..TRIES;
+    loop {
+        match bind_alone(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries.next().is_some() => {
+                thread::sleep(RETRY);
+            }
+            result => return result,
+        }
+    }
+}
+
+fn bind_alone(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
@@ -49,6 +82,17 @@ mod tests {
         for listener in &listeners {
             assert_eq!(listener.local_addr().unwrap().port(), port);
         }
+    }
+
+    #[test]
+    fn a_port_that_is_served_already_is_refused() {
+        let others = bind(([127, 0, 0, 1], 0).into(), 2).unwrap();
+        let address = others[0].local_addr().unwrap();
+        let error = bind(address, 2).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(error.to_string().starts_with(&address.to_string()));
+        drop(others);
+        assert_eq!(bind(address, 2).unwrap().len(), 2);
     }
 
     #[test]

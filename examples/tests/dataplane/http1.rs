@@ -1,8 +1,5 @@
 //! HTTP/1.1 from end to end.
 
-use examples::headers::HeaderPolicy;
-use examples::headers::hop_by_hop::Upgrades;
-
 use crate::scene::{Gateway, PATIENCE, Peer, Upstream};
 
 #[test]
@@ -50,15 +47,8 @@ fn a_request_reaches_the_upstream_as_a_gateway_forwards_it() {
 
 #[test]
 fn what_is_refused_does_not_reach_the_upstream() {
-    let gateway = Gateway {
-        policy: HeaderPolicy {
-            upgrades: Upgrades::Only(vec!["websocket".to_owned()]),
-            ..HeaderPolicy::default()
-        },
-        ..Gateway::default()
-    };
     // Nobody is there: what reached it would be answered with 503.
-    let gateway = gateway.before_address(([127, 0, 0, 1], 9).into());
+    let gateway = Gateway::default().before_address(([127, 0, 0, 1], 9).into());
     let lines = "a: b\r\n".repeat(100);
     let long = format!("a: {}\r\n", "b".repeat(61 * 1024));
     for (line, headers, status) in [
@@ -74,6 +64,12 @@ fn what_is_refused_does_not_reach_the_upstream() {
             "host: a\r\nconnection: upgrade\r\nupgrade: x\r\n",
             403,
         ),
+        (
+            "GET / HTTP/1.1",
+            "host: a\r\nconnection: upgrade\r\nupgrade: h2c, x\r\n",
+            403,
+        ),
+        ("GET / HTTP/1.1", "host: x@a\r\n", 400),
         ("GET / HTTP/1.1", &format!("host: a\r\n{lines}"), 431),
         ("GET / HTTP/1.1", &format!("host: a\r\n{long}"), 431),
     ] {
@@ -122,6 +118,39 @@ fn a_request_body_is_passed_on_with_its_trailers() {
     assert!(client.head().starts_with("HTTP/1.1 200 OK\r\n"));
     assert_eq!(client.exactly(13), "0\r\nx-u: 2\r\n\r\n");
     assert_eq!(upstream.finish(), body);
+}
+
+#[test]
+fn trailers_do_not_say_what_headers_may_not() {
+    let body = "3\r\nabc\r\n0\r\nx-t: 1\r\n\r\n";
+    let upstream = Upstream::start(move |mut connection| {
+        connection.head();
+        let received = connection.exactly(body.len());
+        connection.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        received
+    });
+    let gateway = Gateway::default().before(&upstream);
+    let mut client = Peer::connect(gateway.address);
+    client.write("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n");
+    client.write("trailer: x-t, x-forwarded-client-cert\r\n\r\n3\r\nabc\r\n0\r\n");
+    client.write("x-forwarded-client-cert: URI=spiffe://a\r\nx-undeclared: 1\r\nx-t: 1\r\n\r\n");
+    assert!(client.head().starts_with("HTTP/1.1 200 OK\r\n"));
+    assert_eq!(upstream.finish(), body);
+}
+
+#[test]
+fn a_response_in_another_coding_than_chunked_is_502() {
+    let upstream = Upstream::start(|mut connection| {
+        connection.head();
+        connection.write("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n");
+        connection.write("0\r\n\r\n");
+    });
+    let gateway = Gateway::default().before(&upstream);
+    let mut client = Peer::connect(gateway.address);
+    client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    let head = client.head();
+    assert!(head.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{head}");
+    upstream.finish();
 }
 
 #[test]
@@ -195,7 +224,7 @@ fn an_upstream_may_decline_to_upgrade() {
     });
     let gateway = Gateway::default().before(&upstream);
     let mut client = Peer::connect(gateway.address);
-    client.write("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n");
+    client.write("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
     assert!(client.head().starts_with("HTTP/1.1 200 OK\r\n"));
     assert_eq!(client.exactly(2), "no");
     upstream.finish();

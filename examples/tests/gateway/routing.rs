@@ -1,6 +1,9 @@
 use std::io::Write;
+use std::net::TcpListener;
 
-use crate::scene::{Scene, ask, model_of, read};
+use examples::gateway::{Gateway, PublishError};
+
+use crate::scene::{LISTEN, Scene, ask, model_of, read, settings};
 
 #[test]
 fn a_request_reaches_the_service_of_its_route_as_rewritten() {
@@ -180,4 +183,49 @@ fn a_client_cannot_forge_what_upstreams_are_told_of_its_certificate() {
     let answer = scene.get("/", &forged);
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert!(!answer.contains("x-seen"), "{answer}");
+}
+
+#[test]
+fn a_port_that_is_taken_leaves_the_others_served() {
+    let other = "
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: other, namespace: shop }
+spec:
+  selector: { istio: ingressgateway }
+  servers: [{ port: { number: 81, name: http, protocol: HTTP }, hosts: ['*'] }]
+";
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut settings = settings();
+    let port = taken.local_addr().unwrap().port();
+    settings.ports.extend([(80, port), (81, 0)]);
+    let mut gateway = Gateway::start(settings).unwrap();
+    let model = model_of(&format!("{LISTEN}{other}"));
+    let published = gateway.publish(&model);
+    assert!(matches!(published, Err(PublishError::Bind(_))));
+    assert_eq!(gateway.address(80), None);
+    assert!(gateway.address(81).is_some());
+
+    drop(taken);
+    gateway.publish(&model).unwrap();
+    assert_eq!(gateway.address(80).unwrap().port(), port);
+}
+
+#[test]
+fn clients_may_upgrade_to_websocket_only() {
+    let scene = Scene::new(
+        "
+  - route: [{ destination: { host: cart.example } }]",
+    );
+    for (protocols, status) in [("websocket", 200), ("x", 403), ("h2c, x", 403)] {
+        let offer = format!("connection: upgrade\r\nupgrade: {protocols}\r\n");
+        let answer = scene.get("/", &offer);
+        let answered = answer.split(' ').nth(1);
+        assert_eq!(
+            answered,
+            Some(status.to_string().as_str()),
+            "{protocols}: {answer}"
+        );
+    }
 }

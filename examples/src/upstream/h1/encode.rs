@@ -1,9 +1,11 @@
 //! Requests as bytes (RFC 9112 §3, §7.1).
 
-use http::header::{CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method};
 use http_body::Body;
+
+use super::head::parse_length;
 
 /// How the end of a request's body is told (RFC 9112 §6).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,19 +24,22 @@ pub(super) struct LengthMismatch;
 impl Framing {
     /// What the head of a request says, which is made to say it if it does not.
     ///
-    /// Without a body the length is said where the method lets one expect a body (RFC 9110 §8.6).
+    /// A `Content-Length` that is not one number is removed, and the body's own length counts:
+    /// operations of routes and authorizers can write such. Without a body the length is said
+    /// where the method lets one expect a body (RFC 9110 §8.6).
     pub(super) fn of<B>(method: &Method, headers: &mut HeaderMap, body: &B) -> Self
     where
         B: Body,
     {
         // Whatever it was, it was of another connection.
         headers.remove(TRANSFER_ENCODING);
-        let declared = headers
-            .get(CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok());
-        if let Some(length) = declared.and_then(|length| length.parse().ok()) {
+        let mut lines = headers.get_all(CONTENT_LENGTH).iter();
+        if let (Some(line), None) = (lines.next(), lines.next())
+            && let Some(length) = parse_length(line.as_bytes())
+        {
             return Self::Length(length);
         }
+        headers.remove(CONTENT_LENGTH);
         match body.size_hint().exact() {
             Some(0) if body.is_end_stream() && has_no_body(method) => Self::Length(0),
             Some(length) => {
@@ -82,7 +87,9 @@ impl Framing {
         match self {
             Self::Chunked => {
                 out.extend_from_slice(b"0\r\n");
-                encode_trailers(trailers, out);
+                if let Some(trailers) = trailers {
+                    encode_headers(trailers, out);
+                }
                 out.extend_from_slice(b"\r\n");
                 Ok(())
             }
@@ -124,21 +131,15 @@ fn encode_headers(headers: &HeaderMap, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends `trailers` without what may not come so late (RFC 9110 §6.5.1).
-fn encode_trailers(trailers: Option<&HeaderMap>, out: &mut Vec<u8>) {
-    let Some(trailers) = trailers else { return };
-    let mut trailers = trailers.clone();
-    for name in [CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING] {
-        trailers.remove(name);
-    }
-    encode_headers(&trailers, out);
-}
-
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use bytes::Bytes;
+    use futures_util::stream;
     use http::Request;
-    use http_body_util::{Empty, Full};
+    use http_body::Frame;
+    use http_body_util::{Empty, Full, StreamBody};
 
     use super::*;
 
@@ -180,10 +181,38 @@ mod tests {
     }
 
     #[test]
+    fn a_length_that_is_not_one_number_is_removed() {
+        let full = Full::new(Bytes::from_static(b"abc"));
+        let stream = StreamBody::new(stream::empty::<Result<Frame<Bytes>, Infallible>>());
+        for lines in [
+            &["+5"][..],
+            &["3", "3"],
+            &["3", "5"],
+            &["3, 3"],
+            &["x"],
+            &[""],
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(CONTENT_LENGTH, HeaderValue::from_static(line));
+            }
+            let mut of_stream = headers.clone();
+            let framing = Framing::of(&Method::PUT, &mut headers, &full);
+            assert_eq!(framing, Framing::Length(3), "{lines:?}");
+            let said: Vec<_> = headers.get_all(CONTENT_LENGTH).iter().collect();
+            assert_eq!(said, ["3"], "{lines:?}");
+
+            let framing = Framing::of(&Method::PUT, &mut of_stream, &stream);
+            assert_eq!(framing, Framing::Chunked, "{lines:?}");
+            assert!(!of_stream.contains_key(CONTENT_LENGTH), "{lines:?}");
+            assert_eq!(of_stream[TRANSFER_ENCODING], "chunked", "{lines:?}");
+        }
+    }
+
+    #[test]
     fn chunks_have_a_length_and_the_last_has_trailers() {
         let mut trailers = HeaderMap::new();
         trailers.insert("x-t", HeaderValue::from_static("1"));
-        trailers.insert(CONTENT_LENGTH, HeaderValue::from_static("7"));
         let mut out = Vec::new();
         let mut framing = Framing::Chunked;
         framing.encode_data(b"", &mut out).unwrap();

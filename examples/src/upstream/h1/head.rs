@@ -40,6 +40,8 @@ pub(super) enum InvalidHeadError {
     TooLarge(usize),
     #[error("transfer-encoding in an http/1.0 response")]
     TransferEncoding,
+    #[error("transfer-encoding is not `chunked` alone: {0:?}")]
+    TransferCoding(HeaderValue),
 }
 
 /// Takes the head of a response to `method` out of `buffer`, if all of it is there.
@@ -106,7 +108,8 @@ fn header(
     Ok((name, value))
 }
 
-/// The rules of RFC 9112 §6.3, in their order.
+/// The rules of RFC 9112 §6.3, in their order. No coding is accepted but `chunked`, as with
+/// Envoy: the header ends with this connection, and clients could not undo what they are not told.
 fn body_length(
     status: StatusCode,
     method: &Method,
@@ -119,17 +122,17 @@ fn body_length(
     if has_none {
         return Ok(BodyLength::Known(0));
     }
-    if let Some(coding) = headers.get_all(TRANSFER_ENCODING).iter().next_back() {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
         if !is_http_11 {
             return Err(InvalidHeadError::TransferEncoding);
         }
-        let is_chunked = last_member(coding).eq_ignore_ascii_case(b"chunked");
+        let is_chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+        if !is_chunked || codings.next().is_some() {
+            return Err(InvalidHeadError::TransferCoding(coding.clone()));
+        }
         headers.remove(CONTENT_LENGTH);
-        return Ok(if is_chunked {
-            BodyLength::Chunked
-        } else {
-            BodyLength::UntilClose
-        });
+        return Ok(BodyLength::Chunked);
     }
     let mut length = None;
     for line in headers.get_all(CONTENT_LENGTH) {
@@ -151,15 +154,10 @@ fn body_length(
 }
 
 /// `1*DIGIT`, and no sign.
-fn parse_length(digits: &[u8]) -> Option<u64> {
+pub(super) fn parse_length(digits: &[u8]) -> Option<u64> {
     let is_number = digits.iter().all(u8::is_ascii_digit);
     let digits = std::str::from_utf8(digits).ok().filter(|_| is_number)?;
     digits.parse().ok()
-}
-
-fn last_member(list: &HeaderValue) -> &[u8] {
-    let last = list.as_bytes().rsplit(|&byte| byte == b',').next();
-    last.unwrap_or_default().trim_ascii()
 }
 
 /// RFC 9112 §9.3.
@@ -204,13 +202,6 @@ mod tests {
                 Chunked,
                 false,
             ),
-            ("1.1 200", "transfer-encoding: gzip, chunked", Chunked, true),
-            (
-                "1.1 200",
-                "transfer-encoding: chunked, gzip",
-                UntilClose,
-                false,
-            ),
             ("1.1 204", "content-length: 7", Known(0), true),
             ("1.1 304", "content-length: 7", Known(0), true),
             ("1.1 204", "connection: x, Close", Known(0), false),
@@ -246,6 +237,24 @@ mod tests {
             "ICY 200 OK\r\ncontent-length: 7",
         ] {
             assert!(parse_all(head, &Method::GET).is_err(), "{head}");
+        }
+    }
+
+    #[test]
+    fn a_coding_other_than_chunked_is_refused() {
+        for codings in [
+            "gzip",
+            "gzip, chunked",
+            "chunked, gzip",
+            "chunked, chunked",
+            "chunked\r\ntransfer-encoding: chunked",
+            "gzip\r\ntransfer-encoding: chunked",
+            "",
+        ] {
+            let head = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: {codings}");
+            let parsed = parse_all(&head, &Method::GET);
+            let is_refused = matches!(parsed, Err(InvalidHeadError::TransferCoding(_)));
+            assert!(is_refused, "{codings}: {parsed:?}");
         }
     }
 

@@ -16,6 +16,7 @@ mod encode;
 mod exchange;
 mod head;
 mod streaming;
+mod trailers;
 mod upload;
 
 pub(super) use self::connection::{Connection, Idle, Switched};

@@ -13,6 +13,7 @@ use tokio::time::Sleep;
 
 use super::connection::poll_write_all;
 use super::encode::{Framing, encode_head};
+use super::trailers::Declared;
 use crate::upstream::error::{BoxError, UpstreamError};
 use crate::upstream::transport::Transport;
 
@@ -39,6 +40,7 @@ pub(super) struct Upload<B> {
     // `None` when all of it is encoded.
     body: Option<B>,
     framing: Framing,
+    declared: Declared,
     // `Some` while the upstream is waited for to ask for the body.
     held: Option<Pin<Box<Sleep>>>,
 }
@@ -58,6 +60,7 @@ where
             is_begun: false,
             body,
             framing,
+            declared: Declared::of(&parts.headers),
             held: expects.then(|| Box::pin(tokio::time::sleep(PATIENCE))),
         }
     }
@@ -78,6 +81,7 @@ where
             is_begun: self.is_begun,
             body: self.body.take(),
             framing: self.framing,
+            declared: std::mem::take(&mut self.declared),
             held: self.held.take(),
         }
     }
@@ -150,7 +154,10 @@ where
                 }
                 None
             }
-            Some(Err(frame)) => frame.into_trailers().ok(),
+            Some(Err(frame)) => {
+                let trailers = frame.into_trailers().ok();
+                trailers.map(|trailers| self.declared.keep(&trailers))
+            }
             None => None,
         };
         self.body = None;

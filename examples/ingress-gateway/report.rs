@@ -1,0 +1,64 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::net::SocketAddr;
+
+use examples::gateway::Gateway;
+use mesh_core::model::Model;
+
+/// Tells whoever runs the gateway what has changed.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// What the last generation was warned about, which is not said again.
+    warnings: BTreeSet<String>,
+    /// The ports that are served, and where.
+    served: Option<BTreeMap<u16, SocketAddr>>,
+}
+
+impl Report {
+    /// Tells what of `model` refers to nothing, and what of it is not served, unless it was told of
+    /// the generation before.
+    pub(crate) fn warn(&mut self, model: &Model, unserved: Vec<String>) {
+        let notices = model.notices.iter();
+        let notices = notices.map(|notice| format!("{} [{}]", notice.message, notice.origin));
+        let warnings: BTreeSet<String> = notices.chain(unserved).collect();
+        for warning in warnings.difference(&self.warnings) {
+            eprintln!("warning: {warning}");
+        }
+        self.warnings = warnings;
+    }
+
+    /// Tells which ports are served now and were not, and the reverse.
+    pub(crate) fn ports(&mut self, gateway: &Gateway, model: &Model) {
+        let served: BTreeMap<u16, SocketAddr> = gateway.addresses().collect();
+        let before = self.served.take();
+        if served.is_empty() && before.as_ref().is_none_or(|before| !before.is_empty()) {
+            let workload = &model.workload;
+            let (namespace, labels) = (&workload.namespace, &workload.labels);
+            eprintln!("no port is served: no Gateway selects {labels} in {namespace}");
+        }
+        let before = before.unwrap_or_default();
+        for (declared, address) in &served {
+            if before.get(declared) != Some(address) {
+                eprintln!("port {declared} is served at {address}");
+            }
+        }
+        for declared in before.keys().filter(|port| !served.contains_key(port)) {
+            eprintln!("port {declared} is served no more");
+        }
+        self.served = Some(served);
+    }
+}
+
+/// What `error` says, and what its sources say.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let said = error.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        source = error.source();
+    }
+    text
+}
