@@ -59,6 +59,7 @@ fn places_get_the_shares_that_envoy_gives_them_whole_or_in_part_ejected() {
         cluster: json!({
             "common_lb_config": {
                 "locality_weighted_lb_config": {}, "healthy_panic_threshold": { "value": 0 },
+                "update_merge_window": "0s",
             },
             "outlier_detection": {
                 "consecutive_5xx": 1, "base_ejection_time": "600s", "max_ejection_percent": 100,

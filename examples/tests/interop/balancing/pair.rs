@@ -75,7 +75,10 @@ impl Setting {
                 "minHealthPercent": panic,
             }),
             cluster: json!({
-                "common_lb_config": { "healthy_panic_threshold": { "value": panic } },
+                // Envoy's workers would learn of an ejection up to a second after it was made.
+                "common_lb_config": {
+                    "healthy_panic_threshold": { "value": panic }, "update_merge_window": "0s",
+                },
                 "outlier_detection": {
                     "consecutive_5xx": errors, "enforcing_consecutive_5xx": 100,
                     "enforcing_success_rate": 0, "interval": time(INTERVAL),
