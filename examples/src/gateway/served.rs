@@ -5,13 +5,12 @@ use mesh_core::model::Model;
 use mesh_core::model::filter::HeaderMutations;
 use mesh_core::model::listener::{Direction, HttpConnection, Listener};
 use mesh_core::model::route::RouteConfiguration;
-use mesh_core::resource::istio::mesh_config::ForwardClientCertDetails;
 use mesh_core::watch::Watch;
 use mesh_core::workload::WorkloadKind;
 use mesh_policy::authz::Forwarding;
 use mesh_routing::error::CompileErrors;
 use mesh_routing::table::RouteTable;
-use mesh_tls::xfcc::ForwardClientCert;
+use mesh_tls::xfcc::{ClientCertDetails, ForwardClientCert};
 
 use super::limits::Limits;
 use super::mesh_wide::MeshWide;
@@ -31,7 +30,7 @@ pub(super) struct Served {
     pub(super) forwarding: Forwarding,
     pub(super) headers: HeaderPolicy,
     /// What upstreams are told of the client's certificate.
-    pub(super) client_cert: ForwardClientCert,
+    pub(super) client_cert: (ForwardClientCert, ClientCertDetails),
 }
 
 impl Served {
@@ -44,7 +43,7 @@ impl Served {
             is_guarded: true,
             forwarding: Forwarding::default(),
             headers: HeaderPolicy::default(),
-            client_cert: ForwardClientCert::for_gateway(ForwardClientCertDetails::default()),
+            client_cert: (ForwardClientCert::Sanitize, ClientCertDetails::default()),
         }
     }
 
@@ -81,20 +80,32 @@ fn changes_responses(routes: &RouteConfiguration) -> bool {
 
 /// What upstreams are told of clients: by a gateway what its topology says, by a sidecar what its
 /// headers say. A workload's own calls say nothing of its clients.
-fn client_cert(model: &Model, listener: &Listener, wide: &MeshWide) -> ForwardClientCert {
+fn client_cert(
+    model: &Model,
+    listener: &Listener,
+    wide: &MeshWide,
+) -> (ForwardClientCert, ClientCertDetails) {
     let proxy = wide.options.as_written().default_config.as_ref();
     match (model.workload.kind, listener.direction) {
         (WorkloadKind::Gateway, _) => {
             let topology = proxy.and_then(|proxy| proxy.gateway_topology.as_ref());
-            let details = topology.map(|topology| topology.forward_client_cert_details);
-            ForwardClientCert::for_gateway(details.unwrap_or_default())
+            let mode = topology.map(|topology| topology.forward_client_cert_details);
+            let mode = ForwardClientCert::for_gateway(mode.unwrap_or_default());
+            (mode, ClientCertDetails::for_gateway())
         }
         (WorkloadKind::Sidecar, Direction::Inbound) => {
             let headers = proxy.and_then(|proxy| proxy.proxy_headers.as_ref());
-            let details = headers.map(|headers| headers.forwarded_client_cert);
-            ForwardClientCert::for_sidecar(details.unwrap_or_default())
+            let mode = headers.map(|headers| headers.forwarded_client_cert);
+            let details =
+                headers.and_then(|headers| headers.set_current_client_cert_details.as_ref());
+            (
+                ForwardClientCert::for_sidecar(mode.unwrap_or_default()),
+                details.map(ClientCertDetails::from).unwrap_or_default(),
+            )
         }
-        (WorkloadKind::Sidecar, Direction::Outbound) => ForwardClientCert::Sanitize,
+        (WorkloadKind::Sidecar, Direction::Outbound) => {
+            (ForwardClientCert::Sanitize, ClientCertDetails::default())
+        }
     }
 }
 

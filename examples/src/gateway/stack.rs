@@ -92,7 +92,8 @@ impl Stack {
         };
         let (peer, forwarding) = (peer.ip(), served.forwarding);
         let headers = Rc::new(served.headers.clone());
-        let client_cert = ForwardClientCertLayer::new(served.client_cert, self.sha256);
+        let (mode, details) = served.client_cert;
+        let client_cert = ForwardClientCertLayer::new(mode, self.sha256).with_details(details);
         let admitted = generation
             .telemetry()
             .record(self.admit(generation, served));

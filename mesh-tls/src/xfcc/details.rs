@@ -5,7 +5,7 @@ use mesh_core::resource::istio::mesh_config::SetCurrentClientCertDetails;
 /// The parts of the client's certificate that an element shows, besides `By` and `Hash`, which are
 /// always there.
 ///
-/// The default is Istio's: subject, DNS names and URIs.
+/// The default is that of Istio's sidecars: subject, DNS names and URIs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ClientCertDetails {
     /// The certificate, as `Cert`.
@@ -18,6 +18,17 @@ pub struct ClientCertDetails {
     pub uri: bool,
     /// The DNS names, as `DNS`.
     pub dns: bool,
+}
+
+impl ClientCertDetails {
+    /// What an Istio gateway shows, whatever the mesh configuration says: the certificate besides what
+    /// is shown by default.
+    pub fn for_gateway() -> Self {
+        Self {
+            cert: true,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for ClientCertDetails {
@@ -72,5 +83,12 @@ mod tests {
             dns: false,
         };
         assert_eq!(ClientCertDetails::from(&details), expected);
+    }
+
+    #[test]
+    fn a_gateway_shows_the_certificate_too() {
+        let gateway = ClientCertDetails::for_gateway();
+        assert!(gateway.cert && gateway.subject && gateway.uri && gateway.dns);
+        assert!(!gateway.chain && !ClientCertDetails::default().cert);
     }
 }
