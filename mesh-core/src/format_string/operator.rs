@@ -155,14 +155,7 @@ impl Operator {
                 let cluster = cluster.filter(|_| exchange.has_cluster());
                 put(out, cluster.map(ClusterName::as_str))
             }
-            Self::UpstreamHost => {
-                let endpoint = exchange.endpoint();
-                endpoint.is_some_and(|endpoint| match &endpoint.0.address {
-                    EndpointAddress::Dns { host, port } => write!(out, "{host}:{port}").is_ok(),
-                    EndpointAddress::Ip(address) => write!(out, "{address}").is_ok(),
-                    EndpointAddress::Unix(path) => put(out, Some(path)),
-                })
-            }
+            Self::UpstreamHost => upstream_host(exchange, out),
         }
     }
 
@@ -192,6 +185,15 @@ impl Operator {
             _ => false,
         }
     }
+}
+
+fn upstream_host(exchange: &Exchange<'_>, out: &mut Vec<u8>) -> bool {
+    let endpoint = exchange.endpoint();
+    endpoint.is_some_and(|endpoint| match &endpoint.0.address {
+        EndpointAddress::Dns { host, port } => write!(out, "{host}:{port}").is_ok(),
+        EndpointAddress::Ip(address) => write!(out, "{address}").is_ok(),
+        EndpointAddress::Unix(path) => put(out, Some(path)),
+    })
 }
 
 impl Completed {

@@ -1,20 +1,20 @@
 use std::collections::{BTreeSet, HashMap};
 
-use serde::ser::SerializeSeq;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::analyze::status::condition::{Condition, ConditionType, Verdict};
+use crate::analyze::status::entries::Entries;
 use crate::analyze::status::existing;
 use crate::analyze::status::mesh::MESH_CONTROLLER;
 use crate::analyze::status::scene::Scene;
 use crate::config::gateway_api::backend_tls;
 use crate::config::gateway_api::reason::{Reason, Refusal};
 use crate::resolve::gateway_api::review::ReviewedRoute;
+use crate::resource::Resource;
 use crate::resource::gateway_api::GROUP;
 use crate::resource::gateway_api::backend_tls_policy::BackendTlsPolicy;
 use crate::resource::gateway_api::object_reference::LocalPolicyTargetReference;
 use crate::resource::gateway_api::parent_reference::ParentReference;
-use crate::resource::{Resource, Value};
 
 /// The most ancestors that a policy can have.
 const MAX_ANCESTORS: usize = 16;
@@ -25,17 +25,7 @@ const VALID: &str = "Configuration is valid";
 pub struct PolicyStatus {
     /// What becomes of the policy at its targets, and at the Gateways that lead to them. Of more
     /// than 16 the first count.
-    #[serde(serialize_with = "together")]
-    pub ancestors: PolicyAncestors,
-}
-
-/// The ancestors of a policy, of all controllers.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct PolicyAncestors {
-    /// The controller's own.
-    pub own: Vec<PolicyAncestorStatus>,
-    /// Those of other controllers, as they wrote them.
-    pub others: Vec<Value>,
+    pub ancestors: Entries<PolicyAncestorStatus>,
 }
 
 /// What becomes of a policy at a target, or at a Gateway that leads to one.
@@ -48,19 +38,6 @@ pub struct PolicyAncestorStatus {
     pub controller_name: String,
     /// Whether the policy is valid there.
     pub conditions: Vec<Condition>,
-}
-
-/// Those of others first.
-fn together<S: Serializer>(ancestors: &PolicyAncestors, serializer: S) -> Result<S::Ok, S::Error> {
-    let PolicyAncestors { own, others } = ancestors;
-    let mut list = serializer.serialize_seq(Some(own.len() + others.len()))?;
-    for other in others {
-        list.serialize_element(other)?;
-    }
-    for own in own {
-        list.serialize_element(own)?;
-    }
-    list.end()
 }
 
 /// Group, kind, namespace and name of a backend.
@@ -142,7 +119,7 @@ pub(super) fn status(
     let others = existing::of_others(existing, &[controller, MESH_CONTROLLER]);
     own.truncate(MAX_ANCESTORS.saturating_sub(others.len()));
     PolicyStatus {
-        ancestors: PolicyAncestors { own, others },
+        ancestors: Entries { own, others },
     }
 }
 

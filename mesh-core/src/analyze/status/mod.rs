@@ -60,6 +60,7 @@
 mod address;
 mod backend_tls_policy;
 mod condition;
+mod entries;
 mod existing;
 mod gateway;
 mod gateway_class;
@@ -74,13 +75,14 @@ mod statuses;
 mod tests;
 
 pub use self::address::GatewayStatusAddress;
-pub use self::backend_tls_policy::{PolicyAncestorStatus, PolicyAncestors, PolicyStatus};
+pub use self::backend_tls_policy::{PolicyAncestorStatus, PolicyStatus};
 pub use self::condition::{Condition, ConditionType};
+pub use self::entries::Entries;
 pub use self::gateway::GatewayStatus;
 pub use self::gateway_class::GatewayClassStatus;
 pub use self::listener::ListenerStatus;
 pub use self::listener_set::ListenerSetStatus;
 pub use self::options::StatusOptions;
-pub use self::route::{RouteParentStatus, RouteParents, RouteStatus};
+pub use self::route::{RouteParentStatus, RouteStatus};
 pub use self::statuses::{ResourceStatus, Statuses, statuses};
 pub use crate::config::gateway_api::reason::Reason;

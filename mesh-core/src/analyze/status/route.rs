@@ -1,10 +1,10 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use serde::ser::SerializeSeq;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::analyze::status::condition::{Condition, ConditionType, Verdict};
+use crate::analyze::status::entries::Entries;
 use crate::analyze::status::scene::Scene;
 use crate::analyze::status::{existing, mesh};
 use crate::config::gateway_api::reason::Reason;
@@ -12,25 +12,15 @@ use crate::origin::{FieldPath, Origin};
 use crate::resolve::gateway_api::attach::{self, RouteSpec};
 use crate::resolve::gateway_api::finding::Finding;
 use crate::resolve::gateway_api::review::{self, ReviewedRoute, Site};
+use crate::resource::Resource;
 use crate::resource::gateway_api::parent_reference::ParentReference;
-use crate::resource::{Resource, Value};
 
 /// The `status` of a route, of any kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RouteStatus {
     /// What becomes of the route at the Gateways, ListenerSets and Services that it refers to.
     /// References to what does not exist, or is another controller's, are not here.
-    #[serde(serialize_with = "together")]
-    pub parents: RouteParents,
-}
-
-/// The parents of a route, of all controllers.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RouteParents {
-    /// The controller's own.
-    pub own: Vec<RouteParentStatus>,
-    /// Those of other controllers, as they wrote them.
-    pub others: Vec<Value>,
+    pub parents: Entries<RouteParentStatus>,
 }
 
 /// What becomes of a route at what it is attached to.
@@ -43,19 +33,6 @@ pub struct RouteParentStatus {
     pub controller_name: String,
     /// Whether the route is attached, and all of it has effect.
     pub conditions: Vec<Condition>,
-}
-
-/// Those of others first.
-fn together<S: Serializer>(parents: &RouteParents, serializer: S) -> Result<S::Ok, S::Error> {
-    let RouteParents { own, others } = parents;
-    let mut list = serializer.serialize_seq(Some(own.len() + others.len()))?;
-    for other in others {
-        list.serialize_element(other)?;
-    }
-    for own in own {
-        list.serialize_element(own)?;
-    }
-    list.end()
 }
 
 /// Listeners, by the index of their Gateway and their own.
@@ -96,7 +73,7 @@ pub(super) fn status<S: ReviewedRoute>(
     sort(&mut own, route);
     let existing = existing::list(route.status.as_ref(), "parents");
     let others = existing::of_others(existing, &[scene.options.controller.as_str()]);
-    let parents = RouteParents { own, others };
+    let parents = Entries { own, others };
     (RouteStatus { parents }, attached)
 }
 
