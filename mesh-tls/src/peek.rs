@@ -76,6 +76,27 @@ impl<IO> Peeked<IO> {
     }
 }
 
+impl<IO: AsyncRead + Unpin> Peeked<IO> {
+    /// Waits for more bytes, which become the last of the [first ones](Self::first_bytes). `false` if
+    /// the other end has closed its side.
+    ///
+    /// What the bytes are [detected](Self::detected) as stays.
+    ///
+    /// # Errors
+    ///
+    /// When reading fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn look_further(&mut self) -> io::Result<bool> {
+        self.first.reserve(CHUNK);
+        let more = self.io.read_buf(&mut self.first).await? > 0;
+        self.has_ended |= !more;
+        Ok(more)
+    }
+}
+
 /// Reads until it is clear what the first bytes are, for `timeout` at most.
 ///
 /// # Errors
@@ -235,6 +256,22 @@ mod tests {
         assert_eq!(start.elapsed(), Duration::ZERO);
         assert_eq!(*peeked.detected(), Detected::Incomplete { needed: 1 });
         assert!(peeked.has_ended());
+    }
+
+    #[tokio::test]
+    async fn bytes_that_are_looked_at_later_are_read_again_too() {
+        let (mut client, server) = tokio::io::duplex(64);
+        client.write_all(b"GET").await.unwrap();
+        let mut peeked = peek(server, TIMEOUT).await.unwrap();
+        client.write_all(b" / HTTP/1.1").await.unwrap();
+        assert!(peeked.look_further().await.unwrap());
+        assert_eq!(peeked.first_bytes(), b"GET / HTTP/1.1");
+        drop(client);
+        assert!(!peeked.look_further().await.unwrap());
+        assert!(peeked.has_ended());
+        let mut again = Vec::new();
+        peeked.read_to_end(&mut again).await.unwrap();
+        assert_eq!(again, b"GET / HTTP/1.1");
     }
 
     #[tokio::test]
