@@ -6,6 +6,7 @@ pub mod config;
 pub mod gateway;
 pub mod headers;
 pub mod local;
+pub mod maybe_tls;
 pub mod once;
 pub mod serve;
 pub mod tokens;

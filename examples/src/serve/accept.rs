@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -48,7 +49,7 @@ pub(super) enum Command {
     /// Accept connections on a socket.
     Listen(ListenerId, StdTcpListener),
     /// Close a socket; its connections stay.
-    Unlisten(ListenerId),
+    Unlisten(ListenerId, std_mpsc::Sender<()>),
     /// Stop listening, end all connections, and be done when they are closed or time is up.
     Drain(Duration),
 }
@@ -84,7 +85,11 @@ where
                 let accepting = Rc::clone(&acceptor).accept(id, socket);
                 listeners.insert(id, tokio::task::spawn_local(accepting));
             }
-            Command::Unlisten(id) => listeners.remove(id),
+            Command::Unlisten(id, closed) => {
+                listeners.remove(id).await;
+                // Whoever asked may have gone.
+                let _ = closed.send(());
+            }
             Command::Drain(deadline) => {
                 listeners.clear();
                 acceptor.open.drain();
@@ -109,9 +114,11 @@ impl Listeners {
         }
     }
 
-    fn remove(&mut self, id: ListenerId) {
+    /// Waits until the socket is closed.
+    async fn remove(&mut self, id: ListenerId) {
         if let Some(task) = self.accepting.remove(&id) {
             task.abort();
+            let _ = task.await;
         }
     }
 

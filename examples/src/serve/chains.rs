@@ -15,7 +15,7 @@ use mesh_tls::diagnose::{Cause, Diagnosis, Side};
 use mesh_tls::peek::{Peeked, peek};
 use tokio::net::TcpStream;
 
-use super::inspected::{Inspected, Prefixed};
+use super::inspected::Inspected;
 use super::sniff;
 
 /// How long the first bytes of a client are waited for, where the listener does not say.
@@ -144,20 +144,20 @@ impl FilterChains {
             true => self.patience,
             false => Duration::ZERO,
         };
-        let peeked = peek(io, patience).await.map_err(io_failed)?;
-        let is_plaintext = matches!(peeked.detected(), Detected::Plaintext);
-        let (io, http) = match looks.for_http && is_plaintext {
-            true => sniff::http(peeked, self.patience)
+        let mut io = peek(io, patience).await.map_err(io_failed)?;
+        let is_plaintext = matches!(io.detected(), Detected::Plaintext);
+        let http = match looks.for_http && is_plaintext {
+            true => sniff::http(&mut io, self.patience)
                 .await
                 .map_err(io_failed)?,
-            false => (Prefixed::new(Vec::new(), peeked), None),
+            false => None,
         };
-        let chain = self.chain(io.get_ref(), http, destination)?;
+        let chain = self.chain(&io, http, destination)?;
         let (ending, routes) = self
             .endings
             .get(&address_of(chain))
             .ok_or(Refused::NoChain)?;
-        let server_name = match io.get_ref().detected() {
+        let server_name = match io.detected() {
             Detected::ClientHello(hello) => hello.server_name().map(Into::into),
             _ => None,
         };
@@ -165,7 +165,7 @@ impl FilterChains {
             Ending::Unserved => return Err(Refused::Unserved),
             Ending::Plain => (Inspected::Plain(io), None),
             Ending::Tls(acceptor) => {
-                let accepted = acceptor.accept_peeked(io.into_inner()).await?;
+                let accepted = acceptor.accept_peeked(io).await?;
                 (
                     Inspected::Tls(Box::new(accepted.stream)),
                     Some(accepted.peer),

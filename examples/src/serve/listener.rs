@@ -2,8 +2,6 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::thread;
-use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -12,11 +10,6 @@ pub type ListenerId = u64;
 
 /// How many connections may wait to be accepted. The kernel caps it at `somaxconn`.
 const BACKLOG: i32 = 4096;
-
-/// How often a port is tried that is not free: sockets of our own may be about to be closed.
-const TRIES: usize = 10;
-/// How long to wait between two tries.
-const RETRY: Duration = Duration::from_millis(20);
 
 /// Binds one socket for each of `threads` to `address`, all to the same port.
 ///
@@ -37,20 +30,8 @@ pub(super) fn bind(address: SocketAddr, threads: usize) -> io::Result<Vec<TcpLis
     Ok(listeners)
 }
 
-/// Whether nobody listens at `address`.
+/// Fails if somebody listens at `address`.
 fn is_free(address: SocketAddr) -> io::Result<()> {
-    let mut tries = 1..TRIES;
-    loop {
-        match bind_alone(address) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries.next().is_some() => {
-                thread::sleep(RETRY);
-            }
-            result => return result,
-        }
-    }
-}
-
-fn bind_alone(address: SocketAddr) -> io::Result<()> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())

@@ -70,7 +70,7 @@ mod workers;
 pub use self::accept::Connection;
 pub use self::admission::Admission;
 pub use self::chains::{Ending, FilterChains, Refused};
-pub use self::inspected::{Inspected, Prefixed};
+pub use self::inspected::Inspected;
 pub use self::limits::Limits;
 pub use self::listener::ListenerId;
 pub use self::workers::Workers;

@@ -4,11 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use mesh_tls::peek::Peeked;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncRead;
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::PREFACE;
-use super::inspected::Prefixed;
 
 /// How many bytes of a request line are looked at.
 const MAX_LINE: usize = 8 * 1024;
@@ -31,28 +30,24 @@ enum Sniffed {
 ///
 /// When reading fails.
 pub(super) async fn http<IO>(
-    mut io: Peeked<IO>,
+    peeked: &mut Peeked<IO>,
     patience: Duration,
-) -> io::Result<(Prefixed<Peeked<IO>>, Option<&'static str>)>
+) -> io::Result<Option<&'static str>>
 where
     IO: AsyncRead + Unpin,
 {
     let deadline = Instant::now() + patience;
-    let mut read = Vec::with_capacity(io.first_bytes().len());
     loop {
-        match sniff(&read) {
-            Sniffed::Http(protocol) => return Ok((Prefixed::new(read, io), Some(protocol))),
-            Sniffed::Other => break,
+        match sniff(peeked.first_bytes()) {
+            Sniffed::Http(protocol) => return Ok(Some(protocol)),
+            Sniffed::Other => return Ok(None),
             Sniffed::Incomplete => {}
         }
-        let Ok(more) = timeout_at(deadline, io.read_buf(&mut read)).await else {
-            break;
-        };
-        if more? == 0 {
-            break;
+        let more = timeout_at(deadline, peeked.look_further()).await;
+        if !more.unwrap_or(Ok(false))? {
+            return Ok(None);
         }
     }
-    Ok((Prefixed::new(read, io), None))
 }
 
 fn sniff(bytes: &[u8]) -> Sniffed {

@@ -97,11 +97,16 @@ impl Workers {
         Ok(address)
     }
 
-    /// Stops listening under the name `id`. Its connections are served on.
+    /// Stops listening under the name `id`, and waits until its sockets are closed. Its connections are
+    /// served on.
     pub fn unlisten(&self, id: ListenerId) {
+        let (closed, is_closed) = std_mpsc::channel();
         for thread in &self.threads {
-            thread.command(Command::Unlisten(id));
+            thread.command(Command::Unlisten(id, closed.clone()));
         }
+        drop(closed);
+        // Ends when each thread has answered, or is gone.
+        is_closed.into_iter().for_each(drop);
     }
 
     /// Stops listening, ends all connections as their protocol provides, and waits for that.
