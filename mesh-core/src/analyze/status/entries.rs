@@ -45,7 +45,7 @@ mod tests {
     fn those_of_others_are_written_first() {
         let entries = Entries {
             own: vec!["ours"],
-            others: vec![Value::from("theirs")],
+            others: vec![Value::String("theirs".to_owned())],
         };
         assert_eq!(
             serde_json::to_value(&entries).unwrap(),
