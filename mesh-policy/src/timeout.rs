@@ -76,6 +76,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use self::stream::Deadline;
+use self::timeouts::Limits;
 pub use self::timeouts::Timeouts;
 
 /// Layer that applies [`Timeout`].
@@ -156,12 +157,18 @@ where
             announce,
         } = self.layer;
         let matched = request.extensions().get::<MatchedRoute>();
-        let now = Instant::now();
-        let timeouts = Timeouts::of(matched, request.headers(), trust_headers, now);
+        let limits = Limits::of(matched, request.headers(), trust_headers);
         if trust_headers {
             timeouts::remove_overrides(request.headers_mut());
         }
-        if timeouts.is_limited() {
+        let mut timer = None;
+        if limits.are_any() {
+            let now = Instant::now();
+            let timeouts = limits.from(now);
+            timer = timeouts.total.map(|total| Timer {
+                sleep: Box::pin(sleep(total)),
+                caller: Caller::of(request.headers()),
+            });
             if announce {
                 timeouts.announce(request.headers_mut(), now);
             }
@@ -171,10 +178,6 @@ where
             }
             extensions.insert(timeouts);
         }
-        let timer = timeouts.total.map(|total| Timer {
-            sleep: Box::pin(sleep(total)),
-            caller: Caller::of(request.headers()),
-        });
         ResponseFuture {
             response: self.inner.call(request),
             timer,

@@ -1,5 +1,7 @@
 //! Retry vectors: a request, how its attempts end, and what Envoy decides of each.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use mesh_core::attributes::{ResetReason, UpstreamReset};
 use mesh_core::model::retry::RetryPolicy;
@@ -72,7 +74,7 @@ pub(super) fn run(vector: &Value) -> Outcome {
 
 fn state(vector: &Value) -> Result<RetryState, String> {
     let state = match vector.get("policy") {
-        Some(written) => RetryState::new(&policy(written)?),
+        Some(written) => RetryState::new(&Arc::new(policy(written)?)),
         None => RetryState::without_policy(),
     };
     let request = vector.get("request_headers").unwrap_or(&Value::Null);

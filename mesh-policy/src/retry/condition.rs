@@ -34,8 +34,10 @@
 //! assert!(!conditions.include_reset(closed));
 //! ```
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use mesh_core::attributes::{ResetReason, UpstreamReset};
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// A condition of `retryOn`.
 ///
@@ -185,7 +187,7 @@ impl Conditions {
 
     /// Whether a response whose headers are `headers` is one to try again for its gRPC status.
     pub(super) fn include_grpc_status(self, headers: &HeaderMap) -> bool {
-        let status = headers.get("grpc-status");
+        let status = headers.get(GRPC_STATUS);
         let condition = status.and_then(|status| Condition::of_grpc_status(status.as_bytes()));
         condition.is_some_and(|condition| self.contains(condition))
     }

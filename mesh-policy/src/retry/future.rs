@@ -164,7 +164,7 @@ impl<S, B, E> Retrying<S, B, E> {
         (head, replay): (request::Parts, Replay<B>),
         layer: RetryLayer<E>,
     ) -> Self {
-        let policy = plan.policy.as_ref();
+        let policy = plan.state.policy();
         let previous = PreviousEndpoints {
             // Whose hosts may be picked again is told them only for their priorities.
             selection_attempts: policy
@@ -245,27 +245,31 @@ impl<S, B, E> Retrying<S, B, E> {
             },
             Ended::TimedOut => Some(UpstreamReset::after_request(ResetReason::LocalReset)),
         };
-        let (outcome, asked) = match (reset, ended) {
+        let (outcome, headers) = match (reset, ended) {
             (None, Ended::Answered(response)) => {
                 // Answers of our own layers are no failures of the upstream.
                 if response.extensions().get::<ResponseFlag>().is_some() {
                     return Verdict::Accept;
                 }
                 let (status, headers) = (response.status(), response.headers());
-                let asked = settings.rate_limited.as_ref().and_then(|backoff| {
-                    backoff.wait(headers, settings.clock.since_epoch(), (settings.random)())
-                });
-                (Outcome::Response { status, headers }, asked)
+                (Outcome::Response { status, headers }, Some(headers))
             }
             (reset, _) => {
                 let lost = UpstreamReset::after_request(ResetReason::LocalReset);
                 (Outcome::Reset(reset.unwrap_or(lost)), None)
             }
         };
+        if !self.plan.state.includes(outcome) {
+            return Verdict::Accept;
+        }
         let allowed = settings.defaults.allow(&self.head.method, reset);
         if !allowed || !self.replay.can_replay() {
             return Verdict::Accept;
         }
+        let asked = headers.and_then(|headers| {
+            let backoff = settings.rate_limited.as_ref()?;
+            backoff.wait(headers, settings.clock.since_epoch(), (settings.random)())
+        });
         let budget = self.plan.budget.as_ref();
         let permit = || match budget {
             Some(budget) => budget.retry(),
@@ -281,7 +285,7 @@ impl<S, B, E> Retrying<S, B, E> {
 
     /// Names the endpoint that answered to balancing.
     fn avoid<R>(&mut self, response: &Response<R>) {
-        let policy = self.plan.policy.as_ref();
+        let policy = self.plan.state.policy();
         let is_told = policy
             .is_some_and(|policy| policy.avoid_previous_hosts || policy.avoid_previous_priorities);
         if is_told && let Some(SelectedEndpoint(endpoint)) = response.extensions().get() {

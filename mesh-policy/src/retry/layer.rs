@@ -15,6 +15,7 @@ use tower_service::Service;
 
 use super::backoff::RateLimitedBackoff;
 use super::budget::{RetryBudget, RetryBudgets};
+use super::condition::Conditions;
 use super::defaults::RetryDefaults;
 use super::future::{ResponseFuture, Retrying};
 use super::replay_body::{Replay, ReplayBody};
@@ -165,8 +166,11 @@ impl<S, E> Layer<S> for RetryLayer<E> {
     type Service = Retry<S, E>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let layer = self.clone();
-        Retry { inner, layer }
+        Retry {
+            inner,
+            layer: self.clone(),
+            known: Known::default(),
+        }
     }
 }
 
@@ -176,6 +180,26 @@ impl<S, E> Layer<S> for RetryLayer<E> {
 pub struct Retry<S, E> {
     inner: S,
     layer: RetryLayer<E>,
+    known: Known,
+}
+
+/// The policy of the request before, and its conditions. That of the next is most often the same.
+#[derive(Clone, Debug, Default)]
+struct Known(Option<(Arc<RetryPolicy>, Conditions)>);
+
+impl Known {
+    fn state(&mut self, policy: &Arc<RetryPolicy>) -> RetryState {
+        match &self.0 {
+            Some((known, conditions)) if Arc::ptr_eq(known, policy) => {
+                RetryState::with_conditions(policy, *conditions)
+            }
+            _ => {
+                let state = RetryState::new(policy);
+                self.0 = Some((Arc::clone(policy), state.conditions()));
+                state
+            }
+        }
+    }
 }
 
 impl<S: Clone, E> Clone for Retry<S, E> {
@@ -183,6 +207,7 @@ impl<S: Clone, E> Clone for Retry<S, E> {
         Self {
             inner: self.inner.clone(),
             layer: self.layer.clone(),
+            known: self.known.clone(),
         }
     }
 }
@@ -212,7 +237,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let settings = &self.layer.settings;
-        let plan = Plan::of(settings, &mut request);
+        let plan = Plan::of(settings, &mut self.known, &mut request);
         if settings.count_attempts {
             let first = HeaderValue::from_static("1");
             request.headers_mut().insert(ATTEMPT_COUNT, first);
@@ -248,22 +273,21 @@ impl<E> RetryLayer<E> {
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) state: RetryState,
-    pub(super) policy: Option<Arc<RetryPolicy>>,
     pub(super) per_try: Option<std::time::Duration>,
     pub(super) budget: Option<RetryBudget>,
 }
 
 impl Plan {
     /// The plan for a request; `None` if one attempt is all it gets, without a timeout of its own.
-    fn of<B>(settings: &Settings, request: &mut Request<B>) -> Option<Self> {
+    fn of<B>(settings: &Settings, known: &mut Known, request: &mut Request<B>) -> Option<Self> {
         let matched = request.extensions().get::<MatchedRoute>();
         let forward = matched.and_then(MatchedRoute::forward);
         let policy = match forward {
-            Some(forward) => forward.retry.clone(),
-            None => settings.defaults.policy.clone(),
+            Some(forward) => forward.retry.as_ref(),
+            None => settings.defaults.policy.as_ref(),
         };
-        let mut state = match &policy {
-            Some(policy) => RetryState::new(policy),
+        let mut state = match policy {
+            Some(policy) => known.state(policy),
             None => RetryState::without_policy(),
         };
         if settings.trust_headers {
@@ -274,7 +298,7 @@ impl Plan {
         }
         let per_try = match request.extensions().get::<Timeouts>() {
             Some(timeouts) => timeouts.per_try,
-            None => policy.as_ref().and_then(|policy| policy.per_try_timeout),
+            None => state.policy().and_then(|policy| policy.per_try_timeout),
         };
         if !state.is_enabled() && per_try.is_none() {
             return None;
@@ -282,7 +306,6 @@ impl Plan {
         let budget = budget(settings, request);
         Some(Self {
             state,
-            policy,
             per_try,
             budget,
         })

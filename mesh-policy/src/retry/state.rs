@@ -30,6 +30,7 @@
 //! # Ok::<(), http::header::InvalidHeaderValue>(())
 //! ```
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -64,7 +65,9 @@ const BACKOFF_BASE: Duration = Duration::from_millis(25);
 /// See the [module docs](self) for an example.
 #[derive(Clone, Debug)]
 pub struct RetryState {
+    policy: Option<Arc<RetryPolicy>>,
     conditions: Conditions,
+    /// Those that headers of the request name, beside those of the policy.
     status_codes: Vec<u16>,
     header_names: Vec<HeaderName>,
     remaining: u32,
@@ -107,14 +110,20 @@ pub enum Verdict<P> {
 
 impl RetryState {
     /// The state of a request whose route has `policy`. A policy of no attempts has no conditions.
-    pub fn new(policy: &RetryPolicy) -> Self {
+    pub fn new(policy: &Arc<RetryPolicy>) -> Self {
         let conditions = match policy.attempts {
             0 => Conditions::default(),
             _ => Conditions::parse(policy.retry_on.iter().map(String::as_str)),
         };
+        Self::with_conditions(policy, conditions)
+    }
+
+    /// The state of a request whose route has `policy`, which has these conditions.
+    pub(super) fn with_conditions(policy: &Arc<RetryPolicy>, conditions: Conditions) -> Self {
         Self {
+            policy: Some(Arc::clone(policy)),
             conditions,
-            status_codes: policy.retriable_status_codes.clone(),
+            status_codes: Vec::new(),
             header_names: Vec::new(),
             remaining: policy.attempts.max(1),
             backoff: Backoff::new(policy.backoff_base),
@@ -126,6 +135,7 @@ impl RetryState {
     /// attempt, or for more.
     pub fn without_policy() -> Self {
         Self {
+            policy: None,
             conditions: Conditions::default(),
             status_codes: Vec::new(),
             header_names: Vec::new(),
@@ -154,6 +164,15 @@ impl RetryState {
         self
     }
 
+    /// The policy of the route, if it has one.
+    pub(super) fn policy(&self) -> Option<&Arc<RetryPolicy>> {
+        self.policy.as_ref()
+    }
+
+    pub(super) fn conditions(&self) -> Conditions {
+        self.conditions
+    }
+
     /// Whether any outcome leads to a further attempt.
     pub fn is_enabled(&self) -> bool {
         !self.conditions.is_empty()
@@ -171,11 +190,7 @@ impl RetryState {
         random: u64,
         permit: impl FnOnce() -> Option<P>,
     ) -> Verdict<P> {
-        let again = match outcome {
-            Outcome::Reset(reset) => self.conditions.include_reset(reset).then_some(Again::Later),
-            Outcome::Response { status, headers } => self.again(status, headers),
-        };
-        let Some(again) = again else {
+        let Some(again) = self.again(outcome) else {
             return Verdict::Accept;
         };
         let Some(remaining) = self.remaining.checked_sub(1) else {
@@ -193,8 +208,19 @@ impl RetryState {
         Verdict::Retry { wait, permit }
     }
 
-    /// Whether a response leads to a further attempt.
-    fn again(&self, status: StatusCode, headers: &HeaderMap) -> Option<Again> {
+    /// Whether an outcome leads to a further attempt, if there is one left.
+    pub(super) fn includes(&self, outcome: Outcome<'_>) -> bool {
+        self.again(outcome).is_some()
+    }
+
+    fn again(&self, outcome: Outcome<'_>) -> Option<Again> {
+        match outcome {
+            Outcome::Reset(reset) => self.conditions.include_reset(reset).then_some(Again::Later),
+            Outcome::Response { status, headers } => self.again_after(status, headers),
+        }
+    }
+
+    fn again_after(&self, status: StatusCode, headers: &HeaderMap) -> Option<Again> {
         if headers.contains_key(RATE_LIMITED) {
             let included = self.conditions.contains(Condition::EnvoyRateLimited);
             return included.then_some(Again::Later);
@@ -203,7 +229,7 @@ impl RetryState {
             return Some(Again::Later);
         }
         if self.conditions.contains(Condition::RetriableStatusCodes)
-            && self.status_codes.contains(&status.as_u16())
+            && self.names_status(status.as_u16())
         {
             return match status {
                 // The upstream wants the request again, but not as early data.
@@ -218,6 +244,14 @@ impl RetryState {
                 .any(|name| headers.contains_key(name));
         let again = has_header || self.conditions.include_grpc_status(headers);
         again.then_some(Again::Later)
+    }
+}
+
+impl RetryState {
+    fn names_status(&self, status: u16) -> bool {
+        let policy = self.policy.as_ref();
+        let codes = policy.map_or(&[][..], |policy| &policy.retriable_status_codes);
+        codes.contains(&status) || self.status_codes.contains(&status)
     }
 }
 
@@ -334,11 +368,11 @@ mod tests {
 
     #[test]
     fn a_request_too_early_is_sent_again_at_once_unless_it_was_early_data_itself() {
-        let policy = RetryPolicy {
+        let policy = Arc::new(RetryPolicy {
             retry_on: vec!["retriable-status-codes".to_owned()],
             retriable_status_codes: vec![425],
             ..RetryPolicy::default()
-        };
+        });
         for (request, expected) in [
             (
                 &[][..],
@@ -367,7 +401,7 @@ mod tests {
             ..RetryPolicy::default()
         };
         let request = headers(&[("x-envoy-max-retries", "0")]);
-        let mut state = RetryState::new(&policy).with_request_headers(&request);
+        let mut state = RetryState::new(&Arc::new(policy)).with_request_headers(&request);
         let reset =
             UpstreamReset::before_request(mesh_core::attributes::ResetReason::ConnectionFailure);
         let verdict = state.decide(Outcome::Reset(reset), None, 0, || Some(()));
@@ -376,10 +410,10 @@ mod tests {
 
     #[test]
     fn an_exhausted_budget_uses_an_attempt_up() {
-        let mut state = RetryState::new(&RetryPolicy {
+        let mut state = RetryState::new(&Arc::new(RetryPolicy {
             attempts: 1,
             ..RetryPolicy::default()
-        });
+        }));
         let reset =
             UpstreamReset::before_request(mesh_core::attributes::ResetReason::ConnectionFailure);
         let mut decide = || state.decide(Outcome::Reset(reset), None, 0, || None::<()>);
@@ -389,7 +423,7 @@ mod tests {
 
     #[test]
     fn the_wait_that_the_upstream_asks_for_counts() {
-        let mut state = RetryState::new(&RetryPolicy::default());
+        let mut state = RetryState::new(&Arc::default());
         let headers = headers(&[("grpc-status", "14")]);
         let outcome = Outcome::Response {
             status: StatusCode::OK,
@@ -408,10 +442,10 @@ mod tests {
 
     #[test]
     fn a_policy_of_no_attempts_never_tries_again() {
-        let state = RetryState::new(&RetryPolicy {
+        let state = RetryState::new(&Arc::new(RetryPolicy {
             attempts: 0,
             ..RetryPolicy::default()
-        });
+        }));
         assert!(!state.is_enabled());
     }
 }

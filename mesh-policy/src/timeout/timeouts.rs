@@ -40,31 +40,7 @@ impl Timeouts {
         trusted: bool,
         start: Instant,
     ) -> Self {
-        let is_grpc = Caller::of(headers) == Caller::Grpc;
-        let mut total = matched.and_then(MatchedRoute::timeout).and_then(limit);
-        if is_grpc && matched.is_some_and(|matched| matched.forward().is_some()) {
-            let asked = grpc::timeout(headers).and_then(limit);
-            total = shorter(asked, total);
-        }
-        let retry = matched.and_then(MatchedRoute::retry);
-        let mut per_try = retry
-            .and_then(|retry| retry.per_try_timeout)
-            .and_then(limit);
-        if trusted {
-            total = millis(headers, &TOTAL).map_or(total, limit);
-            per_try = millis(headers, &PER_TRY).map_or(per_try, limit);
-        }
-        if let (Some(attempt), Some(total)) = (per_try, total)
-            && attempt >= total
-        {
-            per_try = None;
-        }
-        Self {
-            total,
-            per_try,
-            start,
-            is_grpc,
-        }
+        Limits::of(matched, headers, trusted).from(start)
     }
 
     /// Whether there is a limit at all.
@@ -93,6 +69,64 @@ impl Timeouts {
         headers.insert(EXPECTED, HeaderValue::from(millis));
         if self.is_grpc {
             grpc::announce(expected, headers);
+        }
+    }
+}
+
+/// What [`Timeouts`] are about, whenever the request came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    total: Option<Duration>,
+    per_try: Option<Duration>,
+    is_grpc: bool,
+}
+
+impl Limits {
+    /// See [`Timeouts::of`].
+    pub(super) fn of(matched: Option<&MatchedRoute>, headers: &HeaderMap, trusted: bool) -> Self {
+        let is_grpc = Caller::of(headers) == Caller::Grpc;
+        let mut total = matched.and_then(MatchedRoute::timeout).and_then(limit);
+        if is_grpc && matched.is_some_and(|matched| matched.forward().is_some()) {
+            let asked = grpc::timeout(headers).and_then(limit);
+            total = shorter(asked, total);
+        }
+        let retry = matched.and_then(MatchedRoute::retry);
+        let mut per_try = retry
+            .and_then(|retry| retry.per_try_timeout)
+            .and_then(limit);
+        if trusted {
+            total = millis(headers, &TOTAL).map_or(total, limit);
+            per_try = millis(headers, &PER_TRY).map_or(per_try, limit);
+        }
+        if let (Some(attempt), Some(total)) = (per_try, total)
+            && attempt >= total
+        {
+            per_try = None;
+        }
+        Self {
+            total,
+            per_try,
+            is_grpc,
+        }
+    }
+
+    /// Whether there is a limit at all.
+    pub(super) fn are_any(self) -> bool {
+        self.total.is_some() || self.per_try.is_some()
+    }
+
+    /// Those of a request that came at `start`.
+    pub(super) fn from(self, start: Instant) -> Timeouts {
+        let Self {
+            total,
+            per_try,
+            is_grpc,
+        } = self;
+        Timeouts {
+            total,
+            per_try,
+            start,
+            is_grpc,
         }
     }
 }
