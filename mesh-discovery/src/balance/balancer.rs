@@ -9,6 +9,7 @@ use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress};
 
 use crate::balance::host::Host;
 use crate::balance::level::Level;
+use crate::balance::policy::Policy;
 use crate::balance::settings::Settings;
 #[cfg(feature = "balance")]
 use crate::balance::settings::Target;
@@ -48,7 +49,7 @@ pub struct Balancer {
     is_claimed: AtomicBool,
 }
 
-/// What of a request endpoints are picked by.
+/// What has to be known of a request.
 #[cfg(feature = "balance")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Needs {
@@ -56,6 +57,8 @@ pub(crate) struct Needs {
     pub(crate) hash: bool,
     /// Its authority.
     pub(crate) authority: bool,
+    /// How it ends, and how long that takes.
+    pub(crate) outcome: bool,
 }
 
 impl Balancer {
@@ -327,13 +330,15 @@ impl Balancer {
         self.snapshot.load().settings.policy.is_hash()
     }
 
-    /// What of a request endpoints are picked by.
+    /// What of a request endpoints are picked and judged by.
     #[cfg(feature = "balance")]
     pub(crate) fn needs(&self) -> Needs {
         let snapshot = self.snapshot.load();
         Needs {
             hash: snapshot.settings.policy.is_hash(),
             authority: matches!(snapshot.settings.target, Target::Authority(_)),
+            outcome: snapshot.settings.outlier.is_some()
+                || snapshot.settings.policy == Policy::PeakEwma,
         }
     }
 

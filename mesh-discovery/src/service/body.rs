@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::exchange::Active;
+use super::exchange::InFlight;
 
 pin_project! {
     /// A response body, with whose end its request ends: until then the endpoint and the cluster
@@ -14,12 +14,12 @@ pin_project! {
     pub struct TrackedBody<B> {
         #[pin]
         body: B,
-        active: Option<Active>,
+        active: Option<InFlight>,
     }
 }
 
 impl<B> TrackedBody<B> {
-    pub(super) fn new(body: B, active: Active) -> Self {
+    pub(super) fn new(body: B, active: InFlight) -> Self {
         Self {
             body,
             active: Some(active),
@@ -29,7 +29,7 @@ impl<B> TrackedBody<B> {
     /// The body itself, and what has to be kept as long as the request counts as active.
     ///
     /// For those who have a body type of their own to hold both.
-    pub fn into_parts(self) -> (B, impl Send + Sync + std::fmt::Debug + use<B>) {
+    pub fn into_parts(self) -> (B, Option<InFlight>) {
         (self.body, self.active)
     }
 }

@@ -28,16 +28,18 @@ pub(super) struct Exchange {
     upstream: Arc<Upstream>,
     host: Host,
     /// `None` once the response has it.
-    active: Option<Active>,
+    active: Option<InFlight>,
     set_cookie: Option<HeaderValue>,
     deadline: Option<Instant>,
     started: Instant,
+    /// Whether it matters how it ends.
+    is_judged: bool,
     caller: Caller,
 }
 
-/// What counts a request as active.
+/// Counts a request as active, at its endpoint and in its cluster, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Active {
+pub struct InFlight {
     _request: ActiveRequest,
     _permit: Permit,
 }
@@ -72,7 +74,7 @@ impl Exchange {
         let extensions = request.extensions_mut();
         let deadline = extensions.get::<ResponseDeadline>().copied();
         extensions.insert(SelectedEndpoint(Arc::clone(host.endpoint())));
-        let active = Active {
+        let active = InFlight {
             _request: host.begin(),
             _permit: permit,
         };
@@ -81,6 +83,7 @@ impl Exchange {
             set_cookie: key.and_then(|key| key.set_cookie),
             deadline: deadline.map(|ResponseDeadline(at)| at),
             started: now,
+            is_judged: needs.outcome,
             caller: Caller::of(request.headers()),
             upstream,
             host,
@@ -93,11 +96,17 @@ impl Exchange {
     where
         B: Default,
     {
-        if let Some(outcome) = outcome(&response, self.caller) {
+        if self.is_judged
+            && let Some(outcome) = outcome(&response, self.caller)
+        {
             self.record(outcome);
         }
-        let endpoint = SelectedEndpoint(Arc::clone(self.host.endpoint()));
-        response.extensions_mut().insert(endpoint);
+        let extensions = response.extensions_mut();
+        let known = extensions.get::<SelectedEndpoint>();
+        let is_known = known.is_some_and(|known| Arc::ptr_eq(&known.0, self.host.endpoint()));
+        if !is_known {
+            extensions.insert(SelectedEndpoint(Arc::clone(self.host.endpoint())));
+        }
         if let Some(cookie) = self.set_cookie.take() {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
@@ -114,6 +123,9 @@ impl Exchange {
     }
 
     fn record(&self, outcome: Outcome) {
+        if !self.is_judged {
+            return;
+        }
         let now = now();
         let time = now.saturating_duration_since(self.started);
         self.host.state().latency().record(time, now);

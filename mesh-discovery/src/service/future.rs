@@ -1,7 +1,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -12,6 +12,9 @@ use tower_service::Service;
 use super::body::TrackedBody;
 use super::exchange::Exchange;
 use super::refusal::Refusal;
+
+/// Why there is something to take.
+const OVER: &str = "a future is not polled after it has completed";
 
 pin_project! {
     /// Response future of [`Balance`](super::Balance) and [`Dispatch`](super::Dispatch).
@@ -30,11 +33,12 @@ pin_project! {
     where
         S: Service<Request<ReqBody>>,
     {
-        // The endpoint's service is not ready yet.
+        // `None` once it is over. Rare, and shall not make the future larger.
         Waiting {
-            service: S,
-            request: Option<Request<ReqBody>>,
-            exchange: Option<Exchange>,
+            waiting: Option<Box<Waiting<S, ReqBody>>>,
+        },
+        Failed {
+            error: Option<S::Error>,
         },
         Calling {
             #[pin]
@@ -48,15 +52,40 @@ pin_project! {
     }
 }
 
+/// A request whose endpoint's service is not ready yet.
+struct Waiting<S, ReqBody> {
+    service: S,
+    request: Request<ReqBody>,
+    exchange: Exchange,
+}
+
 impl<S, ReqBody> ResponseFuture<S, ReqBody>
 where
     S: Service<Request<ReqBody>>,
 {
-    pub(super) fn forwarded(service: S, request: Request<ReqBody>, exchange: Exchange) -> Self {
-        let state = State::Waiting {
-            service,
-            request: Some(request),
-            exchange: Some(exchange),
+    pub(super) fn forwarded(
+        mut service: S,
+        request: Request<ReqBody>,
+        mut exchange: Exchange,
+    ) -> Self {
+        // One that is not ready is asked again, by the task that it is to wake.
+        let mut unwoken = Context::from_waker(Waker::noop());
+        let state = match service.poll_ready(&mut unwoken) {
+            Poll::Ready(Ok(())) => State::Calling {
+                response: service.call(request),
+                exchange,
+            },
+            Poll::Ready(Err(error)) => {
+                exchange.fail();
+                State::Failed { error: Some(error) }
+            }
+            Poll::Pending => State::Waiting {
+                waiting: Some(Box::new(Waiting {
+                    service,
+                    request,
+                    exchange,
+                })),
+            },
         };
         Self { state }
     }
@@ -81,14 +110,17 @@ where
                 StateProj::Refused { refusal, caller } => {
                     return Poll::Ready(Ok(refusal.answer(*caller)));
                 }
-                StateProj::Waiting {
-                    service,
-                    request,
-                    exchange,
-                } => {
+                StateProj::Failed { error } => {
+                    return Poll::Ready(Err(error.take().expect(OVER)));
+                }
+                StateProj::Waiting { waiting } => {
+                    let service = &mut waiting.as_mut().expect(OVER).service;
                     let ready = ready!(service.poll_ready(cx));
-                    let both = request.take().zip(exchange.take());
-                    let (request, mut exchange) = both.expect("nobody polls after the end");
+                    let Waiting {
+                        mut service,
+                        request,
+                        mut exchange,
+                    } = *waiting.take().expect(OVER);
                     if let Err(error) = ready {
                         exchange.fail();
                         return Poll::Ready(Err(error));
@@ -113,6 +145,7 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Waiting { .. } => "waiting",
+            State::Failed { .. } => "failed",
             State::Calling { .. } => "calling",
             State::Refused { .. } => "refused",
         };

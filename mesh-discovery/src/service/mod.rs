@@ -81,6 +81,7 @@ mod tests;
 pub use self::balance::Balance;
 pub use self::body::TrackedBody;
 pub use self::dispatch::Dispatch;
+pub use self::exchange::InFlight;
 pub use self::future::ResponseFuture;
 pub use self::new_service::{NewService, Target};
 pub use self::probing::probe;
