@@ -69,7 +69,8 @@ fn run(options: &Options) -> Result<(), Failure> {
         .map_err(|diagnostics| diagnostics.to_string())?;
 
     let mut warnings = bookstore.members().publish(&config)?;
-    let workload = Workload::gateway("istio-system").with_label("istio", "ingressgateway");
+    let mut workload = Workload::gateway("istio-system").with_label("istio", "ingressgateway");
+    workload.locality = "us-west/a".to_owned();
     let mut settings = settings(if options.check { 0 } else { 8080 });
     settings.identity = Some(bookstore.members().identity(&id("istio-system", GATEWAY))?);
     let mut gateway = Gateway::start(settings)?;

@@ -19,7 +19,7 @@ use tower::service_fn;
 use crate::members::{Callers, Failure, Members, account};
 
 /// The services, by the id of their listener: name, version.
-const SERVICES: [(&str, &str); 7] = [
+const SERVICES: [(&str, &str); 10] = [
     ("productpage", "v1"),
     ("details", "v1"),
     ("details", "broken"),
@@ -27,7 +27,21 @@ const SERVICES: [(&str, &str); 7] = [
     ("reviews", "v2"),
     ("reviews", "v3"),
     ("ratings", "v1"),
+    ("stock", "west-1"),
+    ("stock", "west-2"),
+    ("stock", "east-1"),
 ];
+
+/// Where a replica is, as Istio's label of pods says it.
+fn locality(version: &str) -> &'static str {
+    match version.starts_with("east") {
+        true => "us-east.a",
+        false => "us-west.a",
+    }
+}
+
+/// How long a clerk takes to look at the shelves.
+const LOOKING: Duration = Duration::from_millis(300);
 
 /// How often some of the services were asked.
 #[derive(Debug, Default)]
@@ -132,13 +146,14 @@ impl Bookstore {
         let documents = SERVICES.iter().zip(&self.addresses);
         let documents = documents.map(|((service, version), address)| {
             let (port, account) = (address.port(), account(service));
+            let locality = locality(version);
             format!(
                 "apiVersion: v1
 kind: Pod
 metadata:
   name: {service}-{version}
   namespace: bookstore
-  labels: {{ app: {service}, version: {version}, security.istio.io/tlsMode: istio }}
+  labels: {{ app: {service}, version: {version}, security.istio.io/tlsMode: istio, istio-locality: {locality} }}
 spec: {{ serviceAccountName: {account} }}
 status: {{ podIP: 127.0.0.1 }}
 ---
@@ -159,6 +174,9 @@ ports: [{{ name: http, port: {port} }}]
 struct Caller {
     mesh: Option<MeshClient>,
     user: Option<HeaderValue>,
+    /// Where it burns, if it does.
+    fire: Option<HeaderValue>,
+    waits: bool,
     /// Who asks, as proven by mutual TLS.
     identity: Option<String>,
 }
@@ -175,6 +193,8 @@ impl Caller {
         Self {
             mesh,
             user: request.headers().get("end-user").cloned(),
+            fire: request.headers().get("x-fire").cloned(),
+            waits: request.uri().path() == "/stock/queue",
             identity: identity.map(|identity| identity.0.to_string()),
         }
     }
@@ -191,6 +211,17 @@ impl Caller {
                 *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
                 return Ok(response);
             }
+            ("stock", version) if self.burns(version) => {
+                let mut response = Response::new(Body::from("fire!\n"));
+                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                return Ok(response);
+            }
+            ("stock", version) => {
+                if self.waits {
+                    tokio::time::sleep(LOOKING).await;
+                }
+                format!("stock {version}: seven copies\n")
+            }
             ("details", _) => "details: 200 pages, paperback\n".to_owned(),
             ("reviews", "v1") => "reviews v1: an extremely entertaining play\n".to_owned(),
             ("reviews", version) => {
@@ -204,6 +235,12 @@ impl Caller {
             (other, _) => format!("nobody knows `{other}`\n"),
         };
         Ok(Response::new(Body::from(Bytes::from(text))))
+    }
+
+    /// Whether a replica is on fire, as whoever asks says.
+    fn burns(&self, version: &str) -> bool {
+        let place = self.fire.as_ref().and_then(|place| place.to_str().ok());
+        place.is_some_and(|place| version.starts_with(place))
     }
 
     /// Asks another service, through the mesh.

@@ -1,5 +1,6 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::services::Bookstore;
@@ -22,6 +23,10 @@ pub(crate) fn invitation(gateway: SocketAddr, ratings: SocketAddr, token: &str) 
   curl -i {url}/orders                          # denied, for want of a token
   curl -H 'authorization: Bearer {token}' {url}/orders
   curl {url}/api/v1/products                    # rewritten, and mirrored to ratings
+  curl {url}/stock                              # the shop in the west, both clerks in turns
+  curl -H 'x-fire: west' {url}/stock            # retried in the east, where all go for 30 s
+  curl -H 'x-reader: ann' {url}/stock/mine      # always the same clerk
+  for i in 1 2 3 4; do curl -i {url}/stock/queue & done; wait   # two too many: 503
   curl http://{ratings}/                        # a service itself: refused without TLS,
   curl -k https://{ratings}/                    # and without a certificate of the mesh
   curl -i -X OPTIONS -H 'origin: https://shop.example' \\
@@ -80,9 +85,43 @@ pub(crate) fn take(gateway: SocketAddr, bookstore: &Bookstore, token: &str) -> R
         ],
     )?;
     station("no route", &get("/nothing", "")?, &["HTTP/1.1 404"])?;
+    stock(gateway, &get)?;
     policies(&get, token)?;
     mirror(&get, bookstore)?;
     strangers::call_all(bookstore).map_err(|error| error.to_string())
+}
+
+/// Which replica is asked, and how many at once.
+fn stock(
+    gateway: SocketAddr,
+    get: &impl Fn(&str, &str) -> Result<String, String>,
+) -> Result<(), String> {
+    let (near, far) = (["stock west-"], ["stock east-1"]);
+    station("the nearest shop", &get("/stock", "")?, &near)?;
+    station(
+        "a retry elsewhere",
+        &get("/stock", "x-fire: west\r\n")?,
+        &far,
+    )?;
+    station("a failover", &get("/stock", "")?, &far)?;
+    let mine = || get("/stock/mine", "x-reader: ann\r\n");
+    let clerk = mine()?;
+    let clerk = clerk.lines().last().unwrap_or_default();
+    for _ in 0..5 {
+        station("the same clerk", &mine()?, &[clerk])?;
+    }
+    let asking = [(); 4].map(|()| thread::spawn(move || ask(gateway, "GET", "/stock/queue", "")));
+    let answers: Vec<String> = asking
+        .into_iter()
+        .map(|one| one.join().map_err(|_| "a customer fainted".to_owned())?)
+        .collect::<Result<_, _>>()?;
+    let count = |part: &str| answers.iter().filter(|one| one.contains(part)).count();
+    let (served, refused) = (count("HTTP/1.1 200"), count("x-envoy-overloaded: true"));
+    println!("a queue: {served} of 4 at once were served, {refused} refused");
+    match (served, refused) {
+        (1.., 1..) if served + refused == 4 => Ok(()),
+        _ => Err("the queue is not as long as it should be".to_owned()),
+    }
 }
 
 /// Who may do what, and how often.
@@ -157,7 +196,7 @@ fn mirror(
         if now() - started > Duration::from_secs(5) {
             return Err("no copy reached ratings".to_owned());
         }
-        std::thread::yield_now();
+        thread::yield_now();
     }
     println!("a mirror: the copy reached ratings");
     Ok(())
