@@ -24,7 +24,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use mesh_discovery::service::TrackedBody;
+use mesh_discovery::service::{InFlight, TrackedBody};
 use mesh_policy::timeout::stream::TimedBody;
 
 use crate::upstream::{BodyError, OpenStream, Streaming};
@@ -33,41 +33,45 @@ use crate::upstream::{BodyError, OpenStream, Streaming};
 ///
 /// See the [module docs](self) for an example.
 #[derive(Default)]
-pub struct Body {
-    source: Source,
-    // What counts the exchange as active until the body has ended.
-    active: Option<Box<dyn fmt::Debug>>,
-}
+pub struct Body(Source);
 
+// It passes through all layers, and shall be small.
 #[derive(Default)]
 enum Source {
     #[default]
     Empty,
     Full(Bytes),
     Incoming(Incoming),
-    Stream {
-        incoming: Incoming,
-        // Tells the connection that a stream is free again.
-        _open: OpenStream,
-    },
-    Streaming(Streaming),
+    Received(Box<Received>),
     // What a layer made of another body.
     Wrapped(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>>),
 }
 
-impl Body {
-    fn of(source: Source) -> Self {
-        Self {
-            source,
-            active: None,
-        }
-    }
+/// A body that an upstream sends.
+struct Received {
+    sender: Sender,
+    /// What counts the exchange as active until the body has ended.
+    in_flight: Option<InFlight>,
+}
 
+enum Sender {
+    Http1(Streaming),
+    Http2 {
+        incoming: Incoming,
+        // Tells the connection that a stream is free again.
+        _open: OpenStream,
+    },
+}
+
+impl Body {
     /// A body with whose end its exchange ends.
     pub(crate) fn tracked(body: TrackedBody<Self>) -> Self {
-        let (mut body, active) = body.into_parts();
-        if !http_body::Body::is_end_stream(&body) {
-            body.active = Some(Box::new(active));
+        let (mut body, in_flight) = body.into_parts();
+        // What is not received, or has ended, is there already.
+        if let Source::Received(received) = &mut body.0
+            && !received.is_end_stream()
+        {
+            received.in_flight = in_flight;
         }
         body
     }
@@ -88,25 +92,29 @@ impl Body {
     where
         B: http_body::Body<Data = Bytes, Error = BodyError> + 'static,
     {
-        let source = if body.is_end_stream() {
+        Self(if body.is_end_stream() {
             Source::Empty
         } else {
             Source::Wrapped(Box::pin(body))
-        };
-        Self::of(source)
+        })
     }
 
     pub(crate) fn streaming(streaming: Streaming) -> Self {
-        let source = Source::Streaming(streaming);
-        Self::of(source)
+        Self::received(Sender::Http1(streaming))
     }
 
     pub(crate) fn stream(incoming: Incoming, open: OpenStream) -> Self {
-        let source = Source::Stream {
+        Self::received(Sender::Http2 {
             incoming,
             _open: open,
-        };
-        Self::of(source)
+        })
+    }
+
+    fn received(sender: Sender) -> Self {
+        Self(Source::Received(Box::new(Received {
+            sender,
+            in_flight: None,
+        })))
     }
 }
 
@@ -122,24 +130,56 @@ impl Source {
                 *self = Self::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Self::Incoming(incoming) | Self::Stream { incoming, .. } => {
+            Self::Incoming(incoming) => {
                 let polled = http_body::Body::poll_frame(Pin::new(incoming), cx);
                 polled.map_err(BodyError::Http2)
             }
-            Self::Streaming(streaming) => streaming.poll_frame(cx),
+            Self::Received(received) => received.poll_frame(cx),
             Self::Wrapped(body) => body.as_mut().poll_frame(cx),
+        }
+    }
+}
+
+impl Received {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = match &mut self.sender {
+            Sender::Http1(streaming) => streaming.poll_frame(cx),
+            Sender::Http2 { incoming, .. } => {
+                let polled = http_body::Body::poll_frame(Pin::new(incoming), cx);
+                polled.map_err(BodyError::Http2)
+            }
+        };
+        if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
+            self.in_flight = None;
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.sender {
+            Sender::Http1(streaming) => streaming.is_end_stream(),
+            Sender::Http2 { incoming, .. } => http_body::Body::is_end_stream(incoming),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.sender {
+            Sender::Http1(streaming) => streaming.size_hint(),
+            Sender::Http2 { incoming, .. } => http_body::Body::size_hint(incoming),
         }
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        let source = if bytes.is_empty() {
+        Self(if bytes.is_empty() {
             Source::Empty
         } else {
             Source::Full(bytes)
-        };
-        Self::of(source)
+        })
     }
 }
 
@@ -157,8 +197,7 @@ impl From<String> for Body {
 
 impl From<Incoming> for Body {
     fn from(incoming: Incoming) -> Self {
-        let source = Source::Incoming(incoming);
-        Self::of(source)
+        Self(Source::Incoming(incoming))
     }
 }
 
@@ -170,32 +209,25 @@ impl http_body::Body for Body {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
-        let polled = this.source.poll_frame(cx);
-        if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
-            this.active = None;
-        }
-        polled
+        self.get_mut().0.poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.source {
+        match &self.0 {
             Source::Empty => true,
             Source::Full(_) => false,
-            Source::Incoming(incoming) | Source::Stream { incoming, .. } => {
-                incoming.is_end_stream()
-            }
-            Source::Streaming(streaming) => streaming.is_end_stream(),
+            Source::Incoming(incoming) => incoming.is_end_stream(),
+            Source::Received(received) => received.is_end_stream(),
             Source::Wrapped(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.source {
+        match &self.0 {
             Source::Empty => SizeHint::with_exact(0),
             Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Source::Incoming(incoming) | Source::Stream { incoming, .. } => incoming.size_hint(),
-            Source::Streaming(streaming) => streaming.size_hint(),
+            Source::Incoming(incoming) => incoming.size_hint(),
+            Source::Received(received) => received.size_hint(),
             Source::Wrapped(body) => body.size_hint(),
         }
     }
@@ -203,7 +235,7 @@ impl http_body::Body for Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let source = match &self.source {
+        let source = match &self.0 {
             Source::Empty => "Empty",
             Source::Full(_) => "Full",
             _ => "Streaming",

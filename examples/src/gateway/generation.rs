@@ -11,7 +11,7 @@ use super::keys::Keys;
 use super::listeners::Listening;
 use super::mesh_wide::MeshWide;
 use super::policies::Policies;
-use super::served::{Served, route_configuration};
+use super::served::{Served, Uses, route_configuration};
 use super::telemetry::Telemetry;
 use super::tls::Tls;
 use super::upstream::Upstreams;
@@ -109,9 +109,10 @@ impl Generation {
     ) -> Result<(Self, Vec<String>), PublishError> {
         let wide = MeshWide::default();
         let compiler = tls.compiler(model, &wide)?;
-        let routes = RouteTable::compile(&route_configuration(model, configuration))?;
+        let routes = route_configuration(model, configuration);
         let served = Served {
-            routes: routes.into(),
+            routes: RouteTable::compile(&routes)?.into(),
+            uses: Uses::of(&routes),
             ..Served::nothing()
         };
         let calls = Listening::plain(configuration, served);

@@ -16,8 +16,6 @@ use super::upstream::Upstreams;
 /// Layer that applies [`LocalAnswers`].
 #[derive(Clone, Debug)]
 pub(super) struct LocalAnswersLayer {
-    /// Whether anything is changed.
-    pub(super) is_on: bool,
     /// Whether there may be answers beside those of faults.
     pub(super) is_limited: bool,
     /// The clusters that exist.
@@ -116,13 +114,9 @@ struct Asked {
 impl Asked {
     fn of<B>(request: &Request<B>, layer: &LocalAnswersLayer) -> Option<Box<Self>> {
         let LocalAnswersLayer {
-            is_on: true,
             is_limited,
             clusters,
-        } = layer
-        else {
-            return None;
-        };
+        } = layer;
         let matched = request.extensions().get::<MatchedRoute>()?;
         let may_answer = *is_limited || matched.route().fault.is_some();
         // Envoy leaves alone what is answered for a route that does not forward.

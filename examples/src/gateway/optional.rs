@@ -14,18 +14,26 @@ use tower_service::Service;
 use super::telemetry::Http;
 use crate::body::Body;
 
-/// `service` under `layer`, if there is one.
+/// `S`, alone or under layers that not every configuration has.
 ///
-/// Without the layer nothing is spent. With it a future is allocated: if the type of the one were in
-/// that of the other, types would double with each layer.
-pub(super) fn optional<L, S>(layer: Option<L>, service: S) -> Either<Erased, S>
+/// Alone nothing is spent. Each layer that is there allocates its future: if the type of the one were
+/// in that of the other, types would double with each layer.
+pub(super) type Layered<S> = Either<Erased, S>;
+
+/// `service`, so far without layers.
+pub(super) fn bare<S: Http>(service: S) -> Layered<S> {
+    Either::Right(service)
+}
+
+/// `service` under `layer`, if there is one.
+pub(super) fn optional<L, S>(layer: Option<L>, service: Layered<S>) -> Layered<S>
 where
-    L: Layer<S, Service: Http>,
+    L: Layer<Layered<S>, Service: Http>,
     S: Http,
 {
     match layer {
         Some(layer) => Either::Left(Erased::new(layer.layer(service))),
-        None => Either::Right(service),
+        None => service,
     }
 }
 

@@ -9,17 +9,20 @@ use mesh_core::resource::Resource;
 use mesh_core::resource::istio::RequestAuthentication;
 use mesh_core::service::ClusterName;
 use mesh_core::watch::Watch;
+use mesh_policy::authn::layer::AuthenticationLayer;
 use mesh_policy::authn::{Algorithms, Authenticator, KeyLocation, KeyStore};
 use mesh_policy::authz::PolicySet;
+use mesh_policy::authz::layer::AuthorizationLayer;
 use mesh_policy::ext_authz::ReplayBody;
 use mesh_policy::ext_authz::layer::ExtAuthzLayer;
 use mesh_policy::retry::budget::RetryBudgets;
 use rustls::crypto::aws_lc_rs;
 use tower::ServiceBuilder;
+use tower::layer::util::Stack;
 
 use super::calls::Calls;
 use super::mesh_wide::MeshWide;
-use super::optional::optional;
+use super::optional::{Layered, optional};
 use super::telemetry::Http;
 use super::upstream::Upstreams;
 use super::{PublishError, authorizers};
@@ -106,8 +109,21 @@ impl Policies {
         Ok((policies, warnings))
     }
 
+    /// Who verifies tokens, and decides who may do what; if there are any policies.
+    pub(super) fn judge(&self) -> Option<Stack<AuthorizationLayer, AuthenticationLayer>> {
+        // Paths have been brought into their form when the request came.
+        let mut authorization = AuthorizationLayer::new(self.authorization.clone())
+            .with_path_normalization(Normalization::None);
+        if let Some(name) = &self.rule_header {
+            authorization = authorization.with_rule_header(name.clone());
+        }
+        let authentication = AuthenticationLayer::new(self.authenticator.clone());
+        self.are_any
+            .then(|| Stack::new(authorization, authentication))
+    }
+
     /// Puts requests to who is asked about them, before `service` gets them.
-    pub(super) fn ask<S: Http>(&self, service: S) -> impl Http + use<S> {
+    pub(super) fn ask<S: Http>(&self, service: Layered<S>) -> Layered<S> {
         let asked = self.custom.clone().map(|layer| {
             ServiceBuilder::new()
                 .layer(layer)

@@ -22,8 +22,7 @@ use crate::headers::forwarded::Trust;
 pub(super) struct Served {
     pub(super) routes: Watch<RouteTable>,
     pub(super) limits: Limits,
-    /// Whether routes have operations on responses.
-    pub(super) changes_responses: bool,
+    pub(super) uses: Uses,
     /// Whether policies are about its requests: those that others send, not what is sent to others.
     pub(super) is_guarded: bool,
     /// Whose address is that of the client.
@@ -39,7 +38,7 @@ impl Served {
         Self {
             routes: no_routes().into(),
             limits: Limits::none(),
-            changes_responses: false,
+            uses: Uses::default(),
             is_guarded: true,
             forwarding: Forwarding::default(),
             headers: HeaderPolicy::default(),
@@ -58,7 +57,7 @@ impl Served {
         let served = Self {
             routes: RouteTable::compile(&routes)?.into(),
             limits,
-            changes_responses: changes_responses(&routes),
+            uses: Uses::of(&routes),
             is_guarded: listener.direction == Direction::Inbound,
             forwarding: Forwarding::of(connection),
             headers: header_policy(connection, wide),
@@ -68,14 +67,37 @@ impl Served {
     }
 }
 
-/// Whether a route, or what is around it, has operations on responses.
-fn changes_responses(routes: &RouteConfiguration) -> bool {
-    let is_changing = |headers: &HeaderMutations| !headers.response.is_empty();
-    is_changing(&routes.headers)
-        || routes.virtual_hosts.iter().any(|host| {
-            let mut routes = host.routes.iter();
-            is_changing(&host.headers) || routes.any(|route| is_changing(&route.headers))
-        })
+/// What the routes of a filter chain ask for. Nothing is spent on what none of them does.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Uses {
+    /// Delays and aborts.
+    pub(super) faults: bool,
+    /// Copies of requests.
+    pub(super) mirrors: bool,
+    /// Operations on the headers of responses.
+    pub(super) response_headers: bool,
+}
+
+impl Uses {
+    pub(super) fn of(routes: &RouteConfiguration) -> Self {
+        let is_changing = |headers: &HeaderMutations| !headers.response.is_empty();
+        let hosts = routes.virtual_hosts.iter();
+        let around = hosts.clone().map(|host| &host.headers);
+        let mut uses = Self {
+            response_headers: around.chain([&routes.headers]).any(is_changing),
+            ..Self::default()
+        };
+        for route in hosts.flat_map(|host| &host.routes) {
+            uses.faults |= route.fault.is_some();
+            uses.response_headers |= is_changing(&route.headers);
+            if let Some(forward) = route.forward_to() {
+                let mut destinations = forward.destinations.iter();
+                uses.mirrors |= !forward.mirrors.is_empty();
+                uses.response_headers |= destinations.any(|to| is_changing(&to.headers));
+            }
+        }
+        uses
+    }
 }
 
 /// What upstreams are told of clients: by a gateway what its topology says, by a sidecar what its

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use mesh_core::attributes::ClientAddress;
-use mesh_core::path::Normalization;
-use mesh_policy::authn::layer::AuthenticationLayer;
 use mesh_policy::authz::Forwarding;
-use mesh_policy::authz::layer::AuthorizationLayer;
 use mesh_policy::fault::FaultLayer;
 use mesh_policy::rate_limit::envoy_filter::Place;
 use mesh_policy::retry::RetryLayer;
@@ -32,8 +29,8 @@ use super::early_route::EarlyRouteLayer;
 use super::generation::Generation;
 use super::limits::Limits;
 use super::local_answers::LocalAnswersLayer;
-use super::optional::optional;
-use super::served::Served;
+use super::optional::{Layered, bare, optional};
+use super::served::{Served, Uses};
 use super::telemetry::Http;
 use super::unrouted::UnroutedLayer;
 use super::upstream;
@@ -48,7 +45,7 @@ use crate::upstream::{Pool, PoolSettings};
 /// One for each thread, whose connections to endpoints it keeps. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Stack {
-    requests: Pool<ReplayBody<TeeBody<Body>>>,
+    requests: Pool<ReplayBody<Body>>,
     copies: Pool<MirrorBody>,
     tasks: LocalTasks,
     sha256: Sha256,
@@ -114,68 +111,75 @@ impl Stack {
     }
 
     /// Judges, limits, routes and sends requests.
-    fn admit(&self, generation: &Arc<Generation>, served: Served) -> impl Http + use<> {
+    fn admit(&self, generation: &Arc<Generation>, served: Served) -> Layered<impl Http + use<>> {
         let policies = generation.policies_of(&served);
-        let Served { routes, limits, .. } = served;
-        // Paths have been brought into their form when the request came.
-        let mut authorization = AuthorizationLayer::new(policies.authorization.clone())
-            .with_path_normalization(Normalization::None);
-        if let Some(name) = &policies.rule_header {
-            authorization = authorization.with_rule_header(name.clone());
-        }
-        let is_recorded = generation.telemetry().is_on();
+        let Served {
+            routes,
+            limits,
+            uses,
+            ..
+        } = served;
         let is_limited = limits.are_any();
         // What is decided before the route is chosen may depend on it all the same.
-        let is_early = is_limited || (policies.are_any && served.changes_responses);
-        let (local, global) = limits.at(Place::Last);
-        let unrouted = is_limited.then_some(UnroutedLayer { local, global });
+        let is_early = is_limited || (policies.are_any && uses.response_headers);
         let answers = LocalAnswersLayer {
-            is_on: !is_early,
             is_limited,
             clusters: generation.upstreams().clone(),
         };
-        let routed = ServiceBuilder::new()
-            .layer(RoutingLayer::new(routes.clone()))
-            .option_layer(is_recorded.then(RecordRouteLayer::new))
-            .layer(answers.clone())
-            .service(self.send(generation, &limits));
-        let judged = ServiceBuilder::new()
-            .layer(AuthenticationLayer::new(policies.authenticator.clone()))
-            .layer(authorization)
-            .service(optional(unrouted, routed));
+        let may_answer = uses.response_headers && (is_limited || uses.faults);
+        let below = (may_answer && !is_early).then(|| answers.clone());
+
+        let sent = self.send(generation, &limits, uses);
+        let recorded = generation.telemetry().is_on().then(RecordRouteLayer::new);
+        let sent = optional(recorded, optional(below, sent));
+        let routed = bare(RoutingLayer::new(routes.clone()).layer(sent));
+
+        let (local, global) = limits.at(Place::Last);
+        let unrouted = is_limited.then_some(UnroutedLayer { local, global });
+        let judged = optional(policies.judge(), optional(unrouted, routed));
         let (local, global) = limits.at(Place::First);
         let first = optional(local, optional(global, policies.ask(judged)));
         let early = is_early.then(|| {
             let answers = LocalAnswersLayer {
-                is_on: true,
                 is_limited: true,
                 ..answers
             };
             Stacked::new(answers, EarlyRouteLayer { routes })
         });
-        ServiceBuilder::new()
-            .map_response(|response: Response<TimedBody<Body>>| response.map(Body::timed))
-            .layer(StreamTimeoutLayer::new())
-            .service(optional(early, first))
+        optional(early, first)
     }
 
     /// Does what the route says, and sends requests to an endpoint of its cluster.
-    fn send(&self, generation: &Arc<Generation>, limits: &Limits) -> impl Http + use<> {
+    fn send(
+        &self,
+        generation: &Arc<Generation>,
+        limits: &Limits,
+        uses: Uses,
+    ) -> Layered<impl Http + use<>> {
         let upstreams = generation.upstreams();
-        let client = ServiceBuilder::new()
-            .map_request(|mut copy: Request<MirrorBody>| {
-                router::set_attempt_count(copy.headers_mut(), 1);
-                copy
-            })
-            .service(upstream::dispatch(upstreams, &self.copies));
+        let mirror = uses.mirrors.then(|| {
+            let client = ServiceBuilder::new()
+                .map_request(|mut copy: Request<MirrorBody>| {
+                    router::set_attempt_count(copy.headers_mut(), 1);
+                    copy
+                })
+                .service(upstream::dispatch(upstreams, &self.copies));
+            ServiceBuilder::new()
+                .layer(MirrorLayer::new(client).with_executor(self.tasks.clone()))
+                .map_request(|request: Request<TeeBody<Body>>| request.map(Body::wrapped))
+        });
         let budgets = generation.policies().budgets.clone();
-        let (local, global) = limits.at(Place::Last);
+        let retried = RetryLayer::<Infallible>::new()
+            .with_budgets(budgets)
+            .layer(upstream::dispatch(upstreams, &self.requests));
         let sent = ServiceBuilder::new()
             .layer(FiltersLayer::new())
+            .map_response(|response: Response<TimedBody<Body>>| response.map(Body::timed))
+            .layer(StreamTimeoutLayer::new())
             .layer(TimeoutLayer::new())
-            .layer(MirrorLayer::new(client).with_executor(self.tasks.clone()))
-            .layer(RetryLayer::<Infallible>::new().with_budgets(budgets))
-            .service(upstream::dispatch(upstreams, &self.requests));
-        FaultLayer::new().layer(optional(local, optional(global, sent)))
+            .service(optional(mirror, bare(retried)));
+        let (local, global) = limits.at(Place::Last);
+        let limited = optional(local, optional(global, bare(sent)));
+        optional(uses.faults.then(FaultLayer::new), limited)
     }
 }

@@ -12,13 +12,12 @@ use mesh_policy::telemetry::access_log::{
 };
 use mesh_policy::telemetry::metrics::{IstioMetrics, MetricsLayer, Recorded, Reporter};
 use tower::ServiceBuilder;
-use tower::util::Either;
 use tower_service::Service;
 
 use super::Settings;
 use super::calls::Calls;
 use super::mesh_wide::MeshWide;
-use super::optional::optional;
+use super::optional::{Layered, optional};
 use super::policies::warning;
 use super::tracing::Tracing;
 use super::upstream::Upstreams;
@@ -199,33 +198,20 @@ impl<S> Http for S where
 
 impl Telemetry {
     /// Records what `service` is asked and answers.
-    pub(super) fn record<S: Http>(&self, service: S) -> impl Http + use<S> {
-        self.trace(self.log(self.meter(service)))
-    }
-
-    fn trace<S: Http>(&self, service: S) -> impl Http + use<S> {
-        optional(self.tracing.layer().cloned(), service)
-    }
-
-    fn log<S: Http>(&self, service: S) -> impl Http + use<S> {
-        let Some(layer) = self.access_log.clone() else {
-            return Either::Left(service);
-        };
-        let logged = ServiceBuilder::new()
-            .map_response(|response: Response<Logged<Body>>| response.map(Body::wrapped))
-            .layer(layer)
-            .map_request(|request: Request<Uploaded<Body>>| request.map(Body::wrapped));
-        Either::Right(logged.service(service))
-    }
-
-    fn meter<S: Http>(&self, service: S) -> impl Http + use<S> {
-        let Some(metrics) = self.metrics.clone() else {
-            return Either::Left(service);
-        };
-        let metered = ServiceBuilder::new()
-            .map_response(|response: Response<Recorded<Body>>| response.map(Body::wrapped))
-            .layer(MetricsLayer::new(metrics))
-            .map_request(|request: Request<Uploaded<Body>>| request.map(Body::wrapped));
-        Either::Right(metered.service(service))
+    pub(super) fn record<S: Http>(&self, service: Layered<S>) -> Layered<S> {
+        let metrics = self.metrics.clone().map(|metrics| {
+            ServiceBuilder::new()
+                .map_response(|response: Response<Recorded<Body>>| response.map(Body::wrapped))
+                .layer(MetricsLayer::new(metrics))
+                .map_request(|request: Request<Uploaded<Body>>| request.map(Body::wrapped))
+        });
+        let log = self.access_log.clone().map(|log| {
+            ServiceBuilder::new()
+                .map_response(|response: Response<Logged<Body>>| response.map(Body::wrapped))
+                .layer(log)
+                .map_request(|request: Request<Uploaded<Body>>| request.map(Body::wrapped))
+        });
+        let logged = optional(log, optional(metrics, service));
+        optional(self.tracing.layer().cloned(), logged)
     }
 }

@@ -10,7 +10,7 @@ use mesh_policy::rate_limit::global::GlobalRateLimitLayer;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::optional::{Erased, optional};
+use super::optional::{Erased, bare, optional};
 use super::telemetry::Http;
 use crate::body::Body;
 
@@ -25,7 +25,7 @@ impl<S: Http> Layer<S> for UnroutedLayer {
     type Service = Unrouted;
 
     fn layer(&self, inner: S) -> Unrouted {
-        let global = optional(self.global.clone(), inner.clone());
+        let global = optional(self.global.clone(), bare(inner.clone()));
         Unrouted {
             limited: Erased::new(optional(self.local.clone(), global)),
             free: Erased::new(inner),

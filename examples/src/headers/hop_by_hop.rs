@@ -26,10 +26,6 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::refusal::Refusal;
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-
 /// To which protocols a client may switch by `Upgrade`.
 ///
 /// A client may offer several; each has to be allowed. An upgrade to `h2c` is never made, and the
@@ -67,12 +63,13 @@ impl Upgrades {
 ///
 /// [`Refusal::Upgrade`] if the upgrade is not allowed.
 pub fn remove_from_request(headers: &mut HeaderMap, upgrades: &Upgrades) -> Result<(), Refusal> {
-    if !headers.keys().any(is_hop_by_hop) {
+    let present = Present::of(headers);
+    if present.is_empty() {
         return Ok(());
     }
     let upgrade = offered_upgrade(headers, upgrades)?;
     let takes_trailers = names(headers, &TE).any(|coding| coding.eq_ignore_ascii_case("trailers"));
-    remove(headers);
+    remove(headers, present);
     if takes_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     } else {
@@ -87,29 +84,72 @@ pub fn remove_from_request(headers: &mut HeaderMap, upgrades: &Upgrades) -> Resu
 
 /// Removes the headers of the upstream's connection, unless both ends `switch` protocols.
 pub fn remove_from_response(headers: &mut HeaderMap, switch: bool) {
-    if !headers.keys().any(is_hop_by_hop) {
+    let present = Present::of(headers);
+    if present.is_empty() {
         return;
     }
     let upgrade = headers.get(UPGRADE).filter(|_| switch).cloned();
-    remove(headers);
+    remove(headers, present);
     if let Some(upgrade) = upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, upgrade);
     }
 }
 
-/// What is removed whether it is nominated or not.
-const HOP_BY_HOP: [HeaderName; 6] = [
-    CONNECTION,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
-    HTTP2_SETTINGS,
-];
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name) || name == TE
+/// Which of the headers that concern one connection there are.
+///
+/// One pass over what is there is less than looking up each that might be.
+#[derive(Clone, Copy, Debug, Default)]
+struct Present {
+    connection: bool,
+    http2_settings: bool,
+    keep_alive: bool,
+    proxy_connection: bool,
+    te: bool,
+    transfer_encoding: bool,
+    upgrade: bool,
+}
+
+impl Present {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut present = Self::default();
+        for name in headers.keys() {
+            match name.as_str() {
+                "connection" => present.connection = true,
+                "http2-settings" => present.http2_settings = true,
+                "keep-alive" => present.keep_alive = true,
+                "proxy-connection" => present.proxy_connection = true,
+                "te" => present.te = true,
+                "transfer-encoding" => present.transfer_encoding = true,
+                "upgrade" => present.upgrade = true,
+                _ => {}
+            }
+        }
+        present
+    }
+
+    fn is_empty(self) -> bool {
+        let Self {
+            connection,
+            http2_settings,
+            keep_alive,
+            proxy_connection,
+            te,
+            transfer_encoding,
+            upgrade,
+        } = self;
+        !(connection
+            || http2_settings
+            || keep_alive
+            || proxy_connection
+            || te
+            || transfer_encoding
+            || upgrade)
+    }
 }
 
 /// What is offered and may be accepted, as one list.
@@ -138,7 +178,8 @@ fn offered_upgrade(
     list.map(Some).map_err(|_| Refusal::Upgrade)
 }
 
-fn remove(headers: &mut HeaderMap) {
+/// Removes what is `present` but for `TE`, and what `Connection` nominates.
+fn remove(headers: &mut HeaderMap, present: Present) {
     // Nearly always there is nothing but `keep-alive` or `close`.
     let nominated: Vec<HeaderName> = names(headers, &CONNECTION)
         .filter(|name| !["close", "keep-alive"].contains(name))
@@ -146,13 +187,15 @@ fn remove(headers: &mut HeaderMap) {
         // The host is no matter of a connection; nor is `TE` more than its name says.
         .filter(|name| ![HOST, TE].contains(name))
         .collect();
-    // One pass over what is there is less than looking up each that might be.
-    let present: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| HOP_BY_HOP.contains(name))
-        .cloned()
-        .collect();
-    for name in present {
+    let present = [
+        (present.connection, CONNECTION),
+        (present.http2_settings, HTTP2_SETTINGS),
+        (present.keep_alive, KEEP_ALIVE),
+        (present.proxy_connection, PROXY_CONNECTION),
+        (present.transfer_encoding, TRANSFER_ENCODING),
+        (present.upgrade, UPGRADE),
+    ];
+    for (_, name) in present.into_iter().filter(|(is_present, _)| *is_present) {
         headers.remove(name);
     }
     for name in nominated {

@@ -10,6 +10,7 @@
 //! assert_eq!(id, "00000000-0000-4007-8000-000000000000");
 //! ```
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 /// The name of the header.
@@ -34,8 +35,10 @@ pub fn generate(random: u128) -> HeaderValue {
         text[position + 1] = HEX[usize::from(byte & 0xf)];
         position += 2;
     }
-    // Nothing but hexadecimal digits and hyphens, which any value may consist of.
-    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    // Shared from the beginning, for it is going to be cloned. Nothing but hexadecimal digits and
+    // hyphens, which any value may consist of.
+    let value = HeaderValue::from_maybe_shared(Bytes::from_owner(text));
+    value.unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 #[cfg(test)]

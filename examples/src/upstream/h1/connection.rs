@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
+use super::head::Parser;
 use crate::upstream::limits::Life;
 use crate::upstream::transport::Transport;
 
@@ -34,6 +35,7 @@ impl Connection {
             transport,
             received: Received {
                 buffer: BytesMut::new(),
+                parser: Parser::default(),
                 next_read: MIN_READ,
             },
             scratch: Vec::new(),
@@ -55,7 +57,9 @@ impl Connection {
 
     /// Receives more into the buffer; the number of bytes, zero if there will be no more.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Received { buffer, next_read } = &mut self.received;
+        let Received {
+            buffer, next_read, ..
+        } = &mut self.received;
         buffer.reserve(*next_read);
         let room = buffer.capacity() - buffer.len();
         let polled = pin!(self.transport.read_buf(buffer)).poll(cx);
@@ -82,6 +86,7 @@ impl Connection {
 pub(super) struct Received {
     /// What is not yet taken of it.
     pub(super) buffer: BytesMut,
+    pub(super) parser: Parser,
     next_read: usize,
 }
 

@@ -13,7 +13,8 @@ const MAX_CHUNK_LINE: usize = 4 * 1024;
 const MAX_TRAILER_LINES: usize = 100;
 const MAX_TRAILERS: usize = 60 * 1024;
 
-/// Data up to this size is copied, so that the buffer that it is in can be used again.
+/// Data up to this size is copied, so that the buffer that it is in can be used again; unless it is
+/// the last for a while.
 const COPIED: usize = 2 * 1024;
 
 /// Finds frames in what is received, up to the end of the body.
@@ -154,7 +155,8 @@ fn take_data(buffer: &mut BytesMut, remaining: u64) -> Option<(Bytes, u64)> {
         return None;
     }
     let length = usize::try_from(remaining).map_or(buffer.len(), |most| most.min(buffer.len()));
-    let data = if length <= COPIED {
+    let is_last = length as u64 == remaining;
+    let data = if length <= COPIED && !is_last {
         let copy = Bytes::copy_from_slice(&buffer[..length]);
         buffer.advance(length);
         copy

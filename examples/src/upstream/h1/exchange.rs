@@ -10,9 +10,9 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 
-use super::connection::{Connection, Idle, Switched};
+use super::connection::{Connection, Idle, Received, Switched};
 use super::decode::Decoder;
-use super::head::{self, Head};
+use super::head::Head;
 use super::streaming::{Link, Sender, Streaming};
 use super::upload::Upload;
 use crate::body::Body;
@@ -78,8 +78,8 @@ where
             let Parts {
                 method, headers, ..
             } = &mut self.parts;
-            let buffer = &mut connection.received.buffer;
-            let parsed = head::parse(buffer, method, self.max_head, headers);
+            let Received { buffer, parser, .. } = &mut connection.received;
+            let parsed = parser.parse(buffer, method, self.max_head, headers);
             let Some(head) = parsed.map_err(UpstreamError::protocol)? else {
                 ready!(poll_more(connection, cx))?;
                 continue;
@@ -104,6 +104,8 @@ where
         let mut response = Response::new(Body::default());
         *response.status_mut() = head.status;
         *response.headers_mut() = head.headers;
+        // They tell of the exchange; and what they are kept in is not allocated anew.
+        *response.extensions_mut() = std::mem::take(&mut self.parts.extensions);
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             let switched = Some(connection.switch());
             return Answer { response, switched };

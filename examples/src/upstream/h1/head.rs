@@ -1,8 +1,9 @@
 //! The head of a response (RFC 9112 §4, §6.3).
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
@@ -44,68 +45,82 @@ pub(super) enum InvalidHeadError {
     TransferCoding(HeaderValue),
 }
 
-/// Takes the head of a response to `method` out of `buffer`, if all of it is there.
-///
-/// The headers are put into what `spare` points to, for its capacity.
-pub(super) fn parse(
-    buffer: &mut BytesMut,
-    method: &Method,
-    max_bytes: usize,
-    spare: &mut HeaderMap,
-) -> Result<Option<Head>, InvalidHeadError> {
-    if buffer.is_empty() {
-        return Ok(None);
-    }
-    let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
-    let mut response = httparse::Response::new(&mut []);
-    let config = httparse::ParserConfig::default();
-    let parsed = config.parse_response_with_uninit_headers(&mut response, buffer, &mut lines)?;
-    let length = match parsed {
-        httparse::Status::Complete(length) if length <= max_bytes => length,
-        httparse::Status::Partial if buffer.len() < max_bytes => return Ok(None),
-        _ => return Err(InvalidHeadError::TooLarge(max_bytes)),
-    };
-    // Copied, so that the buffer can be used again while the headers are.
-    let bytes = Bytes::copy_from_slice(&buffer[..length]);
-    let mut headers = std::mem::take(spare);
-    headers.clear();
-    for line in response.headers.iter() {
-        let (name, value) = header(line, buffer, &bytes)?;
-        headers.append(name, value);
-    }
-    let status = response
-        .code
-        .and_then(|code| StatusCode::from_u16(code).ok());
-    let status = status.ok_or(httparse::Error::Status)?;
-    let is_http_11 = response.version == Some(1);
-    buffer.advance(length);
-    // Whoever says both may be smuggling (RFC 9112 §6.1).
-    let says_both = headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH);
-    let length = body_length(status, method, is_http_11, &mut headers)?;
-    let keep_alive =
-        !says_both && length != BodyLength::UntilClose && keep_alive(is_http_11, &headers);
-    Ok(Some(Head {
-        status,
-        headers,
-        length,
-        keep_alive,
-    }))
+/// Parses heads; one for each connection.
+#[derive(Debug, Default)]
+pub(super) struct Parser {
+    /// Where names and values are; kept for its capacity.
+    lines: Vec<(Range<usize>, Range<usize>)>,
 }
 
-/// One line of `buffer`, of which `bytes` is a copy.
-fn header(
-    line: &httparse::Header<'_>,
-    buffer: &[u8],
-    bytes: &Bytes,
-) -> Result<(HeaderName, HeaderValue), httparse::Error> {
-    let name =
-        HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| httparse::Error::HeaderName)?;
-    // Where a slice begins within another is what `Bytes::slice_ref` finds out; of a copy it is
-    // not a slice.
-    let start = line.value.as_ptr() as usize - buffer.as_ptr() as usize;
-    let value = bytes.slice(start..start + line.value.len());
-    let value = HeaderValue::from_maybe_shared(value).map_err(|_| httparse::Error::HeaderValue)?;
-    Ok((name, value))
+impl Parser {
+    /// Takes the head of a response to `method` out of `buffer`, if all of it is there.
+    ///
+    /// The headers share the buffer, and are put into what `spare` points to, for its capacity.
+    pub(super) fn parse(
+        &mut self,
+        buffer: &mut BytesMut,
+        method: &Method,
+        max_bytes: usize,
+        spare: &mut HeaderMap,
+    ) -> Result<Option<Head>, InvalidHeadError> {
+        if buffer.is_empty() {
+            return Ok(None);
+        }
+        let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
+        let mut response = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        let parsed =
+            config.parse_response_with_uninit_headers(&mut response, buffer, &mut lines)?;
+        let length = match parsed {
+            httparse::Status::Complete(length) if length <= max_bytes => length,
+            httparse::Status::Partial if buffer.len() < max_bytes => return Ok(None),
+            _ => return Err(InvalidHeadError::TooLarge(max_bytes)),
+        };
+        let status = response
+            .code
+            .and_then(|code| StatusCode::from_u16(code).ok());
+        let status = status.ok_or(httparse::Error::Status)?;
+        let is_http_11 = response.version == Some(1);
+        let lines = response.headers.iter().map(|line| {
+            let name = span(line.name.as_bytes(), buffer);
+            (name, span(line.value, buffer))
+        });
+        self.lines.clear();
+        self.lines.extend(lines);
+        let mut headers = std::mem::take(spare);
+        self.headers(&buffer.split_to(length).freeze(), &mut headers)?;
+        // Whoever says both may be smuggling (RFC 9112 §6.1).
+        let says_both =
+            headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH);
+        let length = body_length(status, method, is_http_11, &mut headers)?;
+        let keep_alive =
+            !says_both && length != BodyLength::UntilClose && keep_alive(is_http_11, &headers);
+        Ok(Some(Head {
+            status,
+            headers,
+            length,
+            keep_alive,
+        }))
+    }
+
+    /// The headers of the lines that were found in `head`.
+    fn headers(&self, head: &Bytes, headers: &mut HeaderMap) -> Result<(), httparse::Error> {
+        headers.clear();
+        for (name, value) in &self.lines {
+            let name = HeaderName::from_bytes(&head[name.clone()])
+                .map_err(|_| httparse::Error::HeaderName)?;
+            let value = HeaderValue::from_maybe_shared(head.slice(value.clone()))
+                .map_err(|_| httparse::Error::HeaderValue)?;
+            headers.append(name, value);
+        }
+        Ok(())
+    }
+}
+
+/// Where `part` is in `whole`, a slice of which it is.
+fn span(part: &[u8], whole: &[u8]) -> Range<usize> {
+    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+    start..start + part.len()
 }
 
 /// The rules of RFC 9112 §6.3, in their order. No coding is accepted but `chunked`, as with
@@ -264,7 +279,8 @@ mod tests {
         for complete in ["", "\r\n"] {
             let text = format!("HTTP/1.1 200 OK\r\n{line}{complete}");
             let mut buffer = BytesMut::from(text.as_str());
-            let parsed = parse(&mut buffer, &Method::GET, 100, &mut HeaderMap::new());
+            let parsed =
+                Parser::default().parse(&mut buffer, &Method::GET, 100, &mut HeaderMap::new());
             assert!(
                 matches!(parsed, Err(InvalidHeadError::TooLarge(100))),
                 "{parsed:?}"
@@ -275,13 +291,17 @@ mod tests {
             "x: y\r\n".repeat(MAX_LINES + 1)
         );
         let mut buffer = BytesMut::from(text.as_str());
-        assert!(parse(&mut buffer, &Method::GET, MAX, &mut HeaderMap::new()).is_err());
+        assert!(
+            Parser::default()
+                .parse(&mut buffer, &Method::GET, MAX, &mut HeaderMap::new())
+                .is_err()
+        );
     }
 
     #[test]
     fn what_follows_the_head_stays() {
         let mut buffer = BytesMut::from("HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody");
-        let head = parse(&mut buffer, &Method::GET, MAX, &mut HeaderMap::new());
+        let head = Parser::default().parse(&mut buffer, &Method::GET, MAX, &mut HeaderMap::new());
         let head = head.unwrap().unwrap();
         assert_eq!(head.headers["a"], "b");
         assert_eq!(buffer, "body");
@@ -295,10 +315,10 @@ mod tests {
             let split = split.min(text.len());
             let mut spare = HeaderMap::new();
             let mut buffer = BytesMut::from(&text[..split]);
-            let mut head = parse(&mut buffer, &Method::GET, MAX, &mut spare).unwrap();
+            let mut head = Parser::default().parse(&mut buffer, &Method::GET, MAX, &mut spare).unwrap();
             if head.is_none() {
                 buffer.extend_from_slice(&text.as_bytes()[split..]);
-                head = parse(&mut buffer, &Method::GET, MAX, &mut spare).unwrap();
+                head = Parser::default().parse(&mut buffer, &Method::GET, MAX, &mut spare).unwrap();
             }
             let head = head.unwrap();
             prop_assert!(buffer.is_empty());
@@ -312,13 +332,13 @@ mod tests {
             let mut text = b"HTTP/1.1 200 OK\r\n".to_vec();
             text.extend_from_slice(&bytes);
             let mut buffer = BytesMut::from(text.as_slice());
-            let _ = parse(&mut buffer, &Method::GET, MAX, &mut HeaderMap::new());
+            let _ = Parser::default().parse(&mut buffer, &Method::GET, MAX, &mut HeaderMap::new());
         }
     }
 
     fn parse_all(head: &str, method: &Method) -> Result<Head, InvalidHeadError> {
         let mut buffer = BytesMut::from(format!("{head}\r\n\r\n").as_str());
-        let parsed = parse(&mut buffer, method, MAX, &mut HeaderMap::new())?;
+        let parsed = Parser::default().parse(&mut buffer, method, MAX, &mut HeaderMap::new())?;
         Ok(parsed.expect("the head is complete"))
     }
 }
