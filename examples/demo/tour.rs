@@ -23,9 +23,9 @@ pub(crate) fn invitation(gateway: SocketAddr, ratings: SocketAddr, token: &str) 
   curl -i {url}/orders                          # denied, for want of a token
   curl -H 'authorization: Bearer {token}' {url}/orders
   curl {url}/api/v1/products                    # rewritten, and mirrored to ratings
-  curl {url}/stock                              # the shop in the west, both clerks in turns
+  curl {url}/stock                              # the shop in the west, which is near
   curl -H 'x-fire: west' {url}/stock            # retried in the east, where all go for 30 s
-  curl -H 'x-reader: ann' {url}/stock/mine      # always the same clerk
+  curl -H 'x-reader: ann' {url}/stock/mine      # always the same shop
   for i in 1 2 3 4; do curl -i {url}/stock/queue & done; wait   # two too many: 503
   curl http://{ratings}/                        # a service itself: refused without TLS,
   curl -k https://{ratings}/                    # and without a certificate of the mesh
@@ -96,7 +96,7 @@ fn stock(
     gateway: SocketAddr,
     get: &impl Fn(&str, &str) -> Result<String, String>,
 ) -> Result<(), String> {
-    let (near, far) = (["stock west-"], ["stock east-1"]);
+    let (near, far) = (["stock west"], ["stock east"]);
     station("the nearest shop", &get("/stock", "")?, &near)?;
     station(
         "a retry elsewhere",
@@ -105,10 +105,10 @@ fn stock(
     )?;
     station("a failover", &get("/stock", "")?, &far)?;
     let mine = || get("/stock/mine", "x-reader: ann\r\n");
-    let clerk = mine()?;
-    let clerk = clerk.lines().last().unwrap_or_default();
+    let shop = mine()?;
+    let shop = shop.lines().last().unwrap_or_default();
     for _ in 0..5 {
-        station("the same clerk", &mine()?, &[clerk])?;
+        station("the same shop", &mine()?, &[shop])?;
     }
     let asking = [(); 4].map(|()| thread::spawn(move || ask(gateway, "GET", "/stock/queue", "")));
     let answers: Vec<String> = asking
