@@ -1,21 +1,29 @@
 //! Keys of those who issue tokens, fetched again and again.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Uri;
+use http::header::HOST;
+use http::uri::{PathAndQuery, Scheme};
+use http::{Request, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use mesh_policy::authn::{Authenticator, Fetch, FetchError, KeyStore, MAX_DOCUMENT};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use mesh_policy::authn::{Authenticator, Fetch, FetchError, KeyLocation, KeyStore, MAX_DOCUMENT};
+use mesh_tls::verify::Roots;
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::AbortHandle;
+use tokio_rustls::TlsConnector;
+
+use super::secrets;
 
 /// The keys that RequestAuthentications do not hold themselves.
-///
-/// They are fetched in plaintext only: those of an issuer with `https` do not arrive, and its tokens
-/// are not accepted.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     store: KeyStore,
@@ -35,6 +43,7 @@ impl Keys {
         for task in self.tasks.drain(..) {
             task.abort();
         }
+        let fetcher = Fetcher::of(authenticator);
         for keys in authenticator.remote_keys() {
             let runtime = match self.runtime.take() {
                 Some(runtime) => runtime,
@@ -44,7 +53,7 @@ impl Keys {
                     .enable_all()
                     .build()?,
             };
-            let (keys, fetch) = (keys.clone(), Plaintext::new());
+            let (keys, fetch) = (keys.clone(), fetcher.clone());
             // A failure shows where a token is refused.
             let task = runtime.spawn(async move { keys.keep_fresh(fetch, |_| ()).await });
             self.tasks.push(task.abort_handle());
@@ -63,28 +72,148 @@ impl Drop for Keys {
     }
 }
 
-/// Fetches documents by HTTP.
-struct Plaintext {
-    client: Client<HttpConnector, Empty<Bytes>>,
+/// Fetches documents, each on a connection of its own: that happens rarely. Servers with `https` are
+/// verified by the authorities of the system. Redirections are not followed.
+#[derive(Clone)]
+struct Fetcher {
+    // `None` if there are no authorities.
+    tls: Option<TlsConnector>,
 }
 
-impl Plaintext {
-    fn new() -> Self {
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { client }
+impl Fetcher {
+    /// Verifies servers by the authorities of the system, which are read if they are needed.
+    fn of(authenticator: &Authenticator) -> Self {
+        let is_https = authenticator.remote_keys().any(|keys| {
+            let (KeyLocation::Discovery(location) | KeyLocation::Uri(location)) = keys.location();
+            location.starts_with("https://")
+        });
+        let roots = is_https.then(secrets::system_roots).flatten();
+        Self::new(roots.as_ref())
+    }
+
+    /// Verifies servers by `roots`.
+    fn new(roots: Option<&Roots>) -> Self {
+        let config = |roots: &Roots| {
+            let mut store = RootCertStore::empty();
+            let authorities = roots.certificates().iter();
+            store.add_parsable_certificates(authorities.map(|one| one.der().clone()));
+            let provider = Arc::new(aws_lc_rs::default_provider());
+            let config = ClientConfig::builder_with_provider(provider);
+            let config = config.with_safe_default_protocol_versions().ok()?;
+            Some(config.with_root_certificates(store).with_no_client_auth())
+        };
+        let config = roots.and_then(config);
+        Self {
+            tls: config.map(|config| Arc::new(config).into()),
+        }
     }
 }
 
-impl Fetch for Plaintext {
+impl Fetch for Fetcher {
     async fn fetch(&self, uri: &str) -> Result<Bytes, FetchError> {
         let uri: Uri = uri.parse().map_err(FetchError::new)?;
-        let response = self.client.get(uri).await.map_err(FetchError::new)?;
-        let status = response.status();
-        if !status.is_success() {
-            return Err(FetchError::new(format!("the answer is {status}")));
+        let authority = uri.authority().ok_or_else(|| FetchError::new("no host"))?;
+        let is_https = uri.scheme() == Some(&Scheme::HTTPS);
+        let port = authority
+            .port_u16()
+            .unwrap_or(if is_https { 443 } else { 80 });
+        let host = authority.host().trim_matches(['[', ']']);
+        let request = Request::get(uri.path_and_query().map_or("/", PathAndQuery::as_str))
+            .header(HOST, authority.as_str())
+            .body(Empty::new())
+            .map_err(FetchError::new)?;
+        let stream = TcpStream::connect((host, port)).await;
+        let stream = stream.map_err(FetchError::new)?;
+        if !is_https {
+            return read(stream, request).await;
         }
-        let body = Limited::new(response.into_body(), MAX_DOCUMENT);
-        let body = body.collect().await.map_err(FetchError::new)?;
-        Ok(body.to_bytes())
+        let tls = self.tls.as_ref();
+        let tls = tls.ok_or_else(|| FetchError::new("the system knows no authorities"))?;
+        let name = ServerName::try_from(host.to_owned()).map_err(FetchError::new)?;
+        let stream = tls.connect(name, stream).await.map_err(FetchError::new)?;
+        read(stream, request).await
+    }
+}
+
+/// The answer to `request`, if it is a good one.
+async fn read<IO>(io: IO, request: Request<Empty<Bytes>>) -> Result<Bytes, FetchError>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let handshake = http1::handshake(TokioIo::new(io)).await;
+    let (mut sender, connection) = handshake.map_err(FetchError::new)?;
+    // It ends with the sender, and its errors are those of the request.
+    tokio::spawn(connection);
+    let response = sender.send_request(request).await;
+    let response = response.map_err(FetchError::new)?;
+    let status = response.status();
+    if !status.is_success() {
+        return Err(FetchError::new(format!("the answer is {status}")));
+    }
+    let body = Limited::new(response.into_body(), MAX_DOCUMENT);
+    let body = body.collect().await.map_err(FetchError::new)?;
+    Ok(body.to_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::ServerConfig;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+    use crate::authority::Authority;
+
+    const ID: &str = "spiffe://cluster.local/ns/login/sa/login";
+
+    #[tokio::test]
+    async fn keys_are_fetched_by_https_from_whom_the_authorities_vouch_for() {
+        let authority = Authority::new("cluster.local".parse().unwrap()).unwrap();
+        let port = serve(&authority).await;
+        let roots = Roots::new([authority.root().clone()]).unwrap();
+        let uri = format!("https://localhost:{port}/keys");
+        let fetched = Fetcher::new(Some(&roots)).fetch(&uri).await.unwrap();
+        assert_eq!(fetched, "{}");
+
+        let stranger = Authority::new("cluster.local".parse().unwrap()).unwrap();
+        let strangers = Roots::new([stranger.root().clone()]).unwrap();
+        for (roots, uri) in [
+            (Some(&strangers), &uri),
+            (None, &uri),
+            // The certificate is for another name.
+            (Some(&roots), &format!("https://127.0.0.1:{port}/keys")),
+        ] {
+            let fetched = Fetcher::new(roots).fetch(uri).await;
+            assert!(fetched.is_err(), "{uri}");
+        }
+    }
+
+    /// Answers all requests with an empty document. The port.
+    async fn serve(authority: &Authority) -> u16 {
+        let svid = authority.identity(ID, &["localhost"]).unwrap().svid;
+        let chain = svid.chain().iter().map(|one| one.der().clone());
+        let provider = Arc::clone(authority.provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain.collect(), svid.private_key().clone_key())
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("localhost:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    continue;
+                };
+                let _ = stream.read(&mut [0; 1024]).await;
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+                let _ = stream.write_all(answer).await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        port
     }
 }

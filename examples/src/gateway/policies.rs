@@ -10,7 +10,7 @@ use mesh_core::resource::istio::RequestAuthentication;
 use mesh_core::service::ClusterName;
 use mesh_core::watch::Watch;
 use mesh_policy::authn::layer::AuthenticationLayer;
-use mesh_policy::authn::{Algorithms, Authenticator, KeyLocation, KeyStore};
+use mesh_policy::authn::{Algorithms, Authenticator, KeyStore};
 use mesh_policy::authz::PolicySet;
 use mesh_policy::authz::layer::AuthorizationLayer;
 use mesh_policy::ext_authz::ReplayBody;
@@ -85,20 +85,8 @@ impl Policies {
         let authorization = PolicySet::compile(&model.policies.authorization, &domains);
         let authenticator = authenticator(&model.policies.request_authentication, keys);
         let notices = authorization.notices().iter();
-        let mut warnings: Vec<String> = notices
-            .chain(authenticator.notices())
-            .map(warning)
-            .collect();
-        warnings.extend(authenticator.remote_keys().filter_map(|keys| {
-            let (KeyLocation::Discovery(location) | KeyLocation::Uri(location)) = keys.location();
-            let is_fetched = location.starts_with("http://");
-            (!is_fetched).then(|| {
-                format!(
-                    "keys of `{location}` are not fetched, but over http: no token that needs them \
-                     is accepted"
-                )
-            })
-        }));
+        let notices = notices.chain(authenticator.notices());
+        let warnings: Vec<String> = notices.map(warning).collect();
         let policies = Self {
             authenticator: authenticator.into(),
             authorization: authorization.into(),
