@@ -17,7 +17,7 @@ use crate::ALLOCATOR;
 const POLICIES: usize = 1_000;
 const APPLYING: usize = 10;
 
-type Policies = Vec<Arc<Resource<AuthorizationPolicy>>>;
+pub(crate) type Policies = Vec<Arc<Resource<AuthorizationPolicy>>>;
 
 pub(crate) fn benches(c: &mut Criterion) {
     let headers = HeaderMap::new();
@@ -64,7 +64,7 @@ fn request<'a>(headers: &'a HeaderMap, method: &'a str) -> HttpRequest<'a> {
 }
 
 /// Policies of other clients and paths, and ten that are for this client, of which the last allows.
-fn policies() -> Policies {
+pub(crate) fn policies() -> Policies {
     let policies = (0..POLICIES).map(|number| {
         let applies = number >= POLICIES - APPLYING;
         let account = if applies {

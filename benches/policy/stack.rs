@@ -1,4 +1,5 @@
-//! Metrics, rate limit, timeout and retry around a service that answers at once, beside the service.
+//! Metrics, authorization by a thousand policies, rate limit, timeout and retry around a service that
+//! answers at once, beside the service.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -9,10 +10,13 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use mesh_core::attributes::MatchedRoute;
+use mesh_core::attributes::{ConnectionInfo, MatchedRoute, PeerIdentity};
+use mesh_core::identity::TrustDomains;
 use mesh_core::model::retry::RetryPolicy;
 use mesh_core::model::route::{Route, RouteAction, RouteMatch};
 use mesh_core::service::ClusterName;
+use mesh_policy::authz::PolicySet;
+use mesh_policy::authz::layer::AuthorizationLayer;
 use mesh_policy::rate_limit::local::LocalRateLimit;
 use mesh_policy::rate_limit::token_bucket::TokenBucketSettings;
 use mesh_policy::rate_limit::{LocalRateLimitLayer, RateLimits};
@@ -24,14 +28,17 @@ use mesh_policy::timeout::TimeoutLayer;
 use tokio::runtime::{Builder, Runtime};
 use tower::{Service, ServiceBuilder, service_fn};
 
+use crate::authorization;
+
 pub(crate) fn benches(criterion: &mut Criterion) {
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+    let request = requests();
     let mut group = criterion.benchmark_group("policy/stack");
     let mut bare = service_fn(|_: Request<Full<Bytes>>| async { answer() });
     assert_eq!(exchange(&runtime, &mut bare, request()), 200);
     group.bench_function("bare", |bencher| {
         bencher.iter_batched(
-            request,
+            &request,
             |request| black_box(exchange(&runtime, &mut bare, request)),
             BatchSize::SmallInput,
         );
@@ -47,8 +54,11 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         tokio::time::Instant::now().into_std()
     };
     let limits = RateLimits::new().with_default(LocalRateLimit::new(plenty, now));
+    let domains = TrustDomains::new("cluster.local".parse().unwrap());
+    let policies = PolicySet::compile(&authorization::policies(), &domains);
     let mut layered = ServiceBuilder::new()
         .layer(MetricsLayer::new(Arc::clone(&metrics)))
+        .layer(AuthorizationLayer::new(policies))
         .layer(LocalRateLimitLayer::new(limits))
         .layer(TimeoutLayer::new())
         .layer(RetryLayer::new())
@@ -57,13 +67,16 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         ));
     assert_eq!(exchange(&runtime, &mut layered, request()), 200);
     assert!(metrics.encode().contains("response_code=\"200\""));
-    group.bench_function("metrics, rate limit, timeout, retry", |bencher| {
-        bencher.iter_batched(
-            request,
-            |request| black_box(exchange(&runtime, &mut layered, request)),
-            BatchSize::SmallInput,
-        );
-    });
+    group.bench_function(
+        "metrics, authorization, rate limit, timeout, retry",
+        |bencher| {
+            bencher.iter_batched(
+                &request,
+                |request| black_box(exchange(&runtime, &mut layered, request)),
+                BatchSize::SmallInput,
+            );
+        },
+    );
     group.finish();
 }
 
@@ -71,20 +84,31 @@ fn answer() -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(Full::new(Bytes::from_static(b"hello"))))
 }
 
-/// A request as a browser sends it, by a route with a timeout and Istio's retries.
-fn request() -> Request<Full<Bytes>> {
+/// Requests as a service sends them, by a route with a timeout and Istio's retries.
+fn requests() -> impl Fn() -> Request<Full<Bytes>> {
     let mut route = Route::forward("cart", RouteMatch::prefix("/"), ClusterName::from("cart"));
     if let RouteAction::Forward(forward) = &mut route.action {
         forward.timeout = Some(Duration::from_secs(15));
         forward.retry = Some(Arc::new(RetryPolicy::default()));
     }
-    Request::get("http://shop.example/cart/7")
-        .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64)")
-        .header("accept", "application/json")
-        .header("x-request-id", "b19c0f3c-75a3-4f73-8a5e-5d9f6a2c1e00")
-        .extension(MatchedRoute::new(Arc::new(route), 0))
-        .body(Full::default())
-        .unwrap()
+    let matched = MatchedRoute::new(Arc::new(route), 0);
+    let connection = ConnectionInfo {
+        peer: ([10, 0, 0, 7], 41000).into(),
+        local: ([10, 0, 0, 9], 8080).into(),
+        tls: None,
+    };
+    let client = PeerIdentity("spiffe://cluster.local/ns/shop/sa/client".parse().unwrap());
+    move || {
+        Request::get("http://cart.shop.svc.cluster.local/cart/7")
+            .header("user-agent", "shop/1.0")
+            .header("accept", "application/json")
+            .header("x-request-id", "b19c0f3c-75a3-4f73-8a5e-5d9f6a2c1e00")
+            .extension(matched.clone())
+            .extension(connection.clone())
+            .extension(client.clone())
+            .body(Full::default())
+            .unwrap()
+    }
 }
 
 /// An exchange, whose body is read to its end. Returns the status.

@@ -245,7 +245,6 @@ struct Exchange<B> {
     asked: Asked,
 }
 
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 enum State<B> {
     /// There is no way to it.
     Unreachable,

@@ -101,7 +101,8 @@ where
             return Sending(State::Http2 { sending });
         }
         wire::http1(&mut request);
-        let sending = host.send_http1(request, timeout);
+        // Boxed, for it passes through all layers, too.
+        let sending = Box::new(host.send_http1(request, timeout));
         Sending(State::Http1 { sending, tunnel })
     }
 
@@ -136,10 +137,9 @@ impl<B> fmt::Debug for Pool<B> {
 #[must_use = "futures do nothing unless polled"]
 pub struct Sending<B>(State<B>);
 
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 enum State<B> {
     Http1 {
-        sending: Http1Sending<B>,
+        sending: Box<Http1Sending<B>>,
         // What the client offered to switch to.
         tunnel: Option<Tunnel>,
     },

@@ -9,6 +9,7 @@ use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress};
 
 use crate::balance::host::Host;
 use crate::balance::level::Level;
+#[cfg(feature = "balance")]
 use crate::balance::policy::Policy;
 use crate::balance::settings::Settings;
 #[cfg(feature = "balance")]
