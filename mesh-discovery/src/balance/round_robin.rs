@@ -1,7 +1,7 @@
 //! One host after the other.
 //!
 //! Hosts of equal weight take turns by a counter. Otherwise, and while any of them is warmed up,
-//! turns are given by an [`Edf`] schedule, as in Envoy. (Its [`round robin`].)
+//! turns are given by a schedule of the earliest deadline first, as in Envoy. (Its [`round robin`].)
 //!
 //! [`round robin`]: https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/load_balancers#weighted-round-robin
 //!
