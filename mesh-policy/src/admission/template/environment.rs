@@ -180,7 +180,17 @@ fn proxy_config(render: &Render<'_>) -> String {
 fn ports(render: &Render<'_>) -> String {
     let containers = render.pod.containers(List::Containers).iter();
     let ports = containers.filter_map(|container| container.get("ports")?.as_array());
-    Value::Array(ports.flatten().cloned().collect()).to_string()
+    let ports = ports.flatten().filter(|port| is_port(port));
+    Value::Array(ports.cloned().collect()).to_string()
+}
+
+/// Whether Kubernetes takes it for a port, whose fields are texts and integers. Fractions are not
+/// told, for they are not the same when they are read again.
+fn is_port(port: &Value) -> bool {
+    let is_field =
+        |field: &Value| field.is_string() || field.is_i64() || field.is_u64() || field.is_null();
+    let fields = port.as_object();
+    fields.is_some_and(|fields| fields.values().all(is_field))
 }
 
 fn workload(render: &Render<'_>) -> Vec<Value> {
@@ -210,7 +220,22 @@ fn mesh(render: &Render<'_>) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn ports_are_made_of_texts_and_integers() {
+        for (port, expected) in [
+            (json!({"name": "http", "containerPort": 8080}), true),
+            (json!({"containerPort": 8080, "hostPort": null}), true),
+            (json!({"containerPort": 8.08e216}), false),
+            (json!({"containerPort": [8080]}), false),
+            (json!(8080), false),
+        ] {
+            assert_eq!(is_port(&port), expected, "{port}");
+        }
+    }
 
     #[test]
     fn the_version_of_an_image_is_its_tag_and_digest() {
