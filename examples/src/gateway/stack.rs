@@ -126,8 +126,8 @@ impl Stack {
             is_limited,
             clusters: generation.upstreams().clone(),
         };
-        let may_answer = uses.response_headers && (is_limited || uses.faults);
-        let below = (may_answer && !is_early).then(|| answers.clone());
+        let is_aborting = uses.response_headers && uses.faults;
+        let below = (is_aborting && !is_early).then(|| answers.clone());
 
         let sent = self.send(generation, &limits, uses);
         let recorded = generation.telemetry().is_on().then(RecordRouteLayer::new);
