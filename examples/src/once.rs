@@ -29,11 +29,14 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderValue, Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+
+/// How many bytes of a body are read.
+const MAX_BODY: usize = 1024 * 1024;
 
 /// Sends a request to a server, and reads the whole response.
 ///
@@ -53,7 +56,7 @@ pub async fn send(
 ///
 /// # Errors
 ///
-/// The connection breaks, or the answer is not one.
+/// The connection breaks, or the answer is not one, or has more than a mebibyte.
 pub async fn send_on<IO>(
     stream: IO,
     mut request: Request<Full<Bytes>>,
@@ -69,7 +72,8 @@ where
     // It ends with the sender, and its errors are those of the request.
     tokio::spawn(connection);
     let (head, body) = sender.send_request(request).await?.into_parts();
-    let body = body.collect().await?.to_bytes();
+    let body = Limited::new(body, MAX_BODY).collect().await;
+    let body = body.map_err(OnceError::Body)?.to_bytes();
     Ok(Response::from_parts(head, body))
 }
 
@@ -83,4 +87,7 @@ pub enum OnceError {
     /// The exchange broke off.
     #[error("no answer")]
     Exchange(#[from] hyper::Error),
+    /// The body broke off, or is too long.
+    #[error("no whole body")]
+    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

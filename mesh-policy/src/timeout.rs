@@ -76,7 +76,6 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use self::stream::Deadline;
-use self::timeouts::Limits;
 pub use self::timeouts::Timeouts;
 
 /// Layer that applies [`Timeout`].
@@ -157,14 +156,13 @@ where
             announce,
         } = self.layer;
         let matched = request.extensions().get::<MatchedRoute>();
-        let limits = Limits::of(matched, request.headers(), trust_headers);
+        let timeouts = Timeouts::of(matched, request.headers(), trust_headers, Instant::now);
         if trust_headers {
             timeouts::remove_overrides(request.headers_mut());
         }
         let mut timer = None;
-        if limits.are_any() {
-            let now = Instant::now();
-            let timeouts = limits.from(now);
+        if let Some(timeouts) = timeouts {
+            let now = timeouts.start;
             timer = timeouts.total.map(|total| Timer {
                 sleep: Box::pin(sleep(total)),
                 caller: Caller::of(request.headers()),

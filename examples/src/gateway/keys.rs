@@ -7,21 +7,19 @@ use bytes::Bytes;
 use http::header::HOST;
 use http::uri::{PathAndQuery, Scheme};
 use http::{Request, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use mesh_policy::authn::{Authenticator, Fetch, FetchError, KeyLocation, KeyStore, MAX_DOCUMENT};
+use http_body_util::Full;
+use mesh_policy::authn::{Authenticator, Fetch, FetchError, KeyLocation, KeyStore};
 use mesh_tls::verify::Roots;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
 use super::secrets;
+use crate::once;
 
 /// The keys that RequestAuthentications do not hold themselves.
 #[derive(Debug, Default)]
@@ -120,39 +118,25 @@ impl Fetch for Fetcher {
         let host = authority.host().trim_matches(['[', ']']);
         let request = Request::get(uri.path_and_query().map_or("/", PathAndQuery::as_str))
             .header(HOST, authority.as_str())
-            .body(Empty::new())
+            .body(Full::default())
             .map_err(FetchError::new)?;
         let stream = TcpStream::connect((host, port)).await;
         let stream = stream.map_err(FetchError::new)?;
-        if !is_https {
-            return read(stream, request).await;
+        let response = if is_https {
+            let tls = self.tls.as_ref();
+            let tls = tls.ok_or_else(|| FetchError::new("the system knows no authorities"))?;
+            let name = ServerName::try_from(host.to_owned()).map_err(FetchError::new)?;
+            let stream = tls.connect(name, stream).await.map_err(FetchError::new)?;
+            once::send_on(stream, request).await
+        } else {
+            once::send_on(stream, request).await
+        };
+        let response = response.map_err(FetchError::new)?;
+        match response.status() {
+            status if status.is_success() => Ok(response.into_body()),
+            status => Err(FetchError::new(format!("the answer is {status}"))),
         }
-        let tls = self.tls.as_ref();
-        let tls = tls.ok_or_else(|| FetchError::new("the system knows no authorities"))?;
-        let name = ServerName::try_from(host.to_owned()).map_err(FetchError::new)?;
-        let stream = tls.connect(name, stream).await.map_err(FetchError::new)?;
-        read(stream, request).await
     }
-}
-
-/// The answer to `request`, if it is a good one.
-async fn read<IO>(io: IO, request: Request<Empty<Bytes>>) -> Result<Bytes, FetchError>
-where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let handshake = http1::handshake(TokioIo::new(io)).await;
-    let (mut sender, connection) = handshake.map_err(FetchError::new)?;
-    // It ends with the sender, and its errors are those of the request.
-    tokio::spawn(connection);
-    let response = sender.send_request(request).await;
-    let response = response.map_err(FetchError::new)?;
-    let status = response.status();
-    if !status.is_success() {
-        return Err(FetchError::new(format!("the answer is {status}")));
-    }
-    let body = Limited::new(response.into_body(), MAX_DOCUMENT);
-    let body = body.collect().await.map_err(FetchError::new)?;
-    Ok(body.to_bytes())
 }
 
 #[cfg(test)]

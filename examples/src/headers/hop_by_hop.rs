@@ -63,13 +63,12 @@ impl Upgrades {
 ///
 /// [`Refusal::Upgrade`] if the upgrade is not allowed.
 pub fn remove_from_request(headers: &mut HeaderMap, upgrades: &Upgrades) -> Result<(), Refusal> {
-    let present = Present::of(headers);
-    if present.is_empty() {
+    if !headers.keys().any(is_hop_by_hop) {
         return Ok(());
     }
     let upgrade = offered_upgrade(headers, upgrades)?;
     let takes_trailers = names(headers, &TE).any(|coding| coding.eq_ignore_ascii_case("trailers"));
-    remove(headers, present);
+    remove(headers);
     if takes_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     } else {
@@ -84,12 +83,11 @@ pub fn remove_from_request(headers: &mut HeaderMap, upgrades: &Upgrades) -> Resu
 
 /// Removes the headers of the upstream's connection, unless both ends `switch` protocols.
 pub fn remove_from_response(headers: &mut HeaderMap, switch: bool) {
-    let present = Present::of(headers);
-    if present.is_empty() {
+    if !headers.keys().any(is_hop_by_hop) {
         return;
     }
     let upgrade = headers.get(UPGRADE).filter(|_| switch).cloned();
-    remove(headers, present);
+    remove(headers);
     if let Some(upgrade) = upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, upgrade);
@@ -100,56 +98,17 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
-/// Which of the headers that concern one connection there are.
-///
-/// One pass over what is there is less than looking up each that might be.
-#[derive(Clone, Copy, Debug, Default)]
-struct Present {
-    connection: bool,
-    http2_settings: bool,
-    keep_alive: bool,
-    proxy_connection: bool,
-    te: bool,
-    transfer_encoding: bool,
-    upgrade: bool,
-}
-
-impl Present {
-    fn of(headers: &HeaderMap) -> Self {
-        let mut present = Self::default();
-        for name in headers.keys() {
-            match name.as_str() {
-                "connection" => present.connection = true,
-                "http2-settings" => present.http2_settings = true,
-                "keep-alive" => present.keep_alive = true,
-                "proxy-connection" => present.proxy_connection = true,
-                "te" => present.te = true,
-                "transfer-encoding" => present.transfer_encoding = true,
-                "upgrade" => present.upgrade = true,
-                _ => {}
-            }
-        }
-        present
-    }
-
-    fn is_empty(self) -> bool {
-        let Self {
-            connection,
-            http2_settings,
-            keep_alive,
-            proxy_connection,
-            te,
-            transfer_encoding,
-            upgrade,
-        } = self;
-        !(connection
-            || http2_settings
-            || keep_alive
-            || proxy_connection
-            || te
-            || transfer_encoding
-            || upgrade)
-    }
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// What is offered and may be accepted, as one list.
@@ -178,8 +137,8 @@ fn offered_upgrade(
     list.map(Some).map_err(|_| Refusal::Upgrade)
 }
 
-/// Removes what is `present` but for `TE`, and what `Connection` nominates.
-fn remove(headers: &mut HeaderMap, present: Present) {
+/// Removes all of them but `TE`, and what `Connection` nominates.
+fn remove(headers: &mut HeaderMap) {
     // Nearly always there is nothing but `keep-alive` or `close`.
     let nominated: Vec<HeaderName> = names(headers, &CONNECTION)
         .filter(|name| !["close", "keep-alive"].contains(name))
@@ -187,18 +146,15 @@ fn remove(headers: &mut HeaderMap, present: Present) {
         // The host is no matter of a connection; nor is `TE` more than its name says.
         .filter(|name| ![HOST, TE].contains(name))
         .collect();
-    let present = [
-        (present.connection, CONNECTION),
-        (present.http2_settings, HTTP2_SETTINGS),
-        (present.keep_alive, KEEP_ALIVE),
-        (present.proxy_connection, PROXY_CONNECTION),
-        (present.transfer_encoding, TRANSFER_ENCODING),
-        (present.upgrade, UPGRADE),
+    let always = [
+        CONNECTION,
+        HTTP2_SETTINGS,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        TRANSFER_ENCODING,
+        UPGRADE,
     ];
-    for (_, name) in present.into_iter().filter(|(is_present, _)| *is_present) {
-        headers.remove(name);
-    }
-    for name in nominated {
+    for name in always.into_iter().chain(nominated) {
         headers.remove(name);
     }
 }

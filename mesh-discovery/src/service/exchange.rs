@@ -31,9 +31,8 @@ pub(super) struct Exchange {
     active: Option<InFlight>,
     set_cookie: Option<HeaderValue>,
     deadline: Option<Instant>,
-    started: Instant,
-    /// Whether it matters how it ends.
-    is_judged: bool,
+    /// When it began, if it matters how it ends.
+    judged_from: Option<Instant>,
     caller: Caller,
 }
 
@@ -82,8 +81,7 @@ impl Exchange {
             active: Some(active),
             set_cookie: key.and_then(|key| key.set_cookie),
             deadline: deadline.map(|ResponseDeadline(at)| at),
-            started: now,
-            is_judged: needs.outcome,
+            judged_from: needs.outcome.then_some(now),
             caller: Caller::of(request.headers()),
             upstream,
             host,
@@ -96,11 +94,7 @@ impl Exchange {
     where
         B: Default,
     {
-        if self.is_judged
-            && let Some(outcome) = outcome(&response, self.caller)
-        {
-            self.record(outcome);
-        }
+        self.record(|| outcome(&response, self.caller));
         let extensions = response.extensions_mut();
         let known = extensions.get::<SelectedEndpoint>();
         let is_known = known.is_some_and(|known| Arc::ptr_eq(&known.0, self.host.endpoint()));
@@ -118,16 +112,20 @@ impl Exchange {
 
     /// Records that the endpoint's service failed.
     pub(super) fn fail(&mut self) {
-        self.record(Outcome::ConnectFailure);
+        self.record(|| Some(Outcome::ConnectFailure));
         self.active = None;
     }
 
-    fn record(&self, outcome: Outcome) {
-        if !self.is_judged {
+    /// Records what the request says of its endpoint, if anybody wants to know.
+    fn record(&self, outcome: impl FnOnce() -> Option<Outcome>) {
+        let Some(started) = self.judged_from else {
             return;
-        }
+        };
+        let Some(outcome) = outcome() else {
+            return;
+        };
         let now = now();
-        let time = now.saturating_duration_since(self.started);
+        let time = now.saturating_duration_since(started);
         self.host.state().latency().record(time, now);
         self.upstream.balancer().record(&self.host, outcome, now);
     }
@@ -138,7 +136,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let is_late = |deadline| now() >= deadline;
         if self.active.is_some() && self.deadline.is_some_and(is_late) {
-            self.record(Outcome::Timeout);
+            self.record(|| Some(Outcome::Timeout));
         }
     }
 }

@@ -245,9 +245,7 @@ impl RetryState {
         let again = has_header || self.conditions.include_grpc_status(headers);
         again.then_some(Again::Later)
     }
-}
 
-impl RetryState {
     fn names_status(&self, status: u16) -> bool {
         let policy = self.policy.as_ref();
         let codes = policy.map_or(&[][..], |policy| &policy.retriable_status_codes);

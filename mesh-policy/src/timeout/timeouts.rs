@@ -27,7 +27,8 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// The limits of a request with `headers` that came at `start` and was matched to `matched`.
+    /// The limits of a request with `headers` that comes `now` and was matched to `matched`; `None` if
+    /// it has none. The clock is not asked in vain.
     ///
     /// - A gRPC request may take as long as its `grpc-timeout` says, up to the route's timeout.
     /// - Any other may take as long as the route says.
@@ -38,14 +39,36 @@ impl Timeouts {
         matched: Option<&MatchedRoute>,
         headers: &HeaderMap,
         trusted: bool,
-        start: Instant,
-    ) -> Self {
-        Limits::of(matched, headers, trusted).from(start)
-    }
-
-    /// Whether there is a limit at all.
-    pub fn is_limited(&self) -> bool {
-        self.total.is_some() || self.per_try.is_some()
+        now: impl FnOnce() -> Instant,
+    ) -> Option<Self> {
+        let is_grpc = Caller::of(headers) == Caller::Grpc;
+        let mut total = matched.and_then(MatchedRoute::timeout).and_then(limit);
+        if is_grpc && matched.is_some_and(|matched| matched.forward().is_some()) {
+            let asked = grpc::timeout(headers).and_then(limit);
+            total = shorter(asked, total);
+        }
+        let retry = matched.and_then(MatchedRoute::retry);
+        let mut per_try = retry
+            .and_then(|retry| retry.per_try_timeout)
+            .and_then(limit);
+        if trusted {
+            total = millis(headers, &TOTAL).map_or(total, limit);
+            per_try = millis(headers, &PER_TRY).map_or(per_try, limit);
+        }
+        if let (Some(attempt), Some(total)) = (per_try, total)
+            && attempt >= total
+        {
+            per_try = None;
+        }
+        if total.is_none() && per_try.is_none() {
+            return None;
+        }
+        Some(Self {
+            total,
+            per_try,
+            start: now(),
+            is_grpc,
+        })
     }
 
     /// When the response to an attempt that is made at `now` has to be there.
@@ -69,64 +92,6 @@ impl Timeouts {
         headers.insert(EXPECTED, HeaderValue::from(millis));
         if self.is_grpc {
             grpc::announce(expected, headers);
-        }
-    }
-}
-
-/// What [`Timeouts`] are about, whenever the request came.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    total: Option<Duration>,
-    per_try: Option<Duration>,
-    is_grpc: bool,
-}
-
-impl Limits {
-    /// See [`Timeouts::of`].
-    pub(super) fn of(matched: Option<&MatchedRoute>, headers: &HeaderMap, trusted: bool) -> Self {
-        let is_grpc = Caller::of(headers) == Caller::Grpc;
-        let mut total = matched.and_then(MatchedRoute::timeout).and_then(limit);
-        if is_grpc && matched.is_some_and(|matched| matched.forward().is_some()) {
-            let asked = grpc::timeout(headers).and_then(limit);
-            total = shorter(asked, total);
-        }
-        let retry = matched.and_then(MatchedRoute::retry);
-        let mut per_try = retry
-            .and_then(|retry| retry.per_try_timeout)
-            .and_then(limit);
-        if trusted {
-            total = millis(headers, &TOTAL).map_or(total, limit);
-            per_try = millis(headers, &PER_TRY).map_or(per_try, limit);
-        }
-        if let (Some(attempt), Some(total)) = (per_try, total)
-            && attempt >= total
-        {
-            per_try = None;
-        }
-        Self {
-            total,
-            per_try,
-            is_grpc,
-        }
-    }
-
-    /// Whether there is a limit at all.
-    pub(super) fn are_any(self) -> bool {
-        self.total.is_some() || self.per_try.is_some()
-    }
-
-    /// Those of a request that came at `start`.
-    pub(super) fn from(self, start: Instant) -> Timeouts {
-        let Self {
-            total,
-            per_try,
-            is_grpc,
-        } = self;
-        Timeouts {
-            total,
-            per_try,
-            start,
-            is_grpc,
         }
     }
 }
@@ -190,9 +155,11 @@ mod tests {
         fields: &[(&'static str, &str)],
     ) -> (Option<u128>, Option<u128>) {
         let (matched, start) = (route(total, per_try), Instant::now());
-        let timeouts = Timeouts::of(Some(&matched), &headers(fields), true, start);
+        let timeouts = Timeouts::of(Some(&matched), &headers(fields), true, || start);
         let millis = |limit: Option<Duration>| limit.map(|limit| limit.as_millis());
-        (millis(timeouts.total), millis(timeouts.per_try))
+        timeouts.map_or((None, None), |timeouts| {
+            (millis(timeouts.total), millis(timeouts.per_try))
+        })
     }
 
     #[test]
@@ -253,8 +220,8 @@ mod tests {
     fn a_caller_that_is_not_trusted_sets_no_limit() {
         let fields = headers(&[("x-envoy-upstream-rq-timeout-ms", "70")]);
         let matched = route(Some(50), None);
-        let timeouts = Timeouts::of(Some(&matched), &fields, false, Instant::now());
-        assert_eq!(timeouts.total, Some(Duration::from_millis(50)));
+        let timeouts = Timeouts::of(Some(&matched), &fields, false, Instant::now);
+        assert_eq!(timeouts.unwrap().total, Some(Duration::from_millis(50)));
     }
 
     #[test]
@@ -273,10 +240,12 @@ mod tests {
                 Some(&route(total, per_try)),
                 &HeaderMap::new(),
                 false,
-                start,
+                || start,
             );
             let mut told = HeaderMap::new();
-            timeouts.announce(&mut told, start + Duration::from_millis(elapsed));
+            if let Some(timeouts) = timeouts {
+                timeouts.announce(&mut told, start + Duration::from_millis(elapsed));
+            }
             let told = told.get(EXPECTED).map(|value| value.to_str().unwrap());
             assert_eq!(told, expected, "{total:?}, {per_try:?} after {elapsed}");
         }
@@ -286,9 +255,9 @@ mod tests {
     fn a_grpc_upstream_is_told_as_it_understands() {
         let fields = headers(&[("content-type", "application/grpc"), ("grpc-timeout", "1S")]);
         let start = Instant::now();
-        let timeouts = Timeouts::of(Some(&route(Some(50), None)), &fields, false, start);
+        let timeouts = Timeouts::of(Some(&route(Some(50), None)), &fields, false, || start);
         let mut told = fields;
-        timeouts.announce(&mut told, start);
+        timeouts.unwrap().announce(&mut told, start);
         assert_eq!(told["grpc-timeout"], "50m");
     }
 }
