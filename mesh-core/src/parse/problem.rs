@@ -158,6 +158,13 @@ impl ProblemKind {
             Self::UnknownValue { known, .. } => Some(format!("known values: {}", list(known))),
             Self::WrongType {
                 expected: "a string",
+                found: "an integer",
+                value,
+            } => Some(format!(
+                "quote it: \"{value}\"; a duration has a unit, too: \"{value}s\""
+            )),
+            Self::WrongType {
+                expected: "a string",
                 value,
                 ..
             } if !value.is_empty() => Some(format!("quote it: \"{value}\"")),

@@ -135,6 +135,10 @@ fn names_the_remedy() {
     for (text, remedy) in [
         ("labels: {v: 1.0}", "quote it: \"1.0\""),
         ("labels: {v: on}", "quote it: \"on\""),
+        (
+            "labels: {v: 5}",
+            "quote it: \"5\"; a duration has a unit, too: \"5s\"",
+        ),
         ("weight: '80'", "remove the quotes: 80"),
         ("labels: {on: v}", "quote it: \"on\""),
         ("mode: NONE", "known values: `ISTIO_MUTUAL`, `DISABLE`"),
