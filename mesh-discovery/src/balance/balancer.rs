@@ -167,7 +167,7 @@ impl Balancer {
         let cause = host.state().monitor().record(outlier, outcome)?;
         let mut state = self.state();
         let address = &host.endpoint().address;
-        let is_same = |known: &Host| Arc::ptr_eq(known.state(), host.state());
+        let is_same = |known: &Host| known.id() == host.id();
         // It may be gone, or gone and back as another.
         state
             .members

@@ -36,60 +36,84 @@ use crate::health::outlier::Monitor;
 
 /// An endpoint and its state. Cheap to clone; clones share the state.
 #[derive(Clone, Debug)]
-pub struct Host {
-    endpoint: Arc<Endpoint>,
-    state: Arc<HostState>,
+pub struct Host(Arc<Shared>);
+
+// In one allocation: a pick of one among many spends its time waiting for memory.
+#[derive(Debug)]
+struct Shared {
     weight: u32,
+    state: Kept,
+    endpoint: Arc<Endpoint>,
+}
+
+#[derive(Debug)]
+enum Kept {
+    Here(HostState),
+    /// Where the endpoint's first version is.
+    There(Host),
 }
 
 impl Host {
     /// An endpoint that is known from `now` on.
     pub fn new(endpoint: impl Into<Arc<Endpoint>>, now: Instant) -> Self {
-        Self::with_state(endpoint.into(), Arc::new(HostState::new(now)))
+        Self::with_state(endpoint.into(), Kept::Here(HostState::new(now)))
     }
 
     /// The endpoint as it is now, with the state that it had.
-    pub(crate) fn with_state(endpoint: Arc<Endpoint>, state: Arc<HostState>) -> Self {
-        // Envoy refuses a weight of 0; Istio makes it 1.
-        let weight = endpoint.weight.max(1);
-        Self {
-            endpoint,
+    pub(crate) fn replaced(&self, endpoint: Arc<Endpoint>) -> Self {
+        Self::with_state(endpoint, Kept::There(self.keeper().clone()))
+    }
+
+    fn with_state(endpoint: Arc<Endpoint>, state: Kept) -> Self {
+        Self(Arc::new(Shared {
+            // Envoy refuses a weight of 0; Istio makes it 1.
+            weight: endpoint.weight.max(1),
             state,
-            weight,
-        }
+            endpoint,
+        }))
     }
 
     /// What the configuration says of it.
     pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.endpoint
+        &self.0.endpoint
     }
 
     /// What is known of it.
-    pub fn state(&self) -> &Arc<HostState> {
-        &self.state
+    pub fn state(&self) -> &HostState {
+        match &self.0.state {
+            Kept::Here(state) => state,
+            Kept::There(keeper) => keeper.state(),
+        }
+    }
+
+    /// The version of it that has the state.
+    fn keeper(&self) -> &Self {
+        match &self.0.state {
+            Kept::Here(_) => self,
+            Kept::There(keeper) => keeper,
+        }
     }
 
     /// Its share of the requests, relative to the others. At least 1.
     pub fn weight(&self) -> u32 {
-        self.weight
+        self.0.weight
     }
 
-    /// What tells hosts from each other while they exist.
+    /// What tells hosts from each other while they exist. Versions of one share it.
     pub(crate) fn id(&self) -> usize {
-        Arc::as_ptr(&self.state).addr()
+        Arc::as_ptr(&self.keeper().0).addr()
     }
 
     /// Whether this is the other one, with the same configuration.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.state, &other.state) && Arc::ptr_eq(&self.endpoint, &other.endpoint)
+        self.id() == other.id() && Arc::ptr_eq(self.endpoint(), other.endpoint())
     }
 
     /// Counts a request as being served until the returned value is dropped.
     pub fn begin(&self) -> ActiveRequest {
-        self.state.active.fetch_add(1, Ordering::Relaxed);
-        ActiveRequest {
-            state: Arc::clone(&self.state),
-        }
+        let host = self.keeper().clone();
+        host.state().active.fetch_add(1, Ordering::Relaxed);
+        ActiveRequest { host }
     }
 }
 
@@ -136,12 +160,12 @@ impl HostState {
 /// A request that an endpoint is serving. The endpoint counts it until it is dropped.
 #[derive(Debug)]
 pub struct ActiveRequest {
-    state: Arc<HostState>,
+    host: Host,
 }
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        self.state.active.fetch_sub(1, Ordering::Relaxed);
+        self.host.state().active.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -157,7 +181,7 @@ pub struct Weighing<'a> {
 impl Weighing<'_> {
     /// The weight of `host`, less while it is warmed up.
     pub fn weight(&self, host: &Host) -> f64 {
-        let weight = f64::from(host.weight);
+        let weight = f64::from(host.weight());
         match self.warmup {
             Some(warmup) => weight * warmup.factor(self.age(host)),
             None => weight,
@@ -173,7 +197,7 @@ impl Weighing<'_> {
     }
 
     fn age(&self, host: &Host) -> Duration {
-        self.since(host.state.since)
+        self.since(host.state().since)
     }
 
     fn since(&self, time: Instant) -> Duration {

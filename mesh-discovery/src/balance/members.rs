@@ -145,7 +145,7 @@ impl Members {
         if let Some(before) = &before {
             member.is_ejected = before.is_ejected;
             member.fails_probes = before.fails_probes;
-            member.host = Host::with_state(endpoint, Arc::clone(before.host.state()));
+            member.host = before.host.replaced(endpoint);
             self.unlist(before);
         }
         self.list(&member, rules);
