@@ -10,9 +10,16 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+/// What has passed of the bodies of an exchange.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub(super) received: Count,
+    pub(super) sent: Count,
+}
+
 /// What has passed of a body.
 #[derive(Debug, Default)]
-pub struct Count {
+pub(super) struct Count {
     bytes: AtomicU64,
     messages: AtomicU64,
 }
@@ -72,7 +79,8 @@ pin_project! {
     pub struct MeteredBody<B, E: OnEnd> {
         #[pin]
         inner: B,
-        count: Arc<Count>,
+        counts: Arc<Counts>,
+        direction: Direction,
         messages: Option<Messages>,
         end: Option<E>,
     }
@@ -82,6 +90,22 @@ pin_project! {
             if let Some(end) = this.project().end.take() {
                 end.end(None);
             }
+        }
+    }
+}
+
+/// Which of the counts is that of a body.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Direction {
+    Received,
+    Sent,
+}
+
+impl Counts {
+    fn of(&self, direction: Direction) -> &Count {
+        match direction {
+            Direction::Received => &self.received,
+            Direction::Sent => &self.sent,
         }
     }
 }
@@ -101,25 +125,36 @@ impl OnEnd for Nothing {
 }
 
 impl<B, E: OnEnd> MeteredBody<B, E> {
-    pub(super) fn new(inner: B, count: Arc<Count>, is_grpc: bool, end: Option<E>) -> Self {
+    pub(super) fn new(
+        inner: B,
+        (counts, direction): (Arc<Counts>, Direction),
+        is_grpc: bool,
+        end: Option<E>,
+    ) -> Self {
         Self {
             inner,
-            count,
+            counts,
+            direction,
             messages: is_grpc.then(Messages::default),
             end,
         }
+    }
+
+    /// A body of which nobody is told.
+    fn uncounted(inner: B) -> Self {
+        Self::new(inner, (Arc::default(), Direction::Sent), false, None)
     }
 }
 
 impl<B: Default, E: OnEnd> Default for MeteredBody<B, E> {
     fn default() -> Self {
-        Self::new(B::default(), Arc::default(), false, None)
+        Self::uncounted(B::default())
     }
 }
 
 impl<B: From<Bytes>, E: OnEnd> From<Bytes> for MeteredBody<B, E> {
     fn from(bytes: Bytes) -> Self {
-        Self::new(bytes.into(), Arc::default(), false, None)
+        Self::uncounted(bytes.into())
     }
 }
 
@@ -140,12 +175,13 @@ where
         let trailers = match &frame {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
+                    let count = this.counts.of(*this.direction);
                     let bytes = data.remaining() as u64;
-                    this.count.bytes.fetch_add(bytes, Ordering::Relaxed);
+                    count.bytes.fetch_add(bytes, Ordering::Relaxed);
                     if let Some(messages) = this.messages {
                         // A buffer of several pieces is counted by its first.
                         let found = messages.read(data.chunk());
-                        this.count.messages.fetch_add(found, Ordering::Relaxed);
+                        count.messages.fetch_add(found, Ordering::Relaxed);
                     }
                 }
                 frame.trailers_ref()
@@ -206,25 +242,22 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_is_told_once_read_or_dropped() {
-        let (ends, count) = (Ends::default(), Arc::<Count>::default());
+        let (ends, counts) = (Ends::default(), Arc::<Counts>::default());
+        let sent = || (Arc::clone(&counts), Direction::Sent);
         let body = || {
             let full = Full::new(Bytes::from_static(b"hello"));
-            MeteredBody::new(full, Arc::clone(&count), false, Some(ends.clone()))
+            MeteredBody::new(full, sent(), false, Some(ends.clone()))
         };
         body().collect().await.unwrap();
-        assert_eq!((count.bytes(), ends.0.lock().unwrap().len()), (5, 1));
+        assert_eq!((counts.sent.bytes(), ends.0.lock().unwrap().len()), (5, 1));
+        assert_eq!(counts.received.bytes(), 0);
         drop(body());
         assert_eq!(ends.0.lock().unwrap().len(), 2);
         let trailers =
             HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())]);
         let with_trailers =
             Full::new(Bytes::new()).with_trailers(std::future::ready(Some(Ok(trailers))));
-        let metered = MeteredBody::new(
-            Box::pin(with_trailers),
-            Arc::clone(&count),
-            false,
-            Some(ends.clone()),
-        );
+        let metered = MeteredBody::new(Box::pin(with_trailers), sent(), false, Some(ends.clone()));
         metered.collect().await.unwrap();
         assert_eq!(ends.0.lock().unwrap().as_slice(), [false, false, true]);
     }

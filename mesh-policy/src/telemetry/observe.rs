@@ -14,7 +14,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::body::{Count, MeteredBody, Nothing, OnEnd};
+use super::body::{Counts, Direction, MeteredBody, Nothing, OnEnd};
 
 /// Observes exchanges.
 pub(super) trait Observe {
@@ -27,11 +27,8 @@ pub(super) trait Observe {
 
 /// An exchange that is observed. What it says at its end is up to [`OnEnd`].
 pub trait Observed: OnEnd {
-    /// Counts the body of the request.
-    fn received(&self) -> &Arc<Count>;
-
-    /// Counts the body of the response.
-    fn sent(&self) -> &Arc<Count>;
+    /// Counts the bodies of both directions.
+    fn counts(&self) -> &Arc<Counts>;
 
     /// Whether messages of gRPC are counted, too.
     fn has_messages(&self) -> bool;
@@ -54,7 +51,8 @@ where
     S: Service<Request<MeteredBody<ReqBody, Nothing>>>,
 {
     let exchange = observer.begin(&request);
-    let (received, has_messages) = (Arc::clone(exchange.received()), exchange.has_messages());
+    let received = (Arc::clone(exchange.counts()), Direction::Received);
+    let has_messages = exchange.has_messages();
     let request = request.map(|body| MeteredBody::new(body, received, has_messages, None));
     ResponseFuture {
         response: service.call(request),
@@ -106,7 +104,8 @@ where
             }
         };
         exchange.answer(&response);
-        let (sent, has_messages) = (Arc::clone(exchange.sent()), exchange.has_messages());
+        let sent = (Arc::clone(exchange.counts()), Direction::Sent);
+        let has_messages = exchange.has_messages();
         Poll::Ready(Ok(response.map(|body| {
             // Who sends an empty body may never ask for its end.
             let mut exchange = Some(exchange);

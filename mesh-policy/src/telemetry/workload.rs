@@ -1,6 +1,4 @@
-use mesh_core::identity::SpiffeId;
 use mesh_core::labels::Labels;
-use mesh_core::model::cluster::Endpoint;
 use mesh_core::workload::Workload;
 
 /// What telemetry says of a workload: the labels that Istio's metrics have for either end.
@@ -33,37 +31,10 @@ impl PeerWorkload {
         Self::of_labels(&workload.name, &workload.namespace, &workload.labels)
     }
 
-    /// What is known of the workload at an endpoint. Its name is not.
-    pub fn of_endpoint(endpoint: &Endpoint) -> Self {
-        Self::of_labels("", &endpoint.namespace, &endpoint.labels)
-    }
-
-    /// What a proven identity says: the principal and, of a service account, the namespace.
-    pub fn of_identity(identity: &SpiffeId) -> Self {
-        let account = identity.service_account();
-        let namespace = account.map(|account| account.namespace.to_owned());
-        Self {
-            principal: identity.as_str().to_owned(),
-            namespace: namespace.unwrap_or_default(),
-            ..Self::default()
-        }
-    }
-
     /// A workload by its labels. The canonical service is the first of
     /// `service.istio.io/canonical-name`, `app.kubernetes.io/name`, `app` and the workload's name; its
     /// revision the first of the corresponding labels, else `latest`.
     pub fn of_labels(workload: &str, namespace: &str, labels: &Labels) -> Self {
-        let first = |keys: [&str; 3]| keys.into_iter().find_map(|key| labels.value(key));
-        let name = first([
-            "service.istio.io/canonical-name",
-            "app.kubernetes.io/name",
-            "app",
-        ]);
-        let revision = first([
-            "service.istio.io/canonical-revision",
-            "app.kubernetes.io/version",
-            "version",
-        ]);
         let value = |key| labels.value(key).unwrap_or_default().to_owned();
         Self {
             workload: workload.to_owned(),
@@ -72,10 +43,38 @@ impl PeerWorkload {
             app: value("app"),
             version: value("version"),
             cluster: String::new(),
-            canonical_service: name.unwrap_or(workload).to_owned(),
-            canonical_revision: revision.unwrap_or("latest").to_owned(),
+            canonical_service: canonical_service(labels).unwrap_or(workload).to_owned(),
+            canonical_revision: canonical_revision(labels).unwrap_or("latest").to_owned(),
         }
     }
+}
+
+/// The canonical service that labels name.
+pub(super) fn canonical_service(labels: &Labels) -> Option<&str> {
+    first(
+        labels,
+        [
+            "service.istio.io/canonical-name",
+            "app.kubernetes.io/name",
+            "app",
+        ],
+    )
+}
+
+/// The revision of the canonical service that labels name.
+pub(super) fn canonical_revision(labels: &Labels) -> Option<&str> {
+    first(
+        labels,
+        [
+            "service.istio.io/canonical-revision",
+            "app.kubernetes.io/version",
+            "version",
+        ],
+    )
+}
+
+fn first<'a>(labels: &'a Labels, keys: [&str; 3]) -> Option<&'a str> {
+    keys.into_iter().find_map(|key| labels.value(key))
 }
 
 #[cfg(test)]
@@ -99,13 +98,5 @@ mod tests {
             assert_eq!(workload.canonical_service, expected, "{labels:?}");
             assert_eq!(workload.canonical_revision, "latest", "{labels:?}");
         }
-    }
-
-    #[test]
-    fn an_identity_tells_the_namespace() {
-        let identity: SpiffeId = "spiffe://cluster.local/ns/shop/sa/cart".parse().unwrap();
-        let workload = PeerWorkload::of_identity(&identity);
-        assert_eq!(workload.namespace, "shop");
-        assert_eq!(workload.principal, "spiffe://cluster.local/ns/shop/sa/cart");
     }
 }

@@ -20,7 +20,7 @@ use super::format::LogFormat;
 use super::sink::LogSink;
 use crate::clock::WallClock;
 pub use crate::telemetry::body::MeteredBody;
-use crate::telemetry::body::{Count, Nothing, OnEnd};
+use crate::telemetry::body::{Counts, Nothing, OnEnd};
 pub use crate::telemetry::observe::ResponseFuture;
 use crate::telemetry::observe::{self, Observe, Observed};
 
@@ -147,8 +147,7 @@ pub struct Exchange {
     started: std::time::SystemTime,
     request: request::Parts,
     response: Option<response::Parts>,
-    received: Arc<Count>,
-    sent: Arc<Count>,
+    counts: Arc<Counts>,
     completion: Completion,
 }
 
@@ -160,8 +159,7 @@ impl Exchange {
             started: layer.clock.now(),
             request,
             response: None,
-            received: Arc::default(),
-            sent: Arc::default(),
+            counts: Arc::default(),
             completion: Completion::default(),
         }
     }
@@ -204,12 +202,8 @@ impl Exchange {
 }
 
 impl Observed for Exchange {
-    fn received(&self) -> &Arc<Count> {
-        &self.received
-    }
-
-    fn sent(&self) -> &Arc<Count> {
-        &self.sent
+    fn counts(&self) -> &Arc<Counts> {
+        &self.counts
     }
 
     fn has_messages(&self) -> bool {
@@ -293,8 +287,8 @@ fn keep<T: Clone + Send + Sync + 'static>(from: &Extensions, to: &mut Extensions
 
 impl OnEnd for Exchange {
     fn end(mut self, trailers: Option<&HeaderMap>) {
-        self.completion.bytes_received = self.received.bytes();
-        self.completion.bytes_sent = self.sent.bytes();
+        self.completion.bytes_received = self.counts.received.bytes();
+        self.completion.bytes_sent = self.counts.sent.bytes();
         self.completion.duration = self.start.elapsed();
         self.completion.trailers = trailers.cloned();
         let mut filled = Filled::of_request(&self.request, self.started);

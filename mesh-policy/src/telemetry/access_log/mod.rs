@@ -55,5 +55,5 @@ pub use self::layer::{
 };
 pub use self::providers::log_providers;
 pub use self::sink::{ChannelSink, LogLines, LogSink, channel};
-pub use super::body::{Count, Nothing, OnEnd};
+pub use super::body::{Counts, Nothing, OnEnd};
 pub use super::observe::Observed;

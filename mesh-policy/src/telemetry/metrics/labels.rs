@@ -1,9 +1,11 @@
 //! Labels of Istio's metrics, and what they are filled in from.
 
+use std::borrow::Cow;
+
 use mesh_core::attributes::ResponseFlags;
 use mesh_core::service::ClusterName;
 
-use super::series::SEPARATOR;
+use super::peer::{Peer, Property};
 use crate::telemetry::workload::PeerWorkload;
 
 /// What a label says where nothing is known.
@@ -20,27 +22,14 @@ pub enum Reporter {
 
 /// An end of an exchange.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum End {
+pub(super) enum End {
     Destination,
     Source,
 }
 
-/// A property of the workload at an end.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Property {
-    App,
-    CanonicalRevision,
-    CanonicalService,
-    Cluster,
-    Namespace,
-    Principal,
-    Version,
-    Workload,
-}
-
 /// What a standard label says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Source {
+pub(super) enum Source {
     DestinationService,
     DestinationServiceName,
     DestinationServiceNamespace,
@@ -120,7 +109,7 @@ pub(super) enum Protocol {
 pub(super) struct Facts<'a> {
     pub(super) reporter: Reporter,
     pub(super) local: &'a PeerWorkload,
-    pub(super) peer: Option<&'a PeerWorkload>,
+    pub(super) peer: Option<&'a Peer>,
     /// The cluster of the destination.
     pub(super) cluster: Option<&'a ClusterName>,
     /// The host that the client asked for.
@@ -134,6 +123,9 @@ pub(super) struct Facts<'a> {
     pub(super) custom: &'a [String],
 }
 
+/// The values of labels, in their order.
+pub(super) type Values = Box<[Box<str>]>;
+
 /// The labels of a metric.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Plan {
@@ -142,7 +134,7 @@ pub(super) struct Plan {
 
 /// How a label is filled in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Filled {
+pub(super) enum Filled {
     /// By the custom value at a place.
     Custom(usize),
     Standard(Source),
@@ -185,34 +177,39 @@ impl Plan {
         self.labels.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The values of the labels, as the key of a series.
-    pub(super) fn key(&self, facts: &Facts<'_>, key: &mut Vec<u8>) {
-        key.clear();
-        for (index, (_, filled)) in self.labels.iter().enumerate() {
-            if index > 0 {
-                key.push(SEPARATOR);
-            }
-            match filled {
-                Filled::Custom(place) => {
-                    let value = facts.custom.get(*place).map_or("", String::as_str);
-                    key.extend(or_unknown(value).as_bytes());
-                }
-                Filled::Standard(source) => facts.write(*source, key),
-            }
-        }
+    /// How each label is filled in.
+    pub(super) fn filled(&self) -> impl Iterator<Item = Filled> {
+        self.labels.iter().map(|(_, filled)| *filled)
     }
 
-    /// The key of the series that takes what is too much: all labels are `other`, but the reporter.
-    pub(super) fn rest(&self, reporter: Reporter) -> Vec<u8> {
-        let values = self.labels.iter().map(|(_, filled)| match filled {
-            Filled::Standard(Source::Reporter) => reporter.as_str().as_bytes(),
-            Filled::Standard(_) | Filled::Custom(_) => b"other",
+    /// The values of the labels.
+    pub(super) fn values(&self, facts: &Facts<'_>) -> Values {
+        let values = self.filled().map(|filled| match filled {
+            Filled::Custom(place) => facts.custom(place).into(),
+            Filled::Standard(source) => facts.value(source).into(),
         });
-        values.collect::<Vec<_>>().join(&SEPARATOR)
+        values.collect()
+    }
+
+    /// The values of the series that takes what is too much: all are `other`, but the reporter.
+    pub(super) fn rest(&self, reporter: Reporter) -> Values {
+        let values = self.filled().map(|filled| match filled {
+            Filled::Standard(Source::Reporter) => reporter.as_str().into(),
+            Filled::Standard(_) | Filled::Custom(_) => "other".into(),
+        });
+        values.collect()
     }
 }
 
 impl Reporter {
+    /// Whether it reports for the workload at this end.
+    pub(super) fn is_at(self, end: End) -> bool {
+        match self {
+            Self::Destination => end == End::Destination,
+            Self::Source => end == End::Source,
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Destination => "destination",
@@ -222,8 +219,9 @@ impl Reporter {
 }
 
 impl Facts<'_> {
-    fn write(&self, source: Source, key: &mut Vec<u8>) {
-        let value = match source {
+    /// What a standard label says.
+    fn value(&self, source: Source) -> Cow<'_, str> {
+        Cow::Borrowed(match source {
             Source::DestinationService => self.service(),
             Source::DestinationServiceName => self.service_name(),
             Source::DestinationServiceNamespace => self.service_namespace(),
@@ -235,53 +233,38 @@ impl Facts<'_> {
                 Protocol::Tcp => "tcp",
             },
             Source::Reporter => self.reporter.as_str(),
-            Source::ResponseCode => return decimal(self.code, key),
-            Source::ResponseFlags if self.flags.is_empty() => "-",
-            Source::ResponseFlags => {
-                return key.extend(self.flags.to_string().into_bytes());
-            }
+            Source::ResponseCode => return self.code.to_string().into(),
+            Source::ResponseFlags => return self.flags.to_string().into(),
             Source::SecurityPolicy => match (self.reporter, self.is_mutual_tls) {
                 // Only the server knows.
                 (Reporter::Source, _) => UNKNOWN,
                 (Reporter::Destination, true) => "mutual_tls",
                 (Reporter::Destination, false) => "none",
             },
-        };
-        key.extend(value.as_bytes());
+        })
     }
 
-    fn property(&self, end: End, property: Property) -> &str {
-        let is_local = matches!(
-            (self.reporter, end),
-            (Reporter::Source, End::Source) | (Reporter::Destination, End::Destination)
-        );
-        let workload = if is_local {
-            Some(self.local)
-        } else {
-            self.peer
-        };
+    /// The value of a custom label.
+    pub(super) fn custom(&self, place: usize) -> &str {
+        or_unknown(self.custom.get(place).map_or("", String::as_str))
+    }
+
+    /// What is said of the workload at an end.
+    pub(super) fn property(&self, end: End, property: Property) -> &str {
         // Neither principal has been proven without mutual TLS.
         if property == Property::Principal && !self.is_mutual_tls {
             return UNKNOWN;
         }
-        let Some(workload) = workload else {
-            return UNKNOWN;
-        };
-        or_unknown(match property {
-            Property::App => &workload.app,
-            Property::CanonicalRevision => &workload.canonical_revision,
-            Property::CanonicalService => &workload.canonical_service,
-            Property::Cluster => &workload.cluster,
-            Property::Namespace => &workload.namespace,
-            Property::Principal => &workload.principal,
-            Property::Version => &workload.version,
-            Property::Workload => &workload.workload,
+        or_unknown(if self.reporter.is_at(end) {
+            self.local.property(property)
+        } else {
+            self.peer.map_or("", |peer| peer.property(property))
         })
     }
 
     /// The service by its cluster, else the host that the client asked for, which on the server's
     /// side anybody may choose.
-    fn service(&self) -> &str {
+    pub(super) fn service(&self) -> &str {
         let of_cluster = self.cluster.and_then(ClusterName::host);
         let asked = self.host.filter(|_| self.reporter == Reporter::Source);
         or_unknown(
@@ -323,21 +306,6 @@ fn or_unknown(text: &str) -> &str {
     if text.is_empty() { UNKNOWN } else { text }
 }
 
-fn decimal(code: u16, key: &mut Vec<u8>) {
-    let mut digits = [0; 5];
-    let mut start = digits.len();
-    let mut rest = code;
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    key.extend(&digits[start..]);
-}
-
 #[cfg(test)]
 mod tests {
     use mesh_core::attributes::ResponseFlag;
@@ -345,10 +313,7 @@ mod tests {
     use super::*;
 
     fn labels(plan: &Plan, facts: &Facts<'_>) -> Vec<(String, String)> {
-        let mut key = Vec::new();
-        plan.key(facts, &mut key);
-        let values = key.split(|byte| *byte == SEPARATOR);
-        let values = values.map(|value| String::from_utf8(value.to_vec()).unwrap());
+        let values = plan.values(facts).into_iter().map(String::from);
         plan.names().map(str::to_owned).zip(values).collect()
     }
 
@@ -367,7 +332,8 @@ mod tests {
 
     #[test]
     fn a_server_reports_istios_labels_in_istios_order() {
-        let (local, peer) = (workload("reviews"), workload("productpage"));
+        let local = workload("reviews");
+        let peer = Peer::Workload(Box::new(workload("productpage")));
         let cluster = ClusterName::outbound(9080, "", "reviews.shop.svc.cluster.local");
         let facts = Facts {
             reporter: Reporter::Destination,

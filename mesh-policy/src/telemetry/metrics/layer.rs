@@ -15,9 +15,10 @@ use tower_service::Service;
 
 use super::IstioMetrics;
 use super::labels::{Facts, Protocol, Reporter};
+use super::peer::Peer;
 use super::series::Measures;
 pub use crate::telemetry::body::MeteredBody;
-use crate::telemetry::body::{Count, Nothing, OnEnd};
+use crate::telemetry::body::{Counts, Nothing, OnEnd};
 pub use crate::telemetry::observe::ResponseFuture;
 use crate::telemetry::observe::{self, Observe, Observed};
 use crate::telemetry::workload::PeerWorkload;
@@ -93,10 +94,10 @@ impl Observe for Arc<IstioMetrics> {
 pub struct Exchange {
     metrics: Arc<IstioMetrics>,
     start: Instant,
-    counts: (Arc<Count>, Arc<Count>),
+    counts: Arc<Counts>,
     head_bytes: (u64, u64),
     is_grpc: bool,
-    peer: Option<PeerWorkload>,
+    peer: Option<Peer>,
     cluster: Option<ClusterName>,
     host: Option<Box<str>>,
     is_mutual_tls: bool,
@@ -110,23 +111,24 @@ impl Exchange {
     fn begin<B>(metrics: &Arc<IstioMetrics>, request: &Request<B>) -> Self {
         let extensions = request.extensions();
         let identity = extensions.get::<PeerIdentity>();
-        let peer = match extensions.get::<PeerWorkload>() {
-            Some(peer) => Some(peer.clone()),
-            None => identity.map(|PeerIdentity(id)| PeerWorkload::of_identity(id)),
-        };
         let connection = extensions.get::<ConnectionInfo>();
         let has_tls = connection.is_some_and(|connection| connection.tls.is_some());
         let uri = request.uri().path_and_query();
         let path = uri.map_or(0, |path| path.as_str().len());
         let pseudo = path + request.method().as_str().len();
         let is_client = metrics.reporter == Reporter::Source;
+        let peer = || match (extensions.get::<PeerWorkload>(), identity) {
+            (Some(peer), _) => Some(Peer::Workload(Box::new(peer.clone()))),
+            (None, Some(PeerIdentity(identity))) => Some(Peer::Identity(identity.clone())),
+            (None, None) => None,
+        };
         Self {
             start: Instant::now(),
-            counts: (Arc::default(), Arc::default()),
+            counts: Arc::default(),
             head_bytes: (header_bytes(request.headers()) + pseudo as u64, 0),
             is_grpc: Caller::of(request.headers()) == Caller::Grpc,
             // Who calls a client is not its peer.
-            peer: peer.filter(|_| !is_client),
+            peer: if is_client { None } else { peer() },
             cluster: extensions
                 .get::<MatchedRoute>()
                 .and_then(|matched| matched.cluster().cloned()),
@@ -142,12 +144,8 @@ impl Exchange {
 }
 
 impl Observed for Exchange {
-    fn received(&self) -> &Arc<Count> {
-        &self.counts.0
-    }
-
-    fn sent(&self) -> &Arc<Count> {
-        &self.counts.1
+    fn counts(&self) -> &Arc<Counts> {
+        &self.counts
     }
 
     fn has_messages(&self) -> bool {
@@ -167,7 +165,7 @@ impl Observed for Exchange {
         if self.metrics.reporter == Reporter::Source
             && let Some(SelectedEndpoint(endpoint)) = extensions.get()
         {
-            self.peer = Some(PeerWorkload::of_endpoint(endpoint));
+            self.peer = Some(Peer::Endpoint(Arc::clone(endpoint)));
         }
     }
 
@@ -200,14 +198,12 @@ impl OnEnd for Exchange {
             flags: self.flags,
             custom: &self.custom,
         };
-        let (requests, responses) = &self.counts;
+        let Counts { received, sent } = &*self.counts;
         let measures = Measures {
             duration: self.start.elapsed(),
-            request_bytes: requests.bytes() + self.head_bytes.0,
-            response_bytes: responses.bytes() + self.head_bytes.1,
-            messages: self
-                .is_grpc
-                .then(|| (requests.messages(), responses.messages())),
+            request_bytes: received.bytes() + self.head_bytes.0,
+            response_bytes: sent.bytes() + self.head_bytes.1,
+            messages: self.is_grpc.then(|| (received.messages(), sent.messages())),
         };
         self.metrics.record(&facts, &measures, false);
     }

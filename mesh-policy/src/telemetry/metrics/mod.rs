@@ -54,9 +54,11 @@
 mod encode;
 #[cfg_attr(not(feature = "cel"), path = "no_expression.rs")]
 mod expression;
+mod key;
 mod labels;
 mod layer;
 mod overrides;
+mod peer;
 mod series;
 mod tcp;
 #[cfg(test)]
@@ -71,6 +73,7 @@ use mesh_core::model::Notice;
 use mesh_core::resource::Resource;
 use mesh_core::resource::istio::telemetry::{IstioMetric, Telemetry};
 
+use self::key::Key;
 pub use self::labels::Reporter;
 use self::labels::{Facts, Plan};
 pub use self::layer::{
@@ -79,7 +82,7 @@ pub use self::layer::{
 use self::overrides::{Plans, TagValue, is_tcp};
 use self::series::{BUCKETS, Measures, Table};
 pub use self::tcp::TcpConnection;
-pub use super::body::{Count, Nothing, OnEnd};
+pub use super::body::{Counts, Nothing, OnEnd};
 pub use super::observe::Observed;
 use super::workload::PeerWorkload;
 
@@ -100,6 +103,7 @@ pub struct IstioMetrics {
 /// Metrics with the same labels, which share their series.
 struct Group {
     plan: Plan,
+    key: Key,
     metrics: Vec<IstioMetric>,
     table: Table,
 }
@@ -152,6 +156,7 @@ impl IstioMetrics {
             match groups.iter_mut().find(same) {
                 Some(group) => group.metrics.push(metric),
                 None => groups.push(Group {
+                    key: Key::compile(&plan, reporter),
                     plan,
                     metrics: vec![metric],
                     table: Table::new(BUCKETS.into(), limit),
@@ -167,16 +172,19 @@ impl IstioMetrics {
     }
 
     fn record(&self, facts: &Facts<'_>, measures: &Measures, is_of_tcp: bool) {
-        let mut key = Vec::with_capacity(512);
-        for group in self
-            .groups
-            .iter()
-            .filter(|group| is_tcp(group.metrics[0]) == is_of_tcp)
-        {
-            group.plan.key(facts, &mut key);
+        let mut key = Vec::with_capacity(256);
+        for group in self.groups(is_of_tcp) {
+            group.key.write(facts, &mut key);
+            let labels = || group.plan.values(facts);
             let rest = || group.plan.rest(self.reporter);
-            group.table.record(&key, rest, measures);
+            group.table.record(&key, (labels, rest), measures);
         }
+    }
+
+    /// The metrics of HTTP, or those of TCP.
+    fn groups(&self, is_of_tcp: bool) -> impl Iterator<Item = &Group> {
+        let groups = self.groups.iter();
+        groups.filter(move |group| is_tcp(group.metrics[0]) == is_of_tcp)
     }
 
     /// The values of custom labels for `request`.

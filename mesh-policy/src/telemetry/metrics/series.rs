@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use mesh_core::watch::{self, Publisher, Watch};
 
+use super::labels::Values;
+
 /// Envoy's default buckets, for milliseconds and bytes alike.
 pub(super) const BUCKETS: [f64; 19] = [
     0.5,
@@ -97,7 +99,7 @@ pub(super) struct Measures {
 /// What is recorded of the exchanges with the same labels.
 #[derive(Debug)]
 pub(super) struct Series {
-    pub(super) labels: Box<[Box<str>]>,
+    pub(super) labels: Values,
     pub(super) requests: AtomicU64,
     pub(super) duration: Histogram,
     pub(super) request_bytes: Histogram,
@@ -118,12 +120,10 @@ pub(super) struct TcpCounts {
 }
 
 impl Series {
-    fn new(key: &[u8], buckets: &Arc<[f64]>, is_grpc: bool) -> Self {
-        let labels = key.split(|byte| *byte == SEPARATOR);
-        let labels = labels.map(|label| String::from_utf8_lossy(label).into());
+    fn new(labels: Values, buckets: &Arc<[f64]>, is_grpc: bool) -> Self {
         let histogram = || Histogram::new(Arc::clone(buckets));
         Self {
-            labels: labels.collect(),
+            labels,
             requests: AtomicU64::new(0),
             duration: histogram(),
             request_bytes: histogram(),
@@ -149,12 +149,12 @@ impl Series {
     }
 }
 
-/// Separates the labels in a key. No UTF-8 text has it.
-pub(super) const SEPARATOR: u8 = 0xff;
+/// The key of the series that takes what is too much. No other begins with a byte that no text has.
+const REST: [u8; 1] = [0xfe];
 
 type ByKey = HashMap<Box<[u8]>, Arc<Series>>;
 
-/// The series of a plan of labels, by the values of the labels.
+/// The series of a plan of labels, by the keys of the exchanges. Several keys may have one.
 ///
 /// Series are looked up in a map that is replaced whole when one is added, which is rare. Beyond the
 /// limit no series is added, and exchanges with new labels are counted together.
@@ -177,29 +177,41 @@ impl Table {
         }
     }
 
-    /// Records an exchange whose labels are `key`, or `rest` if there are too many already.
-    pub(super) fn record(&self, key: &[u8], rest: impl FnOnce() -> Vec<u8>, measures: &Measures) {
+    /// Records an exchange whose key is `key`. Its series has the labels that are made first, or the
+    /// second if there are too many already.
+    pub(super) fn record(
+        &self,
+        key: &[u8],
+        labels: (impl FnOnce() -> Values, impl FnOnce() -> Values),
+        measures: &Measures,
+    ) {
         if let Some(series) = self.current.load().get(key) {
             return series.record(measures);
         }
-        if let Some(series) = self.find_or_add(key, rest, measures.messages.is_some()) {
+        if let Some(series) = self.find_or_add(key, labels, measures.messages.is_some()) {
             series.record(measures);
         }
     }
 
-    /// The series whose labels are `key`, or `rest` if there are too many already.
+    /// The series whose key is `key`, see [`record`](Self::record).
     pub(super) fn find_or_add(
         &self,
         key: &[u8],
-        rest: impl FnOnce() -> Vec<u8>,
+        (labels, rest): (impl FnOnce() -> Values, impl FnOnce() -> Values),
         is_grpc: bool,
     ) -> Option<Arc<Series>> {
-        let added = self.add(key, is_grpc, self.limit);
-        added.or_else(|| self.add(&rest(), is_grpc, self.limit.saturating_add(1)))
+        let added = self.add(key, labels, is_grpc, self.limit);
+        added.or_else(|| self.add(&REST, rest, is_grpc, self.limit.saturating_add(1)))
     }
 
     /// The series of `key`, which is added unless there are `most` already.
-    fn add(&self, key: &[u8], is_grpc: bool, most: usize) -> Option<Arc<Series>> {
+    fn add(
+        &self,
+        key: &[u8],
+        labels: impl FnOnce() -> Values,
+        is_grpc: bool,
+        most: usize,
+    ) -> Option<Arc<Series>> {
         let publisher = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.current.load_full();
         if let Some(series) = current.get(key) {
@@ -208,7 +220,13 @@ impl Table {
         if current.len() >= most {
             return None;
         }
-        let series = Arc::new(Series::new(key, &self.buckets, is_grpc));
+        let labels = labels();
+        // Labels may say less than the key.
+        let known = current.values().find(|series| series.labels == labels);
+        let series = known.map_or_else(
+            || Arc::new(Series::new(labels, &self.buckets, is_grpc)),
+            Arc::clone,
+        );
         let mut next = ByKey::clone(&current);
         next.insert(key.into(), Arc::clone(&series));
         publisher.publish(next);
@@ -219,54 +237,55 @@ impl Table {
     pub(super) fn series(&self) -> Vec<Arc<Series>> {
         let mut series: Vec<_> = self.current.load().values().map(Arc::clone).collect();
         series.sort_by(|one, other| one.labels.cmp(&other.labels));
+        series.dedup_by(|one, other| Arc::ptr_eq(one, other));
         series
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn table(limit: usize) -> Table {
+    pub(in super::super) fn table(limit: usize) -> Table {
         Table::new(BUCKETS.into(), limit)
+    }
+
+    /// Records exchanges of one label, whose value is also the key.
+    fn record(table: &Table, value: &str) {
+        let labels = (
+            || Values::from([value.into()]),
+            || Values::from(["rest".into()]),
+        );
+        table.record(value.as_bytes(), labels, &Measures::default());
+    }
+
+    /// The labels of the series, and how many exchanges each has.
+    pub(in super::super) fn counted(table: &Table) -> Vec<(String, u64)> {
+        let series = table.series().into_iter().map(|series| {
+            let count = series.requests.load(Ordering::Relaxed);
+            (series.labels.join("/"), count)
+        });
+        series.collect()
     }
 
     #[test]
     fn exchanges_with_the_same_labels_are_counted_together() {
         let table = table(10);
-        for key in [&b"a\xffb"[..], b"a\xffb", b"a\xffc"] {
-            table.record(key, Vec::new, &Measures::default());
+        for value in ["a", "a", "b"] {
+            record(&table, value);
         }
-        let series = table.series();
-        let labels: Vec<_> = series
-            .iter()
-            .map(|series| series.labels.join("/"))
-            .collect();
-        assert_eq!(labels, ["a/b", "a/c"]);
-        assert_eq!(series[0].requests.load(Ordering::Relaxed), 2);
+        assert_eq!(counted(&table), [("a".to_owned(), 2), ("b".to_owned(), 1)]);
     }
 
     #[test]
     fn beyond_the_limit_new_labels_share_a_series() {
         let table = table(2);
-        for key in [b"a", b"b", b"c", b"d", b"a"] {
-            table.record(key, || b"rest".to_vec(), &Measures::default());
+        for value in ["a", "b", "c", "d", "a"] {
+            record(&table, value);
         }
-        let counted: Vec<_> = table
-            .series()
-            .iter()
-            .map(|series| {
-                (
-                    series.labels[0].to_string(),
-                    series.requests.load(Ordering::Relaxed),
-                )
-            })
-            .collect();
         let expected = [("a", 2), ("b", 1), ("rest", 2)];
-        assert_eq!(
-            counted,
-            expected.map(|(label, count)| (label.to_owned(), count))
-        );
+        let expected = expected.map(|(label, count)| (label.to_owned(), count));
+        assert_eq!(counted(&table), expected);
     }
 
     #[test]
@@ -283,15 +302,14 @@ mod tests {
     #[test]
     fn threads_lose_no_count() {
         let table = table(100);
-        let record = || {
+        let record_all = || {
             for number in 0..1000_u32 {
-                let key = [b'a' + (number % 7) as u8];
-                table.record(&key, Vec::new, &Measures::default());
+                record(&table, &(number % 7).to_string());
             }
         };
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(record);
+                scope.spawn(record_all);
             }
         });
         let counts = table

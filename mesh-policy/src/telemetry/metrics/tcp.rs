@@ -5,7 +5,7 @@ use mesh_core::attributes::{ConnectionInfo, PeerIdentity, ResponseFlags};
 use mesh_core::service::ClusterName;
 
 use super::labels::{Facts, Protocol, Reporter};
-use super::overrides::is_tcp;
+use super::peer::Peer;
 use super::series::Series;
 use super::{IstioMetrics, PeerWorkload};
 
@@ -39,12 +39,16 @@ impl IstioMetrics {
         (identity, peer): (Option<&PeerIdentity>, Option<&PeerWorkload>),
         cluster: Option<&ClusterName>,
     ) -> TcpConnection {
-        let of_identity = identity.map(|PeerIdentity(id)| PeerWorkload::of_identity(id));
+        let peer = match (peer, identity) {
+            (Some(peer), _) => Some(Peer::Workload(Box::new(peer.clone()))),
+            (None, Some(PeerIdentity(identity))) => Some(Peer::Identity(identity.clone())),
+            (None, None) => None,
+        };
         let has_tls = connection.is_some_and(|connection| connection.tls.is_some());
         let facts = Facts {
             reporter: self.reporter,
             local: &self.local,
-            peer: peer.or(of_identity.as_ref()),
+            peer: peer.as_ref(),
             cluster,
             host: None,
             protocol: Protocol::Tcp,
@@ -55,12 +59,11 @@ impl IstioMetrics {
             custom: &[],
         };
         let mut key = Vec::new();
-        let groups = self.groups.iter().filter(|group| is_tcp(group.metrics[0]));
-        let series = groups.filter_map(|group| {
-            group.plan.key(&facts, &mut key);
-            group
-                .table
-                .find_or_add(&key, || group.plan.rest(self.reporter), false)
+        let series = self.groups(true).filter_map(|group| {
+            group.key.write(&facts, &mut key);
+            let labels = || group.plan.values(&facts);
+            let rest = || group.plan.rest(self.reporter);
+            group.table.find_or_add(&key, (labels, rest), false)
         });
         let series: Vec<_> = series.collect();
         for series in &series {

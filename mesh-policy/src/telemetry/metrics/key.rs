@@ -1,0 +1,231 @@
+//! What tells the series of a group of metrics from each other.
+
+use super::labels::{End, Facts, Filled, Plan, Protocol, Reporter, Source};
+use super::peer::Property;
+
+/// Ends a text in a key. No UTF-8 text has it.
+const END: u8 = 0xff;
+
+/// What the labels of a plan depend on, and exchanges differ in.
+///
+/// Exchanges with equal keys have equal labels. Most labels depend on little, or on nothing but who
+/// reports, so that a key is much shorter than they are.
+#[derive(Debug)]
+pub(super) struct Key(Vec<Part>);
+
+/// A part of a key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Part {
+    Code,
+    Custom(usize),
+    Flags,
+    GrpcStatus,
+    MutualTls,
+    /// What is said of the workload at the other end.
+    Peer(End, Property),
+    Protocol,
+    Service,
+}
+
+impl Key {
+    /// The key of `plan`, where `reporter` reports.
+    pub(super) fn compile(plan: &Plan, reporter: Reporter) -> Self {
+        let mut parts = Vec::new();
+        for part in plan.filled().flat_map(|filled| parts_of(filled, reporter)) {
+            if let Some(part) = part
+                && !parts.contains(&part)
+            {
+                parts.push(part);
+            }
+        }
+        Self(parts)
+    }
+
+    /// Writes the key of an exchange to `key`, in place of what is there.
+    pub(super) fn write(&self, facts: &Facts<'_>, key: &mut Vec<u8>) {
+        key.clear();
+        for part in &self.0 {
+            let text = match *part {
+                Part::Code => {
+                    key.extend(facts.code.to_ne_bytes());
+                    continue;
+                }
+                Part::Custom(place) => facts.custom(place),
+                Part::Flags if facts.flags.is_empty() => "",
+                Part::Flags => &facts.flags.to_string(),
+                Part::GrpcStatus => facts.grpc_status.unwrap_or_default(),
+                Part::MutualTls => {
+                    key.push(facts.is_mutual_tls.into());
+                    continue;
+                }
+                Part::Peer(end, property) => facts.property(end, property),
+                Part::Protocol => {
+                    key.push(match facts.protocol {
+                        Protocol::Grpc => 0,
+                        Protocol::Http => 1,
+                        Protocol::Tcp => 2,
+                    });
+                    continue;
+                }
+                Part::Service => facts.service(),
+            };
+            key.extend_from_slice(text.as_bytes());
+            key.push(END);
+        }
+    }
+}
+
+/// What a label depends on.
+fn parts_of(filled: Filled, reporter: Reporter) -> [Option<Part>; 2] {
+    let peer = |end, property| (!reporter.is_at(end)).then_some(Part::Peer(end, property));
+    let one = |part| [Some(part), None];
+    let source = match filled {
+        Filled::Custom(place) => return one(Part::Custom(place)),
+        Filled::Standard(source) => source,
+    };
+    match source {
+        Source::DestinationService | Source::DestinationServiceName => one(Part::Service),
+        Source::DestinationServiceNamespace => {
+            let namespace = peer(End::Destination, Property::Namespace);
+            [Some(Part::Service), namespace]
+        }
+        Source::GrpcStatus => one(Part::GrpcStatus),
+        // Not known without mutual TLS.
+        Source::Of(end, Property::Principal) => {
+            [Some(Part::MutualTls), peer(end, Property::Principal)]
+        }
+        Source::Of(end, property) => [peer(end, property), None],
+        Source::Protocol => one(Part::Protocol),
+        Source::Reporter => [None, None],
+        Source::ResponseCode => one(Part::Code),
+        Source::ResponseFlags => one(Part::Flags),
+        Source::SecurityPolicy => one(Part::MutualTls),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use mesh_core::attributes::{ResponseFlag, ResponseFlags};
+    use mesh_core::service::ClusterName;
+    use proptest::prelude::*;
+
+    use super::super::peer::Peer;
+    use super::super::series::Measures;
+    use super::super::series::tests::{counted, table};
+    use super::*;
+    use crate::telemetry::workload::PeerWorkload;
+
+    /// What one exchange may differ in from another.
+    #[derive(Clone, Debug)]
+    struct Exchange {
+        peer: Option<Peer>,
+        cluster: Option<ClusterName>,
+        host: Option<&'static str>,
+        protocol: Protocol,
+        is_mutual_tls: bool,
+        code: u16,
+        grpc_status: Option<&'static str>,
+        flags: ResponseFlags,
+        custom: Vec<String>,
+    }
+
+    fn exchanges() -> impl Strategy<Value = Exchange> {
+        let peers = prop_oneof![
+            Just(None),
+            "[ab]".prop_map(|name| {
+                let text = format!("spiffe://cluster.local/ns/{name}/sa/{name}");
+                Some(Peer::Identity(text.parse().unwrap()))
+            }),
+            ("[ab]?", "[ab]?").prop_map(|(app, namespace)| {
+                let workload = PeerWorkload {
+                    app,
+                    namespace,
+                    ..PeerWorkload::default()
+                };
+                Some(Peer::Workload(Box::new(workload)))
+            }),
+        ];
+        let hosts = prop::sample::select(vec!["", "a", "a.b", "a.b.svc.local", "b.b.svc.local"]);
+        let clusters = prop::option::of(hosts.clone())
+            .prop_map(|host| host.map(|host| ClusterName::outbound(80, "", host)));
+        let protocols = prop::sample::select(vec![Protocol::Grpc, Protocol::Http]);
+        let flags = prop::option::of(Just(ResponseFlag::NoRouteFound)).prop_map(|flag| {
+            flag.map_or_else(ResponseFlags::default, |flag| {
+                ResponseFlags::default().with(flag)
+            })
+        });
+        let grpc_statuses = prop::option::of(prop::sample::select(vec!["", "0", "14"]));
+        let codes = prop::sample::select(vec![0_u16, 200, 0xffff]);
+        let custom = prop::collection::vec("[ab]?", 2);
+        (
+            (
+                peers,
+                clusters,
+                prop::option::of(hosts),
+                protocols,
+                any::<bool>(),
+            ),
+            (codes, grpc_statuses, flags, custom),
+        )
+            .prop_map(|((peer, cluster, host, protocol, is_mutual_tls), rest)| {
+                let (code, grpc_status, flags, custom) = rest;
+                Exchange {
+                    peer,
+                    cluster,
+                    host,
+                    protocol,
+                    is_mutual_tls,
+                    code,
+                    grpc_status,
+                    flags,
+                    custom,
+                }
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn exchanges_are_counted_by_their_labels(
+            exchanges in prop::collection::vec(exchanges(), 1..30),
+            is_client: bool,
+            kept in prop::collection::vec(any::<bool>(), Plan::http().names().count()),
+        ) {
+            let reporter = if is_client { Reporter::Source } else { Reporter::Destination };
+            let mut plan = Plan::http();
+            plan.upsert("first", 0);
+            plan.upsert("request_protocol", 1);
+            for (name, is_kept) in Plan::http().names().zip(kept) {
+                if !is_kept {
+                    plan.remove(name);
+                }
+            }
+            let local = PeerWorkload { namespace: "a".to_owned(), ..PeerWorkload::default() };
+            let (key_of, table) = (Key::compile(&plan, reporter), table(100));
+            let (mut key, mut naive) = (Vec::new(), BTreeMap::<String, u64>::new());
+            for exchange in &exchanges {
+                let facts = Facts {
+                    reporter,
+                    local: &local,
+                    peer: exchange.peer.as_ref(),
+                    cluster: exchange.cluster.as_ref(),
+                    host: exchange.host,
+                    protocol: exchange.protocol,
+                    is_mutual_tls: exchange.is_mutual_tls,
+                    code: exchange.code,
+                    grpc_status: exchange.grpc_status,
+                    flags: exchange.flags,
+                    custom: &exchange.custom,
+                };
+                key_of.write(&facts, &mut key);
+                let labels = (|| plan.values(&facts), || plan.rest(reporter));
+                table.record(&key, labels, &Measures::default());
+                *naive.entry(plan.values(&facts).join("/")).or_default() += 1;
+            }
+            let counted: BTreeMap<String, u64> = counted(&table).into_iter().collect();
+            prop_assert_eq!(&counted, &naive);
+            prop_assert_eq!(table.series().len(), naive.len());
+        }
+    }
+}
