@@ -11,7 +11,7 @@
 //! | [`MatchedRoute`] | routing | balancing, retries, timeouts, telemetry |
 //! | [`PreviousEndpoints`] | retries | balancing |
 //! | [`SelectedEndpoint`], also on responses | balancing | retries, telemetry |
-//! | [`ResponseDeadline`] | timeouts and retries | balancing, which counts late endpoints |
+//! | [`Timeouts`] | timeouts and retries | balancing, which counts late endpoints |
 //! | [`UpstreamReset`] on responses | whoever speaks to the upstream | retries |
 //! | [`TransportFailure`] on responses | whoever speaks to the upstream | telemetry |
 //! | [`ResponseFlag`], [`ResponseFlags`], [`ResponseDetails`] on responses | whichever layer answered | telemetry, tests |
@@ -259,12 +259,42 @@ impl ResponseDetails {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TransportFailure(pub Arc<str>);
 
-/// When the response to a request has to be there, else the request is given up.
+/// How long a request may take, and each of its attempts, else it is given up. `None` is no limit.
 ///
 /// A request that is given up is dropped, whatever the reason. Balancing takes it for the fault of
-/// the endpoint if the deadline has passed, and for that of the client otherwise.
+/// the endpoint if the [`deadline`](Self::deadline) has passed, and for that of the client otherwise.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ResponseDeadline(pub Instant);
+pub struct Timeouts {
+    /// When the request came.
+    pub start: Instant,
+    /// The time for the whole exchange.
+    pub total: Option<Duration>,
+    /// The time for one attempt. Shorter than `total`.
+    pub per_try: Option<Duration>,
+}
+
+impl Timeouts {
+    /// When the response to an attempt that is made at `now` has to be there.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    ///
+    /// use mesh_core::attributes::Timeouts;
+    ///
+    /// let (start, second) = (Instant::now(), Duration::from_secs(1));
+    /// let timeouts = Timeouts { start, total: Some(3 * second), per_try: Some(2 * second) };
+    /// assert_eq!(timeouts.deadline(start), Some(start + 2 * second));
+    /// assert_eq!(timeouts.deadline(start + 2 * second), Some(start + 3 * second));
+    /// ```
+    pub fn deadline(&self, now: Instant) -> Option<Instant> {
+        let whole = self.total.and_then(|total| self.start.checked_add(total));
+        let attempt = self.per_try.and_then(|per_try| now.checked_add(per_try));
+        match (whole, attempt) {
+            (Some(whole), Some(attempt)) => Some(whole.min(attempt)),
+            (whole, attempt) => whole.or(attempt),
+        }
+    }
+}
 
 /// The endpoints that earlier attempts of a request went to, which balancing avoids (Envoy's
 /// `previous_hosts`).

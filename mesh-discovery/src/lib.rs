@@ -51,7 +51,7 @@
 //! ```text
 //!  routing             mesh-routing     MatchedRoute: which cluster
 //!     │ request
-//!  retries, timeouts   mesh-policy      PreviousEndpoints, ResponseDeadline
+//!  retries, timeouts   mesh-policy      PreviousEndpoints, Timeouts
 //!     │
 //!  service::Dispatch   this crate       SelectedEndpoint: which endpoint
 //!     │

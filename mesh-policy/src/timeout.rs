@@ -5,7 +5,7 @@
 //! `504` with Envoy's text, `upstream request timeout`, and the flag `UT`. Requests whose route has
 //! no timeout, or that have no route, cost nothing.
 //!
-//! What limits an exchange, see [`Timeouts`]:
+//! What limits an exchange:
 //!
 //! - the route's timeout;
 //! - for gRPC requests the header `grpc-timeout`, up to the route's;
@@ -13,9 +13,9 @@
 //!
 //! The limit on attempts (`perTryTimeout`, `x-envoy-upstream-rq-per-try-timeout-ms`) is left to the
 //! retries below, and the upstream is told the shorter of both in
-//! `x-envoy-expected-rq-timeout-ms`; balancing is told in a [`ResponseDeadline`].
+//! `x-envoy-expected-rq-timeout-ms`; balancing is told by the [`Timeouts`] extension.
 //!
-//! [`ResponseDeadline`]: mesh_core::attributes::ResponseDeadline
+//! [`Timeouts`]: mesh_core::attributes::Timeouts
 //!
 //! The time begins when the request reaches the layer; Envoy begins it when the request has been
 //! received whole. It ends when the head of the response is there. [`stream`] holds the body to what
@@ -60,7 +60,7 @@
 
 mod grpc;
 pub mod stream;
-mod timeouts;
+pub(crate) mod timeouts;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -71,12 +71,12 @@ use http::{Request, Response, StatusCode};
 use mesh_core::attributes::{MatchedRoute, ResponseFlag};
 use mesh_core::reply::{self, Caller};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use self::stream::Deadline;
-pub use self::timeouts::Timeouts;
+use self::stream::{Deadline, HoldsBodies};
+use self::timeouts::Known;
 
 /// Layer that applies [`Timeout`].
 ///
@@ -123,18 +123,22 @@ impl<S> Layer<S> for TimeoutLayer {
     type Service = Timeout<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let layer = *self;
-        Timeout { inner, layer }
+        Timeout {
+            inner,
+            layer: *self,
+            known: Known::default(),
+        }
     }
 }
 
 /// Middleware that answers when the inner service takes too long.
 ///
 /// See the [module docs](self) for an example.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Timeout<S> {
     inner: S,
     layer: TimeoutLayer,
+    known: Known,
 }
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Timeout<S>
@@ -155,26 +159,31 @@ where
             trust_headers,
             announce,
         } = self.layer;
-        let matched = request.extensions().get::<MatchedRoute>();
-        let timeouts = Timeouts::of(matched, request.headers(), trust_headers, Instant::now);
+        let caller = Caller::of(request.headers());
+        let timeouts = timeouts::of(
+            request.extensions().get::<MatchedRoute>(),
+            request.headers(),
+            (trust_headers, caller),
+            || Instant::now().into_std(),
+        );
         if trust_headers {
             timeouts::remove_overrides(request.headers_mut());
         }
         let mut timer = None;
         if let Some(timeouts) = timeouts {
-            let now = timeouts.start;
-            timer = timeouts.total.map(|total| Timer {
-                sleep: Box::pin(sleep(total)),
-                caller: Caller::of(request.headers()),
+            let whole = timeouts
+                .total
+                .and_then(|total| timeouts.start.checked_add(total));
+            timer = whole.map(|deadline| Timer {
+                sleep: Box::pin(sleep_until(deadline.into())),
+                caller,
+                holds_bodies: request.extensions().get::<HoldsBodies>().is_some(),
             });
             if announce {
-                timeouts.announce(request.headers_mut(), now);
+                let told = (request.headers_mut(), caller);
+                timeouts::announce(&timeouts, told, timeouts.start, &mut self.known);
             }
-            let extensions = request.extensions_mut();
-            if let Some(deadline) = timeouts.deadline(now) {
-                extensions.insert(deadline);
-            }
-            extensions.insert(timeouts);
+            request.extensions_mut().insert(timeouts);
         }
         ResponseFuture {
             response: self.inner.call(request),
@@ -198,6 +207,8 @@ struct Timer {
     // Most routes have none, and their futures shall not be larger for it.
     sleep: Pin<Box<Sleep>>,
     caller: Caller,
+    /// Whether somebody holds the body of the response to what is left of the time.
+    holds_bodies: bool,
 }
 
 impl<F, ResBody, E> Future for ResponseFuture<F>
@@ -214,7 +225,9 @@ where
             return response;
         };
         if let Poll::Ready(result) = &mut response {
-            if let Ok(response) = result {
+            if let Ok(response) = result
+                && timer.holds_bodies
+            {
                 let deadline = Deadline(timer.sleep.deadline());
                 response.extensions_mut().insert(deadline);
             }
@@ -249,7 +262,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use mesh_core::attributes::ResponseDeadline;
+    use mesh_core::attributes::Timeouts;
     use mesh_core::model::route::{Route, RouteAction, RouteMatch};
     use mesh_core::service::ClusterName;
     use tower::{ServiceExt, service_fn};
@@ -336,14 +349,15 @@ mod tests {
             let request = Request::get("/").extension(matched).body(()).unwrap();
             let service = TimeoutLayer::new().layer(service_fn(tell));
             let response = service.oneshot(request).await.unwrap();
-            let expected = timeout.map(|after| ResponseDeadline(start + after));
+            let expected = timeout.map(|after| start + after);
             assert_eq!(response.body(), &format!("{expected:?}"));
         }
     }
 
     /// Answers with the deadline that it is told.
     async fn tell(request: Request<()>) -> Result<Response<Bytes>, Infallible> {
-        let told = request.extensions().get::<ResponseDeadline>().copied();
+        let timeouts = request.extensions().get::<Timeouts>();
+        let told = timeouts.and_then(|timeouts| timeouts.deadline(timeouts.start));
         Ok(Response::new(format!("{told:?}").into()))
     }
 
@@ -360,7 +374,7 @@ mod tests {
         time: Duration,
     ) -> impl Service<Request<()>, Response = Response<Bytes>, Error = Infallible> {
         service_fn(move |_: Request<()>| async move {
-            sleep(time).await;
+            tokio::time::sleep(time).await;
             Ok::<_, Infallible>(Response::new(Bytes::from_static(b"late")))
         })
     }

@@ -5,8 +5,8 @@ use http::header::{HOST, HeaderMap, HeaderValue, SET_COOKIE};
 use http::uri::Authority;
 use http::{Request, Response};
 use mesh_core::attributes::{
-    ClientAddress, ConnectionInfo, MatchedRoute, PreviousEndpoints, ResetReason, ResponseDeadline,
-    SelectedEndpoint, UpstreamReset,
+    ClientAddress, ConnectionInfo, MatchedRoute, PreviousEndpoints, ResetReason, SelectedEndpoint,
+    Timeouts, UpstreamReset,
 };
 use mesh_core::reply::Caller;
 
@@ -71,7 +71,8 @@ impl Exchange {
             breakers: Arc::clone(upstream.breakers()),
         };
         let extensions = request.extensions_mut();
-        let deadline = extensions.get::<ResponseDeadline>().copied();
+        let timeouts = extensions.get::<Timeouts>();
+        let deadline = timeouts.and_then(|timeouts| timeouts.deadline(now));
         extensions.insert(SelectedEndpoint(Arc::clone(host.endpoint())));
         let active = InFlight {
             _request: host.begin(),
@@ -80,7 +81,7 @@ impl Exchange {
         let exchange = Self {
             active: Some(active),
             set_cookie: key.and_then(|key| key.set_cookie),
-            deadline: deadline.map(|ResponseDeadline(at)| at),
+            deadline,
             judged_from: needs.outcome.then_some(now),
             caller: Caller::of(request.headers()),
             upstream,

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use mesh_core::attributes::{
-    ConnectionInfo, MatchedRoute, PreviousEndpoints, ResetReason, ResponseDeadline, ResponseFlag,
-    SelectedEndpoint, UpstreamReset,
+    ConnectionInfo, MatchedRoute, PreviousEndpoints, ResetReason, ResponseFlag, SelectedEndpoint,
+    Timeouts, UpstreamReset,
 };
 use mesh_core::model::cluster::Cluster;
 use mesh_core::model::retry::HashPolicy;
@@ -154,8 +154,12 @@ async fn an_endpoint_that_is_late_is_to_blame_and_one_that_is_given_up_early_is_
                 std::future::pending::<Result<Response<Body>, Infallible>>()
             })
         });
-        let deadline = ResponseDeadline(now() + Duration::from_secs(2));
-        let request = Request::get("/").extension(deadline).body(()).unwrap();
+        let timeouts = Timeouts {
+            start: now(),
+            total: Some(Duration::from_secs(2)),
+            per_try: None,
+        };
+        let request = Request::get("/").extension(timeouts).body(()).unwrap();
         let waiting = tokio::time::timeout(Duration::from_secs(waited), service.oneshot(request));
         assert!(waiting.await.is_err());
         let response = send(&upstream, Request::new(()), 200).await;

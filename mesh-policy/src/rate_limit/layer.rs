@@ -64,7 +64,7 @@ impl LocalRateLimitLayer {
     }
 
     /// What is decided of a request.
-    fn decide<B>(&self, request: Request<B>) -> (Request<B>, Decided) {
+    fn decide<B>(&self, mut request: Request<B>) -> (Request<B>, Decided) {
         let limits = self.limits.load();
         let Some(limit) = limits.limit(request.extensions()) else {
             return (request, Decided::default());
@@ -73,21 +73,27 @@ impl LocalRateLimitLayer {
         if !settings.enabled.includes((self.random)()) {
             return (request, Decided::default());
         }
-        let (mut head, body) = request.into_parts();
-        let descriptors = limit.descriptors(&head, limits.rules(&head.extensions));
+        let mut descriptors = Vec::new();
+        if limit.has_descriptors() {
+            let (head, body) = request.into_parts();
+            descriptors = limit.descriptors(&head, limits.rules(&head.extensions));
+            request = Request::from_parts(head, body);
+        }
         let check = limit.check(&descriptors, Instant::now().into_std());
         let mut decided = Decided {
             told: settings.rate_limit_headers.then_some(check),
             refusal: None,
         };
-        if !check.is_allowed {
-            if settings.enforced.includes((self.random)()) {
-                decided.refusal = Some(self.refusal(limit, &head));
-            } else {
-                let options = &settings.request_headers_when_not_enforced;
-                let values = self.evaluate(options, &head);
-                write(&mut head.headers, options, values);
-            }
+        if check.is_allowed {
+            return (request, decided);
+        }
+        let (mut head, body) = request.into_parts();
+        if settings.enforced.includes((self.random)()) {
+            decided.refusal = Some(self.refusal(limit, &head));
+        } else {
+            let options = &settings.request_headers_when_not_enforced;
+            let values = self.evaluate(options, &head);
+            write(&mut head.headers, options, values);
         }
         (Request::from_parts(head, body), decided)
     }

@@ -203,6 +203,11 @@ impl LocalRateLimit {
         }
     }
 
+    /// Whether requests are told from each other by descriptors.
+    pub(super) fn has_descriptors(&self) -> bool {
+        !self.buckets.is_empty()
+    }
+
     /// Whether anything is counted at all.
     pub fn is_limited(&self) -> bool {
         self.bucket.is_some() || !self.buckets.is_empty()

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, request};
 use http_body::Body;
 use mesh_core::attributes::{
-    PreviousEndpoints, ResetReason, ResponseFlag, ResponseFlags, SelectedEndpoint, UpstreamReset,
+    PreviousEndpoints, ResetReason, ResponseFlag, ResponseFlags, SelectedEndpoint, Timeouts,
+    UpstreamReset,
 };
 use mesh_core::reply::{self, Caller};
 use pin_project_lite::pin_project;
@@ -19,7 +20,7 @@ use super::budget::{ActiveRequest, RetryPermit};
 use super::layer::{ATTEMPT_COUNT, Plan, RetryLayer};
 use super::replay_body::{Replay, ReplayBody};
 use super::state::{Outcome, Verdict};
-use crate::timeout::Timeouts;
+use crate::timeout::timeouts;
 
 pin_project! {
     /// Response future of [`Retry`](super::Retry).
@@ -308,9 +309,9 @@ impl<S, B, E> Retrying<S, B, E> {
         if !self.previous.addresses.is_empty() {
             head.extensions.insert(self.previous.clone());
         }
-        self.plan.set_deadline(&mut head.extensions);
-        if let Some(timeouts) = head.extensions.get::<Timeouts>().copied() {
-            timeouts.announce(&mut head.headers, Instant::now());
+        if let Some(timeouts) = head.extensions.get::<Timeouts>() {
+            let now = Instant::now().into_std();
+            timeouts::announce_again(timeouts, &mut head.headers, now);
         }
         let body = self.next.take();
         let body = body.expect("the body was taken when the attempt was decided on");

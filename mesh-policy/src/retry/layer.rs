@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Extensions, HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
-use mesh_core::attributes::{MatchedRoute, ResponseDeadline, UpstreamReset};
+use mesh_core::attributes::{MatchedRoute, Timeouts, UpstreamReset};
 use mesh_core::model::retry::RetryPolicy;
 use mesh_core::watch::Watch;
 use tokio::time::Instant;
@@ -21,7 +21,6 @@ use super::future::{ResponseFuture, Retrying};
 use super::replay_body::{Replay, ReplayBody};
 use super::state::{REQUEST_HEADERS, RetryState};
 use crate::clock::WallClock;
-use crate::timeout::Timeouts;
 
 pub(super) const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
 
@@ -245,7 +244,7 @@ where
         let Some(plan) = plan else {
             return ResponseFuture::once(self.inner.call(request.map(ReplayBody::once)));
         };
-        plan.set_deadline(request.extensions_mut());
+        plan.tell(request.extensions_mut());
         let (head, body) = request.into_parts();
         let replay = Replay::new(body, settings.body_limit);
         let first = replay.attempt().expect("the first attempt has a body");
@@ -313,21 +312,14 @@ impl Plan {
 }
 
 impl Plan {
-    /// Tells balancing when the response to an attempt that is made now has to be there.
-    pub(super) fn set_deadline(&self, extensions: &mut Extensions) {
-        let Some(per_try) = self.per_try else {
-            // What holds for the whole is told by who knows it.
-            return;
-        };
-        let now = Instant::now();
-        let deadline = match extensions.get::<Timeouts>() {
-            Some(timeouts) => timeouts.deadline(now),
-            None => now
-                .checked_add(per_try)
-                .map(|at| ResponseDeadline(at.into_std())),
-        };
-        if let Some(deadline) = deadline {
-            extensions.insert(deadline);
+    /// Tells balancing how long an attempt may take, unless it is told already.
+    fn tell(&self, extensions: &mut Extensions) {
+        if self.per_try.is_some() && extensions.get::<Timeouts>().is_none() {
+            extensions.insert(Timeouts {
+                start: Instant::now().into_std(),
+                total: None,
+                per_try: self.per_try,
+            });
         }
     }
 }

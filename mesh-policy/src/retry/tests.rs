@@ -12,8 +12,8 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use mesh_core::attributes::{
-    MatchedRoute, PreviousEndpoints, ResetReason, ResponseDeadline, ResponseFlag, ResponseFlags,
-    SelectedEndpoint, UpstreamReset,
+    MatchedRoute, PreviousEndpoints, ResetReason, ResponseFlag, ResponseFlags, SelectedEndpoint,
+    Timeouts, UpstreamReset,
 };
 use mesh_core::model::cluster::{Endpoint, EndpointAddress};
 use mesh_core::model::retry::RetryPolicy;
@@ -59,7 +59,7 @@ struct Seen {
     attempt: String,
     body: Bytes,
     previous: Option<PreviousEndpoints>,
-    deadline: Option<ResponseDeadline>,
+    timeouts: Option<Timeouts>,
 }
 
 impl Upstream {
@@ -110,7 +110,7 @@ impl Service<Request<Body>> for Upstream {
                         .to_owned(),
                     body: Bytes::new(),
                     previous: head.extensions.get().cloned(),
-                    deadline: head.extensions.get().copied(),
+                    timeouts: head.extensions.get().copied(),
                 });
                 seen.len() - 1
             };
@@ -336,9 +336,9 @@ async fn balancing_is_told_when_the_answer_to_each_attempt_has_to_be_there() {
         for seen in upstream.seen() {
             let expected = per_try_timeout.map(|per_try| seen.at + per_try);
             let deadline = seen
-                .deadline
-                .map(|ResponseDeadline(at)| Instant::from_std(at));
-            assert_eq!(deadline, expected);
+                .timeouts
+                .and_then(|timeouts| timeouts.deadline(seen.at.into_std()));
+            assert_eq!(deadline.map(Instant::from_std), expected);
         }
     }
 }

@@ -1,9 +1,8 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use mesh_core::attributes::{MatchedRoute, ResponseDeadline};
+use mesh_core::attributes::{MatchedRoute, Timeouts};
 use mesh_core::reply::Caller;
-use tokio::time::Instant;
 
 use super::grpc;
 
@@ -11,88 +10,93 @@ const TOTAL: HeaderName = HeaderName::from_static("x-envoy-upstream-rq-timeout-m
 const PER_TRY: HeaderName = HeaderName::from_static("x-envoy-upstream-rq-per-try-timeout-ms");
 const EXPECTED: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 
-/// How long a request may take, and each of its attempts.
+/// The limits of a request with `headers` that comes `now` and was matched to `matched`; `None` if
+/// it has none. The clock is not asked in vain.
 ///
-/// [`Timeout`](super::Timeout) puts it into the extensions of requests that have a limit, where the
-/// retries below find it. `None` is no limit.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Timeouts {
-    /// The time for the whole exchange.
-    pub total: Option<Duration>,
-    /// The time for one attempt. Shorter than `total`.
-    pub per_try: Option<Duration>,
-    /// When the request came.
-    pub start: Instant,
-    is_grpc: bool,
+/// - A gRPC request may take as long as its `grpc-timeout` says, up to the route's timeout.
+/// - Any other may take as long as the route says.
+/// - With `trusted`, `x-envoy-upstream-rq-timeout-ms` replaces either, and
+///   `x-envoy-upstream-rq-per-try-timeout-ms` the route's `perTryTimeout`. Zero is no limit.
+/// - A limit on attempts that is not below that of the whole has no effect.
+pub(super) fn of(
+    matched: Option<&MatchedRoute>,
+    headers: &HeaderMap,
+    (trusted, caller): (bool, Caller),
+    now: impl FnOnce() -> Instant,
+) -> Option<Timeouts> {
+    let mut total = matched.and_then(MatchedRoute::timeout).and_then(limit);
+    if caller == Caller::Grpc && matched.is_some_and(|matched| matched.forward().is_some()) {
+        let asked = grpc::timeout(headers).and_then(limit);
+        total = shorter(asked, total);
+    }
+    let retry = matched.and_then(MatchedRoute::retry);
+    let mut per_try = retry
+        .and_then(|retry| retry.per_try_timeout)
+        .and_then(limit);
+    if trusted {
+        total = millis(headers, &TOTAL).map_or(total, limit);
+        per_try = millis(headers, &PER_TRY).map_or(per_try, limit);
+    }
+    if let (Some(attempt), Some(total)) = (per_try, total)
+        && attempt >= total
+    {
+        per_try = None;
+    }
+    if total.is_none() && per_try.is_none() {
+        return None;
+    }
+    Some(Timeouts {
+        start: now(),
+        total,
+        per_try,
+    })
 }
 
-impl Timeouts {
-    /// The limits of a request with `headers` that comes `now` and was matched to `matched`; `None` if
-    /// it has none. The clock is not asked in vain.
-    ///
-    /// - A gRPC request may take as long as its `grpc-timeout` says, up to the route's timeout.
-    /// - Any other may take as long as the route says.
-    /// - With `trusted`, `x-envoy-upstream-rq-timeout-ms` replaces either, and
-    ///   `x-envoy-upstream-rq-per-try-timeout-ms` the route's `perTryTimeout`. Zero is no limit.
-    /// - A limit on attempts that is not below that of the whole has no effect.
-    pub fn of(
-        matched: Option<&MatchedRoute>,
-        headers: &HeaderMap,
-        trusted: bool,
-        now: impl FnOnce() -> Instant,
-    ) -> Option<Self> {
-        let is_grpc = Caller::of(headers) == Caller::Grpc;
-        let mut total = matched.and_then(MatchedRoute::timeout).and_then(limit);
-        if is_grpc && matched.is_some_and(|matched| matched.forward().is_some()) {
-            let asked = grpc::timeout(headers).and_then(limit);
-            total = shorter(asked, total);
-        }
-        let retry = matched.and_then(MatchedRoute::retry);
-        let mut per_try = retry
-            .and_then(|retry| retry.per_try_timeout)
-            .and_then(limit);
-        if trusted {
-            total = millis(headers, &TOTAL).map_or(total, limit);
-            per_try = millis(headers, &PER_TRY).map_or(per_try, limit);
-        }
-        if let (Some(attempt), Some(total)) = (per_try, total)
-            && attempt >= total
-        {
-            per_try = None;
-        }
-        if total.is_none() && per_try.is_none() {
-            return None;
-        }
-        Some(Self {
-            total,
-            per_try,
-            start: now(),
-            is_grpc,
-        })
-    }
+/// Values of the header that says how long an upstream has. That of the next request is most often
+/// that of the one before.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known(Option<(u64, HeaderValue)>);
 
-    /// When the response to an attempt that is made at `now` has to be there.
-    pub fn deadline(&self, now: Instant) -> Option<ResponseDeadline> {
-        let whole = self.total.and_then(|total| self.start.checked_add(total));
-        let attempt = self.per_try.and_then(|per_try| now.checked_add(per_try));
-        shorter(whole, attempt).map(|at| ResponseDeadline(at.into_std()))
-    }
-
-    /// Tells the upstream how long an attempt that is made at `now` may take: in
-    /// `x-envoy-expected-rq-timeout-ms`, and in `grpc-timeout` if it is gRPC.
-    pub fn announce(&self, headers: &mut HeaderMap, now: Instant) {
-        let elapsed = now.saturating_duration_since(self.start);
-        let left = self.total.map(|total| total.saturating_sub(elapsed));
-        let Some(expected) = shorter(self.per_try, left) else {
-            return;
-        };
-        // Zero would be no limit; the timers of the exchange fire soon.
-        let expected = expected.max(Duration::from_millis(1));
-        let millis = u64::try_from(expected.as_millis()).unwrap_or(u64::MAX);
-        headers.insert(EXPECTED, HeaderValue::from(millis));
-        if self.is_grpc {
-            grpc::announce(expected, headers);
+impl Known {
+    fn value(&mut self, millis: u64) -> HeaderValue {
+        match &self.0 {
+            Some((known, value)) if *known == millis => value.clone(),
+            _ => {
+                let value = HeaderValue::from(millis);
+                self.0 = Some((millis, value.clone()));
+                value
+            }
         }
+    }
+}
+
+/// Tells the upstream how long an attempt that is made at `now` may take: in
+/// `x-envoy-expected-rq-timeout-ms`, and in `grpc-timeout` if it is gRPC.
+pub(super) fn announce(
+    timeouts: &Timeouts,
+    (headers, caller): (&mut HeaderMap, Caller),
+    now: Instant,
+    known: &mut Known,
+) {
+    let elapsed = now.saturating_duration_since(timeouts.start);
+    let left = timeouts.total.map(|total| total.saturating_sub(elapsed));
+    let Some(expected) = shorter(timeouts.per_try, left) else {
+        return;
+    };
+    // Zero would be no limit; the timers of the exchange fire soon.
+    let expected = expected.max(Duration::from_millis(1));
+    let millis = u64::try_from(expected.as_millis()).unwrap_or(u64::MAX);
+    headers.insert(EXPECTED, known.value(millis));
+    if caller == Caller::Grpc {
+        grpc::announce(expected, headers);
+    }
+}
+
+/// Tells the upstream anew, for a further attempt, if the one before was told.
+pub(crate) fn announce_again(timeouts: &Timeouts, headers: &mut HeaderMap, now: Instant) {
+    if headers.contains_key(EXPECTED) {
+        let caller = Caller::of(headers);
+        announce(timeouts, (headers, caller), now, &mut Known::default());
     }
 }
 
@@ -130,6 +134,10 @@ mod tests {
 
     use super::*;
 
+    fn now() -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
     fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
         let fields = fields.iter();
         fields
@@ -154,8 +162,10 @@ mod tests {
         (total, per_try): (Option<u64>, Option<u64>),
         fields: &[(&'static str, &str)],
     ) -> (Option<u128>, Option<u128>) {
-        let (matched, start) = (route(total, per_try), Instant::now());
-        let timeouts = Timeouts::of(Some(&matched), &headers(fields), true, || start);
+        let (matched, start) = (route(total, per_try), now());
+        let fields = headers(fields);
+        let caller = (true, Caller::of(&fields));
+        let timeouts = of(Some(&matched), &fields, caller, || start);
         let millis = |limit: Option<Duration>| limit.map(|limit| limit.as_millis());
         timeouts.map_or((None, None), |timeouts| {
             (millis(timeouts.total), millis(timeouts.per_try))
@@ -220,7 +230,8 @@ mod tests {
     fn a_caller_that_is_not_trusted_sets_no_limit() {
         let fields = headers(&[("x-envoy-upstream-rq-timeout-ms", "70")]);
         let matched = route(Some(50), None);
-        let timeouts = Timeouts::of(Some(&matched), &fields, false, Instant::now);
+        let start = now();
+        let timeouts = of(Some(&matched), &fields, (false, Caller::Http), || start);
         assert_eq!(timeouts.unwrap().total, Some(Duration::from_millis(50)));
     }
 
@@ -235,16 +246,12 @@ mod tests {
             (None, Some(20), 60, Some("20")),
             (None, None, 0, None),
         ] {
-            let start = Instant::now();
-            let timeouts = Timeouts::of(
-                Some(&route(total, per_try)),
-                &HeaderMap::new(),
-                false,
-                || start,
-            );
+            let start = now();
+            let (matched, caller) = (route(total, per_try), Caller::Http);
             let mut told = HeaderMap::new();
-            if let Some(timeouts) = timeouts {
-                timeouts.announce(&mut told, start + Duration::from_millis(elapsed));
+            if let Some(timeouts) = of(Some(&matched), &told, (false, caller), || start) {
+                let now = start + Duration::from_millis(elapsed);
+                announce(&timeouts, (&mut told, caller), now, &mut Known::default());
             }
             let told = told.get(EXPECTED).map(|value| value.to_str().unwrap());
             assert_eq!(told, expected, "{total:?}, {per_try:?} after {elapsed}");
@@ -252,12 +259,38 @@ mod tests {
     }
 
     #[test]
+    fn a_further_attempt_is_told_what_is_left_if_the_first_was() {
+        let start = now();
+        let timeouts = Timeouts {
+            start,
+            total: Some(Duration::from_millis(50)),
+            per_try: None,
+        };
+        for (told, expected) in [(Some("50"), Some("30")), (None, None)] {
+            let mut headers: HeaderMap = told
+                .map(|told| (EXPECTED, HeaderValue::from_static(told)))
+                .into_iter()
+                .collect();
+            announce_again(&timeouts, &mut headers, start + Duration::from_millis(20));
+            let told = headers.get(EXPECTED).map(|value| value.to_str().unwrap());
+            assert_eq!(told, expected);
+        }
+    }
+
+    #[test]
     fn a_grpc_upstream_is_told_as_it_understands() {
         let fields = headers(&[("content-type", "application/grpc"), ("grpc-timeout", "1S")]);
-        let start = Instant::now();
-        let timeouts = Timeouts::of(Some(&route(Some(50), None)), &fields, false, || start);
+        let start = now();
+        let caller = Caller::of(&fields);
+        let timeouts = of(
+            Some(&route(Some(50), None)),
+            &fields,
+            (false, caller),
+            || start,
+        );
         let mut told = fields;
-        timeouts.unwrap().announce(&mut told, start);
+        let known = &mut Known::default();
+        announce(&timeouts.unwrap(), (&mut told, caller), start, known);
         assert_eq!(told["grpc-timeout"], "50m");
     }
 }
