@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::Criterion;
-use http::{Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use mesh_core::attributes::{ConnectionInfo, MatchedRoute, PeerIdentity};
 use mesh_core::identity::TrustDomains;
@@ -91,11 +91,21 @@ fn requests() -> impl Fn() -> Request<Full<Bytes>> {
         tls: None,
     };
     let client = PeerIdentity("spiffe://cluster.local/ns/shop/sa/client".parse().unwrap());
+    // Views of what was read, as a server makes them.
+    let read = |text: &'static str| Bytes::copy_from_slice(text.as_bytes()).slice(0..text.len());
+    let uri = read("http://cart.shop.svc.cluster.local/cart/7");
+    let fields = [
+        ("user-agent", read("shop/1.0")),
+        ("accept", read("application/json")),
+        ("x-request-id", read("b19c0f3c-75a3-4f73-8a5e-5d9f6a2c1e00")),
+    ];
     move || {
-        Request::get("http://cart.shop.svc.cluster.local/cart/7")
-            .header("user-agent", "shop/1.0")
-            .header("accept", "application/json")
-            .header("x-request-id", "b19c0f3c-75a3-4f73-8a5e-5d9f6a2c1e00")
+        let mut request = Request::get(Uri::from_maybe_shared(uri.clone()).unwrap());
+        for (name, value) in &fields {
+            let value = HeaderValue::from_maybe_shared(value.clone()).unwrap();
+            request = request.header(HeaderName::from_static(name), value);
+        }
+        request
             .extension(matched.clone())
             .extension(connection.clone())
             .extension(client.clone())

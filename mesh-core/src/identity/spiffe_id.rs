@@ -150,9 +150,10 @@ impl SpiffeId {
     /// The service account that Istio's form of path names, `/ns/namespace/sa/name`.
     #[must_use]
     pub fn service_account(&self) -> Option<ServiceAccount<'_>> {
-        let (namespace, name) = self.path().strip_prefix("/ns/")?.split_once("/sa/")?;
-        let is_whole = !namespace.contains('/') && !name.contains('/');
-        is_whole.then_some(ServiceAccount { namespace, name })
+        let rest = self.path().strip_prefix("/ns/")?;
+        let (namespace, rest) = rest.split_at(rest.find('/')?);
+        let name = rest.strip_prefix("/sa/")?;
+        (!name.contains('/')).then_some(ServiceAccount { namespace, name })
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 use mesh_core::matcher::StringMatch;
 
 use super::attributes::Facts;
@@ -32,7 +33,7 @@ pub(super) struct Index {
     namespace: TextIndex,
     path: TextIndex,
     peer: TextIndex,
-    port: HashMap<u16, Vec<Position>>,
+    port: HashMap<u16, Vec<Position>, RandomState>,
     issuer: TextIndex,
 }
 
@@ -128,10 +129,13 @@ impl Index {
     }
 }
 
+/// Rules by a text. Requests look it up and add nothing, so that none of them can make it slow.
+type ByText = HashMap<Box<[u8]>, Vec<Position>, RandomState>;
+
 /// Rules by a text that is equal to theirs, or begins or ends with it.
 #[derive(Clone, Debug, Default)]
 struct TextIndex {
-    exact: HashMap<Box<[u8]>, Vec<Position>>,
+    exact: ByText,
     prefix: Affixes,
     suffix: Affixes,
 }
@@ -181,7 +185,7 @@ impl TextIndex {
 struct Affixes {
     /// In ascending order.
     lengths: Vec<usize>,
-    rules: HashMap<Box<[u8]>, Vec<Position>>,
+    rules: ByText,
 }
 
 impl Affixes {

@@ -1,7 +1,7 @@
 //! What tells the series of a group of metrics from each other.
 
 use super::labels::{End, Facts, Filled, Plan, Protocol, Reporter, Source};
-use super::peer::Property;
+use super::peer::{Peer, Property};
 
 /// Ends a text in a key. No UTF-8 text has it.
 const END: u8 = 0xff;
@@ -11,7 +11,11 @@ const END: u8 = 0xff;
 /// Exchanges with equal keys have equal labels. Most labels depend on little, or on nothing but who
 /// reports, so that a key is much shorter than they are.
 #[derive(Debug)]
-pub(super) struct Key(Vec<Part>);
+pub(super) struct Key {
+    parts: Vec<Part>,
+    /// What is said of the workload at the other end.
+    peer: Vec<Property>,
+}
 
 /// A part of a key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -21,8 +25,6 @@ enum Part {
     Flags,
     GrpcStatus,
     MutualTls,
-    /// What is said of the workload at the other end.
-    Peer(End, Property),
     Protocol,
     Service,
 }
@@ -30,76 +32,93 @@ enum Part {
 impl Key {
     /// The key of `plan`, where `reporter` reports.
     pub(super) fn compile(plan: &Plan, reporter: Reporter) -> Self {
-        let mut parts = Vec::new();
-        for part in plan.filled().flat_map(|filled| parts_of(filled, reporter)) {
-            if let Some(part) = part
-                && !parts.contains(&part)
-            {
+        let (mut parts, mut peer) = (Vec::new(), Vec::new());
+        for (part, property) in plan.filled().map(|filled| depends_on(filled, reporter)) {
+            if let Some(part) = part.filter(|part| !parts.contains(part)) {
                 parts.push(part);
             }
+            if let Some(property) = property.filter(|property| !peer.contains(property)) {
+                peer.push(property);
+            }
         }
-        Self(parts)
+        Self { parts, peer }
     }
 
     /// Writes the key of an exchange to `key`, in place of what is there.
     pub(super) fn write(&self, facts: &Facts<'_>, key: &mut Vec<u8>) {
         key.clear();
-        for part in &self.0 {
-            let text = match *part {
-                Part::Code => {
-                    key.extend(facts.code.to_ne_bytes());
-                    continue;
+        for part in &self.parts {
+            match *part {
+                Part::Code => key.extend(facts.code.to_ne_bytes()),
+                Part::Custom(place) => write_text(facts.custom(place), key),
+                Part::Flags if facts.flags.is_empty() => write_text("", key),
+                Part::Flags => write_text(&facts.flags.to_string(), key),
+                Part::GrpcStatus => write_text(facts.grpc_status.unwrap_or_default(), key),
+                Part::MutualTls => key.push(facts.is_mutual_tls.into()),
+                Part::Protocol => key.push(match facts.protocol {
+                    Protocol::Grpc => 0,
+                    Protocol::Http => 1,
+                    Protocol::Tcp => 2,
+                }),
+                Part::Service => write_text(facts.service(), key),
+            }
+        }
+        // At the end, for how it is read depends on what is before it.
+        self.write_peer(facts, key);
+    }
+
+    fn write_peer(&self, facts: &Facts<'_>, key: &mut Vec<u8>) {
+        // It has not been proven without mutual TLS.
+        let is_written =
+            |property: &&Property| **property != Property::Principal || facts.is_mutual_tls;
+        match facts.peer {
+            None => key.push(0),
+            // Who has only an identity is told by it.
+            Some(Peer::Identity(identity))
+                if facts.is_mutual_tls && self.peer.contains(&Property::Principal) =>
+            {
+                key.push(1);
+                write_text(identity.as_str(), key);
+            }
+            Some(peer) => {
+                key.push(2);
+                for property in self.peer.iter().filter(is_written) {
+                    write_text(peer.property(*property), key);
                 }
-                Part::Custom(place) => facts.custom(place),
-                Part::Flags if facts.flags.is_empty() => "",
-                Part::Flags => &facts.flags.to_string(),
-                Part::GrpcStatus => facts.grpc_status.unwrap_or_default(),
-                Part::MutualTls => {
-                    key.push(facts.is_mutual_tls.into());
-                    continue;
-                }
-                Part::Peer(end, property) => facts.property(end, property),
-                Part::Protocol => {
-                    key.push(match facts.protocol {
-                        Protocol::Grpc => 0,
-                        Protocol::Http => 1,
-                        Protocol::Tcp => 2,
-                    });
-                    continue;
-                }
-                Part::Service => facts.service(),
-            };
-            key.extend_from_slice(text.as_bytes());
-            key.push(END);
+            }
         }
     }
 }
 
-/// What a label depends on.
-fn parts_of(filled: Filled, reporter: Reporter) -> [Option<Part>; 2] {
-    let peer = |end, property| (!reporter.is_at(end)).then_some(Part::Peer(end, property));
-    let one = |part| [Some(part), None];
+fn write_text(text: &str, key: &mut Vec<u8>) {
+    key.extend_from_slice(text.as_bytes());
+    key.push(END);
+}
+
+/// What a label depends on: a part of the key, and what is said of the workload at the other end.
+fn depends_on(filled: Filled, reporter: Reporter) -> (Option<Part>, Option<Property>) {
+    let of = |end, property| (!reporter.is_at(end)).then_some(property);
     let source = match filled {
-        Filled::Custom(place) => return one(Part::Custom(place)),
+        Filled::Custom(place) => return (Some(Part::Custom(place)), None),
         Filled::Standard(source) => source,
     };
     match source {
-        Source::DestinationService | Source::DestinationServiceName => one(Part::Service),
+        Source::DestinationService | Source::DestinationServiceName => (Some(Part::Service), None),
         Source::DestinationServiceNamespace => {
-            let namespace = peer(End::Destination, Property::Namespace);
-            [Some(Part::Service), namespace]
+            let namespace = of(End::Destination, Property::Namespace);
+            (Some(Part::Service), namespace)
         }
-        Source::GrpcStatus => one(Part::GrpcStatus),
+        Source::GrpcStatus => (Some(Part::GrpcStatus), None),
         // Not known without mutual TLS.
         Source::Of(end, Property::Principal) => {
-            [Some(Part::MutualTls), peer(end, Property::Principal)]
+            (Some(Part::MutualTls), of(end, Property::Principal))
         }
-        Source::Of(end, property) => [peer(end, property), None],
-        Source::Protocol => one(Part::Protocol),
-        Source::Reporter => [None, None],
-        Source::ResponseCode => one(Part::Code),
-        Source::ResponseFlags => one(Part::Flags),
-        Source::SecurityPolicy => one(Part::MutualTls),
+        Source::Of(end, property) => (None, of(end, property)),
+        Source::Protocol => (Some(Part::Protocol), None),
+        Source::Reporter => (None, None),
+        Source::ResponseCode => (Some(Part::Code), None),
+        Source::ResponseFlags => (Some(Part::Flags), None),
+        Source::SecurityPolicy => (Some(Part::MutualTls), None),
     }
 }
 
@@ -111,7 +130,6 @@ mod tests {
     use mesh_core::service::ClusterName;
     use proptest::prelude::*;
 
-    use super::super::peer::Peer;
     use super::super::series::Measures;
     use super::super::series::tests::{counted, table};
     use super::*;

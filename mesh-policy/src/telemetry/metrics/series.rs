@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use mesh_core::watch::{self, Publisher, Watch};
 
 use super::labels::Values;
@@ -152,7 +153,7 @@ impl Series {
 /// The key of the series that takes what is too much. No other begins with a byte that no text has.
 const REST: [u8; 1] = [0xfe];
 
-type ByKey = HashMap<Box<[u8]>, Arc<Series>>;
+type ByKey = HashMap<Box<[u8]>, Arc<Series>, RandomState>;
 
 /// The series of a plan of labels, by the keys of the exchanges. Several keys may have one.
 ///
@@ -168,7 +169,7 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new(buckets: Arc<[f64]>, limit: usize) -> Self {
-        let (publisher, current) = watch::channel(ByKey::new());
+        let (publisher, current) = watch::channel(ByKey::default());
         Self {
             current,
             next: Mutex::new(publisher),
