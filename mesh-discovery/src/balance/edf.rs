@@ -5,7 +5,9 @@
 //! be. Among equal deadlines the one that was set first comes first. This is the scheduler of
 //! Envoy's weighted `ROUND_ROBIN` and `LEAST_REQUEST`; the weight may change with every pick.
 //!
-//! A pick costs O(log n), and so does an entry that comes or goes.
+//! Entries of one weight have their turns in the order in which these were set. So they wait in a queue
+//! for each weight, and a pick costs O(log w) for `w` different weights, and O(1) where there are few. An
+//! entry that comes or goes costs up to O(n), but in one move of memory.
 //!
 //! # Example
 //!
@@ -18,22 +20,22 @@
 //! assert_eq!(picks, [1, 1, 0, 1]);
 //! ```
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
+use crate::balance::turn_queues::TurnQueues;
 
 /// The least weight that counts: deadlines have to stay finite.
 const LEAST_WEIGHT: f64 = 1e-9;
 
-/// Entries of the queue that may be out of date for each one that is not.
+/// Entries that are queued for each that there is, from which on those out of date are removed.
 const STALE: usize = 2;
 
 /// A schedule of weighted entries.
 #[derive(Clone, Debug, Default)]
 pub struct Edf {
-    queue: BinaryHeap<Entry>,
-    /// The turn of each entry. What is in the queue and not here is out of date.
+    queues: TurnQueues,
+    /// The turn of each entry. What is queued and not here is out of date.
     turns: Vec<Option<Turn>>,
+    /// How many of those that are queued are out of date.
+    stale: usize,
     set: u64,
     /// The deadline that was met last.
     now: f64,
@@ -42,15 +44,10 @@ pub struct Edf {
 /// When it is the turn of an entry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Turn {
-    deadline: f64,
+    pub(crate) deadline: f64,
     /// How many deadlines were set before this one.
-    order: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    turn: Turn,
-    index: u32,
+    pub(crate) order: u64,
+    pub(crate) weight: f64,
 }
 
 impl Edf {
@@ -70,14 +67,18 @@ impl Edf {
             // The turns that are over, and the one to come.
             deadline: ((now * weight).floor() + 1.0) / weight,
             order,
+            weight: *weight,
         };
         let turns: Vec<Turn> = (0..).zip(&weights).map(turn).collect();
-        let entries = (0..).zip(&turns);
-        let entries = entries.map(|(index, turn)| Entry { turn: *turn, index });
+        let mut queues = TurnQueues::default();
+        for (index, turn) in (0..).zip(&turns) {
+            queues.push(index, *turn);
+        }
         Self {
-            queue: entries.collect(),
+            queues,
             set: turns.len() as u64,
             turns: turns.into_iter().map(Some).collect(),
+            stale: 0,
             now,
         }
     }
@@ -85,29 +86,39 @@ impl Edf {
     /// Takes the entry whose turn it is, and puts it back by the weight that it has now. `None` if
     /// there are no entries.
     pub fn pick(&mut self, weight: impl FnOnce(usize) -> f64) -> Option<usize> {
-        loop {
-            let mut first = self.queue.peek_mut()?;
-            let index = first.index as usize;
-            let turn = self.turns.get_mut(index).and_then(Option::as_mut);
-            let Some(turn) = turn.filter(|turn| turn.order == first.turn.order) else {
-                PeekMut::pop(first);
-                continue;
-            };
-            self.now = turn.deadline;
-            turn.deadline += 1.0 / positive(weight(index));
-            turn.order = self.set;
-            first.turn = *turn;
-            self.set += 1;
-            return Some(index);
+        let (first, met) = loop {
+            let (first, turn) = self.queues.first()?;
+            if self.stale == 0 || is_current(&self.turns, first, &turn) {
+                break (first, turn);
+            }
+            self.queues.pop_first();
+            self.stale -= 1;
+        };
+        let index = first as usize;
+        let weight = positive(weight(index));
+        let turn = Turn {
+            deadline: met.deadline + 1.0 / weight,
+            order: self.set,
+            weight,
+        };
+        self.now = met.deadline;
+        self.set += 1;
+        if let Some(place) = self.turns.get_mut(index) {
+            *place = Some(turn);
         }
+        self.queues.push(first, turn);
+        self.queues.pop_first();
+        Some(index)
     }
 
     /// Adds an entry at `index`, in place of the one there. Its first turn is as far away as another
     /// of its weight would be that has just been picked.
     pub fn insert(&mut self, index: usize, weight: f64) {
+        let weight = positive(weight);
         let turn = Turn {
-            deadline: self.now + 1.0 / positive(weight),
+            deadline: self.now + 1.0 / weight,
             order: self.set,
+            weight,
         };
         self.put(index, turn);
     }
@@ -115,6 +126,7 @@ impl Edf {
     /// Takes the entry at `index` out, and says when it would have been its turn.
     pub(crate) fn take(&mut self, index: usize) -> Option<Turn> {
         let taken = self.turns.get_mut(index)?.take();
+        self.stale += usize::from(taken.is_some());
         while self.turns.last().is_some_and(Option::is_none) {
             self.turns.pop();
         }
@@ -131,47 +143,28 @@ impl Edf {
             self.turns.resize(index + 1, None);
         }
         if let Some(place) = self.turns.get_mut(index) {
-            *place = Some(turn);
+            self.stale += usize::from(place.replace(turn).is_some());
         }
-        let index = u32::try_from(index).unwrap_or(u32::MAX);
-        self.queue.push(Entry { turn, index });
-        if self.queue.len() > STALE * self.turns.len() {
+        self.queues
+            .push(u32::try_from(index).unwrap_or(u32::MAX), turn);
+        if self.queues.len() > STALE * self.turns.len() {
             let turns = &self.turns;
-            let is_current = |entry: &Entry| {
-                let turn = turns.get(entry.index as usize).copied().flatten();
-                turn.is_some_and(|turn| turn.order == entry.turn.order)
-            };
-            self.queue.retain(is_current);
+            self.queues
+                .retain(|index, turn| is_current(turns, index, turn));
+            self.stale = 0;
         }
     }
+}
+
+fn is_current(turns: &[Option<Turn>], index: u32, queued: &Turn) -> bool {
+    let turn = turns.get(index as usize).copied().flatten();
+    turn.is_some_and(|turn| turn.order == queued.order)
 }
 
 fn positive(weight: f64) -> f64 {
     // NaN becomes the least weight as well.
     weight.max(LEAST_WEIGHT)
 }
-
-impl Ord for Entry {
-    /// The greatest is the one to be picked first.
-    fn cmp(&self, other: &Self) -> Ordering {
-        let deadlines = other.turn.deadline.total_cmp(&self.turn.deadline);
-        deadlines.then(other.turn.order.cmp(&self.turn.order))
-    }
-}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Entry {}
 
 #[cfg(test)]
 mod tests {
@@ -235,10 +228,73 @@ mod tests {
             schedule.take(3);
             schedule.insert(3, 1.0);
         }
-        assert!(schedule.queue.len() <= 9, "{}", schedule.queue.len());
+        assert!(schedule.queues.len() <= 9, "{}", schedule.queues.len());
+    }
+
+    /// The same by a look at all turns.
+    #[derive(Default)]
+    struct Naive {
+        turns: Vec<Option<(f64, u64)>>,
+        set: u64,
+        now: f64,
+    }
+
+    impl Naive {
+        fn pick(&mut self, weight: impl Fn(usize) -> f64) -> Option<usize> {
+            let turns = self.turns.iter().enumerate();
+            let turns = turns.filter_map(|(index, turn)| Some(((*turn)?, index)));
+            let first = turns.min_by(|(one, _), (other, _)| one.partial_cmp(other).unwrap());
+            let ((deadline, _), index) = first?;
+            self.now = deadline;
+            self.put(index, deadline + 1.0 / weight(index));
+            Some(index)
+        }
+
+        fn put(&mut self, index: usize, deadline: f64) {
+            if self.turns.len() <= index {
+                self.turns.resize(index + 1, None);
+            }
+            self.turns[index] = Some((deadline, self.set));
+            self.set += 1;
+        }
     }
 
     proptest! {
+        #[test]
+        fn picks_are_those_of_a_look_at_all_turns(
+            weights in prop::collection::vec(1_u32..4, 0..9),
+            steps in prop::collection::vec((0_u8..8, 0_usize..9, 0_usize..9, 1_u32..5), 0..120),
+        ) {
+            let mut schedule = Edf::new(weights.iter().map(|weight| f64::from(*weight)));
+            let mut naive = Naive::default();
+            for (index, weight) in weights.iter().enumerate() {
+                naive.put(index, 1.0 / f64::from(*weight));
+            }
+            for (step, index, other, weight) in steps {
+                let weight = f64::from(weight);
+                match step {
+                    0 => {
+                        schedule.insert(index, weight);
+                        naive.put(index, naive.now + 1.0 / weight);
+                    }
+                    1 => {
+                        let taken = schedule.take(index);
+                        let known = naive.turns.get_mut(index).and_then(Option::take);
+                        prop_assert_eq!(taken.map(|turn| turn.deadline), known.map(|(at, _)| at));
+                        // One of two moves to another place.
+                        if let Some(turn) = taken.filter(|_| weight > 2.0) {
+                            schedule.put(other, turn);
+                            naive.put(other, turn.deadline);
+                        }
+                    }
+                    _ => {
+                        let by_place = |entry: usize| weight + (entry % 3) as f64;
+                        prop_assert_eq!(schedule.pick(by_place), naive.pick(by_place));
+                    }
+                }
+            }
+        }
+
         #[test]
         fn picks_are_in_proportion_to_weights_from_any_phase(
             weights in prop::collection::vec(1_u32..20, 1..8),

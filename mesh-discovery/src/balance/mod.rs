@@ -70,6 +70,7 @@ mod state;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod turn_queues;
 
 pub use balancer::Balancer;
 pub use explain::Choice;
