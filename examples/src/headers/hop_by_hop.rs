@@ -94,10 +94,6 @@ pub fn remove_from_response(headers: &mut HeaderMap, switch: bool) {
     }
 }
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
@@ -139,22 +135,32 @@ fn offered_upgrade(
 
 /// Removes all of them but `TE`, and what `Connection` nominates.
 fn remove(headers: &mut HeaderMap) {
-    // Nearly always there is nothing but `keep-alive` or `close`.
-    let nominated: Vec<HeaderName> = names(headers, &CONNECTION)
-        .filter(|name| !["close", "keep-alive"].contains(name))
-        .filter_map(|name| name.parse().ok())
+    let says_all = |line: &HeaderValue| [&b"close"[..], b"keep-alive"].contains(&line.as_bytes());
+    let mut nominated = Vec::new();
+    // Nearly always there is nothing else.
+    if !headers.get_all(CONNECTION).iter().all(says_all) {
+        let names = names(headers, &CONNECTION).filter_map(|name| name.parse().ok());
         // The host is no matter of a connection; nor is `TE` more than its name says.
-        .filter(|name| ![HOST, TE].contains(name))
-        .collect();
+        nominated.extend(names.filter(|name: &HeaderName| ![HOST, TE].contains(name)));
+    }
     let always = [
         CONNECTION,
-        HTTP2_SETTINGS,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
+        HeaderName::from_static("http2-settings"),
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
         TRANSFER_ENCODING,
         UPGRADE,
     ];
-    for name in always.into_iter().chain(nominated) {
+    // To look at all names once is less than to look up each of these.
+    let mut is_there = [false; 6];
+    for name in headers.keys() {
+        if let Some(index) = always.iter().position(|one| one == name) {
+            is_there[index] = true;
+        }
+    }
+    let there = always.into_iter().zip(is_there);
+    let there = there.filter_map(|(name, is_there)| is_there.then_some(name));
+    for name in there.chain(nominated) {
         headers.remove(name);
     }
 }

@@ -221,10 +221,18 @@ impl RetryState {
     }
 
     fn again_after(&self, status: StatusCode, headers: &HeaderMap) -> Option<Again> {
-        if headers.contains_key(RATE_LIMITED) {
-            let included = self.conditions.contains(Condition::EnvoyRateLimited);
-            return included.then_some(Again::Later);
+        let includes_rate_limited = self.conditions.contains(Condition::EnvoyRateLimited);
+        let again = self.again_after_work(status, headers);
+        // Looked up only where it makes a difference.
+        let may_differ = includes_rate_limited || again.is_some();
+        if may_differ && headers.contains_key(RATE_LIMITED) {
+            return includes_rate_limited.then_some(Again::Later);
         }
+        again
+    }
+
+    /// The same, if the upstream has not refused it for its rate.
+    fn again_after_work(&self, status: StatusCode, headers: &HeaderMap) -> Option<Again> {
         if self.conditions.include_status(status.as_u16()) {
             return Some(Again::Later);
         }
