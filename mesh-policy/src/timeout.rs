@@ -75,7 +75,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use self::stream::{Deadline, HoldsBodies};
+use self::stream::Deadline;
 use self::timeouts::Known;
 
 /// Layer that applies [`Timeout`].
@@ -177,7 +177,6 @@ where
             timer = whole.map(|deadline| Timer {
                 sleep: Box::pin(sleep_until(deadline.into())),
                 caller,
-                holds_bodies: request.extensions().get::<HoldsBodies>().is_some(),
             });
             if announce {
                 let told = (request.headers_mut(), caller);
@@ -207,8 +206,6 @@ struct Timer {
     // Most routes have none, and their futures shall not be larger for it.
     sleep: Pin<Box<Sleep>>,
     caller: Caller,
-    /// Whether somebody holds the body of the response to what is left of the time.
-    holds_bodies: bool,
 }
 
 impl<F, ResBody, E> Future for ResponseFuture<F>
@@ -225,9 +222,7 @@ where
             return response;
         };
         if let Poll::Ready(result) = &mut response {
-            if let Ok(response) = result
-                && timer.holds_bodies
-            {
+            if let Ok(response) = result {
                 let deadline = Deadline(timer.sleep.deadline());
                 response.extensions_mut().insert(deadline);
             }

@@ -109,9 +109,8 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let caller = Caller::of(request.headers());
-        request.extensions_mut().insert(HoldsBodies);
         ResponseFuture {
             response: self.inner.call(request),
             caller,
@@ -119,10 +118,6 @@ where
         }
     }
 }
-
-/// Asks [`Timeout`](super::Timeout) to say when the response has to be over.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct HoldsBodies;
 
 /// A timer that begins anew whenever something comes.
 #[derive(Debug)]

@@ -88,13 +88,19 @@ impl Parser {
         self.lines.clear();
         self.lines.extend(lines);
         let mut headers = std::mem::take(spare);
-        self.headers(&buffer.split_to(length).freeze(), &mut headers)?;
+        let found = self.headers(&buffer.split_to(length).freeze(), &mut headers)?;
         // Whoever says both may be smuggling (RFC 9112 §6.1).
-        let says_both =
-            headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH);
-        let length = body_length(status, method, is_http_11, &mut headers)?;
-        let keep_alive =
-            !says_both && length != BodyLength::UntilClose && keep_alive(is_http_11, &headers);
+        let says_both = found.transfer_encoding > 0 && found.content_length > 0;
+        let length = match has_body(status, method) {
+            true => body_length(&found, is_http_11, &mut headers)?,
+            false => BodyLength::Known(0),
+        };
+        let keep_alive = !says_both
+            && length != BodyLength::UntilClose
+            && match found.connection {
+                0 => is_http_11,
+                _ => keep_alive(is_http_11, &headers),
+            };
         Ok(Some(Head {
             status,
             headers,
@@ -104,16 +110,34 @@ impl Parser {
     }
 
     /// The headers of the lines that were found in `head`.
-    fn headers(&self, head: &Bytes, headers: &mut HeaderMap) -> Result<(), httparse::Error> {
+    fn headers(&self, head: &Bytes, headers: &mut HeaderMap) -> Result<Found, httparse::Error> {
         headers.clear();
+        let mut found = Found::default();
         for (name, value) in &self.lines {
             let name = HeaderName::from_bytes(&head[name.clone()])
                 .map_err(|_| httparse::Error::HeaderName)?;
             let value = HeaderValue::from_maybe_shared(head.slice(value.clone()))
                 .map_err(|_| httparse::Error::HeaderValue)?;
+            found.count(&name);
             headers.append(name, value);
         }
-        Ok(())
+        Ok(found)
+    }
+}
+
+/// How many lines of a head say something of its body or of the connection.
+#[derive(Debug, Default)]
+struct Found {
+    connection: usize,
+    content_length: usize,
+    transfer_encoding: usize,
+}
+
+impl Found {
+    fn count(&mut self, name: &HeaderName) {
+        self.connection += usize::from(*name == CONNECTION);
+        self.content_length += usize::from(*name == CONTENT_LENGTH);
+        self.transfer_encoding += usize::from(*name == TRANSFER_ENCODING);
     }
 }
 
@@ -123,31 +147,36 @@ fn span(part: &[u8], whole: &[u8]) -> Range<usize> {
     start..start + part.len()
 }
 
-/// The rules of RFC 9112 §6.3, in their order. No coding is accepted but `chunked`, as with
-/// Envoy: the header ends with this connection, and clients could not undo what they are not told.
-fn body_length(
-    status: StatusCode,
-    method: &Method,
-    is_http_11: bool,
-    headers: &mut HeaderMap,
-) -> Result<BodyLength, InvalidHeadError> {
+/// The first rule of RFC 9112 §6.3.
+fn has_body(status: StatusCode, method: &Method) -> bool {
     let has_none = status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
         || method == Method::HEAD;
-    if has_none {
-        return Ok(BodyLength::Known(0));
-    }
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
+    !has_none
+}
+
+/// The other rules of RFC 9112 §6.3, in their order. No coding is accepted but `chunked`, as with
+/// Envoy: the header ends with this connection, and clients could not undo what they are not told.
+fn body_length(
+    found: &Found,
+    is_http_11: bool,
+    headers: &mut HeaderMap,
+) -> Result<BodyLength, InvalidHeadError> {
+    if found.transfer_encoding > 0
+        && let Some(coding) = headers.get(TRANSFER_ENCODING)
+    {
         if !is_http_11 {
             return Err(InvalidHeadError::TransferEncoding);
         }
         let is_chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-        if !is_chunked || codings.next().is_some() {
+        if !is_chunked || found.transfer_encoding > 1 {
             return Err(InvalidHeadError::TransferCoding(coding.clone()));
         }
         headers.remove(CONTENT_LENGTH);
         return Ok(BodyLength::Chunked);
+    }
+    if found.content_length == 0 {
+        return Ok(BodyLength::UntilClose);
     }
     let mut length = None;
     for line in headers.get_all(CONTENT_LENGTH) {
@@ -162,7 +191,7 @@ fn body_length(
     let Some(length) = length else {
         return Ok(BodyLength::UntilClose);
     };
-    if headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
+    if found.content_length > 1 {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     Ok(BodyLength::Known(length))
@@ -179,6 +208,11 @@ pub(super) fn parse_length(digits: &[u8]) -> Option<u64> {
 fn keep_alive(is_http_11: bool, headers: &HeaderMap) -> bool {
     let mut keep_alive = is_http_11;
     for line in headers.get_all(CONNECTION) {
+        // What most say.
+        if line.as_bytes() == b"keep-alive" {
+            keep_alive = true;
+            continue;
+        }
         for option in line.as_bytes().split(|&byte| byte == b',') {
             let option = option.trim_ascii();
             if option.eq_ignore_ascii_case(b"close") {
