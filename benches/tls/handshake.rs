@@ -3,6 +3,7 @@
 //! tokio-rustls with the verifiers that rustls makes of webpki.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
 use mesh_core::attributes::PeerIdentity;
@@ -25,7 +26,7 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio::io::duplex;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::{Clock, NOW, id, issuer, provider};
 
@@ -51,6 +52,40 @@ pub(crate) fn handshakes(c: &mut Criterion) {
         b.to_async(&runtime).iter(|| bare.handshake());
     });
     group.finish();
+    in_turns(&runtime, &mesh, &bare);
+}
+
+/// Handshakes of each in a round.
+const HANDSHAKES: u32 = 40;
+/// Rounds.
+const ROUNDS: usize = 25;
+
+#[expect(clippy::disallowed_methods, reason = "a bench has no other clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Both in turns, so that a machine that is slower for a while is so for both.
+fn in_turns(runtime: &Runtime, mesh: &Mesh, bare: &Bare) {
+    let time = |round: &dyn Fn()| {
+        let start = now();
+        (0..HANDSHAKES).for_each(|_| round());
+        start.elapsed() / HANDSHAKES
+    };
+    let mut times: Vec<_> = (0..ROUNDS)
+        .map(|_| {
+            let mesh = time(&|| drop(runtime.block_on(mesh.handshake())));
+            let bare = time(&|| _ = runtime.block_on(bare.handshake()));
+            (mesh, bare)
+        })
+        .collect();
+    let ratio = |(mesh, bare): (Duration, Duration)| bare.as_secs_f64() / mesh.as_secs_f64();
+    times.sort_by(|one, other| ratio(*one).total_cmp(&ratio(*other)));
+    let (mesh, bare) = times[times.len() / 2];
+    let times = ratio((mesh, bare));
+    eprintln!(
+        "mTLS handshake, both sides: {mesh:.1?}; bare rustls: {bare:.1?}, {times:.2} times that"
+    );
 }
 
 /// The SVID of a service.
