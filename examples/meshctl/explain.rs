@@ -95,8 +95,14 @@ fn route(
             .keys()
             .map(String::as_str)
             .collect();
+        let hint = match model.workload.kind {
+            WorkloadKind::Gateway => "",
+            WorkloadKind::Sidecar => {
+                ". The workload is taken for a service, for no Gateway selects its labels"
+            }
+        };
         format!(
-            "no routes for port {}; there are: {}",
+            "no routes for port {}; there are: {}{hint}",
             asked.port,
             known.join(", ")
         )

@@ -8,7 +8,7 @@ use mesh_core::origin::Origin;
 use crate::destination::total_weight;
 use crate::host_index::DomainPattern;
 use crate::request::RequestHead;
-use crate::table::{HostTable, Lookup, RouteTable};
+use crate::table::{HostTable, Lookup, RouteName, RouteTable};
 
 impl RouteTable {
     /// Says what [`lookup`](Self::lookup) says, and why: the virtual hosts that could serve the
@@ -99,7 +99,7 @@ impl HostTable {
             return Lookup::NoRoute;
         }
         for entry in &self.routes {
-            let subject = format!("route `{}`", entry.route.name);
+            let subject = RouteName(&entry.route.name).to_string();
             let origin = entry.route.origin.clone();
             let outcome = entry.evaluate(head);
             match outcome {

@@ -229,12 +229,24 @@ impl Lookup {
     }
 }
 
+/// A route as decisions name it.
+pub(crate) struct RouteName<'a>(pub(crate) &'a str);
+
+impl fmt::Display for RouteName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            "" => f.write_str("unnamed route"),
+            name => write!(f, "route `{name}`"),
+        }
+    }
+}
+
 impl fmt::Display for Lookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Matched(route) => match route.cluster() {
-                Some(cluster) => write!(f, "route `{}` to `{cluster}`", route.name()),
-                None => write!(f, "route `{}`", route.name()),
+                Some(cluster) => write!(f, "{} to `{cluster}`", RouteName(route.name())),
+                None => RouteName(route.name()).fmt(f),
             },
             Self::NoRoute => f.write_str("no route"),
             Self::NoVirtualHost => f.write_str("no virtual host"),

@@ -8,6 +8,7 @@ use super::balancing::Balancing;
 use super::calls::Calls;
 use super::entrances::{self, Entrances};
 use super::keys::Keys;
+use super::limits;
 use super::listeners::Listening;
 use super::mesh_wide::MeshWide;
 use super::policies::Policies;
@@ -76,6 +77,7 @@ impl Generation {
         warnings.extend(found);
         let (mut telemetry, found) = Telemetry::compile(model, wide, settings, &last.telemetry);
         warnings.extend(found);
+        warnings.extend(limits::unserved(model, wide));
         warnings.extend(tls.publish(&compiler, model, wide));
         let published = balancing.publish(model, wide, &tls.originations());
         let (upstreams, found) = published.map_err(PublishError::Names)?;

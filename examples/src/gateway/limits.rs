@@ -100,6 +100,24 @@ impl Limits {
     }
 }
 
+/// Says which patches are about no listener of a gateway at all. (Those of a sidecar may be about
+/// connections that it captures, to any port.)
+pub(super) fn unserved(model: &Model, wide: &MeshWide) -> Vec<String> {
+    if model.workload.kind != WorkloadKind::Gateway {
+        return Vec::new();
+    }
+    let root = wide.options.root_namespace();
+    let scope = Scope::new(PatchContext::Any, &model.workload, root);
+    let ports = model
+        .listeners
+        .iter()
+        .map(|listener| listener.declared_port);
+    let ports: Vec<u16> = ports.collect();
+    let filters = wide.envoy_filters.iter().map(AsRef::as_ref);
+    let notices = envoy_filter::unserved(filters, &scope, &ports);
+    notices.iter().map(warning).collect()
+}
+
 /// Which patches are about a listener.
 fn context(model: &Model, listener: &Listener) -> PatchContext {
     match (model.workload.kind, listener.direction) {

@@ -133,19 +133,22 @@ impl<'a> Scope<'a> {
 
     /// Whether a patch is about the direction and the port.
     fn matches(&self, object: &EnvoyConfigObjectMatch) -> bool {
-        let port = object
-            .listener
-            .as_ref()
-            .map_or(0, |listener| listener.port_number);
-        let routes = object.route_configuration.as_ref();
-        let port_of_routes = routes.map_or(0, |routes| routes.port_number);
-        let is_mine =
-            |asked: u32| asked == 0 || self.port.is_some_and(|own| u32::from(own) == asked);
+        let is_mine = |asked: u32| self.port.is_some_and(|own| u32::from(own) == asked);
         let context = object.context;
         (context == PatchContext::Any || context == self.context)
-            && is_mine(port)
-            && is_mine(port_of_routes)
+            && named_ports(object).all(is_mine)
     }
+}
+
+/// The ports that a patch names.
+fn named_ports(object: &EnvoyConfigObjectMatch) -> impl Iterator<Item = u32> {
+    let listener = object.listener.as_ref();
+    let routes = object.route_configuration.as_ref();
+    let ports = [
+        listener.map_or(0, |listener| listener.port_number),
+        routes.map_or(0, |routes| routes.port_number),
+    ];
+    ports.into_iter().filter(|port| *port != 0)
 }
 
 /// The rate limits of some EnvoyFilters.
@@ -181,6 +184,29 @@ pub fn compile<'a>(
         }
     }
     compiled
+}
+
+/// The patches of `filters` for the workload of `scope` that name a port which is none of `served`:
+/// they are about no listener, and limit nothing.
+pub fn unserved<'a>(
+    filters: impl IntoIterator<Item = &'a Resource<EnvoyFilter>>,
+    scope: &Scope<'_>,
+    served: &[u16],
+) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    for filter in filters.into_iter().filter(|filter| scope.selects(filter)) {
+        for (index, patch) in filter.spec.config_patches.iter().enumerate() {
+            let named = patch.r#match.iter().flat_map(named_ports);
+            let is_unserved = |port: &u32| !served.iter().any(|own| u32::from(*own) == *port);
+            notices.extend(named.filter(is_unserved).map(|port| Notice {
+                origin: filter.origin(),
+                message: format!(
+                    "configPatches[{index}] is not enforced: no listener has the port {port}"
+                ),
+            }));
+        }
+    }
+    notices
 }
 
 impl Compiled {

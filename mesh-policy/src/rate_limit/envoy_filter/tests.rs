@@ -102,6 +102,26 @@ fn the_local_limit_of_istios_task_is_enforced() {
 }
 
 #[test]
+fn a_patch_for_a_port_that_nobody_listens_on_is_told() {
+    let of_port = |port: u16| {
+        let mut spec = insert(typed_struct(local()));
+        spec["configPatches"][0]["match"]["listener"] = json!({"portNumber": port});
+        filter("shop", spec)
+    };
+    let filters = [of_port(8080), of_port(9999)];
+    let workload = workload();
+    let scope = Scope::new(PatchContext::Any, &workload, "istio-system");
+    let notices = unserved(&filters, &scope, &[8080, 8443]);
+    let messages: Vec<_> = notices
+        .iter()
+        .map(|notice| notice.message.as_str())
+        .collect();
+    let expected = "configPatches[0] is not enforced: no listener has the port 9999";
+    assert_eq!(messages, [expected]);
+    assert!(unserved(&filters, &scope, &[8080, 9999]).is_empty());
+}
+
+#[test]
 fn a_filter_that_is_not_told_to_does_nothing_as_in_envoy() {
     let mut config = local();
     config.as_object_mut().unwrap().remove("filter_enabled");
