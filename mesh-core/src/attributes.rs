@@ -289,10 +289,7 @@ impl Timeouts {
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
         let whole = self.total.and_then(|total| self.start.checked_add(total));
         let attempt = self.per_try.and_then(|per_try| now.checked_add(per_try));
-        match (whole, attempt) {
-            (Some(whole), Some(attempt)) => Some(whole.min(attempt)),
-            (whole, attempt) => whole.or(attempt),
-        }
+        whole.into_iter().chain(attempt).min()
     }
 }
 

@@ -292,8 +292,10 @@ impl Mesh {
         for works in self.works.lock().unwrap().values_mut() {
             *works = true;
         }
-        // Tables are compiled beside the requests, and some time later.
+        // Tables are compiled beside the requests, and some time later. Those whose ejection is over by
+        // now return first: a table that is compiled before does not have them.
         let now = Instant::now().into_std();
+        self.upstream.balancer().handle_time(now);
         self.upstream.balancer().rebuild(now);
         let mut picked = BTreeSet::new();
         for _ in 0..self.known.len() * 60 {

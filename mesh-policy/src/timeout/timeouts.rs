@@ -113,10 +113,7 @@ fn limit(timeout: Duration) -> Option<Duration> {
 
 /// The lesser of those that there are.
 fn shorter<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
+    one.into_iter().chain(other).min()
 }
 
 fn millis(headers: &HeaderMap, name: &HeaderName) -> Option<Duration> {

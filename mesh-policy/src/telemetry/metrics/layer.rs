@@ -117,18 +117,16 @@ impl Exchange {
         let path = uri.map_or(0, |path| path.as_str().len());
         let pseudo = path + request.method().as_str().len();
         let is_client = metrics.reporter == Reporter::Source;
-        let peer = || match (extensions.get::<PeerWorkload>(), identity) {
-            (Some(peer), _) => Some(Peer::Workload(Box::new(peer.clone()))),
-            (None, Some(PeerIdentity(identity))) => Some(Peer::Identity(identity.clone())),
-            (None, None) => None,
-        };
         Self {
             start: Instant::now(),
             counts: Arc::default(),
             head_bytes: (header_bytes(request.headers()) + pseudo as u64, 0),
             is_grpc: Caller::of(request.headers()) == Caller::Grpc,
             // Who calls a client is not its peer.
-            peer: if is_client { None } else { peer() },
+            peer: match is_client {
+                true => None,
+                false => Peer::of(extensions.get::<PeerWorkload>(), identity),
+            },
             cluster: extensions
                 .get::<MatchedRoute>()
                 .and_then(|matched| matched.cluster().cloned()),

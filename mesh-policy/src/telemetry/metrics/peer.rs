@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mesh_core::attributes::PeerIdentity;
 use mesh_core::identity::SpiffeId;
 use mesh_core::model::cluster::Endpoint;
 
@@ -45,6 +46,15 @@ impl PeerWorkload {
 }
 
 impl Peer {
+    /// Who is known from an exchange of metadata or by its address, else who has proven an identity.
+    pub(super) fn of(
+        workload: Option<&PeerWorkload>,
+        identity: Option<&PeerIdentity>,
+    ) -> Option<Self> {
+        let workload = workload.map(|workload| Self::Workload(Box::new(workload.clone())));
+        workload.or_else(|| identity.map(|PeerIdentity(id)| Self::Identity(id.clone())))
+    }
+
     /// What is known of a property; nothing is the empty text.
     pub(super) fn property(&self, property: Property) -> &str {
         match self {

@@ -39,11 +39,7 @@ impl IstioMetrics {
         (identity, peer): (Option<&PeerIdentity>, Option<&PeerWorkload>),
         cluster: Option<&ClusterName>,
     ) -> TcpConnection {
-        let peer = match (peer, identity) {
-            (Some(peer), _) => Some(Peer::Workload(Box::new(peer.clone()))),
-            (None, Some(PeerIdentity(identity))) => Some(Peer::Identity(identity.clone())),
-            (None, None) => None,
-        };
+        let peer = Peer::of(peer, identity);
         let has_tls = connection.is_some_and(|connection| connection.tls.is_some());
         let facts = Facts {
             reporter: self.reporter,
