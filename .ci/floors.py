@@ -29,6 +29,7 @@ def main():
         if unsupported > floor["unsupported"]:
             problems.append(f"{corpus}: {unsupported:.2f} % unsupported, "
                             f"the ceiling is {floor['unsupported']} %")
+    problems += [f"{corpus}: no floor is committed" for corpus in sorted(report.keys() - floors.keys())]
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     sys.exit(bool(problems))

@@ -13,15 +13,18 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
+use axum::extract::{self, ConnectInfo};
+use axum::middleware::map_request;
 use axum::routing::get;
+use axum::{Router, serve};
 use bytes::Bytes;
 use examples::once;
 use examples::tokens::TokenIssuer;
 use http::Request;
 use http_body_util::Full;
+use mesh_core::attributes::ConnectionInfo;
 use mesh_core::config::MeshConfig;
-use mesh_core::parse::{Limits, parse};
+use mesh_core::load::Loaded;
 use mesh_core::resolve::resolve;
 use mesh_core::resource::istio::envoy_filter::PatchContext;
 use mesh_core::workload::Workload;
@@ -45,7 +48,8 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let app = policies(&include_str!("policies/cart.yaml").replace("KEYS", &issuer.jwks()))?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    tokio::spawn(axum::serve(listener, app).into_future());
+    let app = told_of_connections(app, address).into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(serve(listener, app).into_future());
 
     let expires = UnixTime::now().as_secs() + 3600;
     let alice = issuer.token("alice", expires)?;
@@ -72,10 +76,11 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 
 /// The application, under the policies of `yaml` for workloads of the namespace `shop`.
 fn policies(yaml: &str) -> Result<Router, Box<dyn Error + Send + Sync>> {
-    let parsed = parse("cart.yaml", yaml, &Limits::default());
-    assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
-    let config = MeshConfig::builder().extend(parsed.objects).build(1);
-    let config = config.map_err(|_| "a resource is there twice")?;
+    let mut loaded = Loaded::default();
+    loaded.add("cart.yaml", yaml);
+    let loaded = loaded.build(MeshConfig::builder(), 1);
+    let (config, warnings) = loaded.map_err(|found| found.to_string())?;
+    assert!(warnings.is_empty(), "{warnings}");
     let model = resolve(&config, &Workload::sidecar("shop"));
     let options = config.options();
 
@@ -106,6 +111,22 @@ fn policies(yaml: &str) -> Result<Router, Box<dyn Error + Send + Sync>> {
     let cart = Router::new().route("/cart", get(|| async { "one book" }));
     let stats = get(move || async move { metrics.encode() });
     Ok(cart.layer(policies).route("/stats/prometheus", stats))
+}
+
+/// Tells the policies which connection a request came by. A condition on addresses takes nobody's word
+/// for that, so that it denies everybody without.
+fn told_of_connections(app: Router, local: SocketAddr) -> Router {
+    app.layer(map_request(
+        move |ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: extract::Request| async move {
+            let connection = ConnectionInfo {
+                peer,
+                local,
+                tls: None,
+            };
+            request.extensions_mut().insert(connection);
+            request
+        },
+    ))
 }
 
 /// The status of a request with a token, or without one if it is empty.

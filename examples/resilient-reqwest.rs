@@ -23,7 +23,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use mesh_core::attributes::{ResetReason, UpstreamReset};
 use mesh_core::config::MeshConfig;
-use mesh_core::parse::{Limits, parse};
+use mesh_core::load::Loaded;
 use mesh_core::resolve::resolve;
 use mesh_core::workload::Workload;
 use mesh_policy::circuit_breaker::{CircuitBreakerLayer, CircuitBreakers};
@@ -59,10 +59,11 @@ spec:
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
-    let parsed = parse("cart.yaml", CONFIGURATION, &Limits::default());
-    assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
-    let config = MeshConfig::builder().extend(parsed.objects).build(1);
-    let config = config.map_err(|_| "a resource is there twice")?;
+    let mut loaded = Loaded::default();
+    loaded.add("cart.yaml", CONFIGURATION);
+    let loaded = loaded.build(MeshConfig::builder(), 1);
+    let (config, warnings) = loaded.map_err(|found| found.to_string())?;
+    assert!(warnings.is_empty(), "{warnings}");
     let model = resolve(&config, &Workload::sidecar("shop"));
     let routes = RouteTable::compile(&model.route_configurations["80"])?;
     let breakers = CircuitBreakers::compile(&model.clusters);

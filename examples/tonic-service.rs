@@ -11,14 +11,19 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use axum::extract::{self, ConnectInfo};
+use axum::middleware::map_request;
+use axum::{Router, serve};
 use examples::tokens::TokenIssuer;
 use http::uri::PathAndQuery;
+use mesh_core::attributes::ConnectionInfo;
 use mesh_core::config::MeshConfig;
-use mesh_core::parse::{Limits, parse};
+use mesh_core::load::Loaded;
 use mesh_core::resolve::resolve;
 use mesh_core::resource::istio::envoy_filter::PatchContext;
 use mesh_core::workload::Workload;
@@ -50,10 +55,12 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let metrics = Arc::new(IstioMetrics::new(Reporter::Destination, local));
     let app = policies(&yaml, Arc::clone(&metrics))?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = format!("http://{}", listener.local_addr()?);
-    tokio::spawn(axum::serve(listener, app).into_future());
+    let address = listener.local_addr()?;
+    let app = told_of_connections(app, address).into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(serve(listener, app).into_future());
 
-    let channel = Endpoint::from_shared(address)?.connect().await?;
+    let channel = Endpoint::from_shared(format!("http://{address}"))?;
+    let channel = channel.connect().await?;
     let expires = UnixTime::now().as_secs() + 3600;
     let (alice, bob) = (
         issuer.token("alice", expires)?,
@@ -86,11 +93,12 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 fn policies(
     yaml: &str,
     metrics: Arc<IstioMetrics>,
-) -> Result<axum::Router, Box<dyn Error + Send + Sync>> {
-    let parsed = parse("cart.yaml", yaml, &Limits::default());
-    assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
-    let config = MeshConfig::builder().extend(parsed.objects).build(1);
-    let config = config.map_err(|_| "a resource is there twice")?;
+) -> Result<Router, Box<dyn Error + Send + Sync>> {
+    let mut loaded = Loaded::default();
+    loaded.add("cart.yaml", yaml);
+    let loaded = loaded.build(MeshConfig::builder(), 1);
+    let (config, warnings) = loaded.map_err(|found| found.to_string())?;
+    assert!(warnings.is_empty(), "{warnings}");
     let model = resolve(&config, &Workload::sidecar("shop"));
     let options = config.options();
 
@@ -111,6 +119,22 @@ fn policies(
         .layer(AuthorizationLayer::new(allowed))
         .layer(LocalRateLimitLayer::new(limits.limits));
     Ok(Routes::new(Cart).into_axum_router().layer(policies))
+}
+
+/// Tells the policies which connection a request came by. A condition on addresses takes nobody's word
+/// for that, so that it denies everybody without.
+fn told_of_connections(app: Router, local: SocketAddr) -> Router {
+    app.layer(map_request(
+        move |ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: extract::Request| async move {
+            let connection = ConnectionInfo {
+                peer,
+                local,
+                tls: None,
+            };
+            request.extensions_mut().insert(connection);
+            request
+        },
+    ))
 }
 
 /// What a build script makes of `service Cart { rpc Get(StringValue) returns (StringValue); }`.

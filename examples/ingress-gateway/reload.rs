@@ -50,7 +50,11 @@ impl Seen {
 /// ConfigMap is swapped by a link beside it.
 pub(crate) fn changes(paths: &[PathBuf]) -> std::io::Result<Changes> {
     let (sender, events) = mpsc::channel(1);
-    let mut watcher = notify::recommended_watcher(move |_| {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // A mere look at a file is none; this program looks itself.
+        if event.is_ok_and(|event| event.kind.is_access()) {
+            return;
+        }
         // A full channel already tells of a change.
         let _ = sender.try_send(());
     })

@@ -3,12 +3,20 @@ use std::collections::BTreeMap;
 use examples::config::Loaded;
 use examples::gateway;
 use mesh_core::analyze::fidelity::{
-    Capabilities, CatalogueField, Fidelity, Treatment, catalogue, fidelity,
+    Capabilities, CatalogueField, Fidelity, FieldFidelity, Treatment, catalogue, fidelity,
 };
 use mesh_core::config::MeshConfig;
 
 use crate::workload::WorkloadName;
 use crate::{Answer, Failure, Output, json};
+
+/// What of a report is listed, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listing {
+    /// Only what is unsupported, or enforced differently.
+    pub(crate) problems: bool,
+    pub(crate) output: Output,
+}
 
 /// What becomes of each field that the files set, by what the ingress gateway enforces or by all
 /// that the libraries do.
@@ -16,24 +24,28 @@ pub(crate) fn report(
     loaded: Loaded,
     workload: Option<&WorkloadName>,
     capabilities: &Capabilities,
-    output: Output,
+    listing: Listing,
 ) -> Result<Answer, Failure> {
     let built = loaded.build(MeshConfig::builder(), 1);
     let (config, _) = built.map_err(Failure::Configuration)?;
     let workload = workload.map(|name| name.to_workload(name.is_gateway(&config)));
     let found = fidelity(&config, workload.as_ref(), capabilities);
-    let text = match output {
-        Output::Json => json(&found),
-        Output::Text => list(&found),
+    let fields = found.fields().iter();
+    let fields = fields.filter(|field| !listing.problems || is_problem(field.treatment));
+    let text = match listing.output {
+        Output::Json => json(&fields.collect::<Vec<_>>()),
+        Output::Text => list(&found, fields),
     };
     let is_good = found.refusals().next().is_none();
     Ok(Answer { text, is_good })
 }
 
-fn list(found: &Fidelity) -> String {
-    let mut text: String = found
-        .fields()
-        .iter()
+fn is_problem(treatment: Treatment) -> bool {
+    treatment.is_unsupported() || matches!(treatment, Treatment::Differently(..))
+}
+
+fn list<'f>(found: &Fidelity, fields: impl Iterator<Item = &'f FieldFidelity>) -> String {
+    let mut text: String = fields
         .map(|field| match field.is_refused() {
             true => format!("{field} (refused)\n"),
             false => format!("{field}\n"),

@@ -88,6 +88,9 @@ struct FidelityArguments {
     /// By all that the libraries enforce, rather than by what the ingress gateway does.
     #[arg(long)]
     all: bool,
+    /// Leave out what is enforced as in Istio, and what says nothing to a data plane.
+    #[arg(long)]
+    problems: bool,
     /// Print the table of all fields there are, for the README, and read no files.
     #[arg(long, exclusive = true)]
     table: bool,
@@ -183,7 +186,11 @@ fn run(arguments: Arguments) -> Result<Answer, Failure> {
         Command::Status(arguments) => status::report(load(&arguments.input)?, arguments),
         Command::Routes { workload, input } => {
             let (model, _) = model(&workload, &input)?;
-            Ok(Answer::good(routes::list(&model, input.output)))
+            let mut text = routes::list(&model, input.output);
+            if input.output == Output::Text && !workload.sidecar && !workload.gateway {
+                text += routes::hint(&model);
+            }
+            Ok(Answer::good(text))
         }
         Command::Explain {
             request,
@@ -200,6 +207,7 @@ fn fidelity(arguments: FidelityArguments) -> Result<Answer, Failure> {
     let FidelityArguments {
         workload,
         all,
+        problems,
         table,
         files,
         output,
@@ -212,7 +220,8 @@ fn fidelity(arguments: FidelityArguments) -> Result<Answer, Failure> {
         false => gateway::capabilities(),
     };
     let loaded = load(&Input { files, output })?;
-    fidelity::report(loaded, workload.as_ref(), &capabilities, output)
+    let listing = fidelity::Listing { problems, output };
+    fidelity::report(loaded, workload.as_ref(), &capabilities, listing)
 }
 
 fn load(input: &Input) -> Result<Loaded, Failure> {

@@ -1,5 +1,6 @@
 use mesh_core::model::Model;
 use mesh_core::model::route::{Route, RouteConfiguration, VirtualHost};
+use mesh_core::workload::WorkloadKind;
 
 use crate::{Output, json, words};
 
@@ -17,6 +18,18 @@ pub(crate) fn list(model: &Model, output: Output) -> String {
         text += &format!("note: {}  [{}]\n", notice.message, notice.origin);
     }
     text
+}
+
+/// What is probably meant by a workload without labels is a gateway, which is selected by them.
+pub(crate) fn hint(model: &Model) -> &'static str {
+    let workload = &model.workload;
+    match workload.kind {
+        WorkloadKind::Sidecar if workload.labels.is_empty() => {
+            "note: these are the routes of a service: no Gateway selects a workload without labels \
+             (namespace/name:key=value)\n"
+        }
+        WorkloadKind::Sidecar | WorkloadKind::Gateway => "",
+    }
 }
 
 fn table(routes: &RouteConfiguration) -> String {

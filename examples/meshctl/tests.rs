@@ -46,6 +46,31 @@ fn what_nothing_acts_on_is_a_warning_in_its_file() {
 }
 
 #[test]
+fn fidelity_can_be_about_problems_alone() {
+    let text = "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: cart, namespace: shop }
+spec:
+  host: cart
+  trafficPolicy: { loadBalancer: { simple: LEAST_REQUEST }, outlierDetection: { consecutiveErrors: 5 } }
+";
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("cart.yaml");
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let all = meshctl(&["fidelity", "--all", file]).unwrap().text;
+    assert!(
+        all.contains("loadBalancer.simple") && all.contains("consecutiveErrors"),
+        "{all}"
+    );
+    let problems = meshctl(&["fidelity", "--all", "--problems", file])
+        .unwrap()
+        .text;
+    assert_eq!(problems.lines().count(), 1, "{problems}");
+}
+
+#[test]
 fn fidelity_is_told_by_field_and_for_a_workload() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("policy.yaml");

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::origin::Position;
+use crate::origin::{Origin, Position};
 
 /// How much a finding matters, least first.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -70,6 +70,15 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// A finding about what was written at `origin`, labelled with its path.
+    pub fn at(origin: &Origin, severity: Severity, message: impl Into<String>) -> Self {
+        Self {
+            position: origin.position(),
+            label: origin.path().to_owned(),
+            ..Self::new(severity, origin.file(), message)
+        }
+    }
+
     /// A finding about `file`, with no code, place, label or help.
     pub fn new(severity: Severity, file: impl Into<Arc<str>>, message: impl Into<String>) -> Self {
         Self {

@@ -14,7 +14,7 @@
 //! ```
 //! # #[cfg(feature = "yaml")] {
 //! use mesh_core::config::MeshConfig;
-//! use mesh_core::parse::{Limits, parse};
+//! use mesh_core::load::Loaded;
 //! use mesh_core::resolve::resolve;
 //! use mesh_core::workload::Workload;
 //!
@@ -28,14 +28,16 @@
 //!   ports: [{ number: 80, name: http, protocol: HTTP }]
 //!   endpoints: [{ address: 192.0.2.7 }]
 //! ";
-//! let parsed = parse("books.yaml", yaml, &Limits::default());
-//! assert!(parsed.problems.is_empty());
+//! let mut loaded = Loaded::default();
+//! loaded.add("books.yaml", yaml);
 //!
-//! let config = MeshConfig::builder().extend(parsed.objects).build(1).unwrap();
+//! // Read and valid, or all that is wrong.
+//! let (config, _warnings) = loaded.build(MeshConfig::builder(), 1).map_err(|found| found.to_string())?;
 //! let model = resolve(&config, &Workload::sidecar("shop"));
 //! let routes = &model.route_configurations["80"];
 //! assert!(routes.virtual_hosts.iter().any(|host| host.domains.contains(&"books.example".into())));
 //! # }
+//! # Ok::<(), String>(())
 //! ```
 //!
 //! # How it composes
@@ -49,6 +51,7 @@
 //! | step | module |
 //! |---|---|
 //! | text to resources, with positions and all problems at once | `parse` (feature `yaml`) |
+//! | texts read, checked and put together, in one go | `load` (feature `yaml`) |
 //! | resources, as the user wrote them | [`resource`] |
 //! | what a resource gets wrong | [`validate`] |
 //! | what of it is acted on | [`analyze`] |
@@ -82,6 +85,8 @@ pub mod header;
 pub mod host;
 pub mod identity;
 pub mod labels;
+#[cfg(feature = "yaml")]
+pub mod load;
 pub mod matcher;
 pub mod model;
 pub mod origin;

@@ -16,11 +16,14 @@
 //! assert_eq!(**watch.load(), "second");
 //! ```
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Poll, Waker};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use arc_swap::{ArcSwap, Guard};
 
@@ -29,7 +32,7 @@ pub fn channel<T>(value: T) -> (Publisher<T>, Watch<T>) {
     let shared = Arc::new(Shared {
         value: ArcSwap::from_pointee(value),
         version: AtomicU64::new(0),
-        wakers: Mutex::new(Vec::new()),
+        waiting: Mutex::default(),
     });
     let watch = Watch {
         shared: Arc::clone(&shared),
@@ -48,14 +51,9 @@ impl<T> Publisher<T> {
     pub fn publish(&self, value: T) {
         self.shared.value.store(Arc::new(value));
         self.shared.version.fetch_add(1, Ordering::Release);
-        let mut wakers = self
-            .shared
-            .wakers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        for waker in wakers.drain(..) {
-            waker.wake();
-        }
+        // What is woken may publish in its turn.
+        let waiting = mem::take(&mut self.shared.waiting().wakers);
+        waiting.into_values().for_each(Waker::wake);
     }
 
     /// A reader of the value.
@@ -93,25 +91,17 @@ impl<T> Watch<T> {
         self.shared.value.load_full()
     }
 
-    /// Waits until a value is published that this `Watch` has not waited for before.
+    /// Waits until a value is published that this `Watch` has not waited for before; for ever, if
+    /// its [`Publisher`] is gone.
     ///
     /// # Cancel safety
     ///
     /// A change is reported by the next call if this one is dropped before it returns.
-    pub async fn changed(&mut self) {
-        poll_fn(|cx| {
-            if self.advance() {
-                return Poll::Ready(());
-            }
-            self.shared.register(cx.waker());
-            // A publication between the look above and the registration would wake nobody.
-            if self.advance() {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
+    pub fn changed(&mut self) -> impl Future<Output = ()> + use<'_, T> {
+        Changed {
+            watch: self,
+            id: None,
+        }
     }
 
     fn advance(&mut self) -> bool {
@@ -148,14 +138,61 @@ impl<T> fmt::Debug for Watch<T> {
 struct Shared<T> {
     value: ArcSwap<T>,
     version: AtomicU64,
-    wakers: Mutex<Vec<Waker>>,
+    waiting: Mutex<Waiting>,
 }
 
 impl<T> Shared<T> {
-    fn register(&self, waker: &Waker) {
-        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-        if !wakers.iter().any(|known| known.will_wake(waker)) {
-            wakers.push(waker.clone());
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who waits for the next value.
+#[derive(Default)]
+struct Waiting {
+    wakers: BTreeMap<u64, Waker>,
+    next_id: u64,
+}
+
+impl Waiting {
+    /// Wakes `waker` next, in place of the one that was registered by `id`.
+    fn register(&mut self, id: Option<u64>, waker: &Waker) -> u64 {
+        let id = id.unwrap_or_else(|| {
+            self.next_id += 1;
+            self.next_id
+        });
+        self.wakers.insert(id, waker.clone());
+        id
+    }
+}
+
+/// A wait for the next value. Nothing of it is left once it is dropped.
+struct Changed<'w, T> {
+    watch: &'w mut Watch<T>,
+    id: Option<u64>,
+}
+
+impl<T> Future for Changed<'_, T> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.watch.advance() {
+            return Poll::Ready(());
+        }
+        let id = self.watch.shared.waiting().register(self.id, cx.waker());
+        self.id = Some(id);
+        // A publication between the look above and the registration would wake nobody.
+        match self.watch.advance() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+}
+
+impl<T> Drop for Changed<'_, T> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.watch.shared.waiting().wakers.remove(&id);
         }
     }
 }
@@ -163,7 +200,6 @@ impl<T> Shared<T> {
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
-    use std::task::Context;
 
     use super::*;
 
@@ -185,5 +221,50 @@ mod tests {
         assert_eq!(**watch.load(), 2);
         let mut cx = Context::from_waker(Waker::noop());
         assert!(pin!(watch.changed()).poll(&mut cx).is_pending());
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_wait_that_is_dropped() {
+        let (publisher, mut watch) = channel(1);
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..3 {
+            assert!(pin!(watch.changed()).poll(&mut cx).is_pending());
+        }
+        assert!(publisher.shared.waiting().wakers.is_empty());
+    }
+
+    #[test]
+    fn all_who_wait_are_woken() {
+        let (publisher, mut first) = channel(1);
+        let mut second = first.clone();
+        let mut cx = Context::from_waker(Waker::noop());
+        let (mut one, mut other) = (pin!(first.changed()), pin!(second.changed()));
+        assert!(one.as_mut().poll(&mut cx).is_pending());
+        assert!(other.as_mut().poll(&mut cx).is_pending());
+        publisher.publish(2);
+        assert!(one.poll(&mut cx).is_ready());
+        assert!(other.poll(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn whoever_is_woken_may_publish() {
+        struct Publish(Publisher<u8>);
+
+        impl std::task::Wake for Publish {
+            fn wake(self: Arc<Self>) {
+                self.0.publish(3);
+            }
+        }
+
+        let (publisher, mut watch) = channel(1);
+        let other = Publisher {
+            shared: Arc::clone(&publisher.shared),
+        };
+        let waker = Waker::from(Arc::new(Publish(other)));
+        let mut cx = Context::from_waker(&waker);
+        let mut changed = pin!(watch.changed());
+        assert!(changed.as_mut().poll(&mut cx).is_pending());
+        publisher.publish(2);
+        assert_eq!(**publisher.shared.value.load(), 3);
     }
 }

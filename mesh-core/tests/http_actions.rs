@@ -13,7 +13,7 @@ use mesh_core::model::retry::HashPolicy;
 use mesh_core::model::route::{Forward, PathRewrite, RouteAction};
 use mesh_core::percent::Percent;
 
-use crate::http::{SERVICES, clusters, host_of, model_of, route_of, virtual_service};
+use crate::http::{SERVICES, clusters, host_of, model_of, route_of, routes_of, virtual_service};
 use crate::support::config;
 
 fn forward_of(http: &str) -> Forward {
@@ -93,6 +93,46 @@ fn header_operations_of_several_destinations_stay_with_them() {
     let destinations = &route.forward_to().unwrap().destinations;
     assert_eq!(destinations[0].headers.request.options.len(), 1);
     assert!(destinations[1].headers.is_empty());
+}
+
+#[test]
+fn one_of_several_destinations_is_none_that_is_alone_though_no_other_gets_requests() {
+    let to = "{ request: { set: { a: to, host: to.example } } }";
+    let route = route_of(&format!(
+        "
+  - headers: {{ request: {{ set: {{ a: route, host: route.example }} }} }}
+    route:
+    - {{ destination: {{ host: cart }}, weight: 100, headers: {to} }}
+    - {{ destination: {{ host: cart-v2 }}, weight: 0 }}"
+    ));
+    assert_eq!(route.headers.request.options.len(), 1);
+    let forward = route.forward_to().unwrap();
+    assert_eq!(forward.rewrite.authority.as_deref(), Some("route.example"));
+    let [only] = forward.destinations.as_slice() else {
+        panic!("{:?}", forward.destinations);
+    };
+    assert_eq!(only.headers.request.options.len(), 1);
+    assert_eq!(only.authority.as_deref(), Some("to.example"));
+}
+
+#[test]
+fn a_header_whose_operator_has_no_value_here_is_not_written() {
+    let rule = |value: &str| {
+        format!(
+            "
+  - headers: {{ request: {{ set: {{ a: '{value}', b: kept }} }} }}
+    route: [{{ destination: {{ host: cart }} }}]"
+        )
+    };
+    let (routes, notices) = routes_of(&rule("%DYNAMIC_METADATA(a:b)%"));
+    let told = "the header is not written: operator `DYNAMIC_METADATA` is not supported";
+    assert_eq!(
+        notices,
+        [format!("spec.http[0].headers.request.set[a]: {told}")]
+    );
+    let options = routes[0].headers.request.options.iter();
+    let names: Vec<_> = options.map(|option| option.name.as_str()).collect();
+    assert_eq!(names, ["b"]);
 }
 
 #[test]

@@ -4,8 +4,12 @@
 mod support;
 
 use mesh_core::config::MeshConfig;
+use mesh_core::diagnostic::Severity;
 use mesh_core::labels::Labels;
+use mesh_core::model::listener::{HttpConnection, NetworkFilter};
 use mesh_core::parse::{Limits, parse};
+use mesh_core::resolve::resolve;
+use mesh_core::workload::Workload;
 
 use crate::support::config;
 
@@ -31,7 +35,9 @@ data:
     ] {
         let parsed = parse("mesh.yaml", &map(namespace), &Limits::default());
         let builder = MeshConfig::builder().extend(parsed.objects);
-        let config = builder.options_from_config_map().unwrap().build(1).unwrap();
+        let (builder, found) = builder.options_from_config_map().unwrap();
+        assert_eq!(found, []);
+        let config = builder.build(1).unwrap();
         assert_eq!(config.options().trust_domain(), trust_domain, "{namespace}");
         assert_eq!(config.networks().networks.len(), networks, "{namespace}");
     }
@@ -49,6 +55,40 @@ data: { mesh: 'trustDomian: typo' }
     let builder = MeshConfig::builder().extend(parsed.objects);
     let problems = builder.options_from_config_map().unwrap_err();
     assert_eq!(&*problems[0].file, "mesh.yaml#mesh");
+}
+
+#[test]
+fn a_config_map_with_invalid_settings_is_refused_with_all_of_them() {
+    let text = "
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: istio, namespace: istio-system }
+data:
+  mesh: |
+    connectTimeout: 2h
+    tlsDefaults: { ecdhCurves: [P-0] }
+  meshNetworks: |
+    networks: { east: { endpoints: [{ fromCidr: 10.0.0.0/99 }] } }
+";
+    let parsed = parse("mesh.yaml", text, &Limits::default());
+    let builder = MeshConfig::builder().extend(parsed.objects);
+    let found = builder.options_from_config_map().unwrap_err();
+    let found: Vec<_> = found
+        .iter()
+        .map(|found| (&*found.file, found.label.as_str(), found.severity))
+        .collect();
+    let error = |file, label| (file, label, Severity::Error);
+    let curve = (
+        "mesh.yaml#mesh",
+        "tlsDefaults.ecdhCurves[0]",
+        Severity::Warning,
+    );
+    let cidr = "networks[east].endpoints[0].fromCidr";
+    let timeout = error("mesh.yaml#mesh", "connectTimeout");
+    assert_eq!(
+        found,
+        [timeout, curve, error("mesh.yaml#meshNetworks", cidr)]
+    );
 }
 
 #[test]
@@ -125,5 +165,61 @@ fn short_names_have_the_domain_that_the_configuration_gives_them() {
         let config = builder.build(1).unwrap();
         assert_eq!(config.resolve_host("Reviews", "shop"), expected);
         assert_eq!(config.resolve_host("reviews.prod", "shop"), "reviews.prod");
+    }
+}
+
+#[test]
+fn proxies_write_the_headers_that_the_mesh_says() {
+    let text = "
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: istio, namespace: istio-system }
+data:
+  mesh: |
+    defaultConfig:
+      proxyHeaders:
+        server: { value: shop }
+        requestId: { disabled: true }
+        attemptCount: { disabled: true }
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: shop, namespace: shop }
+spec:
+  selector: {}
+  servers: [{ port: { number: 80, name: http, protocol: HTTP }, hosts: ['*'] }]
+---
+apiVersion: v1
+kind: Service
+metadata: { name: cart, namespace: shop }
+spec:
+  clusterIP: 10.0.0.1
+  selector: { app: cart }
+  ports: [{ name: http, port: 80 }]
+";
+    let parsed = parse("mesh.yaml", text, &Limits::default());
+    let builder = MeshConfig::builder().extend(parsed.objects);
+    let (builder, _) = builder.options_from_config_map().unwrap();
+    let config = builder.build(1).unwrap();
+    let sidecar = Workload::sidecar("shop").with_label("app", "cart");
+    for workload in [Workload::gateway("istio-system"), sidecar] {
+        let model = resolve(&config, &workload);
+        let connections: Vec<&HttpConnection> = model
+            .listeners
+            .iter()
+            .flat_map(|listener| {
+                let default = listener.default_filter_chain.as_deref();
+                listener.filter_chains.iter().chain(default)
+            })
+            .filter_map(|chain| match &chain.filter {
+                NetworkFilter::Http(connection) => Some(connection),
+                _ => None,
+            })
+            .collect();
+        assert!(!connections.is_empty(), "{workload:?}");
+        for connection in connections {
+            assert_eq!(connection.server_name.as_deref(), Some("shop"));
+            assert!(!connection.generate_request_id && !connection.count_attempts);
+        }
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Served {
     /// Whose address is that of the client.
     pub(super) forwarding: Forwarding,
     pub(super) headers: HeaderPolicy,
+    /// Whether upstreams are told which attempt they see.
+    pub(super) counts_attempts: bool,
     /// What upstreams are told of the client's certificate.
     pub(super) client_cert: (ForwardClientCert, ClientCertDetails),
 }
@@ -42,6 +44,7 @@ impl Served {
             is_guarded: true,
             forwarding: Forwarding::default(),
             headers: HeaderPolicy::default(),
+            counts_attempts: true,
             client_cert: (ForwardClientCert::Sanitize, ClientCertDetails::default()),
         }
     }
@@ -61,6 +64,7 @@ impl Served {
             is_guarded: listener.direction == Direction::Inbound,
             forwarding: Forwarding::of(connection),
             headers: header_policy(connection, wide),
+            counts_attempts: connection.count_attempts,
             client_cert: client_cert(model, listener, wide),
         };
         Ok((served, warnings))
@@ -137,6 +141,8 @@ fn header_policy(connection: &HttpConnection, wide: &MeshWide) -> HeaderPolicy {
         use_remote_address,
         trusted_hops,
         server_name,
+        generate_request_id,
+        count_attempts: _,
     } = connection;
     let trust = Trust {
         trusted_hops: usize::try_from(*trusted_hops).unwrap_or(usize::MAX),
@@ -147,6 +153,7 @@ fn header_policy(connection: &HttpConnection, wide: &MeshWide) -> HeaderPolicy {
         normalization: wide.normalization(),
         forwarded: use_remote_address.then_some(trust),
         server: server.and_then(|server| HeaderValue::try_from(server).ok()),
+        request_id: *generate_request_id,
         ..HeaderPolicy::default()
     }
 }

@@ -117,6 +117,7 @@ impl Stack {
             routes,
             limits,
             uses,
+            counts_attempts,
             ..
         } = served;
         let is_limited = limits.are_any();
@@ -129,7 +130,7 @@ impl Stack {
         let is_aborting = uses.response_headers && uses.faults;
         let below = (is_aborting && !is_early).then(|| answers.clone());
 
-        let sent = self.send(generation, &limits, uses);
+        let sent = self.send(generation, &limits, (uses, counts_attempts));
         let recorded = generation.telemetry().is_on().then(RecordRouteLayer::new);
         let sent = optional(recorded, optional(below, sent));
         let routed = bare(RoutingLayer::new(routes.clone()).layer(sent));
@@ -154,15 +155,18 @@ impl Stack {
         &self,
         generation: &Arc<Generation>,
         limits: &Limits,
-        uses: Uses,
+        (uses, counts_attempts): (Uses, bool),
     ) -> Layered<impl Http + use<>> {
         let upstreams = generation.upstreams();
         let mirror = uses.mirrors.then(|| {
             let client = ServiceBuilder::new()
-                .map_request(|mut copy: Request<MirrorBody>| {
-                    router::set_attempt_count(copy.headers_mut(), 1);
+                .map_request(move |mut copy: Request<MirrorBody>| {
+                    if counts_attempts {
+                        router::set_attempt_count(copy.headers_mut(), 1);
+                    }
                     copy
                 })
+                .layer(TimeoutLayer::new())
                 .service(upstream::dispatch(upstreams, &self.copies));
             ServiceBuilder::new()
                 .layer(MirrorLayer::new(client).with_executor(self.tasks.clone()))
@@ -171,6 +175,7 @@ impl Stack {
         let budgets = generation.policies().budgets.clone();
         let retried = RetryLayer::<Infallible>::new()
             .with_budgets(budgets)
+            .with_attempt_count(counts_attempts)
             .layer(upstream::dispatch(upstreams, &self.requests));
         let sent = ServiceBuilder::new()
             .layer(FiltersLayer::new())

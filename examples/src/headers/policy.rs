@@ -11,6 +11,10 @@ use super::method;
 use super::refusal::Refusal;
 use super::request_id::{self, X_REQUEST_ID};
 
+/// How many header fields a request has at most: Envoy's `max_headers_count`. A server of HTTP/1.1
+/// refuses more before; one of HTTP/2 counts only their bytes.
+pub const MAX_HEADERS: usize = 100;
+
 /// How a client is connected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scheme {
@@ -87,6 +91,9 @@ impl HeaderPolicy {
         if request.version() == Version::HTTP_11 && !method::is_known(request.method()) {
             return Err(Refusal::Method);
         }
+        if request.headers().len() > MAX_HEADERS {
+            return Err(Refusal::HeaderCount);
+        }
         match request.extensions().get::<Protocol>() {
             Some(protocol) if !self.upgrades.allows(protocol.as_str()) => {
                 return Err(Refusal::Upgrade);
@@ -128,6 +135,21 @@ impl HeaderPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn more_headers_than_envoy_takes_are_refused() {
+        let admitted = |count: usize| {
+            let mut request = Request::get("https://a.example/").version(Version::HTTP_2);
+            for index in 0..count {
+                request = request.header(format!("x-{index}"), "a");
+            }
+            let mut request = request.body(()).unwrap();
+            let peer = Peer::new([192, 0, 2, 1].into(), Scheme::Https, &Trust::default());
+            HeaderPolicy::default().admit(&mut request, &peer, Scheme::Https, || 0)
+        };
+        assert_eq!(admitted(MAX_HEADERS), Ok(()));
+        assert_eq!(admitted(MAX_HEADERS + 1), Err(Refusal::HeaderCount));
+    }
 
     #[test]
     fn extended_connect_switches_to_what_upgrades_may() {

@@ -19,6 +19,9 @@ pub enum Refusal {
     /// `https:` in the request line of a plaintext connection.
     #[error("https on a plaintext connection")]
     Https,
+    /// More header fields than [`MAX_HEADERS`](super::MAX_HEADERS).
+    #[error("too many headers")]
+    HeaderCount,
     /// A method that no standard names.
     #[error("unknown method")]
     Method,
@@ -45,6 +48,7 @@ impl Refusal {
             }
             Self::Connect => StatusCode::NOT_FOUND,
             Self::Https | Self::Upgrade => StatusCode::FORBIDDEN,
+            Self::HeaderCount => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Version => StatusCode::UPGRADE_REQUIRED,
         }
     }
@@ -55,7 +59,11 @@ impl Refusal {
             Self::Authority | Self::Method => "Bad Request",
             Self::Https => "Forbidden",
             Self::Version => "Upgrade Required",
-            Self::Connect | Self::MissingAuthority | Self::Path | Self::Upgrade => "",
+            Self::Connect
+            | Self::HeaderCount
+            | Self::MissingAuthority
+            | Self::Path
+            | Self::Upgrade => "",
         }
     }
 

@@ -22,7 +22,7 @@ use super::chains::FilterChains;
 use super::connection::{BoxError, Http};
 use super::limits::Limits;
 use super::listener::ListenerId;
-use super::open::OpenConnections;
+use super::open::{Open, OpenConnections};
 
 /// How long to wait when no connection can be accepted, for want of file descriptors mostly.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -161,6 +161,7 @@ where
     }
 
     async fn serve(self: Rc<Self>, listener: ListenerId, stream: TcpStream, peer: SocketAddr) {
+        let Some(open) = self.open.open() else { return };
         // Both fail only if the client is already gone.
         let (Ok(local), Ok(())) = (stream.local_addr(), stream.set_nodelay(true)) else {
             return;
@@ -174,14 +175,20 @@ where
             server_name: None,
         };
         match self.admission.chains(listener) {
-            None => self.read(stream, &connection).await,
+            None => self.read(stream, &connection, open).await,
             // Boxed, so that connections without a choice need no room for it.
-            Some(chains) => Box::pin(self.choose(&chains, stream, connection)).await,
+            Some(chains) => Box::pin(self.choose(&chains, stream, connection, open)).await,
         }
     }
 
     /// Serves a connection by the filter chain that takes it.
-    async fn choose(&self, chains: &FilterChains, stream: TcpStream, mut connection: Connection) {
+    async fn choose(
+        &self,
+        chains: &FilterChains,
+        stream: TcpStream,
+        mut connection: Connection,
+        open: Open,
+    ) {
         let taken = match chains.take(stream, connection.local).await {
             Ok(taken) => taken,
             // A client whose handshake failed was told by an alert.
@@ -191,7 +198,7 @@ where
         connection.tls = taken.tls;
         connection.server_name = taken.server_name;
         if connection.routes.is_some() {
-            return self.read(taken.stream, &connection).await;
+            return self.read(taken.stream, &connection, open).await;
         }
         let _listed = self.open.add();
         let forwarding = self
@@ -201,13 +208,13 @@ where
     }
 
     /// Reads HTTP.
-    async fn read<I>(&self, io: I, connection: &Connection)
+    async fn read<I>(&self, io: I, connection: &Connection, open: Open)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = (self.make_service)(connection);
         let listed = self.open.add();
         let slot = Rc::clone(&listed.slot);
-        self.http.serve(io, service, slot).await;
+        self.http.serve(io, service, (slot, open)).await;
     }
 }

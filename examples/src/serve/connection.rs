@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use super::adapter::Adapter;
 use super::limits::Limits;
-use super::open::Slot;
+use super::open::{Open, Slot};
 use super::rewind::Rewind;
 use crate::local::LocalExecutor;
 
@@ -60,8 +60,12 @@ impl Http {
     ///
     /// What goes wrong on a connection is told to its client where that is possible, and to
     /// nobody else.
-    pub(super) async fn serve<I, S, B>(&self, mut stream: I, service: S, slot: Rc<Slot>)
-    where
+    pub(super) async fn serve<I, S, B>(
+        &self,
+        mut stream: I,
+        service: S,
+        (slot, open): (Rc<Slot>, Open),
+    ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + 'static,
         S::Error: Into<BoxError>,
@@ -72,7 +76,7 @@ impl Http {
         let Ok(Some((prefix, is_http2))) = sniff(&mut stream, &slot).await else {
             return;
         };
-        let io = Rewind::new(prefix, TokioIo::new(stream));
+        let io = Rewind::new(prefix, TokioIo::new(stream), open);
         let service = Adapter::new(service, Rc::clone(&slot));
         if is_http2 {
             let connection = self.http2.serve_connection(io, service);

@@ -4,22 +4,28 @@
 //! That costs a request nothing; timers and notifications of its own would.
 
 use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// How many times the connections are looked at within the idle timeout.
 const LOOKS: u32 = 4;
 
 /// The open connections of a thread.
-#[derive(Default)]
 pub(super) struct OpenConnections {
     slots: RefCell<Vec<Rc<Slot>>>,
-    closed: Notify,
     draining: Cell<bool>,
+    // Nothing is ever sent: the channel is closed once the last of its senders is dropped.
+    open: RefCell<Option<Open>>,
+    closed: RefCell<Option<Receiver<Infallible>>>,
 }
+
+/// Counts a connection as open until it is dropped with all its clones, from its handshake to the end
+/// of what it has been upgraded to.
+pub(super) type Open = Sender<Infallible>;
 
 /// One open connection.
 #[derive(Default)]
@@ -36,8 +42,25 @@ pub(super) struct Listed {
     pub(super) slot: Rc<Slot>,
 }
 
+impl Default for OpenConnections {
+    fn default() -> Self {
+        let (open, closed) = channel(1);
+        Self {
+            slots: RefCell::default(),
+            draining: Cell::default(),
+            open: RefCell::new(Some(open)),
+            closed: RefCell::new(Some(closed)),
+        }
+    }
+}
+
 impl OpenConnections {
-    /// Lists a connection.
+    /// Counts a connection as open; `None` once it is waited for the last one to be closed.
+    pub(super) fn open(&self) -> Option<Open> {
+        self.open.borrow().clone()
+    }
+
+    /// Lists a connection that can be told to end.
     pub(super) fn add(self: &Rc<Self>) -> Listed {
         let slot = Rc::new(Slot::default());
         slot.ending.set(self.draining.get());
@@ -56,10 +79,12 @@ impl OpenConnections {
         }
     }
 
-    /// Waits until no connection is open.
+    /// Waits until no connection is open. No more are opened from here on.
     pub(super) async fn closed(&self) {
-        while !self.slots.borrow().is_empty() {
-            self.closed.notified().await;
+        self.open.take();
+        let closed = self.closed.take();
+        if let Some(mut closed) = closed {
+            closed.recv().await;
         }
     }
 
@@ -116,9 +141,6 @@ impl Drop for Listed {
         if let Some(connections) = self.connections.upgrade() {
             let mut slots = connections.slots.borrow_mut();
             slots.retain(|slot| !Rc::ptr_eq(slot, &self.slot));
-            if slots.is_empty() {
-                connections.closed.notify_waiters();
-            }
         }
     }
 }

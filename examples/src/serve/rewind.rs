@@ -8,18 +8,26 @@ use bytes::{Buf, Bytes};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use pin_project_lite::pin_project;
 
+use super::open::Open;
+
 pin_project! {
-    /// `inner`, with `prefix` before what can be read from it.
+    /// `inner`, with `prefix` before what can be read from it; an open connection, also once it is
+    /// upgraded.
     pub(super) struct Rewind<I> {
         prefix: Bytes,
         #[pin]
         inner: I,
+        open: Open,
     }
 }
 
 impl<I> Rewind<I> {
-    pub(super) fn new(prefix: Bytes, inner: I) -> Self {
-        Self { prefix, inner }
+    pub(super) fn new(prefix: Bytes, inner: I, open: Open) -> Self {
+        Self {
+            prefix,
+            inner,
+            open,
+        }
     }
 }
 

@@ -1,15 +1,18 @@
 //! Single connections, over a pipe and with a clock that each test moves.
 
 use std::convert::Infallible;
+use std::future::Future;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tower::service_fn;
+use tower::{Service, service_fn};
 
 use super::connection::Http;
 use super::limits::Limits;
@@ -115,7 +118,7 @@ async fn draining_ends_a_connection_that_has_sent_nothing() {
 }
 
 #[tokio::test(flavor = "local")]
-async fn a_connection_that_comes_while_draining_gets_one_answer() {
+async fn a_connection_that_comes_while_draining_is_told_to_end() {
     let (_, open, _) = connect(&Limits::default());
     open.drain();
     let listed = open.add();
@@ -123,19 +126,64 @@ async fn a_connection_that_comes_while_draining_gets_one_answer() {
     assert!(listed.slot.poll_ending(&cx));
 }
 
+#[tokio::test(flavor = "local")]
+async fn an_upgraded_connection_is_waited_for() {
+    let echo = service_fn(|mut request: Request<Incoming>| async move {
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::task::spawn_local(async move {
+            let mut upgraded = TokioIo::new(upgrade.await.unwrap());
+            let mut byte = [0];
+            while upgraded.read(&mut byte).await.is_ok_and(|read| read == 1) {
+                upgraded.write_all(&byte).await.unwrap();
+            }
+        });
+        let response = Response::builder()
+            .status(101)
+            .header("connection", "upgrade")
+            .header("upgrade", "echo");
+        Ok::<_, Infallible>(response.body(Body::default()).unwrap())
+    });
+    let (mut client, open, serving) = connect_to(echo, &Limits::default());
+    let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    serving.await.unwrap();
+
+    open.drain();
+    let mut closed = pin!(open.closed());
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(closed.as_mut().poll(&mut cx).is_pending());
+    client.write_all(b"!").await.unwrap();
+    let mut received = Vec::new();
+    while received.last() != Some(&b'!') {
+        received.push(client.read_u8().await.unwrap());
+    }
+    assert!(closed.as_mut().poll(&mut cx).is_pending());
+    drop(client);
+    closed.await;
+}
+
 /// A client, connected to a service that answers with the path in a header.
 fn connect(limits: &Limits) -> (DuplexStream, Rc<OpenConnections>, JoinHandle<()>) {
-    let (client, server) = tokio::io::duplex(64 * 1024);
-    let open = Rc::new(OpenConnections::default());
-    let listed = open.add();
-    let http = Http::new(limits);
     let service = service_fn(|request: Request<Incoming>| async move {
         let response = Response::builder().header("path", request.uri().path());
         Ok::<_, Infallible>(response.body(Body::default()).unwrap())
     });
+    connect_to(service, limits)
+}
+
+/// A client, connected to `service`.
+fn connect_to<S>(service: S, limits: &Limits) -> (DuplexStream, Rc<OpenConnections>, JoinHandle<()>)
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + 'static,
+{
+    let (client, server) = tokio::io::duplex(64 * 1024);
+    let open = Rc::new(OpenConnections::default());
+    let listed = open.add();
+    let counted = open.open().expect("it is not waited for");
+    let http = Http::new(limits);
     let serving = tokio::task::spawn_local(async move {
         let slot = Rc::clone(&listed.slot);
-        http.serve(server, service, slot).await;
+        http.serve(server, service, (slot, counted)).await;
     });
     let idle = Rc::clone(&open);
     let timeout = limits.idle_timeout;

@@ -41,3 +41,10 @@ pub enum ParseFormatError {
         rest: String,
     },
 }
+
+impl ParseFormatError {
+    /// Whether the text is one of Envoy's, with an operator that has no value here.
+    pub const fn is_without_value(&self) -> bool {
+        matches!(self, Self::NotGiven { .. } | Self::Unsupported { .. })
+    }
+}

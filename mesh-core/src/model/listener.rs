@@ -198,6 +198,10 @@ pub struct HttpConnection {
     pub trusted_hops: u32,
     /// Value of the `server` response header; `None` leaves the application's.
     pub server_name: Option<String>,
+    /// Whether requests without an `x-request-id` get one.
+    pub generate_request_id: bool,
+    /// Whether upstreams are told by `x-envoy-attempt-count` which attempt they see.
+    pub count_attempts: bool,
 }
 
 impl HttpConnection {
@@ -208,6 +212,8 @@ impl HttpConnection {
             use_remote_address: true,
             trusted_hops: 0,
             server_name: Some("istio-envoy".into()),
+            generate_request_id: true,
+            count_attempts: true,
         }
     }
 }

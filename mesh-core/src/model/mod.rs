@@ -33,6 +33,7 @@ pub mod retry;
 pub mod route;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -72,4 +73,11 @@ pub struct Notice {
     pub origin: Origin,
     /// What happens instead, as a sentence without full stop.
     pub message: String,
+}
+
+/// The message, and where it was written in brackets.
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{}]", self.message, self.origin)
+    }
 }

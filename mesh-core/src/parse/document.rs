@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::nearest::nearest;
+use super::nearest::{nearest, nearest_within};
 use super::node::{Content, Node};
 use super::problem::{self, Problem, ProblemKind, excerpt};
 use super::resource::Reader;
@@ -11,6 +11,9 @@ use crate::resource::Object;
 use crate::resource::kind::Kind;
 use crate::resource::value::Value;
 
+/// How many characters of a group are mistyped at most. Others have kinds of the same names as ours.
+const MAX_SLIPS: usize = 2;
+
 /// What a file says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parsed {
@@ -20,6 +23,28 @@ pub struct Parsed {
     pub unknown: Vec<UnknownKind>,
     /// What is wrong, in the order of the file. A document with a problem yields no object.
     pub problems: Vec<Problem>,
+}
+
+impl Parsed {
+    /// The resources, if all of them could be read: else one that guards something might be missing.
+    ///
+    /// # Errors
+    ///
+    /// All problems, if there is one.
+    ///
+    /// ```
+    /// use mesh_core::parse::{Limits, parse};
+    ///
+    /// let text = "{apiVersion: v1, kind: Namespace, metadata: {name: prod, label: {}}}";
+    /// let problems = parse("mesh.yaml", text, &Limits::default()).into_result().unwrap_err();
+    /// assert_eq!(problems.len(), 1);
+    /// ```
+    pub fn into_result(self) -> Result<Vec<Object>, Vec<Problem>> {
+        match self.problems.is_empty() {
+            true => Ok(self.objects),
+            false => Err(self.problems),
+        }
+    }
 }
 
 /// A resource of a kind that is not read here.
@@ -146,7 +171,7 @@ impl Parsed {
         let Some((api_version, kind)) = self.identify(&element) else {
             return;
         };
-        let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+        let (group, version) = group_and_version(api_version);
         if let Some(items) = element.items(kind) {
             let list = kind.strip_suffix("List").filter(|kind| !kind.is_empty());
             let list = list.map(|kind| (api_version, kind));
@@ -205,7 +230,7 @@ impl Parsed {
     }
 
     fn unknown_kind(&mut self, element: &Element<'_>, api_version: &str, kind: &str) {
-        let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        let (group, _) = group_and_version(api_version);
         let known = || {
             Kind::ALL
                 .iter()
@@ -219,6 +244,15 @@ impl Parsed {
                 nearest: nearest(kind, known().map(|known| known.name())),
             };
             self.problems.push(element.problem("kind", kind));
+            return;
+        }
+        if let Some(nearest) = mistyped_group(group, kind) {
+            let kind = ProblemKind::UnknownGroup {
+                kind: excerpt(kind),
+                api_version: excerpt(api_version),
+                nearest,
+            };
+            self.problems.push(element.problem("apiVersion", kind));
             return;
         }
         let metadata = element.node.field("metadata");
@@ -235,6 +269,26 @@ impl Parsed {
             ),
         });
     }
+}
+
+/// The group and the version of an `apiVersion`. A group of ours without a version is taken for the
+/// group, not for a version of the core group.
+fn group_and_version(api_version: &str) -> (&str, &str) {
+    let is_group = || Kind::ALL.iter().any(|kind| kind.group() == api_version);
+    match api_version.rsplit_once('/') {
+        Some(parts) => parts,
+        None if !api_version.is_empty() && is_group() => (api_version, ""),
+        None => ("", api_version),
+    }
+}
+
+/// The group of ours that was probably meant by `group`, which is all but it and has no kind of ours.
+fn mistyped_group(group: &str, kind: &str) -> Option<&'static str> {
+    let ours = Kind::ALL.iter().filter(|known| {
+        let is_ours = known.is_istio() || known.is_gateway_api();
+        is_ours && known.name() == kind && is_read(**known)
+    });
+    nearest_within(MAX_SLIPS, group, ours.map(|known| known.group()))
 }
 
 /// Whether resources of `kind` become objects, rather than being listed.

@@ -5,11 +5,19 @@ const MAX_LENGTH: usize = 64;
 
 /// The name of `known` nearest to `name`, if any is near enough to be meant.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    nearest_within((fold(name).len() / 3).max(1), name, known)
+}
+
+/// The same with a limit to what is near: so many characters that were mistyped.
+pub(super) fn nearest_within<'a>(
+    furthest: usize,
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     if name.is_empty() || name.len() > MAX_LENGTH {
         return None;
     }
     let wanted = fold(name);
-    let furthest = (wanted.len() / 3).max(1);
     known
         .into_iter()
         .filter(|candidate| candidate.len() <= MAX_LENGTH)

@@ -136,6 +136,16 @@ pub enum ProblemKind {
         /// The kind that was probably meant.
         nearest: Option<&'static str>,
     },
+    /// A kind of ours in an API group that there is not.
+    #[error("unknown API group of {kind} in `{api_version}` (did you mean `{nearest}`?)")]
+    UnknownGroup {
+        /// The kind.
+        kind: String,
+        /// API group and version as written.
+        api_version: String,
+        /// The group that was probably meant.
+        nearest: &'static str,
+    },
     /// The kind is known, and not in this version.
     #[error("unsupported apiVersion `{api_version}` of {kind}")]
     UnsupportedVersion {

@@ -48,6 +48,7 @@ mod gateway_api;
 mod peer;
 mod place;
 mod policy;
+mod proxy_headers;
 mod scope;
 mod sidecar;
 mod traffic_policy;
@@ -77,6 +78,7 @@ pub fn resolve(config: &MeshConfig, workload: &Workload) -> Model {
         }
     };
     notices.append(&mut parts.notices);
+    proxy_headers::apply(config, &mut parts.listeners);
     let clusters = cluster::resolve(&context, &parts, &mut notices);
     let policies = policy::resolve(config, workload, &mut notices);
     retain_first(&mut notices);

@@ -19,6 +19,7 @@ impl Registry {
 }
 
 fn read(builder: MeshConfigBuilder) -> Result<MeshConfigBuilder, Vec<Diagnostic>> {
-    let read = builder.options_from_config_map();
-    read.map_err(|problems| problems.iter().map(Diagnostic::from).collect())
+    builder
+        .options_from_config_map()
+        .map(|(builder, _)| builder)
 }

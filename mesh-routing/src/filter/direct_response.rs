@@ -25,7 +25,7 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use mesh_core::attributes::{MatchedRoute, ResponseFlag};
+use mesh_core::attributes::{MatchedRoute, ResponseDetails, ResponseFlag};
 use mesh_core::model::route::{ClusterSpecifier, DirectResponse};
 use mesh_core::reply::{self, Caller, Reason};
 
@@ -41,6 +41,7 @@ where
     let status = StatusCode::from_u16(direct.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let caller = Caller::of(request.headers());
     let mut response = reply::direct(caller, status, direct.body.clone().unwrap_or_default());
+    response.extensions_mut().insert(details());
     if status == StatusCode::CREATED || status.is_redirection() {
         redirect::write_location(&redirect::own_location(request), &mut response);
     }
@@ -48,6 +49,11 @@ where
         *response.body_mut() = B::default();
     }
     response
+}
+
+/// Where answers of the configuration itself come from, as Envoy's access logs say.
+pub(super) fn details() -> ResponseDetails {
+    ResponseDetails::new("direct_response")
 }
 
 /// The answer to a request whose destination cannot be resolved, if that is what was drawn.
@@ -106,6 +112,7 @@ mod tests {
         assert_eq!(response.headers()["content-type"], "text/plain");
         assert_eq!(response.headers()["content-length"], "5");
         assert_eq!(response.body(), "hello");
+        assert_eq!(response.extensions().get(), Some(&details()));
         assert!(answer(204, "", Request::builder()).headers().is_empty());
     }
 

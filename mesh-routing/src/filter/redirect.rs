@@ -43,7 +43,7 @@ use http::{Response, StatusCode};
 use mesh_core::model::route::{PathRewrite, Redirect, RouteMatch};
 use mesh_core::reply::{self, Caller};
 
-use crate::filter::rewrite;
+use crate::filter::{direct_response, rewrite};
 use crate::request::RequestHead;
 
 /// The answer to a request of a route with `redirect`.
@@ -77,6 +77,7 @@ fn answer<B: Default>(
 ) -> Response<B> {
     let mut response = reply::empty(Caller::of(request.headers()), status);
     write_location(location, &mut response);
+    response.extensions_mut().insert(direct_response::details());
     response
 }
 

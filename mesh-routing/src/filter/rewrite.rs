@@ -25,7 +25,7 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{HOST, HeaderName, HeaderValue};
+use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Uri};
 use mesh_core::attributes::{MatchedRoute, ResponseFlag};
@@ -144,10 +144,18 @@ fn keep_original(append_forwarded_host: bool, request: &mut Parts) {
     let Ok(original) = HeaderValue::from_str(original) else {
         return;
     };
-    if append_forwarded_host {
+    if append_forwarded_host && !ends_forwarded_host(&request.headers, original.as_bytes()) {
         request.headers.append(X_FORWARDED_HOST, original.clone());
     }
-    request.headers.append(ORIGINAL_HOST, original);
+    // What a client says of it is not believed.
+    request.headers.insert(ORIGINAL_HOST, original);
+}
+
+/// Whether `authority` is the last one that the request was forwarded for already.
+fn ends_forwarded_host(headers: &HeaderMap, authority: &[u8]) -> bool {
+    let last = headers.get_all(X_FORWARDED_HOST).iter().next_back();
+    let last = last.and_then(|value| value.as_bytes().rsplit(|byte| *byte == b',').next());
+    last.is_some_and(|last| last.trim_ascii() == authority)
 }
 
 fn replace_authority(authority: &str, request: &mut Parts) -> Result<(), RewriteError> {
@@ -185,9 +193,9 @@ fn replace_path(path: String, request: &mut Parts) -> Result<(), RewriteError> {
     let original = uri.path_and_query.replace(new);
     request.uri = Uri::from_parts(uri).map_err(|_| error())?;
     let original = original.and_then(|path| HeaderValue::from_str(path.as_str()).ok());
-    request
-        .headers
-        .extend(original.map(|original| (ORIGINAL_PATH, original)));
+    if let Some(original) = original {
+        request.headers.insert(ORIGINAL_PATH, original);
+    }
     Ok(())
 }
 
@@ -370,6 +378,28 @@ mod tests {
         assert_eq!(request.headers["host"], "new.example");
         assert_eq!(request.headers["x-envoy-original-path"], "/a?b");
         assert_eq!(request.headers["x-envoy-original-host"], "old.example:80");
+    }
+
+    #[test]
+    fn what_a_client_says_of_former_values_is_replaced() {
+        let field =
+            |name: HeaderName, value: &str| HeaderOption::overwrite(name, value.parse().unwrap());
+        let change = |route: &mut Route| {
+            route.headers.request.options = vec![
+                field(ORIGINAL_PATH, "/forged"),
+                field(ORIGINAL_HOST, "forged.example"),
+                field(X_FORWARDED_HOST, "first.example, old.example:80"),
+            ];
+            let rewrite = &mut forward(route).rewrite;
+            rewrite.path = Some(PathRewrite::Full("/new".into()));
+            rewrite.authority = Some("new.example".into());
+            rewrite.append_forwarded_host = true;
+        };
+        let headers = rewritten(change, "/old").unwrap().headers;
+        let values = |name| headers.get_all(name).iter().collect::<Vec<_>>();
+        assert_eq!(values(ORIGINAL_PATH), ["/old"]);
+        assert_eq!(values(ORIGINAL_HOST), ["old.example:80"]);
+        assert_eq!(values(X_FORWARDED_HOST), ["first.example, old.example:80"]);
     }
 
     #[test]

@@ -60,6 +60,8 @@ fn connection_manager(model: &Model, http: &HttpConnection, filters: &Filters) -
         use_remote_address,
         trusted_hops,
         server_name,
+        generate_request_id,
+        count_attempts: _,
     } = http;
     let routes = &model.route_configurations[route_configuration];
     let filter = |name: &str, message: &str| {
@@ -82,6 +84,7 @@ fn connection_manager(model: &Model, http: &HttpConnection, filters: &Filters) -
         "use_remote_address": use_remote_address,
         "xff_num_trusted_hops": trusted_hops,
         "normalize_path": true,
+        "generate_request_id": generate_request_id,
         "upgrade_configs": [{"upgrade_type": "websocket"}],
     });
     if let Some(name) = server_name {

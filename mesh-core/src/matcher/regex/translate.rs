@@ -320,9 +320,11 @@ fn repetitions(bounds: Option<Bounds>, inner: u32) -> Option<u32> {
         return Some(inner);
     };
     let most = max.unwrap_or(min);
+    if min > most || most > MAX_REPEAT {
+        return None;
+    }
     let total = most.max(1) * inner.min(MAX_REPEAT + 1);
-    let fits = min <= most && most <= MAX_REPEAT && (most < 2 || total <= MAX_REPEAT);
-    fits.then_some(total)
+    (most < 2 || total <= MAX_REPEAT).then_some(total)
 }
 
 /// Reads a number of at most nine digits, without a zero before others.

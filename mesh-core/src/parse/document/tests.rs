@@ -89,6 +89,26 @@ fn all_versions_of_a_kind_are_read() {
 }
 
 #[test]
+fn a_group_of_ours_that_is_mistyped_or_has_no_version_is_an_error() {
+    let of = |group: &str| problems(&REVIEWS.replace("networking.istio.io/v1", group));
+    assert_eq!(
+        of("networking.istio.io"),
+        ["a.yaml:1:13: unsupported apiVersion `networking.istio.io` of VirtualService"]
+    );
+    assert_eq!(
+        of("networking.istoi.io/v1"),
+        [
+            "a.yaml:1:13: unknown API group of VirtualService in `networking.istoi.io/v1` \
+             (did you mean `networking.istio.io`?)"
+        ]
+    );
+    // Others have kinds of the same name.
+    assert_eq!(of("gateway.solo.io/v1"), [""; 0]);
+    let other = REVIEWS.replace("networking.istio.io/v1", "gateway.solo.io/v1");
+    assert_eq!(read(&other).unknown.len(), 1);
+}
+
+#[test]
 fn all_problems_of_a_resource_are_found() {
     let text = "\
 apiVersion: networking.istio.io/v1

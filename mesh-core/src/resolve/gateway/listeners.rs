@@ -198,19 +198,14 @@ fn by_server_name(names: &[String], proxy: &TcpProxy, origin: &Origin) -> Filter
 /// proxies.
 fn connection(context: &Context<'_>) -> HttpConnection {
     let mut connection = HttpConnection::new("");
-    let Some(proxy) = &context.config.options().as_written().default_config else {
-        return connection;
-    };
-    if let Some(topology) = &proxy.gateway_topology {
+    let proxy = context
+        .config
+        .options()
+        .as_written()
+        .default_config
+        .as_ref();
+    if let Some(topology) = proxy.and_then(|proxy| proxy.gateway_topology.as_ref()) {
         connection.trusted_hops = topology.num_trusted_proxies;
-    }
-    let headers = proxy.proxy_headers.as_ref();
-    if let Some(server) = headers.and_then(|headers| headers.server.as_ref()) {
-        if server.disabled == Some(true) {
-            connection.server_name = None;
-        } else if !server.value.is_empty() {
-            connection.server_name = Some(server.value.clone());
-        }
     }
     connection
 }

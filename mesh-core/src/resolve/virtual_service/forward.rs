@@ -19,18 +19,19 @@ use crate::resource::istio::virtual_service::{
 };
 
 /// The forwarding of a rule. Header operations of an only destination go to those of the route,
-/// `mutations`.
+/// `mutations`. One of several that no others get requests beside is not an only one.
 pub(super) fn translate(
     context: &RouteContext<'_>,
     rule: &Rule<'_>,
     place: &Place<'_>,
     mutations: &mut HeaderMutations,
+    notices: &mut Vec<Notice>,
 ) -> Result<Forward, Notice> {
     let written = &*rule.route;
     let namespace = &rule.owner.metadata.namespace;
     let routes = place.field("route");
-    let mut forward = Forward::to(destinations(context, rule, &routes)?);
-    if let [only] = forward.destinations.as_mut_slice() {
+    let mut forward = Forward::to(destinations(context, rule, &routes, notices)?);
+    if let ([_], [only]) = (&*written.route, forward.destinations.as_mut_slice()) {
         headers::append(mutations, std::mem::take(&mut only.headers));
     }
     for (_, to) in chosen(&written.route) {
@@ -56,10 +57,10 @@ pub(super) fn translate(
     Ok(forward)
 }
 
-/// Drops the authority that an only destination writes where the route has one already, and else
-/// makes it that of the route.
-pub(super) fn prefer_route_authority(forward: &mut Forward) {
-    if let [only] = forward.destinations.as_mut_slice() {
+/// Drops the authority that an only destination of those `written` has where the route has one
+/// already, and else makes it that of the route.
+pub(super) fn prefer_route_authority(written: &[HttpRouteDestination], forward: &mut Forward) {
+    if let ([_], [only]) = (written, forward.destinations.as_mut_slice()) {
         let own = only.authority.take();
         let route = &mut forward.rewrite.authority;
         *route = route.take().or(own);
@@ -79,6 +80,7 @@ fn destinations(
     context: &RouteContext<'_>,
     rule: &Rule<'_>,
     place: &Place<'_>,
+    notices: &mut Vec<Notice>,
 ) -> Result<Vec<WeightedDestination>, Notice> {
     let namespace = &rule.owner.metadata.namespace;
     let mut destinations = Vec::with_capacity(rule.route.route.len());
@@ -99,7 +101,7 @@ fn destinations(
             place.field("weight").notice(message)
         })?;
         if let Some(headers) = &to.headers {
-            let translated = headers::translate(headers, &place.field("headers"))?;
+            let translated = headers::translate(headers, &place.field("headers"), notices)?;
             (weighted.headers, weighted.authority) = translated;
         }
         destinations.push(weighted);

@@ -14,20 +14,22 @@ use crate::resource::istio::virtual_service::{HeaderOperations, Headers};
 /// The operations of one level, and the authority that they write, if they do.
 ///
 /// All `set` come before all `add`, each by name. `:authority` and `Host` are no header fields to
-/// write but a rewrite of the authority, `set` before `add`.
+/// write but a rewrite of the authority, `set` before `add`. A value with an operator that has none
+/// here is not written, as Envoy does not write one that is empty.
 pub(in crate::resolve) fn translate(
     written: &Headers,
     place: &Place<'_>,
+    notices: &mut Vec<Notice>,
 ) -> Result<(HeaderMutations, Option<String>), Notice> {
     let mut mutations = HeaderMutations::default();
     let mut authority = None;
     if let Some(request) = &written.request {
-        mutations.request = mutation(request, &place.field("request"))?;
+        mutations.request = mutation(request, &place.field("request"), notices)?;
         let written = find_authority(&request.set).or_else(|| find_authority(&request.add));
         authority = written.map(str::to_owned);
     }
     if let Some(response) = &written.response {
-        mutations.response = mutation(response, &place.field("response"))?;
+        mutations.response = mutation(response, &place.field("response"), notices)?;
     }
     Ok((mutations, authority))
 }
@@ -51,7 +53,11 @@ fn find_authority(written: &BTreeMap<String, String>) -> Option<&str> {
     Some(authority.as_str()).filter(|authority| !authority.is_empty())
 }
 
-fn mutation(written: &HeaderOperations, place: &Place<'_>) -> Result<HeaderMutation, Notice> {
+fn mutation(
+    written: &HeaderOperations,
+    place: &Place<'_>,
+    notices: &mut Vec<Notice>,
+) -> Result<HeaderMutation, Notice> {
     let mut mutation = HeaderMutation::default();
     let remove = place.field("remove");
     for (index, name) in written.remove.iter().enumerate() {
@@ -68,11 +74,16 @@ fn mutation(written: &HeaderOperations, place: &Place<'_>) -> Result<HeaderMutat
             .filter(|(name, _)| !header::is_internal(name))
         {
             let place = place.key(name);
-            let refuse = |error| place.notice(format_args!("the rule is left out: {error}"));
-            let value: HeaderFormat = value.parse().map_err(refuse)?;
-            mutation
-                .options
-                .push(option(header_name(name, &place)?, value));
+            let header = header_name(name, &place)?;
+            match value.parse::<HeaderFormat>() {
+                Ok(value) => mutation.options.push(option(header, value)),
+                Err(error) if error.is_without_value() => {
+                    notices.push(place.notice(format_args!("the header is not written: {error}")));
+                }
+                Err(error) => {
+                    return Err(place.notice(format_args!("the rule is left out: {error}")));
+                }
+            }
         }
         Ok::<(), Notice>(())
     };

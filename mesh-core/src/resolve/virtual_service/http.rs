@@ -48,7 +48,7 @@ fn push_routes(
     if blocks.is_empty() && !rule.route.r#match.is_empty() {
         return false;
     }
-    let template = match template(context, rule, place) {
+    let template = match template(context, rule, place, notices) {
         Ok(route) => Some(route),
         Err(notice) => {
             notices.push(notice);
@@ -131,10 +131,11 @@ fn template(
     context: &RouteContext<'_>,
     rule: &Rule<'_>,
     place: &Place<'_>,
+    notices: &mut Vec<Notice>,
 ) -> Result<Route, Notice> {
     let written = &*rule.route;
     let (mut mutations, authority) = match &written.headers {
-        Some(headers) => headers::translate(headers, &place.field("headers"))?,
+        Some(headers) => headers::translate(headers, &place.field("headers"), notices)?,
         None => (HeaderMutations::default(), None),
     };
     let action = if let Some(redirect) = &written.redirect {
@@ -144,9 +145,9 @@ fn template(
         let response = answers::direct_response(response, &place.field("directResponse"))?;
         RouteAction::DirectResponse(Box::new(response))
     } else {
-        let mut forward = forward::translate(context, rule, place, &mut mutations)?;
+        let mut forward = forward::translate(context, rule, place, &mut mutations, notices)?;
         forward.rewrite.authority = forward.rewrite.authority.or(authority);
-        forward::prefer_route_authority(&mut forward);
+        forward::prefer_route_authority(&written.route, &mut forward);
         RouteAction::Forward(Box::new(forward))
     };
     let fault = written.fault.as_ref();

@@ -1,5 +1,6 @@
 //! Changes of headers.
 
+use crate::format_string::{HeaderFormat, ParseFormatError};
 use crate::header;
 use crate::resource::istio::virtual_service::{HeaderOperations, Headers, HttpRewrite};
 use crate::validate::At;
@@ -25,11 +26,29 @@ fn validate_operations(
         at.field(field).each_entry(headers, |name, value, at| {
             at.check(validate_name(name));
             at.check(header::validate_value(value));
+            validate_operators(value, at);
         });
     }
     at.field("remove").each(remove, |name, at| {
         at.check(header::validate_remove_name(name));
     });
+}
+
+/// Looks for operators that Envoy refuses, with all the routes of a listener, or that have no value
+/// here.
+fn validate_operators(value: &str, at: At<'_>) {
+    match value.parse::<HeaderFormat>() {
+        Err(error) if error.is_without_value() => {
+            at.warning(format_args!("the header is not written: {error}"));
+        }
+        Err(
+            error @ (ParseFormatError::Unknown { .. } | ParseFormatError::InvalidArgument { .. }),
+        ) => {
+            at.warning(format_args!("the rule is left out: {error}"));
+        }
+        // What is no format at all is an error already.
+        _ => {}
+    }
 }
 
 /// Checks that the authority is rewritten in one place only (`validateAuthorityRewrite`).
@@ -55,6 +74,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::validate::Report;
     use crate::validate::testing::{assert_errors, read};
 
     #[test]
@@ -81,6 +101,28 @@ mod tests {
             assert_errors(&headers.to_string(), errors, |at| {
                 validate_headers(&read(headers.clone()), at);
             });
+        }
+    }
+
+    #[test]
+    fn operators_that_write_nothing_are_told() {
+        for (value, told) in [
+            ("%START_TIME%", None),
+            ("%DYNAMIC_METADATA(a:b)%", Some("the header is not written")),
+            ("%NONSENSE%", Some("the rule is left out")),
+        ] {
+            let report = Report::default();
+            let headers = json!({"request": {"set": {"x-a": value}}});
+            validate_headers(&read(headers), report.root());
+            let found = report.into_violations();
+            assert!(found.iter().all(|found| !found.is_error()), "{value}");
+            let found = found.first().map(|found| found.message.as_str());
+            assert_eq!(found.is_some(), told.is_some(), "{value}");
+            assert!(
+                found
+                    .unwrap_or_default()
+                    .starts_with(told.unwrap_or_default())
+            );
         }
     }
 

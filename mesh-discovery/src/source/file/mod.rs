@@ -44,6 +44,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use mesh_core::diagnostic::{Diagnostic, Severity};
+use mesh_core::load::Loaded;
 use mesh_core::parse::Limits;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Sleep, sleep};
@@ -52,7 +53,7 @@ use self::events::Events;
 use crate::source::{Source, Update};
 
 pub use self::files::{Fingerprint, expand};
-pub use self::load::{Loaded, load};
+pub use self::load::load;
 
 /// How long a file that is found empty is given to be written.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -188,10 +189,12 @@ impl Files {
                 self.seen = seen;
                 self.settled = true;
                 if loaded.has_errors() {
-                    self.updates.push_back(Update::Failed(loaded.diagnostics));
+                    let found = loaded.diagnostics.into_iter().collect();
+                    self.updates.push_back(Update::Failed(found));
                 } else {
                     self.updates.push_back(Update::All(loaded.objects));
-                    self.updates.push_back(Update::Problems(loaded.diagnostics));
+                    let found = loaded.diagnostics.into_iter().collect();
+                    self.updates.push_back(Update::Problems(found));
                 }
             }
         }
@@ -242,6 +245,6 @@ fn look(options: &Options, seen: &Fingerprint, settled: bool, is_first: bool) ->
     if !is_first && settled && found.is_emptied_since(seen) {
         return Look::Emptied(found);
     }
-    let loaded = load(&options.paths, &options.default_namespace, &options.limits);
-    Look::Read(found, loaded)
+    let nothing = Loaded::new(&options.default_namespace, options.limits.clone());
+    Look::Read(found, load(&options.paths, nothing))
 }

@@ -19,6 +19,8 @@ use crate::resource::gateway_api::session_persistence::{
     CookieConfig, HeaderConfig, SessionPersistence,
 };
 
+const SESSIONS: Support = Support::never("sessions are not kept on one backend");
+
 const DEFAULTS: Support = Support::never("default gateways are experimental, and Istio has none");
 
 impl Classify for BackendObjectReference {
@@ -183,7 +185,7 @@ impl Classify for HttpRouteRule {
         fields.nest("backendRefs", backend_refs);
         fields.nest("timeouts", timeouts);
         fields.nest("retry", retry);
-        fields.nest("sessionPersistence", session_persistence);
+        fields.nest_as("sessionPersistence", session_persistence, SESSIONS);
     }
 }
 
@@ -260,7 +262,7 @@ impl Classify for GrpcRouteRule {
         fields.nest("matches", matches);
         fields.nest("filters", filters);
         fields.nest("backendRefs", backend_refs);
-        fields.nest("sessionPersistence", session_persistence);
+        fields.nest_as("sessionPersistence", session_persistence, SESSIONS);
     }
 }
 

@@ -2,11 +2,14 @@
 
 use crate::analyze::fidelity::Capability;
 use crate::analyze::fidelity::fields::{Classify, Fields};
+use crate::analyze::fidelity::treatment::Support;
 use crate::resource::istio::destination_rule::{
     ClientTlsSettings, ConnectionKeepalive, ConnectionPoolSettings, HttpSettings, OutlierDetection,
     PortTrafficPolicy, ProxyProtocol, RetryBudget, TcpKeepalive, TcpSettings, TrafficPolicy,
     TunnelSettings,
 };
+
+const OBSOLETE: Support = Support::NotApplicable("Istio does not read it");
 
 impl Classify for TrafficPolicy {
     fn classify(&self, fields: &mut Fields<'_>) {
@@ -239,11 +242,7 @@ impl Classify for OutlierDetection {
             min_health_percent,
             outlier_detection_http_error_codes,
         } = self;
-        fields.leaf(
-            "consecutiveErrors",
-            consecutive_errors,
-            Capability::OutlierDetection,
-        );
+        fields.leaf("consecutiveErrors", consecutive_errors, OBSOLETE);
         fields.leaf(
             "splitExternalLocalOriginErrors",
             split_external_local_origin_errors,

@@ -2,9 +2,10 @@
 
 use crate::analyze::fidelity::Capability::{
     AccessLogs, ClientTls, ConnectionPools, Discovery, DnsResolution, Metrics, PeerAuthentication,
-    Routing, ServerTls, TcpRouting, Tracing, Tunnels,
+    Routing, ServerTls, TcpRouting, Tunnels,
 };
 use crate::analyze::fidelity::fields::{Classify, Fields};
+use crate::analyze::fidelity::mesh::LOG_SERVICE;
 use crate::analyze::fidelity::treatment::Support;
 use crate::resource::istio::mesh_config::{
     CertificateData, DefaultTrafficPolicy, InboundTrafficPolicy, MeshConfig, OutboundTrafficPolicy,
@@ -15,6 +16,13 @@ use crate::resource::istio::mesh_config::{
 const ISTIOD: Support = Support::NotApplicable("a setting of istiod or of the process of an Envoy");
 
 const STATISTIC: Support = Support::NotApplicable("names a counter of Envoy");
+
+const TRACING: Support = Support::never("`defaultProviders` or a Telemetry names who gets spans");
+
+const LISTENER_LOG: Support =
+    Support::NotApplicable("connections that no chain takes are not logged");
+
+const CLUSTERS: Support = Support::NotApplicable("services are those of one Kubernetes cluster");
 
 const AMBIENT: Support = Support::never("there is no ambient mode");
 
@@ -174,19 +182,19 @@ fn trust(mesh: &MeshConfig, fields: &mut Fields<'_>) {
 
 /// What is recorded.
 fn records(mesh: &MeshConfig, fields: &mut Fields<'_>) {
-    fields.leaf("enableTracing", &mesh.enable_tracing, Tracing);
+    fields.leaf("enableTracing", &mesh.enable_tracing, TRACING);
     fields.leaf("accessLogFile", &mesh.access_log_file, AccessLogs);
     fields.leaf("accessLogFormat", &mesh.access_log_format, AccessLogs);
     fields.leaf("accessLogEncoding", &mesh.access_log_encoding, AccessLogs);
     fields.leaf(
         "enableEnvoyAccessLogService",
         &mesh.enable_envoy_access_log_service,
-        AccessLogs,
+        LOG_SERVICE,
     );
     fields.leaf(
         "disableEnvoyListenerLog",
         &mesh.disable_envoy_listener_log,
-        AccessLogs,
+        LISTENER_LOG,
     );
     fields.leaf(
         "enablePrometheusMerge",
@@ -292,14 +300,14 @@ impl Classify for ServiceSettings {
     fn classify(&self, fields: &mut Fields<'_>) {
         let Self { settings, hosts } = self;
         fields.nest("settings", settings);
-        fields.leaf("hosts", hosts, Discovery);
+        fields.leaf("hosts", hosts, CLUSTERS);
     }
 }
 
 impl Classify for Settings {
     fn classify(&self, fields: &mut Fields<'_>) {
         let Self { cluster_local } = self;
-        fields.leaf("clusterLocal", cluster_local, Discovery);
+        fields.leaf("clusterLocal", cluster_local, CLUSTERS);
     }
 }
 

@@ -2,9 +2,14 @@
 
 use crate::analyze::fidelity::Capability;
 use crate::analyze::fidelity::fields::{Classify, Fields};
+use crate::analyze::fidelity::treatment::Support;
 use crate::resource::istio::mesh_networks::{
     IstioNetworkGateway, MeshNetworks, Network, NetworkEndpoints,
 };
+
+const REGISTRY: Support = Support::NotApplicable("services are those of one Kubernetes cluster");
+
+const GATEWAYS: Support = Support::never("endpoints of other networks are connected to directly");
 
 impl Classify for MeshNetworks {
     fn classify(&self, fields: &mut Fields<'_>) {
@@ -20,7 +25,7 @@ impl Classify for Network {
             gateways,
         } = self;
         fields.nest("endpoints", endpoints);
-        fields.nest("gateways", gateways);
+        fields.nest_as("gateways", gateways, GATEWAYS);
     }
 }
 
@@ -31,7 +36,7 @@ impl Classify for NetworkEndpoints {
             from_registry,
         } = self;
         fields.leaf("fromCidr", from_cidr, Capability::Discovery);
-        fields.leaf("fromRegistry", from_registry, Capability::Discovery);
+        fields.leaf("fromRegistry", from_registry, REGISTRY);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::analyze::fidelity::Capability;
 use crate::analyze::fidelity::fields::{Classify, Fields};
+use crate::analyze::fidelity::mesh::LOG_SERVICE;
 use crate::analyze::fidelity::treatment::Support;
 use crate::resource::istio::mesh_config::{
     DefaultProviders, EnvoyExternalAuthorizationGrpcProvider,
@@ -192,28 +193,28 @@ impl Classify for EnvoyHttpGrpcV3LogProvider {
             additional_response_headers_to_log,
             additional_response_trailers_to_log,
         } = self;
-        fields.leaf("service", service, Capability::AccessLogs);
-        fields.leaf("port", port, Capability::AccessLogs);
-        fields.leaf("logName", log_name, Capability::AccessLogs);
+        fields.leaf("service", service, LOG_SERVICE);
+        fields.leaf("port", port, LOG_SERVICE);
+        fields.leaf("logName", log_name, LOG_SERVICE);
         fields.leaf(
             "filterStateObjectsToLog",
             filter_state_objects_to_log,
-            Capability::AccessLogs,
+            LOG_SERVICE,
         );
         fields.leaf(
             "additionalRequestHeadersToLog",
             additional_request_headers_to_log,
-            Capability::AccessLogs,
+            LOG_SERVICE,
         );
         fields.leaf(
             "additionalResponseHeadersToLog",
             additional_response_headers_to_log,
-            Capability::AccessLogs,
+            LOG_SERVICE,
         );
         fields.leaf(
             "additionalResponseTrailersToLog",
             additional_response_trailers_to_log,
-            Capability::AccessLogs,
+            LOG_SERVICE,
         );
     }
 }
@@ -226,13 +227,13 @@ impl Classify for EnvoyTcpGrpcV3LogProvider {
             log_name,
             filter_state_objects_to_log,
         } = self;
-        fields.leaf("service", service, Capability::AccessLogs);
-        fields.leaf("port", port, Capability::AccessLogs);
-        fields.leaf("logName", log_name, Capability::AccessLogs);
+        fields.leaf("service", service, LOG_SERVICE);
+        fields.leaf("port", port, LOG_SERVICE);
+        fields.leaf("logName", log_name, LOG_SERVICE);
         fields.leaf(
             "filterStateObjectsToLog",
             filter_state_objects_to_log,
-            Capability::AccessLogs,
+            LOG_SERVICE,
         );
     }
 }
@@ -245,9 +246,9 @@ impl Classify for EnvoyOpenTelemetryLogProvider {
             log_name,
             log_format,
         } = self;
-        fields.leaf("service", service, Capability::AccessLogs);
-        fields.leaf("port", port, Capability::AccessLogs);
-        fields.leaf("logName", log_name, Capability::AccessLogs);
+        fields.leaf("service", service, LOG_SERVICE);
+        fields.leaf("port", port, LOG_SERVICE);
+        fields.leaf("logName", log_name, LOG_SERVICE);
         fields.nest("logFormat", log_format);
     }
 }
@@ -255,8 +256,8 @@ impl Classify for EnvoyOpenTelemetryLogProvider {
 impl Classify for OpenTelemetryLogFormat {
     fn classify(&self, fields: &mut Fields<'_>) {
         let Self { text, labels } = self;
-        fields.leaf("text", text, Capability::AccessLogs);
-        fields.leaf("labels", labels, Capability::AccessLogs);
+        fields.leaf("text", text, LOG_SERVICE);
+        fields.leaf("labels", labels, LOG_SERVICE);
     }
 }
 

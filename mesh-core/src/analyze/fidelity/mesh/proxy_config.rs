@@ -1,9 +1,8 @@
 //! Settings of proxies, of the mesh or of single workloads.
 
-use crate::analyze::fidelity::Capability::{
-    self, AccessLogs, ClientTls, HealthChecks, Injection, Metrics,
-};
+use crate::analyze::fidelity::Capability::{self, ClientTls, HealthChecks, Injection, Metrics};
 use crate::analyze::fidelity::fields::{Classify, Fields};
+use crate::analyze::fidelity::mesh::LOG_SERVICE;
 use crate::analyze::fidelity::treatment::Support;
 use crate::resource::istio::mesh_config::{
     AttemptCount, CustomTag, EnvoyDebugHeaders, MetadataExchangeHeaders, ProxyConfig, ProxyHeaders,
@@ -18,6 +17,14 @@ const METADATA: Support = Support::never("only what resources say is read");
 const STATS: Support = Support::NotApplicable("Envoy's own statistics are not kept");
 
 const FOREIGN: Support = Support::never("only Zipkin and OpenTelemetry are spoken");
+
+const COLLECTOR: Support = Support::never("spans are sent to providers of the mesh alone, by OTLP");
+
+const HEADERS: Support = Support::never("these headers are written as by default");
+
+const EXCHANGE: Support = Support::NotApplicable("peers do not exchange metadata");
+
+const CASE: Support = Support::never("names of headers are written in lower case");
 
 const LIMITS: Support = Support::never("limits of listeners are set by the embedder, in code");
 
@@ -99,13 +106,13 @@ fn records(proxy: &ProxyConfig, fields: &mut Fields<'_>) {
         &proxy.tracing_service_name,
         Capability::Tracing,
     );
-    fields.leaf("zipkinAddress", &proxy.zipkin_address, Capability::Tracing);
+    fields.leaf("zipkinAddress", &proxy.zipkin_address, COLLECTOR);
     fields.leaf(
         "envoyAccessLogService",
         &proxy.envoy_access_log_service,
-        AccessLogs,
+        LOG_SERVICE,
     );
-    fields.leaf("extraStatTags", &proxy.extra_stat_tags, Metrics);
+    fields.leaf("extraStatTags", &proxy.extra_stat_tags, STATS);
     fields.leaf("statsdUdpAddress", &proxy.statsd_udp_address, STATS);
     fields.leaf("envoyMetricsService", &proxy.envoy_metrics_service, STATS);
     fields.leaf(
@@ -179,7 +186,7 @@ impl Classify for Tracing {
             tls_settings,
             enable_istio_tags,
         } = self;
-        fields.leaf("zipkin", zipkin, Capability::Tracing);
+        fields.leaf("zipkin", zipkin, COLLECTOR);
         fields.leaf("lightstep", lightstep, FOREIGN);
         fields.leaf("datadog", datadog, FOREIGN);
         fields.leaf("stackdriver", stackdriver, FOREIGN);
@@ -187,7 +194,7 @@ impl Classify for Tracing {
         fields.nest("customTags", custom_tags);
         fields.leaf("maxPathTagLength", max_path_tag_length, Capability::Tracing);
         fields.leaf("sampling", sampling, Capability::Tracing);
-        fields.nest_as("tlsSettings", tls_settings, Capability::Tracing);
+        fields.nest_as("tlsSettings", tls_settings, COLLECTOR);
         fields.leaf("enableIstioTags", enable_istio_tags, Capability::Tracing);
     }
 }
@@ -252,15 +259,15 @@ impl Classify for ProxyHeaders {
         fields.nest("requestId", request_id);
         fields.nest("server", server);
         fields.nest("attemptCount", attempt_count);
-        fields.nest("envoyDebugHeaders", envoy_debug_headers);
-        fields.nest("metadataExchangeHeaders", metadata_exchange_headers);
-        fields.leaf(
-            "preserveHttp1HeaderCase",
-            preserve_http1_header_case,
-            Capability::Routing,
+        fields.nest_as("envoyDebugHeaders", envoy_debug_headers, HEADERS);
+        fields.nest_as(
+            "metadataExchangeHeaders",
+            metadata_exchange_headers,
+            EXCHANGE,
         );
-        fields.nest("xForwardedHost", x_forwarded_host);
-        fields.nest("xForwardedPort", x_forwarded_port);
+        fields.leaf("preserveHttp1HeaderCase", preserve_http1_header_case, CASE);
+        fields.nest_as("xForwardedHost", x_forwarded_host, HEADERS);
+        fields.nest_as("xForwardedPort", x_forwarded_port, HEADERS);
     }
 }
 

@@ -1,12 +1,12 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use mesh_core::diagnostic::{Diagnostic, Severity};
-use mesh_core::parse::render::{Style, render};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::parse::render::{Style, render};
 
-/// What was found, and the files that it was found in.
+/// What was found, and the texts that it was found in.
 ///
-/// `Display` draws all of it without colours.
+/// `Display` draws all of it without colours, as [`draw`](Self::draw) does.
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
     found: Vec<Diagnostic>,
@@ -19,9 +19,9 @@ impl Diagnostics {
         self.found.extend(found.into_iter().map(Into::into));
     }
 
-    /// Keeps the text of a file, so that it can be shown.
-    pub(super) fn keep_text(&mut self, file: &str, text: String) {
-        self.texts.insert(file.to_owned(), text);
+    /// Keeps the text of a file, so that an excerpt of it can be drawn.
+    pub fn keep_text(&mut self, file: &str, text: impl Into<String>) {
+        self.texts.insert(file.to_owned(), text.into());
     }
 
     /// What was found, in the order in which it was.
@@ -45,7 +45,8 @@ impl Diagnostics {
         self.found.iter().filter(of).count()
     }
 
-    /// Draws what was found as rustc does, one finding after the other.
+    /// Draws what was found as rustc does, one finding after the other, each under an excerpt of its
+    /// text if that is kept.
     pub fn draw(&self, style: Style) -> String {
         let mut drawn = String::new();
         for diagnostic in &self.found {
@@ -54,6 +55,16 @@ impl Diagnostics {
             drawn += "\n\n";
         }
         drawn
+    }
+}
+
+impl IntoIterator for Diagnostics {
+    type Item = Diagnostic;
+    type IntoIter = std::vec::IntoIter<Diagnostic>;
+
+    /// What was found, in the order in which it was.
+    fn into_iter(self) -> Self::IntoIter {
+        self.found.into_iter()
     }
 }
 
