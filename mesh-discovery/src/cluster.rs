@@ -43,6 +43,7 @@ use mesh_core::service::ClusterName;
 
 use crate::balance::Balancer;
 use crate::balance::hash::xxhash64_seeded;
+use crate::balance::policy::{Policy, PolicyError};
 use crate::circuit_breaker::{Breakers, Limits};
 use crate::endpoint_set::EndpointChange;
 use crate::locality::Client;
@@ -64,6 +65,16 @@ impl Upstream {
             cluster: ArcSwap::new(Arc::clone(&cluster)),
             balancer: Balancer::new(cluster, client, now, seed),
         }
+    }
+
+    /// Picks endpoints by `policy` whatever the cluster says, see [`Balancer::with_policy`].
+    ///
+    /// # Errors
+    ///
+    /// The policy cannot be followed: its table or ring cannot have that size.
+    pub fn with_policy(self, policy: Policy, now: Instant) -> Result<Self, PolicyError> {
+        let balancer = self.balancer.with_policy(policy, now)?;
+        Ok(Self { balancer, ..self })
     }
 
     /// Takes another version of the cluster, see [`Balancer::replace`].

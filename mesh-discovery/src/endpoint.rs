@@ -15,6 +15,8 @@
 //! ```
 
 use std::fmt;
+#[cfg(unix)]
+use std::path::PathBuf;
 
 use mesh_core::model::cluster::EndpointAddress;
 
@@ -29,5 +31,23 @@ impl fmt::Display for AddressText<'_> {
             EndpointAddress::Ip(address) => address.fmt(f),
             EndpointAddress::Unix(path) => f.write_str(path),
         }
+    }
+}
+
+/// The path of a Unix domain socket as the operating system wants it. In configurations, one that
+/// begins with `@` is of the abstract namespace, without a file (unix(7)); the system has a zero byte
+/// in its place, which paths of tokio's `UnixStream` and `UnixListener` may begin with.
+///
+/// ```
+/// use mesh_discovery::endpoint::socket_path;
+///
+/// assert_eq!(socket_path("/run/cart").to_str(), Some("/run/cart"));
+/// assert_eq!(socket_path("@cart").to_str(), Some("\0cart"));
+/// ```
+#[cfg(unix)]
+pub fn socket_path(path: &str) -> PathBuf {
+    match path.strip_prefix('@') {
+        Some(name) => format!("\0{name}").into(),
+        None => path.into(),
     }
 }

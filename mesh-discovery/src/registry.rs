@@ -282,8 +282,8 @@ impl Registry {
         if !pending.config
             && self.version > 0
             && let Some(services) = self.affected(&pending.endpoints)
+            && let Some(updates) = self.endpoint_updates(&services)
         {
-            let updates = self.endpoint_updates(&services);
             return (!updates.is_empty()).then_some(Change::Endpoints(updates));
         }
         self.build().map(Change::Config)

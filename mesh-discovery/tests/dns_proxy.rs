@@ -13,9 +13,13 @@ use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 use mesh_core::config::MeshConfig;
 use mesh_core::parse::{Limits, parse};
+use mesh_core::resource::Object;
 use mesh_core::watch;
 use mesh_core::workload::Workload;
 use mesh_discovery::dns_proxy::{DnsProxy, DnsProxyOptions, NameTable};
+use mesh_discovery::registry::{Change, Debounce, Registry};
+use mesh_discovery::source::Update;
+use mesh_discovery::vip::Vips;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
@@ -82,12 +86,14 @@ spec:
 ";
 
 fn config() -> MeshConfig {
-    let parsed = parse("mesh.yaml", MESH, &Limits::default());
+    let builder = MeshConfig::builder().extend(objects(MESH));
+    builder.build(1).unwrap()
+}
+
+fn objects(text: &str) -> Vec<Object> {
+    let parsed = parse("mesh.yaml", text, &Limits::default());
     assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
-    MeshConfig::builder()
-        .extend(parsed.objects)
-        .build(1)
-        .unwrap()
+    parsed.objects
 }
 
 fn addresses(table: &NameTable, name: &str) -> Option<Vec<String>> {
@@ -126,6 +132,52 @@ fn a_workload_finds_what_it_sees_by_the_names_that_it_may_use() {
     assert_eq!(addresses(&table, "allocated.example."), v4_alone);
     let both = Some(vec!["192.0.2.7".to_owned(), "2001:db8::7".to_owned()]);
     assert_eq!(addresses(&table, "written.example."), both);
+}
+
+#[test]
+fn a_host_keeps_the_address_that_it_was_given_when_its_endpoints_change() {
+    let entry = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: books, namespace: shop }
+spec:
+  hosts: [books.example]
+  resolution: STATIC
+  ports: [{ number: 80, name: http }]
+  workloadSelector: { labels: { app: books } }
+";
+    let pod = "
+apiVersion: v1
+kind: Pod
+metadata: { name: books-0, namespace: shop, labels: { app: books } }
+status: { podIP: 10.0.0.5, conditions: [{ type: Ready, status: 'True' }] }
+";
+    let now = tokio::time::Instant::now().into_std();
+    let mut registry = Registry::new(MeshConfig::builder())
+        .with_debounce(Debounce::NONE)
+        .with_vips(Vips::default());
+    let source = registry.add_source("files");
+    registry.handle_update(source, Update::All(objects(entry)), now);
+    let Some(Change::Config(config)) = registry.poll(now) else {
+        panic!()
+    };
+    let applied = objects(pod);
+    let removed = Vec::new();
+    registry.handle_update(source, Update::Changes { applied, removed }, now);
+    let Some(Change::Endpoints(updates)) = registry.poll(now) else {
+        panic!()
+    };
+    let service = updates[0].service();
+    assert_eq!(service.endpoints(&service.ports[0]).len(), 1);
+
+    let own = Workload::sidecar("shop");
+    let before = NameTable::builder(&own).build(&config);
+    let after = NameTable::builder(&own)
+        .with_updates(&updates)
+        .build(&config);
+    let given = Some(vec!["240.240.0.1".to_owned(), "2001:2::1".to_owned()]);
+    assert_eq!(addresses(&before, "books.example."), given);
+    assert_eq!(addresses(&after, "books.example."), given);
 }
 
 /// A proxy on loopback, over both transports at one port each.

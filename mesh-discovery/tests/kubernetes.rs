@@ -256,6 +256,22 @@ async fn a_kind_that_is_refused_is_a_problem_and_read_once_it_may_be() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_know_us_is_not_one_without_objects() {
+    let server = ApiServer::start().await;
+    server.apply(SERVICES, service("a"));
+    server.expire_token(true);
+    let mut source = source(&server, &[Kind::Service]).await;
+    assert_eq!(told(&mut source).await, ["failed"]);
+    server.expire_token(false);
+    assert_eq!(told(&mut source).await, ["a"]);
+    assert_eq!(told(&mut source).await, ["recovered"]);
+
+    server.wait_for("watch v1/services 1").await;
+    server.expire_token(true);
+    assert_eq!(told(&mut source).await, ["failed"]);
+}
+
+#[tokio::test]
 async fn policies_that_are_refused_keep_the_source_from_being_known() {
     let server = ApiServer::start().await;
     server.define(POLICIES);

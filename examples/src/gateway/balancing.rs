@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
 
@@ -7,12 +8,12 @@ use mesh_core::model::cluster::{Cluster, Discovery, EndpointAddress, UpstreamTls
 use mesh_core::service::ClusterName;
 use mesh_discovery::cluster::Clusters;
 use mesh_discovery::locality::Client;
-use mesh_discovery::source::dns::RefreshSettings;
+use mesh_discovery::source::dns::{RefreshSettings, Resolve};
 use tokio::time::Instant;
 
 use super::dynamic::Dynamic;
 use super::mesh_wide::MeshWide;
-use super::names::Names;
+use super::names::{self, Names, Nobody};
 use super::policies::warning;
 use super::tls::Originations;
 use super::upstream::Upstreams;
@@ -49,15 +50,15 @@ impl Balancing {
     ) -> io::Result<(Upstreams, Vec<String>)> {
         let (client, refresh) = (Client::from(&model.workload), refresh(wide));
         let is_same = self.client == client && self.refresh == refresh;
+        let (clusters, mut warnings) = reachable(&model.clusters, tls);
         let names = match self.names.take().filter(|_| is_same) {
             Some(names) => names,
             None => {
                 let clusters = Clusters::with_seed(client.clone(), fastrand::u64(..));
-                Names::new(clusters, refresh)?
+                Names::new(clusters, refresh, resolver(&mut warnings))?
             }
         };
         (self.client, self.refresh) = (client, refresh);
-        let (clusters, mut warnings) = reachable(&model.clusters, tls);
         let snapshot = names.publish(clusters, |live, clusters| {
             let notices = live.publish(clusters, Instant::now().into_std());
             warnings.extend(notices.iter().map(warning));
@@ -66,6 +67,18 @@ impl Balancing {
         self.names = Some(names);
         let upstreams = Upstreams::new(snapshot, tls.clone());
         Ok((upstreams.with_dynamic(self.dynamic.clone()), warnings))
+    }
+}
+
+/// Whom the system says to ask.
+fn resolver(warnings: &mut Vec<String>) -> Arc<dyn Resolve> {
+    match names::system() {
+        Ok(resolver) => Arc::new(resolver),
+        Err(error) => {
+            let why = error.source().map(ToString::to_string).unwrap_or_default();
+            warnings.push(format!("no name of a host can be resolved: {error}: {why}"));
+            Arc::new(Nobody)
+        }
     }
 }
 

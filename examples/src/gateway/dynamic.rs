@@ -2,15 +2,15 @@
 
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use mesh_core::attributes::ResponseFlag;
 use mesh_core::reply::{self, Caller, Reason};
-use mesh_discovery::source::dns::{Answer, DynamicDns, DynamicDnsError, Resolve};
+use mesh_discovery::source::dns::{Answer, DynamicDns, DynamicDnsError, Resolve, Resolver};
 
-use super::names::look_up;
+use super::names::{Nobody, system};
 use crate::body::Body;
 
 /// The hosts that were named, for all threads and generations. Cheap to clone.
@@ -20,7 +20,7 @@ pub(super) struct Dynamic(Arc<DynamicDns<System>>);
 impl Dynamic {
     /// No host was named yet.
     pub(super) fn new() -> Self {
-        Self(Arc::new(DynamicDns::new(System)))
+        Self(Arc::new(DynamicDns::new(System::default())))
     }
 
     /// The addresses of a host, at least one.
@@ -29,13 +29,16 @@ impl Dynamic {
     }
 }
 
-/// The names that the operating system knows.
-struct System;
+/// Whom the system says to ask, from the first name on; `None` if it does not say.
+#[derive(Default)]
+struct System(OnceLock<Option<Resolver>>);
 
 impl Resolve for System {
     fn resolve(&self, host: &str) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
-        let host = host.to_owned();
-        Box::pin(async move { look_up(&host).await })
+        match self.0.get_or_init(|| system().ok()) {
+            Some(resolver) => resolver.resolve(host),
+            None => Nobody.resolve(host),
+        }
     }
 }
 

@@ -1,16 +1,19 @@
 //! Host names of endpoints, resolved again and again.
 
 use std::collections::BTreeMap;
-use std::future::pending;
+use std::fmt;
+use std::future::{pending, ready};
 use std::io;
-use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mesh_core::model::cluster::Cluster;
 use mesh_core::service::ClusterName;
 use mesh_discovery::cluster::Clusters;
-use mesh_discovery::source::dns::{Answer, DnsClusters, RefreshSettings};
+use mesh_discovery::source::dns::{
+    AddressFamily, Answer, DnsClusters, RefreshSettings, Resolve, Resolver, ResolverError,
+};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -21,18 +24,17 @@ const FIRST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// The names that clusters have for endpoints.
 ///
-/// Names are resolved in the background by the operating system, and their addresses outlive the
-/// generation that asked for them first.
-#[derive(Debug)]
+/// Names are resolved in the background, and their addresses outlive the generation that asked for them
+/// first. What a name has no longer is dropped when its answer has expired.
 pub(super) struct Names {
     // `None` once it is dropped.
     runtime: Option<Runtime>,
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     known: Mutex<Known>,
+    resolver: Arc<dyn Resolve>,
     /// Something is due earlier than before.
     changed: Notify,
     answered: Condvar,
@@ -46,9 +48,13 @@ struct Known {
 }
 
 impl Names {
-    /// Knows no name yet. Each is looked up again after `refresh`, and other addresses are told to the
-    /// clusters of `live`.
-    pub(super) fn new(live: Clusters, refresh: RefreshSettings) -> io::Result<Self> {
+    /// Knows no name yet. Each is looked up by `resolver` again when its answer has expired, or after
+    /// `refresh`, and other addresses are told to the clusters of `live`.
+    pub(super) fn new(
+        live: Clusters,
+        refresh: RefreshSettings,
+        resolver: Arc<dyn Resolve>,
+    ) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("names")
@@ -57,6 +63,7 @@ impl Names {
         let machine = DnsClusters::new(refresh);
         let shared = Arc::new(Shared {
             known: Mutex::new(Known { machine, live }),
+            resolver,
             changed: Notify::new(),
             answered: Condvar::new(),
         });
@@ -117,10 +124,8 @@ impl Shared {
     fn start(&self, lookups: &mut JoinSet<(String, Answer)>) -> Option<Instant> {
         let mut known = self.lock();
         for name in known.machine.take_due(Instant::now().into_std()) {
-            lookups.spawn(async move {
-                let answer = look_up(&name).await;
-                (name, answer)
-            });
+            let looking_up = self.resolver.resolve(&name);
+            lookups.spawn(async move { (name, looking_up.await) });
         }
         known.machine.deadline().map(Instant::from_std)
     }
@@ -158,30 +163,26 @@ async fn keep(shared: Arc<Shared>) {
     }
 }
 
-/// The addresses of a name, as the operating system knows them.
-pub(super) async fn look_up(name: &str) -> Answer {
-    // Whatever the port is, it is not looked up.
-    let Ok(found) = tokio::net::lookup_host((name, 0)).await else {
-        return Answer::Failed;
-    };
-    let addresses = preferred(found.map(|address| address.ip()).collect());
-    match addresses.is_empty() {
-        true => Answer::NoAddress,
-        // The operating system does not say how long it is good.
-        false => Answer::Addresses {
-            addresses,
-            ttl: Duration::ZERO,
-        },
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Names").finish_non_exhaustive()
     }
 }
 
-/// The IPv4 addresses; all if there are none. Istio has an Envoy look for nothing else, unless its
-/// own host has IPv6 only.
-fn preferred(mut found: Vec<IpAddr>) -> Vec<IpAddr> {
-    if found.iter().any(IpAddr::is_ipv4) {
-        found.retain(IpAddr::is_ipv4);
+/// Asks the servers that the system is configured with now, for IPv4 addresses or, if a name has none,
+/// others. Istio has an Envoy look for nothing else, unless its own host has IPv6 only.
+pub(super) fn system() -> Result<Resolver, ResolverError> {
+    let resolver = Resolver::system()?;
+    Ok(resolver.with_family(AddressFamily::V4Preferred))
+}
+
+/// Resolves nothing, where the system does not say who is to be asked.
+pub(super) struct Nobody;
+
+impl Resolve for Nobody {
+    fn resolve(&self, _host: &str) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+        Box::pin(ready(Answer::Failed))
     }
-    found
 }
 
 #[cfg(test)]
@@ -192,15 +193,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ipv4_is_preferred() {
-        let (four, six): (IpAddr, IpAddr) = ([127, 0, 0, 1].into(), "::1".parse().unwrap());
-        assert_eq!(preferred(vec![six, four]), [four]);
-        assert_eq!(preferred(vec![six]), [six]);
-    }
-
-    #[test]
     fn a_name_is_resolved_before_its_cluster_is_published() {
-        let names = names();
+        let names = names(Arc::new(system().unwrap()));
         for _generation in 0..2 {
             let found = names.publish(named("localhost"), |_, clusters| clusters.clone());
             let endpoints = &found[&ClusterName::from("cart")].endpoints;
@@ -215,14 +209,45 @@ mod tests {
 
     #[test]
     fn a_name_without_an_address_is_no_endpoint() {
-        let names = names();
-        let found = names.publish(named("no such name"), |_, clusters| clusters.clone());
-        assert!(found[&ClusterName::from("cart")].endpoints.is_empty());
+        for answer in [Answer::NoAddress, Answer::Failed] {
+            let names = names(Arc::new(Says(Mutex::new(vec![answer]))));
+            let found = names.publish(named("none.example"), |_, clusters| clusters.clone());
+            assert!(found[&ClusterName::from("cart")].endpoints.is_empty());
+        }
     }
 
-    fn names() -> Names {
+    #[test]
+    fn a_name_that_is_gone_loses_its_addresses_when_the_answer_has_expired() {
+        let addresses = vec![[192, 0, 2, 7].into()];
+        let ttl = Duration::from_millis(1);
+        let answers = vec![Answer::NoAddress, Answer::Addresses { addresses, ttl }];
         let live = Clusters::new(Client::default());
-        Names::new(live, RefreshSettings::default()).unwrap()
+        let resolver = Arc::new(Says(Mutex::new(answers)));
+        let names = Names::new(live.clone(), RefreshSettings::default(), resolver).unwrap();
+        names.publish(named("a.example"), |live, clusters| {
+            live.publish(clusters, Instant::now().into_std());
+        });
+        let upstream = live.get(&ClusterName::from("cart")).unwrap();
+        let deadline = Instant::now() + FIRST_ANSWERS;
+        while !upstream.balancer().endpoints().is_empty() {
+            assert!(Instant::now() < deadline);
+            std::thread::yield_now();
+        }
+    }
+
+    /// Gives these answers, the last one first.
+    struct Says(Mutex<Vec<Answer>>);
+
+    impl Resolve for Says {
+        fn resolve(&self, _host: &str) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+            let answer = self.0.lock().unwrap().pop();
+            Box::pin(ready(answer.unwrap_or(Answer::Failed)))
+        }
+    }
+
+    fn names(resolver: Arc<dyn Resolve>) -> Names {
+        let live = Clusters::new(Client::default());
+        Names::new(live, RefreshSettings::default(), resolver).unwrap()
     }
 
     fn named(host: &str) -> BTreeMap<ClusterName, Arc<Cluster>> {

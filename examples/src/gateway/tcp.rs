@@ -131,6 +131,7 @@ async fn reach(
         endpoint: Arc::clone(host.endpoint()),
         cluster: upstream.cluster(),
         breakers: Arc::clone(upstream.breakers()),
+        downstream: None,
     };
     let connected = upstreams.connect(&target).await;
     let outcome = match connected {

@@ -1,7 +1,6 @@
 //! Where a request is sent, and how.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,14 +46,6 @@ impl Address {
             EndpointAddress::Ip(address) => Some(Self::Ip(*address)),
             EndpointAddress::Unix(path) => Some(Self::Unix(path.as_str().into())),
             EndpointAddress::Dns { .. } => None,
-        }
-    }
-
-    /// The path of a Unix domain socket as the operating system wants it.
-    pub(super) fn unix_path(path: &str) -> PathBuf {
-        match path.strip_prefix('@') {
-            Some(name) => format!("\0{name}").into(),
-            None => path.into(),
         }
     }
 }

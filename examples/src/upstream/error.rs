@@ -6,6 +6,7 @@ use std::io;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use mesh_core::attributes::{ResetReason, ResponseFlag, TransportFailure, UpstreamReset};
 use mesh_core::reply::{self, Caller};
+use mesh_discovery::connect::is_refused;
 use mesh_tls::connect::ConnectError;
 
 use crate::body::Body;
@@ -34,6 +35,9 @@ pub enum UpstreamError {
     /// The upstream sent what is not HTTP, or not what was agreed.
     #[error("protocol error")]
     Protocol(#[source] BoxError),
+    /// The upstream refused the stream of the request before it processed it.
+    #[error("remote refused stream reset")]
+    Refused(#[source] BoxError),
     /// The upstream reset the stream of the request.
     #[error("remote reset")]
     Reset(#[source] BoxError),
@@ -103,7 +107,7 @@ impl UpstreamError {
             Self::Overflow => Some(ResponseFlag::UpstreamOverflow),
             Self::Protocol(_) => Some(ResponseFlag::UpstreamProtocolError),
             Self::RequestBody(_) => None,
-            Self::Reset(_) => Some(ResponseFlag::UpstreamRemoteReset),
+            Self::Refused(_) | Self::Reset(_) => Some(ResponseFlag::UpstreamRemoteReset),
             Self::Terminated(_) => Some(ResponseFlag::UpstreamConnectionTermination),
         }
     }
@@ -117,6 +121,7 @@ impl UpstreamError {
             Self::Overflow => UpstreamReset::before_request(ResetReason::Overflow),
             Self::Protocol(_) => UpstreamReset::after_request(ResetReason::ProtocolError),
             Self::RequestBody(_) => UpstreamReset::after_request(ResetReason::LocalReset),
+            Self::Refused(_) => UpstreamReset::after_request(ResetReason::RemoteRefusedStream),
             Self::Reset(_) => UpstreamReset::after_request(ResetReason::RemoteReset),
             Self::Terminated(_) => UpstreamReset::after_request(ResetReason::ConnectionTermination),
         }
@@ -208,6 +213,9 @@ impl Asked {
 
 impl From<hyper::Error> for UpstreamError {
     fn from(error: hyper::Error) -> Self {
+        if is_refused(&error) {
+            return Self::Refused(error.into());
+        }
         if error.is_parse() {
             return Self::protocol(error);
         }
@@ -236,4 +244,51 @@ fn is_io(error: &hyper::Error) -> bool {
         source = error.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::Request;
+    use http_body_util::Empty;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use crate::upstream::{Endpoint, Pool, PoolSettings, Protocol};
+
+    use super::*;
+
+    #[tokio::test(flavor = "local")]
+    async fn a_stream_that_was_not_processed_is_told_from_one_that_was_reset() {
+        let reset = |code| [&b"\0\0\x04\x03\0\0\0\0\x01\0\0\0"[..], &[code]].concat();
+        let go_away = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec();
+        let cases = [
+            ("REFUSED_STREAM", reset(7), ResetReason::RemoteRefusedStream),
+            ("GOAWAY", go_away, ResetReason::RemoteRefusedStream),
+            ("INTERNAL_ERROR", reset(2), ResetReason::RemoteReset),
+        ];
+        for (name, frame, expected) in cases {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let endpoint = Endpoint::new(listener.local_addr().unwrap(), Protocol::Http2);
+            let pool = Pool::new(PoolSettings::default());
+            let request = Request::get("http://a.example/").body(Empty::<Bytes>::new());
+            let sent = pool.send(&endpoint, request.unwrap());
+            let (error, _connection) = tokio::join!(sent, answer(&listener, &frame));
+            assert_eq!(error.unwrap_err().reset().reason, expected, "{name}");
+        }
+    }
+
+    /// Answers the first stream of a connection with a frame.
+    async fn answer(listener: &TcpListener, frame: &[u8]) -> tokio::net::TcpStream {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut read = Vec::new();
+        let is_headers = |frame: &[u8]| frame[0] == 1 && frame[2..] == [0, 0, 0, 1];
+        while !read.windows(6).any(is_headers) {
+            stream.read_buf(&mut read).await.unwrap();
+        }
+        let settings = b"\0\0\0\x04\0\0\0\0\0";
+        stream.write_all(settings).await.unwrap();
+        stream.write_all(frame).await.unwrap();
+        stream
+    }
 }

@@ -6,6 +6,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use mesh_discovery::connect::Stream;
+use mesh_discovery::endpoint::socket_path;
 use mesh_tls::config::ApplicationProtocol;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -73,7 +74,7 @@ async fn dial(address: &Address) -> io::Result<Stream> {
             Ok(Stream::Tcp(stream))
         }
         Address::Unix(path) => {
-            let stream = UnixStream::connect(Address::unix_path(path)).await?;
+            let stream = UnixStream::connect(socket_path(path)).await?;
             Ok(Stream::Unix(stream))
         }
     }

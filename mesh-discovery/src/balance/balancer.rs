@@ -5,19 +5,18 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use mesh_core::model::Notice;
-use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress};
+use mesh_core::model::cluster::{Cluster, Endpoint};
 
 use crate::balance::host::Host;
 use crate::balance::level::Level;
-#[cfg(feature = "balance")]
-use crate::balance::policy::Policy;
+use crate::balance::policy::{Policy, PolicyError};
 use crate::balance::settings::Settings;
 #[cfg(feature = "balance")]
 use crate::balance::settings::Target;
 use crate::balance::snapshot::{PRIORITY_UPDATES, PickRequest, Snapshot};
 use crate::balance::state::State;
 use crate::endpoint_set::{EndpointChange, EndpointSet};
-use crate::health::outlier::{Detector, Ejection, Outcome};
+use crate::health::outlier::Detector;
 use crate::locality::Client;
 
 /// No time at which something has to be decided.
@@ -26,8 +25,9 @@ const NEVER: u64 = u64::MAX;
 /// Picks endpoints of one cluster, and keeps what is known of them.
 ///
 /// It is shared: picks take no lock but where endpoints have weights, and then for one step of a
-/// heap; changes are made beside them, and seen by the picks after. It has no tasks: who picks says
-/// what time it is, and what is due is done then.
+/// heap, and where they avoid priorities that were tried before; changes are made beside them, and seen
+/// by the picks after. It has no tasks: who picks says what time it is, and what is due is done then, or
+/// by the next pick if there is a change just then.
 ///
 /// A change of one endpoint among many costs little under every policy, so that an endpoint can be
 /// ejected by the request that failed. For Maglev, whose table takes milliseconds to compile, that is
@@ -39,11 +39,11 @@ const NEVER: u64 = u64::MAX;
 ///
 /// See the [module docs](super) for an example.
 pub struct Balancer {
-    snapshot: ArcSwap<Snapshot>,
-    state: Mutex<State>,
+    pub(super) snapshot: ArcSwap<Snapshot>,
+    pub(super) state: Mutex<State>,
     /// When the detector has to decide next, in nanoseconds since `epoch`.
-    due: AtomicU64,
-    epoch: Instant,
+    pub(super) due: AtomicU64,
+    pub(super) epoch: Instant,
     is_stale: AtomicBool,
     /// Whether somebody has taken it on to rebuild.
     #[cfg(feature = "balance")]
@@ -67,9 +67,9 @@ impl Balancer {
     /// `seed` decides where turns begin: give each client another, so that they do not pick the
     /// same endpoint at the same time.
     pub fn new(cluster: Arc<Cluster>, client: Client, now: Instant, seed: u64) -> Self {
-        let settings = Arc::new(Settings::compile(&cluster, &client));
         let endpoints = endpoints_of(&cluster);
         let mut state = State::new(cluster, client, seed);
+        let settings = Arc::new(state.settings());
         let empty = Snapshot {
             settings: Arc::clone(&settings),
             levels: Vec::new(),
@@ -89,6 +89,49 @@ impl Balancer {
         }
     }
 
+    /// Picks by `policy` instead of what the cluster's `loadBalancer` says, in all its versions. So
+    /// policies are had that Istio has no name for, such as
+    /// [`PeakEwma`](crate::balance::policy::Policy::PeakEwma).
+    ///
+    /// # Errors
+    ///
+    /// The size of a Maglev table is not prime, or a table or ring would be too large.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress};
+    /// use mesh_core::service::ClusterName;
+    /// use mesh_discovery::balance::policy::Policy;
+    /// use mesh_discovery::balance::{Balancer, PickRequest};
+    ///
+    /// let mut cluster = Cluster::new(ClusterName::from("cart"));
+    /// for port in [80, 81] {
+    ///     let address = EndpointAddress::Ip(([10, 0, 0, 7], port).into());
+    ///     cluster.endpoints.push(Endpoint::new(address));
+    /// }
+    /// let now = Instant::now();
+    /// let balancer = Balancer::new(Arc::new(cluster), Default::default(), now, 0);
+    /// let balancer = balancer.with_policy(Policy::PeakEwma, now)?;
+    ///
+    /// let pick = || balancer.pick(&PickRequest::new(now), || 0).unwrap();
+    /// let slow = pick();
+    /// slow.state().latency().record(Duration::from_secs(1), now);
+    /// assert_ne!(pick().endpoint().address, slow.endpoint().address);
+    /// # Ok::<(), mesh_discovery::balance::policy::PolicyError>(())
+    /// ```
+    pub fn with_policy(self, policy: Policy, now: Instant) -> Result<Self, PolicyError> {
+        policy.validate()?;
+        let mut state = self.state();
+        state.policy = Some(policy);
+        let cluster = Arc::clone(&state.cluster);
+        self.put(&mut state, cluster, now);
+        drop(state);
+        self.rebuild(now);
+        Ok(self)
+    }
+
     /// Takes another version of the cluster: its endpoints and its policy. Endpoints that stay keep
     /// their state: active requests, errors, ejections, age.
     ///
@@ -97,18 +140,21 @@ impl Balancer {
     ///
     /// Costs time in proportion to the endpoints, and includes a [`rebuild`](Self::rebuild).
     pub fn replace(&self, cluster: Arc<Cluster>, now: Instant) {
-        let mut state = self.state();
-        let settings = Arc::new(Settings::compile(&cluster, &state.client));
+        self.put(&mut self.state(), cluster, now);
+        self.rebuild(now);
+    }
+
+    /// Takes another version of the cluster but for its tables.
+    pub(super) fn put(&self, state: &mut State, cluster: Arc<Cluster>, now: Instant) {
         let endpoints = endpoints_of(&cluster);
         let before = std::mem::replace(&mut state.cluster, cluster);
+        let settings = Arc::new(state.settings());
         state.set_detector(&settings, now);
         if before.endpoints != state.cluster.endpoints {
             state.set_endpoints(&endpoints, &settings, now);
         }
         state.members.sort(&settings.rules);
-        self.publish(&mut state, settings, now);
-        drop(state);
-        self.rebuild(now);
+        self.publish(state, settings, now);
     }
 
     /// Takes another list of endpoints, as a whole. Costs time in proportion to them, and includes a
@@ -140,7 +186,7 @@ impl Balancer {
     /// Picks an endpoint. `random` gives numbers uniform over all values. `None` if no endpoint is
     /// healthy.
     pub fn pick(&self, request: &PickRequest<'_>, random: impl FnMut() -> u64) -> Option<Host> {
-        self.handle_time(request.now);
+        self.handle_due(request.now);
         let tried = self.tried(request);
         let picked = self.snapshot.load().pick(request, &tried, random)?;
         Some(picked.host)
@@ -158,75 +204,6 @@ impl Balancer {
         let state = self.state();
         let priority = |address| state.members.get(address)?.priority;
         tried.iter().filter_map(priority).collect()
-    }
-
-    /// Records what came of a request to `host`, and ejects the endpoint if it failed too often.
-    pub fn record(&self, host: &Host, outcome: Outcome, now: Instant) -> Option<Ejection> {
-        let snapshot = self.snapshot.load();
-        let outlier = snapshot.settings.outlier.as_ref()?;
-        let cause = host.state().monitor().record(outlier, outcome)?;
-        let mut state = self.state();
-        let address = &host.endpoint().address;
-        let is_same = |known: &Host| known.id() == host.id();
-        // It may be gone, or gone and back as another.
-        state
-            .members
-            .get(address)
-            .filter(|member| is_same(&member.host))?;
-        let count = state.members.len();
-        let detector = state.detector.as_mut()?;
-        let ejection = detector
-            .handle_trip(address.clone(), cause, count, now)
-            .ok()?;
-        state
-            .members
-            .set_health(address, |member| member.is_ejected = true);
-        let settings = Arc::clone(&snapshot.settings);
-        self.publish(&mut state, settings, now);
-        Some(ejection)
-    }
-
-    /// Records whether probes find an endpoint well. One that is ejected returns when they do, as in
-    /// Envoy.
-    pub fn record_probe(&self, address: &EndpointAddress, is_healthy: bool, now: Instant) {
-        let mut state = self.state();
-        let detector = state.detector.as_mut();
-        let returns = is_healthy && detector.is_some_and(|one| one.handle_recovery(address, now));
-        if let Some(member) = state.members.get(address).filter(|_| returns) {
-            member.host.state().monitor().reset();
-        }
-        let changed = state.members.set_health(address, |member| {
-            member.fails_probes = !is_healthy;
-            member.is_ejected &= !returns;
-        });
-        if changed {
-            let settings = Arc::clone(&self.snapshot.load().settings);
-            self.publish(&mut state, settings, now);
-        }
-    }
-
-    /// Lets endpoints return whose ejection is over. Every pick does this, so it has to be called
-    /// only where nothing is picked.
-    pub fn handle_time(&self, now: Instant) {
-        let elapsed = nanos(now.saturating_duration_since(self.epoch));
-        if elapsed < self.due.load(Ordering::Relaxed) {
-            return;
-        }
-        let mut state = self.state();
-        let Some(detector) = &mut state.detector else {
-            return;
-        };
-        let returned = detector.handle_time(now);
-        for address in &returned {
-            if let Some(member) = state.members.get(address) {
-                member.host.state().monitor().reset();
-            }
-            state
-                .members
-                .set_health(address, |member| member.is_ejected = false);
-        }
-        let settings = Arc::clone(&self.snapshot.load().settings);
-        self.publish(&mut state, settings, now);
     }
 
     /// Whether a table is not that of the endpoints yet, so that [`rebuild`](Self::rebuild) has
@@ -352,7 +329,7 @@ impl Balancer {
     }
 
     /// Compiles what has changed, for the picks to come.
-    fn publish(&self, state: &mut State, settings: Arc<Settings>, now: Instant) {
+    pub(super) fn publish(&self, state: &mut State, settings: Arc<Settings>, now: Instant) {
         let before = self.snapshot();
         self.publish_after(&before, state, settings, now);
     }
@@ -388,7 +365,7 @@ fn endpoints_of(cluster: &Cluster) -> EndpointSet {
     cluster.endpoints.iter().cloned().collect()
 }
 
-fn nanos(duration: Duration) -> u64 {
+pub(super) fn nanos(duration: Duration) -> u64 {
     // Below `NEVER`, for nearly 600 years.
     u64::try_from(duration.as_nanos())
         .unwrap_or(NEVER)

@@ -14,21 +14,28 @@ use crate::balance::snapshot::{PickRequest, Picked, Snapshot};
 use crate::balance::state::State;
 use crate::endpoint::AddressText;
 
-/// The endpoint that was picked.
+/// The endpoint that was picked, or why there is none.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub enum Choice {
+    /// There is no such cluster, or the request has no route that names one.
+    ClusterNotFound,
     /// The one at this address.
     Endpoint(EndpointAddress),
     /// None is healthy, or the request names none.
     NoHealthyUpstream,
+    /// The route has this status in place of a destination.
+    Refused(u16),
 }
 
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::ClusterNotFound => f.write_str("no such cluster"),
             Self::Endpoint(address) => write!(f, "endpoint `{}`", AddressText(address)),
             Self::NoHealthyUpstream => f.write_str("no healthy upstream"),
+            Self::Refused(status) => write!(f, "refused with {status}"),
         }
     }
 }

@@ -55,13 +55,14 @@ pub mod round_robin;
 pub mod slow_start;
 pub mod zone_aware;
 
-mod balancer;
+pub(crate) mod balancer;
 mod explain;
 mod group;
 mod host_ring;
 mod host_table;
 mod level;
 mod members;
+mod outcomes;
 mod schedule;
 mod settings;
 mod snapshot;

@@ -5,8 +5,8 @@
 //! ten seconds. Of two hosts drawn at random the one is picked whose average times its requests
 //! (those active, and the one to come) is less. Weights do not count.
 //!
-//! Istio has no such policy: it is for those who compose a
-//! [`Policy`](crate::balance::policy::Policy) themselves. The method is that of Finagle and
+//! Istio has no such policy: it is chosen by
+//! [`Upstream::with_policy`](crate::cluster::Upstream::with_policy). The method is that of Finagle and
 //! linkerd.
 //!
 //! # Example

@@ -107,22 +107,32 @@ impl Policy {
                 0 => maglev::DEFAULT_TABLE_SIZE,
                 size => size,
             };
-            maglev::validate_table_size(table_size)?;
-            return Ok(Self::Maglev { table_size });
+            let policy = Self::Maglev { table_size };
+            return policy.validate().map(|()| policy);
         }
         let size = match ring_hash {
             Some(ring) => ring.minimum_ring_size,
             None => *minimum_ring_size,
         };
-        if size > MAX_RING_SIZE {
-            return Err(PolicyError::RingSize { size });
-        }
-        Ok(Self::RingHash {
+        let policy = Self::RingHash {
             minimum_ring_size: match size {
                 0 => DEFAULT_MINIMUM_RING_SIZE,
                 size => size,
             },
-        })
+        };
+        policy.validate().map(|()| policy)
+    }
+
+    /// Whether a table or ring can have the size that it is to have.
+    pub(super) fn validate(self) -> Result<(), PolicyError> {
+        match self {
+            Self::Maglev { table_size } => Ok(maglev::validate_table_size(table_size)?),
+            Self::RingHash { minimum_ring_size } if minimum_ring_size > MAX_RING_SIZE => {
+                let size = minimum_ring_size;
+                Err(PolicyError::RingSize { size })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether it picks by a hash of the request.

@@ -40,17 +40,26 @@ pub enum Target {
 impl Settings {
     /// The settings of `cluster` for `client`.
     pub fn compile(cluster: &Cluster, client: &Client) -> Self {
-        let written = cluster.policy.load_balancer.as_deref();
-        let mut notices = Vec::new();
-        let policy = Policy::compile(written).unwrap_or_else(|error| {
-            let origin = cluster.policy_origin.as_ref().unwrap_or(&cluster.origin);
-            let policy = Policy::default();
-            notices.push(Notice {
-                origin: origin.clone(),
-                message: format!("{error}; endpoints are picked by `{policy}` instead"),
-            });
-            policy
-        });
+        let (policy, notice) = match Policy::compile(cluster.policy.load_balancer.as_deref()) {
+            Ok(policy) => (policy, None),
+            Err(error) => {
+                let policy = Policy::default();
+                let origin = cluster.policy_origin.as_ref().unwrap_or(&cluster.origin);
+                let notice = Notice {
+                    origin: origin.clone(),
+                    message: format!("{error}; endpoints are picked by `{policy}` instead"),
+                };
+                (policy, Some(notice))
+            }
+        };
+        Self {
+            notices: notice.into_iter().collect(),
+            ..Self::with_policy(cluster, client, policy)
+        }
+    }
+
+    /// The settings of `cluster` for `client` but for its policy, which is `policy`.
+    pub fn with_policy(cluster: &Cluster, client: &Client, policy: Policy) -> Self {
         let outlier = cluster.policy.outlier_detection.as_deref();
         let panic_threshold = match outlier {
             Some(outlier) => u32::try_from(outlier.min_health_percent)
@@ -59,7 +68,10 @@ impl Settings {
             None => DEFAULT_PANIC_THRESHOLD,
         };
         Self {
-            warmup: written
+            warmup: cluster
+                .policy
+                .load_balancer
+                .as_deref()
                 .filter(|_| policy.warms_up())
                 .and_then(SlowStart::compile),
             policy,
@@ -67,7 +79,7 @@ impl Settings {
             rules: LocalityRules::compile(cluster, client),
             outlier: outlier.map(OutlierSettings::compile),
             target: target(cluster, policy),
-            notices,
+            notices: Vec::new(),
         }
     }
 }

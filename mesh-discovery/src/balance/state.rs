@@ -9,6 +9,7 @@ use tower::discover::Change;
 use crate::balance::host::Weighing;
 use crate::balance::level::{Build, Level};
 use crate::balance::members::Members;
+use crate::balance::policy::Policy;
 use crate::balance::priority::{self, Health};
 use crate::balance::settings::Settings;
 use crate::balance::snapshot::Snapshot;
@@ -20,6 +21,8 @@ use crate::locality::Client;
 pub(crate) struct State {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) client: Client,
+    /// What is picked by, if not by what the cluster says.
+    pub(crate) policy: Option<Policy>,
     pub(crate) members: Members,
     pub(crate) detector: Option<Detector<EndpointAddress>>,
     seed: u64,
@@ -31,9 +34,18 @@ impl State {
         Self {
             cluster,
             client,
+            policy: None,
             members: Members::default(),
             detector: None,
             seed,
+        }
+    }
+
+    /// The settings of the cluster as it is now.
+    pub(crate) fn settings(&self) -> Settings {
+        match self.policy {
+            Some(policy) => Settings::with_policy(&self.cluster, &self.client, policy),
+            None => Settings::compile(&self.cluster, &self.client),
         }
     }
 

@@ -13,6 +13,8 @@ use crate::balance::testing::{endpoint, now};
 use crate::health::outlier::Outcome;
 use crate::locality::Client;
 
+mod changes;
+
 const ROUND_ROBIN: &str = r#"{"simple": "ROUND_ROBIN"}"#;
 const FAILURE: Outcome = Outcome::Status(503);
 

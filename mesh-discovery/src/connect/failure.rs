@@ -16,6 +16,8 @@ pub(super) enum Failure {
     Overflow,
     /// The endpoint broke the protocol.
     Protocol,
+    /// The endpoint refused the stream before it processed it.
+    Refused,
     /// The endpoint reset the stream.
     Reset,
     /// The connection was closed.
@@ -41,6 +43,10 @@ impl Failure {
             Self::Protocol => (
                 text(caller, "protocol error", ProtocolError),
                 UpstreamReset::after_request(ResetReason::ProtocolError),
+            ),
+            Self::Refused => (
+                text(caller, "remote refused stream reset", RemoteReset),
+                UpstreamReset::after_request(ResetReason::RemoteRefusedStream),
             ),
             Self::Reset => (
                 text(caller, "remote reset", RemoteReset),
@@ -108,7 +114,7 @@ impl Reason for ProtocolError {
     const FLAG: ResponseFlag = ResponseFlag::UpstreamProtocolError;
 }
 
-/// Marks a `503` as sent because the endpoint reset the stream.
+/// Marks a `503` as sent because the endpoint reset the stream, or refused it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the endpoint reset the stream")]
 #[non_exhaustive]

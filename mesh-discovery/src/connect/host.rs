@@ -3,24 +3,36 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http_body::Body;
+use mesh_core::model::cluster::Cluster;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tower_service::Service;
 
+use super::backoff::Failures;
 use super::connection::{BoxError, Connection, Establish, Sender, Usage, establish};
 use super::failure::Failure;
 use super::settings::PoolSettings;
 use crate::circuit_breaker::{Permit, Resource};
-use crate::service::Target;
+use crate::service::{Random, Target};
 
 /// The connections to an endpoint over one version of HTTP.
 pub(super) struct Host<B> {
     is_http2: bool,
+    settings: ArcSwapOption<Compiled>,
+    random: Random,
     state: Mutex<State<B>>,
-    /// A connection can be used, or another one be made.
+    /// A connection can be used, or another one be made, or could not be made.
     freed: Notify,
+}
+
+/// The settings of a version of the cluster.
+struct Compiled {
+    cluster: Arc<Cluster>,
+    settings: PoolSettings,
 }
 
 struct State<B> {
@@ -30,27 +42,47 @@ struct State<B> {
     /// Connections that are there or being made.
     open: usize,
     connecting: usize,
+    failures: Failures,
 }
 
 /// What a request can do now.
 enum Step<B> {
     Use(Connection<B>),
-    Connect(Permit),
+    /// With the number of failures before.
+    Connect(Permit, u64),
+    Fail(Failure),
     Wait,
 }
 
 impl<B> Host<B> {
-    pub(super) fn new(is_http2: bool) -> Self {
+    pub(super) fn new(is_http2: bool, random: Random) -> Self {
         let state = State {
             available: Vec::new(),
             open: 0,
             connecting: 0,
+            failures: Failures::default(),
         };
         Self {
             is_http2,
+            settings: ArcSwapOption::empty(),
+            random,
             state: Mutex::new(state),
             freed: Notify::new(),
         }
+    }
+
+    /// The settings of `cluster`, compiled once for each version of it.
+    fn settings(&self, cluster: &Arc<Cluster>) -> Arc<Compiled> {
+        let known = self.settings.load_full();
+        let is_same = |known: &Arc<Compiled>| Arc::ptr_eq(&known.cluster, cluster);
+        known.filter(is_same).unwrap_or_else(|| {
+            let compiled = Arc::new(Compiled {
+                cluster: Arc::clone(cluster),
+                settings: PoolSettings::compile(cluster),
+            });
+            self.settings.store(Some(Arc::clone(&compiled)));
+            compiled
+        })
     }
 
     /// Whether there are no connections, and none is being made.
@@ -62,18 +94,26 @@ impl<B> Host<B> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a connection, or the right to make one.
-    fn step(&self, target: &Target, settings: &PoolSettings) -> Step<B> {
+    /// Takes a connection, or the right to make one. `since` is how many failures there were when the
+    /// request came; `None` if it comes now.
+    fn step(&self, target: &Target, settings: &PoolSettings, since: &mut Option<u64>) -> Step<B> {
         let mut state = self.state();
+        let since = *since.get_or_insert(state.failures.count());
         let is_usable =
             |connection: &Connection<B>| !connection.is_closed() && !connection.usage.is_retired();
         state.available.retain(is_usable);
         if let Some(connection) = self.take(&mut state, settings) {
             return Step::Use(connection);
         }
+        if let Some(failure) = state.failures.since(since) {
+            return Step::Fail(failure);
+        }
         // A connection that is being made will take more than one request.
         if self.is_http2 && state.connecting > 0 {
             return Step::Wait;
+        }
+        if let Some(failure) = state.failures.held_back(Instant::now()) {
+            return Step::Fail(failure);
         }
         let permit = target.breakers.acquire(Resource::Connections);
         let is_first = state.open == 0;
@@ -82,7 +122,7 @@ impl<B> Host<B> {
             Some(permit) => {
                 state.open += 1;
                 state.connecting += 1;
-                Step::Connect(permit)
+                Step::Connect(permit, since)
             }
             None => Step::Wait,
         }
@@ -101,26 +141,39 @@ impl<B> Host<B> {
         Some(connection)
     }
 
-    /// Gives back the right to make a connection.
-    fn give_up(&self, step: &Step<B>) {
-        if let Step::Connect(_) = step {
-            self.connected(None);
+    /// Another can make the connection that one did not.
+    fn give_up(&self) {
+        let mut state = self.state();
+        state.connecting -= 1;
+        state.open -= 1;
+        drop(state);
+        self.freed.notify_one();
+    }
+
+    fn connected(&self, connection: &Connection<B>) {
+        let mut state = self.state();
+        state.connecting -= 1;
+        state.available.extend(connection.share());
+        state.failures.end();
+        drop(state);
+        if self.is_http2 {
+            // The others can share it.
+            self.freed.notify_waiters();
         }
     }
 
-    fn connected(&self, connection: Option<&Connection<B>>) {
+    /// A connection could not be made, which was tried when there had been `since` failures. All who wait
+    /// are told, as in Envoy: the next attempt would take as long.
+    fn failed(&self, failure: Failure, since: u64) {
         let mut state = self.state();
         state.connecting -= 1;
-        match connection {
-            Some(connection) => state.available.extend(connection.share()),
-            None => state.open -= 1,
-        }
+        state.open -= 1;
+        let random = self.random.draw();
+        state
+            .failures
+            .record(failure, since, Instant::now(), random);
         drop(state);
-        match self.is_http2 {
-            // The others can share it.
-            true => self.freed.notify_waiters(),
-            false => self.freed.notify_one(),
-        }
+        self.freed.notify_waiters();
     }
 
     fn closed(&self) {
@@ -146,43 +199,69 @@ where
         self: &Arc<Self>,
         connector: &mut C,
         target: &Target,
-        settings: &PoolSettings,
     ) -> Result<Lease<B>, Failure>
     where
         C: Service<Target>,
         C::Response: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let compiled = self.settings(&target.cluster);
+        let settings = &compiled.settings;
+        let mut since = None;
         let mut pending: Option<Permit> = None;
         loop {
             // Registered before the look, so that what is freed in between is not missed.
             let mut freed = std::pin::pin!(self.freed.notified());
             freed.as_mut().enable();
-            let step = self.step(target, settings);
-            if let Step::Use(connection) = step {
-                return Ok(Lease::new(self, connection, false));
-            }
+            let attempt = match self.step(target, settings, &mut since) {
+                Step::Use(connection) => return Ok(Lease::new(self, connection, false)),
+                Step::Fail(failure) => return Err(failure),
+                Step::Connect(permit, since) => Some((permit, Attempt::new(self, since))),
+                Step::Wait => None,
+            };
             pending = pending.or_else(|| target.breakers.acquire(Resource::PendingRequests));
             if pending.is_none() {
-                self.give_up(&step);
                 return Err(Failure::Overflow);
             }
-            match step {
-                Step::Connect(permit) => {
-                    let establish = Establish {
-                        target,
-                        settings,
-                        is_http2: self.is_http2,
-                        permit,
-                    };
-                    return self.connect(connector, establish).await;
-                }
-                Step::Wait | Step::Use(_) => freed.await,
-            }
+            let Some((permit, attempt)) = attempt else {
+                freed.await;
+                continue;
+            };
+            let establish = Establish {
+                target,
+                settings,
+                is_http2: self.is_http2,
+                permit,
+            };
+            return attempt.run(connector, establish).await;
         }
     }
+}
 
-    async fn connect<C>(
-        self: &Arc<Self>,
+/// A connection that is being made. Dropped before it is over, it makes room for another.
+struct Attempt<'a, B> {
+    host: &'a Arc<Host<B>>,
+    /// How many failures there were before.
+    since: u64,
+    is_over: bool,
+}
+
+impl<'a, B> Attempt<'a, B> {
+    fn new(host: &'a Arc<Host<B>>, since: u64) -> Self {
+        Self {
+            host,
+            since,
+            is_over: false,
+        }
+    }
+}
+
+impl<B> Attempt<'_, B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    async fn run<C>(
+        mut self,
         connector: &mut C,
         establishing: Establish<'_>,
     ) -> Result<Lease<B>, Failure>
@@ -191,26 +270,30 @@ where
         C::Response: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let max_requests = establishing.settings.max_requests;
-        let mut attempt = Attempt(Some(self));
         let closed = {
-            let host = Arc::clone(self);
+            let host = Arc::clone(self.host);
             move || host.closed()
         };
-        let connection = establish(connector, establishing, closed).await?;
-        connection.usage.begin(max_requests);
-        attempt.0 = None;
-        self.connected(Some(&connection));
-        Ok(Lease::new(self, connection, true))
+        let established = establish(connector, establishing, closed).await;
+        self.is_over = true;
+        match established {
+            Ok(connection) => {
+                connection.usage.begin(max_requests);
+                self.host.connected(&connection);
+                Ok(Lease::new(self.host, connection, true))
+            }
+            Err(failure) => {
+                self.host.failed(failure, self.since);
+                Err(failure)
+            }
+        }
     }
 }
 
-/// A connection that is being made. Dropped before it is there, it makes room for another.
-struct Attempt<'a, B>(Option<&'a Arc<Host<B>>>);
-
 impl<B> Drop for Attempt<'_, B> {
     fn drop(&mut self) {
-        if let Some(host) = self.0.take() {
-            host.connected(None);
+        if !self.is_over {
+            self.host.give_up();
         }
     }
 }

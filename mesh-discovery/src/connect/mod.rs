@@ -3,7 +3,8 @@
 //! [`Pools`] make the services that [`service`](crate::service) calls: each sends its request on a
 //! connection to its endpoint, over HTTP/1.1 or HTTP/2, as the cluster says. Connections are made
 //! by a connector that is injected, a tower service from a [`Target`](crate::service::Target) to a
-//! byte stream; [`TcpConnector`] makes plain ones. TLS goes into the connector.
+//! byte stream; [`TcpConnector`] makes plain ones. TLS goes into the connector, around a
+//! [`ProxyProtocolConnector`] where endpoints want to know the client.
 //!
 //! A DestinationRule's `connectionPool` is followed as Envoy does:
 //!
@@ -26,9 +27,12 @@
 //! answered with Envoy's status and text, and an
 //! [`UpstreamReset`](mesh_core::attributes::UpstreamReset).
 //!
-//! Each request that finds no connection tries to make one, as in Envoy, without a back-off: that an
-//! endpoint which cannot be reached gets no requests is up to
-//! [outlier detection](crate::health::outlier).
+//! Requests that wait when a connection cannot be made fail as the attempt did, as in Envoy: the next
+//! attempt would take as long. After a first failure the next request tries again at once. From the
+//! second in a row on there is a wait, of up to 25 ms, then 50 ms and so on up to a second; half of it
+//! at most is taken off at random. Meanwhile requests that would need a new connection fail at once,
+//! as the last attempt did. (Envoy has no such wait.) That an endpoint which cannot be reached gets no
+//! requests is up to [outlier detection](crate::health::outlier), which these failures count for.
 //!
 //! The pool is built on hyper's connections, not on hyper-util's composable pool: that has no place
 //! for limits that requests wait for.
@@ -74,11 +78,14 @@
 //! # }
 //! ```
 
+mod backoff;
 mod body;
 mod connection;
 mod failure;
 mod host;
 mod pools;
+mod proxy_protocol;
+mod refusal;
 mod settings;
 mod tcp;
 #[cfg(test)]
@@ -90,5 +97,7 @@ pub use self::failure::{
     ConnectTimeout, ConnectionFailure, ConnectionTermination, ProtocolError, RemoteReset,
 };
 pub use self::pools::{EndpointService, Pools};
+pub use self::proxy_protocol::{ProxyProtocolConnector, ProxyProtocolError};
+pub use self::refusal::is_refused;
 pub use self::settings::{HttpVersion, PoolSettings};
 pub use self::tcp::{Stream, TcpConnector};

@@ -3,7 +3,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -20,9 +20,10 @@ use super::body::Body;
 use super::connection::BoxError;
 use super::failure::Failure;
 use super::host::{Host, Lease};
-use super::settings::PoolSettings;
+use super::refusal::is_refused;
+use super::settings::HttpVersion;
 use super::wire;
-use crate::service::{NewService, Target};
+use crate::service::{Downstream, NewService, Random, Target};
 
 /// Endpoints from which on unused ones are forgotten when another one comes.
 const SWEEP: usize = 64;
@@ -33,11 +34,20 @@ const SWEEP: usize = 64;
 /// example.
 pub struct Pools<C, B> {
     connector: C,
-    hosts: Arc<Mutex<Hosts<B>>>,
+    random: Random,
+    hosts: Arc<RwLock<Hosts<B>>>,
 }
 
-/// The pools in use, by cluster, address and whether it is HTTP/2.
-type Hosts<B> = HashMap<(ClusterName, EndpointAddress, bool), Arc<Host<B>>>;
+type Hosts<B> = HashMap<Key, Arc<Host<B>>>;
+
+/// What connections lead to.
+#[derive(Eq, Hash, PartialEq)]
+struct Key {
+    cluster: ClusterName,
+    address: EndpointAddress,
+    is_http2: bool,
+    downstream: Option<Downstream>,
+}
 
 impl<C, B> Pools<C, B> {
     /// No connections. Those to come are made by `connector`, a service from a [`Target`] to a byte
@@ -45,8 +55,17 @@ impl<C, B> Pools<C, B> {
     pub fn new(connector: C) -> Self {
         Self {
             connector,
+            random: Random::default(),
             hosts: Arc::default(),
         }
+    }
+
+    /// Spreads attempts to connect by numbers from `random`, which should be uniform over all values.
+    /// The default is a generator of the thread that is not fit for secrets.
+    #[must_use]
+    pub fn with_random(self, random: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        let random = Random::new(random);
+        Self { random, ..self }
     }
 }
 
@@ -64,7 +83,8 @@ impl<C: Clone, B> NewService for Pools<C, B> {
 /// Sends requests to one endpoint.
 ///
 /// It is always ready: whether a connection can be had shows when there is a request. Failures are
-/// responses.
+/// responses, and those of an endpoint that cannot be reached come at once: so a retry can go to
+/// another endpoint, which it could not while this one made the request wait for readiness.
 pub struct EndpointService<C, B> {
     pools: Pools<C, B>,
     target: Target,
@@ -90,8 +110,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let caller = Caller::of(request.headers());
         let target = self.target.clone();
-        let settings = PoolSettings::compile(&target.cluster);
-        let is_http2 = settings.is_http2(request.version());
+        let is_http2 = HttpVersion::of(&target.cluster).is_http2(request.version());
         match is_http2 {
             true => wire::http2(&mut request),
             false => wire::http1(&mut request),
@@ -99,7 +118,7 @@ where
         let host = self.pools.host(&target, is_http2);
         let mut connector = self.pools.connector.clone();
         Box::pin(async move {
-            let sending = send(&host, &mut connector, &target, &settings, request);
+            let sending = send(&host, &mut connector, &target, request);
             Ok(sending
                 .await
                 .unwrap_or_else(|failure| failure.answer(caller)))
@@ -109,18 +128,23 @@ where
 
 impl<C, B> Pools<C, B> {
     fn host(&self, target: &Target, is_http2: bool) -> Arc<Host<B>> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = target.cluster.name.clone();
-        let key = (name, target.endpoint.address.clone(), is_http2);
+        let key = Key {
+            cluster: target.cluster.name.clone(),
+            address: target.endpoint.address.clone(),
+            is_http2,
+            downstream: target.downstream,
+        };
+        let hosts = self.hosts.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(host) = hosts.get(&key) {
             return Arc::clone(host);
         }
+        drop(hosts);
+        let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
         if hosts.len() >= SWEEP && hosts.len().is_power_of_two() {
             hosts.retain(|_, host| Arc::strong_count(host) > 1 || !host.is_unused());
         }
-        let host = Arc::new(Host::new(is_http2));
-        hosts.insert(key, Arc::clone(&host));
-        host
+        let new = || Arc::new(Host::new(is_http2, self.random.clone()));
+        Arc::clone(hosts.entry(key).or_insert_with(new))
     }
 }
 
@@ -129,7 +153,6 @@ async fn send<C, B>(
     host: &Arc<Host<B>>,
     connector: &mut C,
     target: &Target,
-    settings: &PoolSettings,
     mut request: Request<B>,
 ) -> Result<Response<Body>, Failure>
 where
@@ -139,7 +162,7 @@ where
     B::Error: Into<BoxError>,
 {
     loop {
-        let mut lease: Lease<B> = host.connection(connector, target, settings).await?;
+        let mut lease: Lease<B> = host.connection(connector, target).await?;
         let is_new = lease.is_new;
         let Some(sender) = lease.sender() else {
             return Err(Failure::Terminated);
@@ -172,7 +195,9 @@ where
 
 /// What an error means for a request that may have been sent.
 fn failure(error: &hyper::Error, is_open: bool) -> Failure {
-    if error.is_parse() {
+    if is_refused(error) {
+        Failure::Refused
+    } else if error.is_parse() {
         Failure::Protocol
     } else if is_open {
         // The stream has ended, but not the connection.
@@ -186,6 +211,7 @@ impl<C: Clone, B> Clone for Pools<C, B> {
     fn clone(&self) -> Self {
         Self {
             connector: self.connector.clone(),
+            random: self.random.clone(),
             hosts: Arc::clone(&self.hosts),
         }
     }

@@ -67,22 +67,31 @@ impl PoolSettings {
             keepalive: keepalive.and_then(|keepalive| {
                 positive(keepalive.interval).zip(positive(keepalive.timeout))
             }),
-            version: if http.is_some_and(|http| http.use_client_protocol) {
-                HttpVersion::Client
-            } else if cluster.protocol.is_http2() {
-                HttpVersion::Http2
-            } else {
-                HttpVersion::Http1
-            },
+            version: HttpVersion::of(cluster),
+        }
+    }
+}
+
+impl HttpVersion {
+    /// What is spoken to the endpoints of `cluster`.
+    pub fn of(cluster: &Cluster) -> Self {
+        let pool = cluster.policy.connection_pool.as_deref();
+        let http = pool.and_then(|pool| pool.http.as_ref());
+        if http.is_some_and(|http| http.use_client_protocol) {
+            Self::Client
+        } else if cluster.protocol.is_http2() {
+            Self::Http2
+        } else {
+            Self::Http1
         }
     }
 
-    /// Whether a request of this version goes over HTTP/2.
-    pub(super) fn is_http2(&self, client: Version) -> bool {
-        match self.version {
-            HttpVersion::Client => client == Version::HTTP_2,
-            HttpVersion::Http1 => false,
-            HttpVersion::Http2 => true,
+    /// Whether a request of version `client` goes over HTTP/2.
+    pub(super) fn is_http2(self, client: Version) -> bool {
+        match self {
+            Self::Client => client == Version::HTTP_2,
+            Self::Http1 => false,
+            Self::Http2 => true,
         }
     }
 }
@@ -129,12 +138,15 @@ mod tests {
         assert_eq!(settings.max_connection_duration, Some(seconds(9)));
         assert_eq!((settings.max_requests, settings.max_streams), (1, 5));
         assert_eq!(settings.keepalive, Some((seconds(3), seconds(2))));
-        assert!(settings.is_http2(Version::HTTP_11));
+        assert!(settings.version.is_http2(Version::HTTP_11));
 
         let written = r#"{"tcp": {"idleTimeout": "7s"}, "http": {"idleTimeout": "0s", "useClientProtocol": true}}"#;
         cluster.policy.connection_pool = Some(serde_json::from_str(written).unwrap());
         let settings = PoolSettings::compile(&cluster);
         assert_eq!(settings.idle_timeout, None, "zero is for ever");
-        assert!(!settings.is_http2(Version::HTTP_11) && settings.is_http2(Version::HTTP_2));
+        assert!(
+            !settings.version.is_http2(Version::HTTP_11)
+                && settings.version.is_http2(Version::HTTP_2)
+        );
     }
 }

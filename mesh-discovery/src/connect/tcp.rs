@@ -10,9 +10,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
 use tower_service::Service;
 
+#[cfg(unix)]
+use crate::endpoint::socket_path;
 use crate::service::Target;
 
-/// Makes plain connections to endpoints: over TCP, or to a Unix domain socket.
+/// Makes plain connections to endpoints: over TCP, or to a Unix domain socket, of the abstract
+/// namespace where its path begins with `@`.
 ///
 /// A name is resolved by the operating system, and its addresses are tried in order.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,7 +46,7 @@ impl Service<Target> for TcpConnector {
                 EndpointAddress::Ip(address) => TcpStream::connect(address).await?,
                 #[cfg(unix)]
                 EndpointAddress::Unix(path) => {
-                    let stream = tokio::net::UnixStream::connect(path).await?;
+                    let stream = tokio::net::UnixStream::connect(socket_path(path)).await?;
                     return Ok(Stream::Unix(stream));
                 }
                 #[cfg(not(unix))]
@@ -161,5 +164,43 @@ impl AsyncWrite for Stream {
 
     fn is_write_vectored(&self) -> bool {
         true
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::sync::Arc;
+
+    use mesh_core::model::cluster::Endpoint;
+    use mesh_core::service::ClusterName;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+
+    use super::*;
+    use crate::circuit_breaker::{Breakers, Limits};
+
+    #[tokio::test]
+    async fn unix_domain_sockets_are_files_or_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("socket").display().to_string();
+        let name = format!("@{file}");
+        for path in [file, name] {
+            let listener = UnixListener::bind(socket_path(&path)).unwrap();
+            let connecting = TcpConnector::new().call(target(&path));
+            let (accepted, connected) = tokio::join!(listener.accept(), connecting);
+            accepted.unwrap().0.write_all(b"hello").await.unwrap();
+            let mut read = String::new();
+            connected.unwrap().read_to_string(&mut read).await.unwrap();
+            assert_eq!(read, "hello", "{path}");
+        }
+    }
+
+    fn target(path: &str) -> Target {
+        Target {
+            endpoint: Arc::new(Endpoint::new(EndpointAddress::Unix(path.to_owned()))),
+            cluster: Arc::new(Cluster::new(ClusterName::from("cart"))),
+            breakers: Arc::new(Breakers::new(Limits::default())),
+            downstream: None,
+        }
     }
 }

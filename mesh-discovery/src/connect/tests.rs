@@ -20,7 +20,9 @@ use tower::{Service, ServiceExt, service_fn};
 use super::*;
 use crate::balance::testing::endpoint;
 use crate::circuit_breaker::{Breakers, Limits, Resource};
-use crate::service::{NewService, Target};
+use crate::service::{Downstream, NewService, Target};
+
+mod unreachable;
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_is_used_again() {
@@ -181,6 +183,23 @@ async fn failures_are_answered_as_envoy_does() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn clients_share_no_connection_that_says_whose_it_is() {
+    let mesh = Mesh::new("{}", Protocol::Http);
+    let of = |port| Target {
+        downstream: Some(Downstream {
+            peer: ([192, 0, 2, 1], port).into(),
+            local: ([192, 0, 2, 9], 443).into(),
+        }),
+        ..mesh.target.clone()
+    };
+    for (target, connections) in [(of(1), 1), (of(1), 1), (of(2), 2), (mesh.target.clone(), 3)] {
+        assert_eq!(text(mesh.send_to(&target).await).await, "hello");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(mesh.connections(), connections);
+    }
+}
+
 /// What goes wrong with a connection.
 #[derive(Clone, Copy, PartialEq)]
 enum Fault {
@@ -214,7 +233,8 @@ struct Mesh<S> {
     gate: Arc<Semaphore>,
 }
 
-type Endpoint = tower::util::BoxCloneService<Request<Full<Bytes>>, Response<Body>, Infallible>;
+type Endpoint =
+    tower::util::BoxCloneService<(Target, Request<Full<Bytes>>), Response<Body>, Infallible>;
 
 impl Mesh<Endpoint> {
     fn new(pool: &str, protocol: Protocol) -> Self {
@@ -226,6 +246,7 @@ impl Mesh<Endpoint> {
             endpoint: Arc::new(endpoint(1)),
             cluster: Arc::new(cluster),
             breakers: Arc::new(Breakers::new(limits)),
+            downstream: None,
         };
         let server = Arc::new(Mutex::new(Server::default()));
         let made = Arc::new(AtomicUsize::new(0));
@@ -236,10 +257,9 @@ impl Mesh<Endpoint> {
                 connect(server.clone(), made.clone(), gate.clone(), protocol)
             })
         };
-        let pools = Pools::new(connector);
-        let service_target = target.clone();
-        let service = service_fn(move |request: Request<Full<Bytes>>| {
-            pools.new_service(&service_target).call(request)
+        let pools = Pools::new(connector).with_random(|| 0);
+        let service = service_fn(move |(target, request): (Target, Request<Full<Bytes>>)| {
+            pools.new_service(&target).call(request)
         });
         Self {
             service: Endpoint::new(service),
@@ -251,9 +271,24 @@ impl Mesh<Endpoint> {
     }
 
     fn send(&self) -> impl Future<Output = Response<Body>> + use<> {
+        self.send_to(&self.target)
+    }
+
+    fn send_to(&self, target: &Target) -> impl Future<Output = Response<Body>> + use<> {
         let request = Request::get("http://cart.example/7").body(Full::default());
-        let sending = self.service.clone().oneshot(request.unwrap());
+        let request = (target.clone(), request.unwrap());
+        let sending = self.service.clone().oneshot(request);
         async { sending.await.unwrap() }
+    }
+
+    /// The next connections go wrong.
+    fn faults(&self, fault: Fault, count: usize) {
+        let mut server = self.server.lock().unwrap();
+        server.faults.extend(std::iter::repeat_n(fault, count));
+    }
+
+    fn faults_left(&self) -> usize {
+        self.server.lock().unwrap().faults.len()
     }
 
     /// The text that the endpoint answers.

@@ -2,9 +2,12 @@
 
 use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Method, Request, Uri, Version};
+use http::{HeaderMap, Method, Request, Uri, Version};
 
-/// Fields that HTTP/2 has no use for (RFC 9113 §8.2.2).
+/// Fields about the connection that a request came by (RFC 9110 §7.6.1); HTTP/2 has no use for any
+/// (RFC 9113 §8.2.2).
+///
+/// Others that the client names in its `Connection` stay: layers before may have written them since.
 const CONNECTION_FIELDS: [HeaderName; 5] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -13,14 +16,20 @@ const CONNECTION_FIELDS: [HeaderName; 5] = [
     UPGRADE,
 ];
 
-/// A request target in origin form and a `Host` (RFC 9112 §3.2.1), unless it is `CONNECT`.
+/// A request target in origin form unless it is `CONNECT`, a `Host` that is the URI's authority where
+/// it has one (RFC 9112 §3.2), and no field about the connection but an upgrade.
 pub(super) fn http1<B>(request: &mut Request<B>) {
     *request.version_mut() = Version::HTTP_11;
-    if let Some(authority) = request.uri().authority()
-        && !request.headers().contains_key(HOST)
-        && let Ok(host) = HeaderValue::from_str(authority.as_str())
-    {
+    let authority = request.uri().authority().map(without_user);
+    if let Some(host) = authority.and_then(|host| HeaderValue::from_str(host).ok()) {
         request.headers_mut().insert(HOST, host);
+    }
+    let upgrade = offered_upgrade(request.headers());
+    remove_connection_fields(request.headers_mut());
+    if let Some(upgrade) = upgrade {
+        let headers = request.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, upgrade);
     }
     if request.method() == Method::CONNECT {
         return;
@@ -35,19 +44,16 @@ pub(super) fn http1<B>(request: &mut Request<B>) {
 pub(super) fn http2<B>(request: &mut Request<B>) {
     *request.version_mut() = Version::HTTP_2;
     let host = request.headers_mut().remove(HOST);
-    for field in &CONNECTION_FIELDS {
-        request.headers_mut().remove(field);
-    }
-    let is_trailers = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"trailers");
-    if !request.headers().get(TE).is_none_or(is_trailers) {
-        request.headers_mut().remove(TE);
-    }
+    remove_connection_fields(request.headers_mut());
     if request.method() == Method::CONNECT {
         return;
     }
-    let host = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    parts.authority = parts.authority.or(host);
+    let authority = match &parts.authority {
+        Some(authority) => without_user(authority).parse().ok(),
+        None => host.and_then(|host| Authority::try_from(host.as_bytes()).ok()),
+    };
+    parts.authority = authority;
     parts.scheme = match parts.authority {
         Some(_) => parts.scheme.or(Some(Scheme::HTTP)),
         None => None,
@@ -57,6 +63,31 @@ pub(super) fn http2<B>(request: &mut Request<B>) {
         .or(Some(PathAndQuery::from_static("/")));
     // A scheme goes with an authority here, so that this does not fail.
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+}
+
+/// Host and port. Who asks has no place in either protocol (RFC 9110 §4.2.4).
+fn without_user(authority: &Authority) -> &str {
+    let whole = authority.as_str();
+    whole.rsplit_once('@').map_or(whole, |(_, host)| host)
+}
+
+/// The protocols that the client wants to switch to, if it does.
+fn offered_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    let connection = headers.get_all(CONNECTION).into_iter();
+    let options = connection.filter_map(|value| value.to_str().ok());
+    let mut options = options.flat_map(|value| value.split(','));
+    let is_offered = options.any(|option| option.trim().eq_ignore_ascii_case("upgrade"));
+    headers.get(UPGRADE).filter(|_| is_offered).cloned()
+}
+
+fn remove_connection_fields(headers: &mut HeaderMap) {
+    for field in &CONNECTION_FIELDS {
+        headers.remove(field);
+    }
+    let is_trailers = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"trailers");
+    if !headers.get(TE).is_none_or(is_trailers) {
+        headers.remove(TE);
+    }
 }
 
 #[cfg(test)]
@@ -73,7 +104,13 @@ mod tests {
                 "http://cart.example/7",
                 Some("other.example"),
                 "/7",
-                "other.example",
+                "cart.example",
+            ),
+            (
+                "http://me:key@cart.example:81",
+                None,
+                "/",
+                "cart.example:81",
             ),
         ];
         for (uri, host, target, expected) in cases {
@@ -82,6 +119,40 @@ mod tests {
             assert_eq!(request.uri(), target, "{uri}");
             assert_eq!(request.headers()[HOST], expected, "{uri}");
         }
+    }
+
+    #[test]
+    fn http1_says_nothing_about_the_connection_that_the_request_came_by() {
+        let mut request = request("http://cart.example/", None);
+        let headers = request.headers_mut();
+        for field in ["keep-alive", "proxy-connection", "transfer-encoding"] {
+            headers.insert(field, HeaderValue::from_static("chunked"));
+        }
+        headers.insert(CONNECTION, HeaderValue::from_static("close, x-mine"));
+        headers.insert(UPGRADE, HeaderValue::from_static("h2c"));
+        headers.insert("x-mine", HeaderValue::from_static("stays"));
+        http1(&mut request);
+        let left: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-mine", "host"]);
+    }
+
+    #[test]
+    fn http1_keeps_an_offer_to_switch_protocols() {
+        let mut request = request("http://cart.example/", None);
+        let headers = request.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("keep-alive, Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        http1(&mut request);
+        assert_eq!(request.headers()[CONNECTION], "upgrade");
+        assert_eq!(request.headers()[UPGRADE], "websocket");
+    }
+
+    #[test]
+    fn http2_has_the_authority_of_the_uri_before_that_of_the_header() {
+        let mut request = request("https://me@cart.example/7", Some("other.example"));
+        http2(&mut request);
+        assert_eq!(request.uri(), "https://cart.example/7");
+        assert!(request.headers().is_empty(), "{:?}", request.headers());
     }
 
     #[test]

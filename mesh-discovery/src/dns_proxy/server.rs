@@ -1,5 +1,6 @@
 //! Clients over UDP and TCP.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::message::{Reply, Transport, reply};
 use super::name_table::NameTable;
@@ -18,6 +19,8 @@ use super::upstream::forward;
 
 /// How long a TCP client may take for its next query.
 const IDLE: Duration = Duration::from_secs(10);
+/// How long no TCP client is accepted after one could not be.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Whom a [`DnsProxy`] asks, and how much it does at a time.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -112,9 +115,12 @@ impl DnsProxy {
 
     /// Answers queries over TCP, for ever.
     ///
+    /// Where no client can be accepted for lack of something, such as file descriptors, that is tried
+    /// again after a tenth of a second. Needs a tokio runtime with a timer.
+    ///
     /// # Errors
     ///
-    /// The listener fails. That a client fails is no failure.
+    /// The socket is no listener. That a client fails is no failure.
     ///
     /// # Cancel safety
     ///
@@ -123,11 +129,7 @@ impl DnsProxy {
         let places = Arc::new(Semaphore::new(self.options.max_concurrent));
         let mut clients = JoinSet::new();
         loop {
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
-                Err(error) if is_about_a_client(&error) => continue,
-                Err(error) => return Err(error),
-            };
+            let (stream, _) = next_client(|| listener.accept()).await?;
             while clients.try_join_next().is_some() {}
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
                 continue;
@@ -175,6 +177,24 @@ impl DnsProxy {
     }
 }
 
+/// Accepts until there is a client, with pauses where the system has no room for one.
+async fn next_client<T, F>(mut accept: impl FnMut() -> F) -> io::Result<T>
+where
+    F: Future<Output = io::Result<T>>,
+{
+    loop {
+        let error = match accept().await {
+            Ok(client) => return Ok(client),
+            Err(error) => error,
+        };
+        match error.kind() {
+            io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => return Err(error),
+            _ if is_about_a_client(&error) => {}
+            _ => sleep(PAUSE).await,
+        }
+    }
+}
+
 async fn read_query(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let length = stream.read_u16().await?;
     let mut query = vec![0; length.into()];
@@ -192,4 +212,32 @@ fn is_about_a_client(error: &io::Error) -> bool {
             | io::ErrorKind::NetworkUnreachable
             | io::ErrorKind::Interrupted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_are_accepted_again_when_there_is_room() {
+        const EMFILE: i32 = 24;
+        let start = Instant::now();
+        let mut results = vec![
+            Ok("client"),
+            Err(io::Error::from_raw_os_error(EMFILE)),
+            Err(io::ErrorKind::ConnectionAborted.into()),
+            Err(io::Error::from_raw_os_error(EMFILE)),
+        ];
+        let client = next_client(|| std::future::ready(results.pop().unwrap())).await;
+        assert_eq!(client.unwrap(), "client");
+        assert_eq!(start.elapsed(), 2 * PAUSE);
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_no_listener_is_an_error() {
+        let failure = || std::future::ready(Err::<(), _>(io::ErrorKind::InvalidInput.into()));
+        assert!(next_client(failure).await.is_err());
+    }
 }

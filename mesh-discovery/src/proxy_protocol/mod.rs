@@ -3,8 +3,8 @@
 //! Versions 1 (a line of text) and 2 (binary), as specified by HAProxy (`proxy-protocol.txt`).
 //! [`decode`] reads a [`Header`] from the bytes that have arrived so far, [`encode`] writes one; both do
 //! no IO. Feature `proxy-protocol` has the edges on tokio: `accept` takes the header off a connection
-//! from a downstream, `send` puts one in front of a connection to an upstream, as a DestinationRule's
-//! `proxyProtocol` asks for.
+//! from a downstream, `send` puts one in front of a connection to an upstream. Feature `connect` has a
+//! connector that does so where a DestinationRule's `proxyProtocol` asks for it.
 //!
 //! A receiver has to trust its peer: anyone can write a header. It must not accept the protocol from
 //! where clients can reach it, and must not guess whether there is a header unless it wants both

@@ -58,23 +58,25 @@ impl Registry {
         affected::services(changes, &self.view(), &self.own_addresses)
     }
 
-    /// The services called `names`, with the endpoints that they have now.
-    pub(super) fn endpoint_updates(&self, names: &ServiceNames) -> Vec<EndpointUpdate> {
+    /// The services called `names`, with the endpoints that they have now; `None` if all is to be
+    /// built.
+    pub(super) fn endpoint_updates(&mut self, names: &ServiceNames) -> Option<Vec<EndpointUpdate>> {
+        let root = self.settings.options().root_namespace();
+        let mut objects = excerpt::excerpt(&self.view(), names, root);
+        if let Some(vips) = &mut self.vips {
+            // Those that the last configuration gave; to warn about one that there is not was up to it.
+            vips.allocate(&mut objects);
+        }
         let settings = &self.settings;
-        let options = settings.options();
-        let objects = excerpt::excerpt(&self.view(), names, options.root_namespace());
         let builder = MeshConfig::builder()
             .default_namespace(&self.default_namespace)
             .domain(settings.domain())
-            .mesh(options.as_written().clone())
+            .mesh(settings.options().as_written().clone())
             .networks(settings.networks().clone())
             .extend(objects);
-        // Names are unique in a view, so that nothing is declared twice.
-        let Ok(config) = builder.build(self.version) else {
-            return Vec::new();
-        };
+        let config = builder.build(self.version).ok()?;
         let services = config.services().iter().cloned();
-        services.map(EndpointUpdate::new).collect()
+        Some(services.map(EndpointUpdate::new).collect())
     }
 
     fn read_settings(

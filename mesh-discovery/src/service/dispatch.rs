@@ -7,16 +7,19 @@ use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode};
 use mesh_core::attributes::MatchedRoute;
+use mesh_core::decision::{Decision, Step};
 use mesh_core::model::route::ClusterSpecifier;
 use mesh_core::service::ClusterName;
 use tower_service::Service;
 
 use super::balance::forward;
 use super::body::TrackedBody;
+use super::exchange;
 use super::future::ResponseFuture;
 use super::new_service::{NewService, Opaque};
 use super::refusal::Refusal;
 use super::seams::Random;
+use crate::balance::Choice;
 use crate::cluster::{Clusters, Upstream};
 
 /// Sends each request to an endpoint of the cluster that its route names.
@@ -90,6 +93,17 @@ impl<M> Dispatch<M> {
         Self { random, ..self }
     }
 
+    /// Says which endpoint [`call`](Service::call) would pick for `request` now, and why, see
+    /// [`Balance::explain`](super::Balance::explain); or why there is no cluster to pick from.
+    ///
+    /// Needs a tokio runtime with a timer.
+    pub fn explain<B>(&self, request: &Request<B>) -> Decision<Choice> {
+        match self.upstream(request) {
+            Ok(upstream) => exchange::explain(&upstream, &self.random, request),
+            Err(refusal) => no_cluster(refusal, request),
+        }
+    }
+
     fn upstream<B>(&self, request: &Request<B>) -> Result<Arc<Upstream>, Refusal> {
         let route = request.extensions().get::<MatchedRoute>();
         let destination = route.and_then(MatchedRoute::destination);
@@ -108,6 +122,28 @@ impl<M> Dispatch<M> {
         };
         found.ok_or(Refusal::ClusterNotFound)
     }
+}
+
+/// Why there is no cluster to pick from.
+fn no_cluster<B>(refusal: Refusal, request: &Request<B>) -> Decision<Choice> {
+    let (outcome, why) = match refusal {
+        Refusal::Destination(status) => (
+            Choice::Refused(status.as_u16()),
+            "it refers to nothing that there is",
+        ),
+        _ => (Choice::ClusterNotFound, "there is no such cluster"),
+    };
+    let route = request.extensions().get::<MatchedRoute>();
+    let steps = route.map(|route| {
+        let subject = match route.destination().map(|found| &found.cluster) {
+            Some(ClusterSpecifier::Name(name)) => format!("cluster `{name}`"),
+            Some(ClusterSpecifier::Header(name)) => format!("cluster named by `{name}`"),
+            Some(ClusterSpecifier::Refused(_)) | None => "destination".to_owned(),
+        };
+        Step::failed(subject, route.origin().clone(), why)
+    });
+    let steps = steps.into_iter().collect();
+    Decision { outcome, steps }
 }
 
 /// The value of a header, or of a pseudo-header of those that may name a cluster.

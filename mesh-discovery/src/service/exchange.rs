@@ -8,16 +8,19 @@ use mesh_core::attributes::{
     ClientAddress, ConnectionInfo, MatchedRoute, PreviousEndpoints, ResetReason, SelectedEndpoint,
     Timeouts, UpstreamReset,
 };
+use mesh_core::decision::Decision;
+use mesh_core::model::cluster::Cluster;
 use mesh_core::reply::Caller;
 
 use super::body::TrackedBody;
-use super::new_service::Target;
+use super::new_service::{Downstream, Target};
 use super::rebuild;
 use super::refusal::Refusal;
 use super::seams::{Random, now};
-use crate::balance::PickRequest;
+use crate::balance::balancer::Needs;
 use crate::balance::hash_key::{self, Connection, HashKey};
 use crate::balance::host::{ActiveRequest, Host};
+use crate::balance::{Choice, PickRequest};
 use crate::circuit_breaker::{Permit, Resource};
 use crate::cluster::Upstream;
 use crate::health::outlier::Outcome;
@@ -52,22 +55,18 @@ impl Exchange {
     ) -> Result<(Self, Target), Refusal> {
         let now = now();
         let needs = upstream.balancer().needs();
-        let key = needs.hash.then(|| hash(request));
-        let key = key.flatten();
-        let authority = needs.authority.then(|| authority_of(request)).flatten();
-        let pick = PickRequest {
-            hash: key.as_ref().map(|key| key.hash),
-            authority: authority.as_ref(),
-            ..pick_request(request, now)
-        };
+        let keys = Keys::of(request, needs);
+        let pick = keys.pick_request(request, now);
         let host = upstream.balancer().pick(&pick, || random.draw());
         rebuild::start(&upstream);
         let host = host.ok_or(Refusal::NoHealthyUpstream)?;
         let permit = upstream.breakers().acquire(Resource::Requests);
         let permit = permit.ok_or(Refusal::Overflow)?;
+        let cluster = upstream.cluster();
         let target = Target {
             endpoint: Arc::clone(host.endpoint()),
-            cluster: upstream.cluster(),
+            downstream: downstream(&cluster, request),
+            cluster,
             breakers: Arc::clone(upstream.breakers()),
         };
         let extensions = request.extensions_mut();
@@ -80,7 +79,7 @@ impl Exchange {
         };
         let exchange = Self {
             active: Some(active),
-            set_cookie: key.and_then(|key| key.set_cookie),
+            set_cookie: keys.hash.and_then(|key| key.set_cookie),
             deadline,
             judged_from: needs.outcome.then_some(now),
             caller: Caller::of(request.headers()),
@@ -142,6 +141,53 @@ impl Drop for Exchange {
     }
 }
 
+/// Says how an endpoint is picked for `request`.
+pub(super) fn explain<B>(
+    upstream: &Upstream,
+    random: &Random,
+    request: &Request<B>,
+) -> Decision<Choice> {
+    let balancer = upstream.balancer();
+    let keys = Keys::of(request, balancer.needs());
+    balancer.explain(&keys.pick_request(request, now()), || random.draw())
+}
+
+/// What of a request an endpoint is found by.
+struct Keys {
+    hash: Option<HashKey>,
+    authority: Option<Authority>,
+}
+
+impl Keys {
+    fn of<B>(request: &Request<B>, needs: Needs) -> Self {
+        Self {
+            hash: needs.hash.then(|| hash(request)).flatten(),
+            authority: needs.authority.then(|| authority_of(request)).flatten(),
+        }
+    }
+
+    fn pick_request<'a, B>(&'a self, request: &'a Request<B>, now: Instant) -> PickRequest<'a> {
+        let extensions = request.extensions();
+        let retry = extensions.get().and_then(MatchedRoute::retry);
+        PickRequest {
+            now,
+            hash: self.hash.as_ref().map(|key| key.hash),
+            previous: extensions.get::<PreviousEndpoints>(),
+            avoids_priorities: retry.is_some_and(|retry| retry.avoid_previous_priorities),
+            authority: self.authority.as_ref(),
+            original_destination: extensions.get().map(|info: &ConnectionInfo| info.local),
+        }
+    }
+}
+
+/// Whose connection the endpoint is to be told of.
+fn downstream<B>(cluster: &Cluster, request: &Request<B>) -> Option<Downstream> {
+    cluster.policy.proxy_protocol.as_ref()?;
+    let ConnectionInfo { peer, local, .. } = request.extensions().get()?;
+    let (peer, local) = (*peer, *local);
+    Some(Downstream { peer, local })
+}
+
 /// The hash that the route asks for.
 fn hash<B>(request: &Request<B>) -> Option<HashKey> {
     let extensions = request.extensions();
@@ -158,17 +204,6 @@ fn hash<B>(request: &Request<B>) -> Option<HashKey> {
 fn authority_of<B>(request: &Request<B>) -> Option<Authority> {
     let host = || request.headers().get(HOST)?.to_str().ok()?.parse().ok();
     request.uri().authority().cloned().or_else(host)
-}
-
-fn pick_request<B>(request: &Request<B>, now: Instant) -> PickRequest<'_> {
-    let extensions = request.extensions();
-    let retry = extensions.get().and_then(MatchedRoute::retry);
-    PickRequest {
-        previous: extensions.get::<PreviousEndpoints>(),
-        avoids_priorities: retry.is_some_and(|retry| retry.avoid_previous_priorities),
-        original_destination: extensions.get().map(|info: &ConnectionInfo| info.local),
-        ..PickRequest::new(now)
-    }
 }
 
 /// What a response says of its endpoint. Nothing if a limit was reached on our side.

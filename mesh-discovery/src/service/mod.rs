@@ -20,6 +20,8 @@
 //! `UH`; if the cluster's limit on requests is reached, `503` with `x-envoy-overloaded` and the flag
 //! `UO`; if there is no such cluster, `503` with the flag `NC`.
 //!
+//! [`Balance::explain`] and [`Dispatch::explain`] say which endpoint a request would get, and why.
+//!
 //! The error type of the endpoints' services is unchanged. Nothing here has to be `Send`: a service
 //! for an endpoint may belong to one thread.
 //!
@@ -83,6 +85,8 @@ pub use self::body::TrackedBody;
 pub use self::dispatch::Dispatch;
 pub use self::exchange::InFlight;
 pub use self::future::ResponseFuture;
-pub use self::new_service::{NewService, Target};
+pub use self::new_service::{Downstream, NewService, Target};
 pub use self::probing::probe;
 pub use self::refusal::{ClusterNotFound, NoHealthyUpstream, Overflow, overflow};
+#[cfg(feature = "connect")]
+pub(crate) use self::seams::Random;

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mesh_core::model::cluster::{Cluster, Endpoint};
@@ -14,6 +15,18 @@ pub struct Target {
     pub cluster: Arc<Cluster>,
     /// What is under way to the cluster.
     pub breakers: Arc<Breakers>,
+    /// Whose connections are made, where the cluster's `proxyProtocol` has them say so: then clients
+    /// share none.
+    pub downstream: Option<Downstream>,
+}
+
+/// The addresses of a connection from a client.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Downstream {
+    /// Address of the client, or of the proxy before us.
+    pub peer: SocketAddr,
+    /// Our address.
+    pub local: SocketAddr,
 }
 
 /// Makes services for endpoints.

@@ -17,6 +17,8 @@ use tower_service::Service;
 use super::new_service::{NewService, Target};
 use super::seams::now;
 use crate::cluster::Upstream;
+#[cfg(unix)]
+use crate::endpoint::socket_path;
 use crate::health::probe::{Answer, Probe, ProbeSettings, Prober};
 
 /// How long it may take until a new endpoint is probed.
@@ -26,7 +28,9 @@ const LOOK: Duration = Duration::from_secs(1);
 const MAX_ANSWER: usize = 1024;
 
 /// Probes the endpoints of a cluster as long as the future is polled, and tells the balancer who is
-/// well. An endpoint that has not answered yet counts as well.
+/// well. An endpoint that has not answered yet counts as well. One that is well by its probes returns
+/// from an ejection with the next of them that succeeds (Envoy's
+/// `successful_active_health_check_uneject_host`, which is on by default).
 ///
 /// HTTP and gRPC probes go through what `new_service` makes, TCP probes make a connection of their
 /// own. A probe of which no request can be made, because its path does not begin with `/` or a
@@ -134,8 +138,15 @@ fn handle(
     answer: Answer,
 ) {
     let now = now();
-    let prober = probers.get_mut(address);
-    if let Some(is_healthy) = prober.and_then(|prober| prober.handle_answer(answer, now)) {
+    let Some(prober) = probers.get_mut(address) else {
+        return;
+    };
+    let is_success = answer == Answer::Success;
+    let changed = prober.handle_answer(answer, now);
+    // Each success of one that is well may end an ejection, as in Envoy.
+    let known = prober.is_healthy();
+    let well = known.filter(|is_healthy| *is_healthy && is_success);
+    if let Some(is_healthy) = changed.or(well) {
         upstream.balancer().record_probe(address, is_healthy, now);
     }
 }
@@ -164,6 +175,7 @@ where
         endpoint,
         cluster,
         breakers: Arc::clone(upstream.breakers()),
+        downstream: None,
     };
     let asking = async {
         let request = match request(&settings.probe, &host) {
@@ -222,7 +234,7 @@ async fn connect(address: &EndpointAddress) -> Answer {
         EndpointAddress::Ip(address) => TcpStream::connect(address).await,
         #[cfg(unix)]
         EndpointAddress::Unix(path) => {
-            return match tokio::net::UnixStream::connect(path).await {
+            return match tokio::net::UnixStream::connect(socket_path(path)).await {
                 Ok(_) => Answer::Success,
                 Err(_) => Answer::Failure,
             };
@@ -310,6 +322,7 @@ mod tests {
 
     use super::*;
     use crate::balance::PickRequest;
+    use crate::health::outlier::Outcome;
     use crate::locality::Client;
 
     #[test]
@@ -385,6 +398,29 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn an_ejected_endpoint_that_is_well_by_its_probes_returns_with_the_next() {
+        let well = |_: Request<Full<Bytes>>| {
+            std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+        };
+        let well = move |_: &Target| service_fn(well);
+        let upstream = upstream(EndpointAddress::Ip(([10, 0, 0, 7], 80).into()));
+        let settings = ProbeSettings::new(Probe::http("/"));
+        let probes = probe(Arc::clone(&upstream), well, settings);
+        tokio::pin!(probes);
+        let pick = || upstream.balancer().pick(&PickRequest::new(now()), || 0);
+        let _ = timeout(Duration::from_secs(15), &mut probes).await;
+        let host = pick().unwrap();
+        let ejection = upstream
+            .balancer()
+            .record(&host, Outcome::Status(503), now());
+        assert!(ejection.is_some() && pick().is_none());
+        let _ = timeout(Duration::from_secs(4), &mut probes).await;
+        assert!(pick().is_none(), "it is probed every ten seconds");
+        let _ = timeout(Duration::from_secs(2), &mut probes).await;
+        assert!(pick().is_some(), "long before its 30 s are over");
+    }
+
     #[tokio::test]
     async fn a_tcp_probe_makes_a_connection() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -394,13 +430,24 @@ mod tests {
         assert_eq!(connect(&address).await, Answer::Failure);
     }
 
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_tcp_probe_of_an_abstract_socket_finds_it() {
+        let path = format!("@mesh-probe-{}", std::process::id());
+        let address = EndpointAddress::Unix(path.clone());
+        assert_eq!(connect(&address).await, Answer::Failure);
+        let _listener = tokio::net::UnixListener::bind(socket_path(&path)).unwrap();
+        assert_eq!(connect(&address).await, Answer::Success);
+    }
+
     fn upstream(address: EndpointAddress) -> Arc<Upstream> {
         called("cart", address)
     }
 
     fn called(name: &str, address: EndpointAddress) -> Arc<Upstream> {
         let mut cluster = Cluster::new(ClusterName::from(name));
-        cluster.policy.outlier_detection = Some(Box::default());
+        let outlier = r#"{"consecutive5xxErrors": 1, "maxEjectionPercent": 100}"#;
+        cluster.policy.outlier_detection = Some(serde_json::from_str(outlier).unwrap());
         cluster.endpoints.push(Endpoint::new(address));
         let cluster = Arc::new(cluster);
         Arc::new(Upstream::new(cluster, Client::default(), now(), 0))

@@ -6,14 +6,14 @@ use std::time::Instant;
 
 /// A source of numbers, uniform over all values.
 #[derive(Clone)]
-pub(super) struct Random(Arc<dyn Fn() -> u64 + Send + Sync>);
+pub(crate) struct Random(Arc<dyn Fn() -> u64 + Send + Sync>);
 
 impl Random {
-    pub(super) fn new(random: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(random: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         Self(Arc::new(random))
     }
 
-    pub(super) fn draw(&self) -> u64 {
+    pub(crate) fn draw(&self) -> u64 {
         (self.0)()
     }
 }

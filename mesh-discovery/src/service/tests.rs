@@ -22,10 +22,13 @@ use tower_test::mock;
 
 use super::seams::now;
 use super::*;
+use crate::balance::Choice;
 use crate::balance::testing::endpoint;
 use crate::circuit_breaker::Resource;
 use crate::cluster::{Clusters, Upstream};
 use crate::locality::Client;
+
+mod explain;
 
 type Body = Full<Bytes>;
 

@@ -52,7 +52,8 @@ struct State {
     compacted: u64,
     gone_as_status: bool,
     refused: BTreeSet<String>,
-    broken: bool,
+    // What everything is answered with.
+    failure: Option<(StatusCode, &'static str)>,
     // Watches of an older generation end.
     generation: u64,
     requests: Vec<String>,
@@ -166,8 +167,18 @@ impl ApiServer {
 
     /// Answers `500` to everything, or no longer.
     pub(crate) fn break_down(&self, broken: bool) {
+        let error = (StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
+        self.fail(broken.then_some(error));
+    }
+
+    /// Knows the token no longer, or again.
+    pub(crate) fn expire_token(&self, expired: bool) {
+        self.fail(expired.then_some((StatusCode::UNAUTHORIZED, "Unauthorized")));
+    }
+
+    fn fail(&self, failure: Option<(StatusCode, &'static str)>) {
         self.change(|state| {
-            state.broken = broken;
+            state.failure = failure;
             state.generation += 1;
         });
     }
@@ -264,8 +275,8 @@ fn respond(request: &Request<Incoming>, shared: &Arc<Shared>) -> Response<Body> 
     if authorization.is_none_or(|value| value != &format!("Bearer {TOKEN}")) {
         return status(StatusCode::UNAUTHORIZED, "Unauthorized");
     }
-    if state.broken {
-        return status(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
+    if let Some((code, reason)) = state.failure {
+        return status(code, reason);
     }
     let path = request.uri().path();
     let path = path

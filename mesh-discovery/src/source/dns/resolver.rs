@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join;
@@ -55,15 +57,23 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// A resolver that asks the servers, and knows the search domains, that the system is
-    /// configured with (`/etc/resolv.conf`, `/etc/hosts`).
+    /// A resolver that asks the servers, and knows the search domains and hosts, that the system is
+    /// configured with now (`/etc/resolv.conf`, `/etc/hosts`). Where no server is named, it asks that of
+    /// the machine itself (resolv.conf(5)).
     ///
     /// # Errors
     ///
     /// The configuration of the system cannot be read.
     pub fn system() -> Result<Self, ResolverError> {
-        let builder = TokioResolver::builder_tokio().map_err(ResolverError)?;
-        Self::build(builder)
+        Self::build(match TokioResolver::builder_tokio() {
+            Ok(builder) => builder,
+            Err(NetError::Io(error)) if names_no_server(&error) => {
+                let local = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
+                let config = ResolverConfig::from_name_servers(vec![local]);
+                TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+            }
+            Err(error) => return Err(ResolverError(error)),
+        })
     }
 
     /// A resolver that asks `servers`, in this order.
@@ -136,16 +146,15 @@ impl Resolver {
                 let (v4, v6) = join(of(RecordType::A), of(RecordType::AAAA)).await;
                 both(v4, v6)
             }
-            AddressFamily::V4Preferred => {
-                let (v4, v6) = join(of(RecordType::A), of(RecordType::AAAA)).await;
-                either(v4, v6)
-            }
-            AddressFamily::Auto => {
-                let (v4, v6) = join(of(RecordType::A), of(RecordType::AAAA)).await;
-                either(v6, v4)
-            }
+            AddressFamily::V4Preferred => or_else(of(RecordType::A), of(RecordType::AAAA)).await,
+            AddressFamily::Auto => or_else(of(RecordType::AAAA), of(RecordType::A)).await,
         }
     }
+}
+
+/// Whether the system's configuration is there but for servers, or not there at all.
+fn names_no_server(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::Other)
 }
 
 impl Resolve for Resolver {
@@ -153,6 +162,12 @@ impl Resolve for Resolver {
         let resolver = self.clone();
         let host = host.to_owned();
         Box::pin(async move { resolver.lookup(&host).await })
+    }
+}
+
+impl<R: Resolve + ?Sized> Resolve for Arc<R> {
+    fn resolve(&self, host: &str) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+        (**self).resolve(host)
     }
 }
 
@@ -231,6 +246,17 @@ fn both(first: Answer, second: Answer) -> Answer {
     }
 }
 
+/// The first answer if it has addresses; else another is looked for, as by Envoy.
+async fn or_else(
+    first: impl Future<Output = Answer>,
+    second: impl Future<Output = Answer>,
+) -> Answer {
+    match first.await {
+        found @ Answer::Addresses { .. } => found,
+        first => either(first, second.await),
+    }
+}
+
 /// The first answer if it has addresses, else the second if it has. If neither has, the name has
 /// none only if both say so.
 fn either(first: Answer, second: Answer) -> Answer {
@@ -272,5 +298,26 @@ mod tests {
             assert_eq!(both(first, second), expected, "{case}");
         }
         assert_eq!(either(found(1, 5), found(2, 3)), found(1, 5));
+    }
+
+    #[tokio::test]
+    async fn the_other_family_is_asked_for_only_where_the_preferred_one_has_no_address() {
+        use std::future::{pending, ready};
+
+        let found = || found(1, 5);
+        assert_eq!(or_else(ready(found()), pending()).await, found());
+        for first in [Answer::Failed, Answer::NoAddress] {
+            assert_eq!(or_else(ready(first), ready(found())).await, found());
+        }
+    }
+
+    #[tokio::test]
+    async fn the_system_knows_localhost_though_nobody_can_be_asked() {
+        let resolver = Resolver::system().unwrap();
+        let resolver = resolver.with_family(AddressFamily::V4Preferred);
+        let Answer::Addresses { addresses, .. } = resolver.resolve("localhost").await else {
+            panic!()
+        };
+        assert!(addresses.iter().all(IpAddr::is_loopback), "{addresses:?}");
     }
 }

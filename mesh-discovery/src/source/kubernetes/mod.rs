@@ -12,9 +12,12 @@
 //!   from time to time. That is not so for AuthorizationPolicies, PeerAuthentications and
 //!   RequestAuthentications: as long as they are refused, nobody knows what is forbidden, and the
 //!   source is not known, unless it is told to do [without](Kubernetes::without) them.
-//! - An object that cannot be read is reported as a problem; of an AuthorizationPolicy or
-//!   PeerAuthentication the strictest one possible takes its place, because a DENY that is not
-//!   understood must not let anything through.
+//! - An object that cannot be read is reported as a problem, and the last version of it that could be
+//!   stays. Of an AuthorizationPolicy or PeerAuthentication the strictest one possible takes its place
+//!   at once, because a DENY that is not understood must not let anything through. So it does of a
+//!   RequestAuthentication (no token is accepted), of a DestinationRule with `tls` (mutual TLS) and of a
+//!   BackendTLSPolicy (no certificate is accepted) that never could be read.
+//! - A server that does not know who asks (`401`) is asked again, as after any other error.
 //!
 //! Objects are kept without `managedFields` and without what `kubectl apply` adds to them.
 //!

@@ -6,6 +6,7 @@ use mesh_core::diagnostic::Diagnostic;
 use mesh_core::resource::Object;
 use mesh_core::resource::kind::Kind;
 
+use super::closed::closes_at_once;
 use super::is_required;
 use super::received::{Read, Unreadable};
 use crate::source::{ObjectName, Update};
@@ -30,18 +31,34 @@ pub(super) enum KindEvent {
 /// failures.
 #[derive(Debug)]
 pub(super) struct Sync {
-    // What was listed of each kind before all kinds were known.
-    listed: BTreeMap<Kind, Vec<Object>>,
+    objects: BTreeMap<Kind, BTreeMap<ObjectName, Known>>,
     unknown: BTreeSet<Kind>,
     failed: BTreeMap<Kind, Diagnostic>,
     refused: BTreeMap<Kind, Diagnostic>,
     unreadable: BTreeMap<ObjectName, Vec<Diagnostic>>,
 }
 
+/// What counts as an object.
+#[derive(Debug)]
+enum Known {
+    /// The last version of it that could be read.
+    Read(Object),
+    /// What is in place of one that never could be.
+    StandIn(Object),
+}
+
+impl Known {
+    fn object(&self) -> &Object {
+        match self {
+            Self::Read(object) | Self::StandIn(object) => object,
+        }
+    }
+}
+
 impl Sync {
     pub(super) fn new(kinds: impl IntoIterator<Item = Kind>) -> Self {
         Self {
-            listed: BTreeMap::new(),
+            objects: BTreeMap::new(),
             unknown: kinds.into_iter().collect(),
             failed: BTreeMap::new(),
             refused: BTreeMap::new(),
@@ -51,43 +68,23 @@ impl Sync {
 
     /// Takes an event in, and gives what is to be reported.
     pub(super) fn handle_event(&mut self, kind: Kind, event: KindEvent) -> Vec<Update> {
-        let before = (self.problems(), self.failed.clone());
-        let mut updates = match event {
-            KindEvent::Listed(read) => {
-                self.unreadable.retain(|name, _| name.kind != kind);
-                let objects = read.into_iter().filter_map(|read| self.object(read));
-                let objects = objects.collect();
-                self.handle_list(kind, objects)
-            }
-            KindEvent::Absent => {
-                self.unreadable.retain(|name, _| name.kind != kind);
-                self.handle_list(kind, Vec::new())
-            }
+        let (problems, failed) = (self.problems(), self.failed.clone());
+        let update = match event {
+            KindEvent::Listed(read) => self.handle_list(kind, read),
+            KindEvent::Absent => self.handle_list(kind, Vec::new()),
             KindEvent::Refused(why) => self.handle_refusal(kind, why),
             KindEvent::Failed(why) => {
                 self.failed.insert(kind, why);
-                Vec::new()
+                None
             }
             KindEvent::Recovered => {
                 self.failed.remove(&kind);
-                Vec::new()
+                None
             }
-            KindEvent::Applied(read) => {
-                self.failed.remove(&kind);
-                let name = read.name(kind);
-                self.unreadable.remove(&name);
-                match self.object(read) {
-                    Some(object) => vec![changes(Some(object), None)],
-                    None => vec![changes(None, Some(name))],
-                }
-            }
-            KindEvent::Removed(name) => {
-                self.failed.remove(&kind);
-                self.unreadable.remove(&name);
-                vec![changes(None, Some(name))]
-            }
+            KindEvent::Applied(read) => self.handle_applied(kind, read),
+            KindEvent::Removed(name) => self.handle_removed(kind, name),
         };
-        let (problems, failed) = before;
+        let mut updates: Vec<Update> = update.into_iter().collect();
         let now = self.problems();
         if now != problems {
             updates.push(Update::Problems(now));
@@ -96,58 +93,91 @@ impl Sync {
         updates
     }
 
-    fn handle_list(&mut self, kind: Kind, objects: Vec<Object>) -> Vec<Update> {
+    fn handle_list(&mut self, kind: Kind, read: Vec<Read>) -> Option<Update> {
         self.failed.remove(&kind);
         self.refused.remove(&kind);
-        let was_unknown = self.unknown.remove(&kind);
-        if !was_unknown {
-            return match self.unknown.is_empty() {
-                true => vec![Update::AllOf { kind, objects }],
-                false => {
-                    self.listed.insert(kind, objects);
-                    Vec::new()
-                }
-            };
+        self.unreadable.retain(|name, _| name.kind != kind);
+        let mut before = self.objects.remove(&kind).unwrap_or_default();
+        for read in read {
+            let name = read.name(kind);
+            let before = before.remove(&name);
+            self.take(name, read, before);
         }
-        self.listed.insert(kind, objects);
-        self.first().into_iter().collect()
+        if self.unknown.remove(&kind) {
+            return self.first();
+        }
+        let objects = self.objects.get(&kind).into_iter().flatten();
+        let objects = objects.map(|(_, known)| known.object().clone()).collect();
+        self.report(|| Update::AllOf { kind, objects })
     }
 
     /// A kind that may not be read is as one without objects, unless objects of it are required or
     /// were known before.
-    fn handle_refusal(&mut self, kind: Kind, why: Diagnostic) -> Vec<Update> {
+    fn handle_refusal(&mut self, kind: Kind, why: Diagnostic) -> Option<Update> {
         if is_required(kind) || !self.unknown.contains(&kind) {
             self.failed.insert(kind, why);
-            return Vec::new();
+            return None;
         }
         self.failed.remove(&kind);
         self.refused.insert(kind, why);
         self.unknown.remove(&kind);
-        self.first().into_iter().collect()
+        self.first()
     }
 
-    /// All that was listed, as soon as all kinds are known.
-    fn first(&mut self) -> Option<Update> {
-        if !self.unknown.is_empty() {
-            return None;
+    fn handle_applied(&mut self, kind: Kind, read: Read) -> Option<Update> {
+        self.failed.remove(&kind);
+        let name = read.name(kind);
+        self.unreadable.remove(&name);
+        let before = self.objects.get_mut(&kind);
+        let before = before.and_then(|objects| objects.remove(&name));
+        let applied = self.take(name, read, before)?;
+        self.report(|| Update::Changes {
+            applied: vec![applied],
+            removed: Vec::new(),
+        })
+    }
+
+    fn handle_removed(&mut self, kind: Kind, name: ObjectName) -> Option<Update> {
+        self.failed.remove(&kind);
+        self.unreadable.remove(&name);
+        if let Some(objects) = self.objects.get_mut(&kind) {
+            objects.remove(&name);
         }
-        let listed = std::mem::take(&mut self.listed);
-        Some(Update::All(listed.into_values().flatten().collect()))
+        self.report(|| Update::Changes {
+            applied: Vec::new(),
+            removed: vec![name],
+        })
     }
 
-    fn object(&mut self, read: Read) -> Option<Object> {
-        match read {
-            Read::Object(object) => Some(object),
+    /// Takes a version of an object in; gives it, or what stands in for it, if that is not what counted
+    /// `before`.
+    fn take(&mut self, name: ObjectName, read: Read, before: Option<Known>) -> Option<Object> {
+        let (known, is_new) = match read {
+            Read::Object(object) => (Known::Read(object), true),
             Read::Unreadable(unreadable) => {
                 let Unreadable {
-                    name,
-                    why,
-                    replacement,
+                    why, replacement, ..
                 } = unreadable;
-                self.unreadable.insert(name, why);
-                replacement
+                self.unreadable.insert(name.clone(), why);
+                stand_in(name.kind, replacement, before)?
             }
-        }
+        };
+        let object = known.object().clone();
+        let objects = self.objects.entry(name.kind).or_default();
+        objects.insert(name, known);
+        is_new.then_some(object)
+    }
+
+    /// What is reported, unless it is part of what is reported at first.
+    fn report(&self, update: impl FnOnce() -> Update) -> Option<Update> {
+        self.unknown.is_empty().then(update)
+    }
+
+    /// All that there is, as soon as all kinds are known.
+    fn first(&self) -> Option<Update> {
+        let objects = self.objects.values().flatten();
+        let objects = objects.map(|(_, known)| known.object().clone());
+        self.report(|| Update::All(objects.collect()))
     }
 
     fn problems(&self) -> Vec<Diagnostic> {
@@ -169,10 +199,21 @@ impl Sync {
     }
 }
 
-fn changes(applied: Option<Object>, removed: Option<ObjectName>) -> Update {
-    Update::Changes {
-        applied: applied.into_iter().collect(),
-        removed: removed.into_iter().collect(),
+/// What counts as an object that cannot be read, and whether it did not before: the version before, or
+/// the strictest one possible if there is none or that might let too much through.
+fn stand_in(
+    kind: Kind,
+    replacement: Option<Object>,
+    before: Option<Known>,
+) -> Option<(Known, bool)> {
+    match (before, replacement) {
+        (Some(before @ Known::Read(_)), replacement)
+            if replacement.is_none() || !closes_at_once(kind) =>
+        {
+            Some((before, false))
+        }
+        (_, Some(replacement)) => Some((Known::StandIn(replacement), true)),
+        (before, None) => before.map(|before| (before, false)),
     }
 }
 

@@ -189,9 +189,10 @@ impl Watcher {
     }
 }
 
-/// Whether the server does not let us read.
+/// Whether the server knows us, and does not let us read. A token that has expired (401) says nothing
+/// about what may be read.
 fn is_refusal(code: u16) -> bool {
-    matches!(code, 401 | 403)
+    code == 403
 }
 
 fn code(error: &Error) -> Option<u16> {

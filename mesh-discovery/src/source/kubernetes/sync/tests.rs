@@ -1,5 +1,6 @@
 use mesh_core::diagnostic::Severity;
 use mesh_core::resource::Resource;
+use mesh_core::resource::istio::authorization_policy::AuthorizationPolicy;
 use mesh_core::resource::kubernetes::namespace::Namespace;
 use mesh_core::resource::kubernetes::node::Node;
 
@@ -128,23 +129,78 @@ fn the_source_has_recovered_when_all_kinds_have() {
 }
 
 #[test]
-fn an_object_that_cannot_be_read_is_a_problem_until_it_can_be_or_is_gone() {
-    let unreadable = |replacement| {
-        KindEvent::Applied(Read::Unreadable(Unreadable {
-            name: name(Kind::Node, "n"),
-            why: vec![why("odd")],
-            replacement,
-        }))
-    };
+fn what_happens_to_a_listed_kind_before_all_are_known_is_in_the_first_report() {
+    let mut sync = Sync::new([Kind::Namespace, Kind::Node]);
+    let events = [
+        KindEvent::Listed(vec![namespace("a"), namespace("b")]),
+        KindEvent::Applied(namespace("c")),
+        KindEvent::Removed(name(Kind::Namespace, "a")),
+    ];
+    for event in events {
+        assert!(sync.handle_event(Kind::Namespace, event).is_empty());
+    }
+    let updates = sync.handle_event(Kind::Node, KindEvent::Listed(vec![node("n")]));
+    assert_eq!(told(&updates), ["all: b c n"]);
+}
+
+/// A node that cannot be read, and what is to take its place.
+fn unreadable(replacement: Option<&str>) -> Read {
+    let replacement = replacement.map(|name| match node(name) {
+        Read::Object(object) => object,
+        Read::Unreadable(_) => unreachable!(),
+    });
+    Read::Unreadable(Unreadable {
+        name: name(Kind::Node, "n"),
+        why: vec![why("odd")],
+        replacement,
+    })
+}
+
+#[test]
+fn an_object_that_cannot_be_read_any_more_stays_what_it_was() {
+    for replacement in [None, Some("n")] {
+        let mut sync = Sync::new([Kind::Node]);
+        sync.handle_event(Kind::Node, KindEvent::Listed(vec![node("n")]));
+        let updates = sync.handle_event(Kind::Node, KindEvent::Applied(unreadable(replacement)));
+        assert_eq!(told(&updates), ["problems: odd"]);
+        let listed = KindEvent::Listed(vec![node("m"), unreadable(replacement)]);
+        let updates = sync.handle_event(Kind::Node, listed);
+        assert_eq!(told(&updates), ["Node: m n"]);
+        let updates = sync.handle_event(Kind::Node, KindEvent::Removed(name(Kind::Node, "n")));
+        assert_eq!(told(&updates), ["+ -n", "problems: "]);
+    }
+}
+
+#[test]
+fn one_that_never_could_be_read_is_what_stands_in_for_it_until_it_can_be() {
     let mut sync = Sync::new([Kind::Node]);
-    sync.handle_event(Kind::Node, KindEvent::Listed(vec![node("n")]));
-    let updates = sync.handle_event(Kind::Node, unreadable(None));
-    assert_eq!(told(&updates), ["+ -n", "problems: odd"]);
-    let Read::Object(replacement) = node("n") else {
-        unreachable!()
+    let updates = sync.handle_event(Kind::Node, KindEvent::Listed(vec![unreadable(None)]));
+    assert_eq!(told(&updates), ["all: ", "problems: odd"]);
+    for _ in 0..2 {
+        let updates = sync.handle_event(Kind::Node, KindEvent::Applied(unreadable(Some("n"))));
+        assert_eq!(told(&updates), ["+n -"], "it may be about something else");
+    }
+    let updates = sync.handle_event(Kind::Node, KindEvent::Applied(unreadable(None)));
+    assert!(updates.is_empty(), "nothing better is known");
+    let updates = sync.handle_event(Kind::Node, KindEvent::Applied(node("n")));
+    assert_eq!(told(&updates), ["+n -", "problems: "]);
+}
+
+#[test]
+fn a_policy_that_cannot_be_read_any_more_is_the_strictest_possible() {
+    let kind = Kind::AuthorizationPolicy;
+    let policy = || {
+        let mut policy = Resource::<AuthorizationPolicy>::default();
+        policy.metadata.name = "p".into();
+        Object::from(policy)
     };
-    let updates = sync.handle_event(Kind::Node, unreadable(Some(replacement)));
-    assert_eq!(told(&updates), ["+n -"]);
-    let updates = sync.handle_event(Kind::Node, KindEvent::Removed(name(Kind::Node, "n")));
-    assert_eq!(told(&updates), ["+ -n", "problems: "]);
+    let mut sync = Sync::new([kind]);
+    sync.handle_event(kind, KindEvent::Listed(vec![Read::Object(policy())]));
+    let unreadable = Read::Unreadable(Unreadable {
+        name: name(kind, "p"),
+        why: vec![why("odd")],
+        replacement: Some(policy()),
+    });
+    let updates = sync.handle_event(kind, KindEvent::Applied(unreadable));
+    assert_eq!(told(&updates), ["+p -", "problems: odd"]);
 }
