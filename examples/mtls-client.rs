@@ -75,7 +75,8 @@ async fn main() -> Result<(), Failure> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let source = FileSource::new(directory.path(), FileNames::default(), provider)?;
     let (publisher, mut live) = resolve::channel();
-    tokio::spawn(Keeper::new(source, Arc::new(DefaultTimeProvider)).run(publisher));
+    let keeper = Keeper::new(source, Arc::new(DefaultTimeProvider), fastrand::f64);
+    tokio::spawn(keeper.run(publisher));
     let svid = live.ready().await;
 
     let tls = client_tls(live.clone(), address)?;

@@ -1,10 +1,12 @@
 //! The authority: its files, and the renewal of its root.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use mesh_core::identity::TrustDomain;
 use mesh_core::watch::{self, Publisher, Watch};
@@ -12,11 +14,22 @@ use mesh_tls::ca::files::{CaFiles, CaFilesError};
 use mesh_tls::ca::root::{RootRenewal, RootSpec};
 use mesh_tls::ca::{Authority, IssuancePolicy, Issuer, OverlapPolicy, SerialNumber, Signer};
 use mesh_tls::csr::KeyKind;
+use mesh_tls::digest::{NoSha256, Sha256};
 use mesh_tls::key::SigningKey;
 use mesh_tls::pem;
+use mesh_tls::verify::Revocations;
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::UnixTime;
 use tokio::time::sleep;
+
+/// How often the files are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Holds the fingerprint of the root that was made here. A root without it was put there by somebody,
+/// who renews it.
+const MARKER: &str = "self-made";
+
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 /// An authority that is kept in a directory.
 pub(crate) struct MeshAuthority {
@@ -26,6 +39,9 @@ pub(crate) struct MeshAuthority {
     authority: Mutex<Authority>,
     publisher: Publisher<Issuer>,
     issuer: Watch<Issuer>,
+    /// What was read last.
+    files: Mutex<CaFiles>,
+    revocations: Publisher<Revocations>,
 }
 
 impl MeshAuthority {
@@ -34,22 +50,20 @@ impl MeshAuthority {
         directory: &Path,
         trust_domain: TrustDomain,
         provider: Arc<CryptoProvider>,
-    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let read = CaFiles::select(|name| fs::read(directory.join(name)).ok());
-        let signer = match read {
-            Ok(files) => files.signer(UnixTime::now(), &provider)?,
-            Err(CaFilesError::Missing {
-                name: "ca-cert.pem",
-            }) => {
-                let key = Arc::new(SigningKey::generate(KeyKind::EcdsaP256)?);
-                let root = sign_root(&trust_domain, key, &provider)?;
-                write(directory, &root)?;
-                root
-            }
-            Err(error) => return Err(error.into()),
-        };
+    ) -> Result<Self, Failure> {
+        if let Err(CaFilesError::Missing {
+            name: "ca-cert.pem",
+        }) = read(directory)
+        {
+            let key = Arc::new(SigningKey::generate(KeyKind::EcdsaP256)?);
+            let root = sign_root(&trust_domain, key, &provider)?;
+            write(directory, &root, &provider)?;
+        }
+        let files = read(directory)?;
+        let signer = Arc::new(files.signer(UnixTime::now(), &provider)?);
+        let lists = Revocations::new(files.revocation_lists()?)?;
         let policy = IssuancePolicy::default();
-        let authority = Authority::new(Arc::new(signer), policy, OverlapPolicy::default());
+        let authority = Authority::new(signer, policy, OverlapPolicy::default());
         let (publisher, issuer) = watch::channel(authority.issuer());
         Ok(Self {
             directory: directory.to_owned(),
@@ -58,6 +72,8 @@ impl MeshAuthority {
             authority: Mutex::new(authority),
             publisher,
             issuer,
+            files: Mutex::new(files),
+            revocations: watch::channel(lists).0,
         })
     }
 
@@ -69,54 +85,111 @@ impl MeshAuthority {
         &self.provider
     }
 
+    /// What the authority has revoked (`ca-crl.pem`).
+    pub(crate) fn revocations(&self) -> Watch<Revocations> {
+        self.revocations.watch()
+    }
+
     pub(crate) fn trust_domain(&self) -> &TrustDomain {
         &self.trust_domain
     }
 
-    /// Renews the root when it is due, until the process ends.
-    pub(crate) async fn keep(&self) -> Box<dyn Error + Send + Sync> {
+    /// Follows the files, and renews the root when it is due. What fails is reported, and tried again.
+    pub(crate) async fn keep(&self) -> Infallible {
         let renewal = RootRenewal::default();
+        let mut check_at = renewal.first_check(UnixTime::now(), fastrand::f64());
         loop {
-            sleep(renewal.check_interval).await;
-            if let Err(error) = self.check(renewal) {
-                return error;
+            sleep(LOOK_INTERVAL).await;
+            report("the files of the authority", self.reload());
+            self.advance();
+            if check_at <= UnixTime::now() {
+                report("the root", self.renew(renewal));
+                let next = UnixTime::now().as_secs() + renewal.check_interval.as_secs();
+                check_at = UnixTime::since_unix_epoch(Duration::from_secs(next));
             }
         }
     }
 
-    fn check(&self, renewal: RootRenewal) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let signer = Arc::clone(self.issuer.load().signer());
-        let is_own = signer.roots().contains(signer.certificate());
-        let validity = signer.certificate().validity();
-        if is_own && renewal.is_due(validity, UnixTime::now()) {
-            let key = Arc::clone(signer.key());
-            let root = sign_root(&self.trust_domain, key, &self.provider)?;
-            write(&self.directory, &root)?;
-            self.replace(root);
+    /// Takes over files that were replaced, as those of a mounted secret are.
+    pub(crate) fn reload(&self) -> Result<(), Failure> {
+        let files = read(&self.directory)?;
+        let mut known = lock(&self.files);
+        if *known == files {
+            return Ok(());
         }
-        self.advance();
+        let lists = Revocations::new(files.revocation_lists()?)?;
+        let now = UnixTime::now();
+        let (old, next) = (
+            known.signer(now, &self.provider),
+            files.signer(now, &self.provider)?,
+        );
+        if !old.is_ok_and(|old| is_same(&old, &next)) {
+            self.replace(next);
+        }
+        self.revocations.publish(lists);
+        *known = files;
         Ok(())
+    }
+
+    /// Renews the root if it was made here and is due.
+    pub(crate) fn renew(&self, renewal: RootRenewal) -> Result<(), Failure> {
+        let signer = Arc::clone(self.issuer.load().signer());
+        let validity = signer.certificate().validity();
+        if !is_self_made(&self.directory, &signer, &self.provider)
+            || !renewal.is_due(validity, UnixTime::now())
+        {
+            return Ok(());
+        }
+        let key = Arc::clone(signer.key());
+        let root = sign_root(&self.trust_domain, key, &self.provider)?;
+        write(&self.directory, &root, &self.provider)?;
+        self.reload()
     }
 
     /// Lets `next` follow, and tells workloads of its root at once.
     pub(crate) fn replace(&self, next: Signer) {
-        let mut authority = self
-            .authority
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut authority = lock(&self.authority);
         authority.replace(Arc::new(next), UnixTime::now());
         self.publisher.publish(authority.issuer());
     }
 
     fn advance(&self) {
-        let mut authority = self
-            .authority
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut authority = lock(&self.authority);
         while authority.advance(UnixTime::now()).is_some() {
             self.publisher.publish(authority.issuer());
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn report(what: &str, done: Result<(), Failure>) {
+    if let Err(error) = done {
+        eprintln!("{what}: {error}");
+    }
+}
+
+fn read(directory: &Path) -> Result<CaFiles, CaFilesError> {
+    CaFiles::select(|name| fs::read(directory.join(name)).ok())
+}
+
+/// Whether both sign by the same certificate, below the same roots.
+fn is_same(one: &Signer, other: &Signer) -> bool {
+    one.certificate() == other.certificate()
+        && one.intermediates() == other.intermediates()
+        && one.roots() == other.roots()
+}
+
+fn is_self_made(directory: &Path, signer: &Signer, provider: &CryptoProvider) -> bool {
+    let marked = fs::read_to_string(directory.join(MARKER)).ok();
+    marked.is_some() && marked == fingerprint(signer, provider).ok()
+}
+
+fn fingerprint(signer: &Signer, provider: &CryptoProvider) -> Result<String, NoSha256> {
+    let sha256 = Sha256::of_provider(provider)?;
+    Ok(signer.certificate().fingerprint(&sha256).to_string())
 }
 
 /// Signs a root of the trust domain.
@@ -124,7 +197,7 @@ pub(crate) fn sign_root(
     trust_domain: &TrustDomain,
     key: Arc<SigningKey>,
     provider: &CryptoProvider,
-) -> Result<Signer, Box<dyn Error + Send + Sync>> {
+) -> Result<Signer, Failure> {
     let spec = RootSpec {
         organization: trust_domain.to_string(),
         ..RootSpec::default()
@@ -141,10 +214,11 @@ pub(crate) fn serial(provider: &CryptoProvider) -> io::Result<SerialNumber> {
 }
 
 /// Keeps a root: each file is written beside the old one and renamed over it.
-fn write(directory: &Path, root: &Signer) -> io::Result<()> {
+fn write(directory: &Path, root: &Signer, provider: &CryptoProvider) -> Result<(), Failure> {
     fs::create_dir_all(directory)?;
     let certificate = pem::encode_certificates([root.certificate()]);
     let files = [
+        (MARKER, fingerprint(root, provider)?),
         ("ca-key.pem", root.key().to_pem()),
         ("root-cert.pem", certificate.clone()),
         ("ca-cert.pem", certificate),

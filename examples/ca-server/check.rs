@@ -48,7 +48,11 @@ async fn check(directory: &Path, provider: Arc<CryptoProvider>) -> Result<(), Fa
     let root = authority.issuer().load().roots().to_vec();
     assert_eq!(again.issuer().load().roots(), root, "the root is kept");
 
-    let server = Server::new(&authority, Tokens::parse(&format!("sesame {ID}"))?)?;
+    let server = Server::new(
+        &authority,
+        Tokens::parse(&format!("sesame {ID}"))?,
+        &["localhost".to_owned()],
+    )?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let serving = tokio::spawn(server.run(listener));

@@ -2,16 +2,18 @@
 //!
 //! The authority is a root that it makes and keeps in a directory, or is given as files in the
 //! layout of Istio's secret `cacerts`. Callers prove who they are by a certificate of the authority
-//! or by a token. The root is renewed in time, with its key.
+//! or by a token. A root that it has made is renewed in time, with its key; files that somebody else
+//! replaces, `ca-crl.pem` among them, are followed within seconds.
 //!
 //! ```sh
-//! cargo run --example ca-server -- --state ./ca --tokens tokens.txt
+//! cargo run --example ca-server -- --state ./ca --tokens tokens.txt --bundle 127.0.0.1:15080
 //! cargo run --example ca-server -- --check   # issues to itself, rotates the root, and exits
 //! ```
 
 #![expect(clippy::print_stdout, reason = "a server says where it listens")]
 
 mod authority;
+mod bundle;
 mod check;
 mod serve;
 mod tokens;
@@ -38,8 +40,8 @@ struct Options {
     /// Address to listen on.
     #[arg(long, default_value = "127.0.0.1:15012")]
     listen: SocketAddr,
-    /// Directory of the authority: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem. A root is
-    /// made if it is empty.
+    /// Directory of the authority: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem, ca-crl.pem. A
+    /// root is made if it is empty.
     #[arg(long, required_unless_present = "check")]
     state: Option<PathBuf>,
     /// File of tokens, one a line: the token, a space, and the SPIFFE ID that it proves.
@@ -48,6 +50,12 @@ struct Options {
     /// Trust domain of the mesh.
     #[arg(long, default_value = "cluster.local")]
     trust_domain: TrustDomain,
+    /// Name of the server in its certificate, by which agents know it: istiod.istio-system.svc, say.
+    #[arg(long = "dns-name", default_value = "localhost")]
+    dns_names: Vec<String>,
+    /// Address that gives out the roots to trust, by plain HTTP at /root-cert.pem.
+    #[arg(long)]
+    bundle: Option<SocketAddr>,
     /// Issue to itself, rotate the root, and exit.
     #[arg(long)]
     check: bool,
@@ -80,32 +88,22 @@ async fn run(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
         Some(file) => Tokens::parse(&std::fs::read_to_string(file)?)?,
         None => Tokens::default(),
     };
-    let server = Server::new(&authority, tokens)?;
+    let server = Server::new(&authority, tokens, &options.dns_names)?;
     let listener = TcpListener::bind(options.listen).await?;
     println!("listening on {}", listener.local_addr()?);
     println!("roots to trust: {}", state.join("root-cert.pem").display());
+    // It serves until it is dropped.
+    let mut _bundle = None;
+    if let Some(address) = options.bundle {
+        let (workers, address) = bundle::serve(address, authority.issuer())?;
+        println!("roots to trust: http://{address}{}", bundle::PATH);
+        _bundle = Some(workers);
+    }
     tokio::select! {
-        error = server.run(listener) => Err(error.into()),
-        error = authority.keep() => Err(error),
+        never = server.run(listener) => match never {},
+        never = authority.keep() => match never {},
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn the_check_passes() {
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        check::run(Arc::new(provider)).await.unwrap();
-    }
-
-    #[test]
-    fn tokens_are_a_table() {
-        let tokens = Tokens::parse("a spiffe://mesh/a\n\n b spiffe://mesh/b \n");
-        assert!(tokens.is_ok());
-        for broken in ["a", "a b"] {
-            assert!(Tokens::parse(broken).is_err(), "{broken}");
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! The server: TLS with a certificate of the authority's own, and the certificate service.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
-use mesh_core::identity::{ServiceAccount, SpiffeId};
+use mesh_core::identity::{ServiceAccount, SpiffeId, TrustDomains};
 use mesh_core::watch::Watch;
 use mesh_tls::ca::authenticate::AuthenticateLayer;
 use mesh_tls::ca::{Issuance, IssueError, Issuer};
@@ -21,13 +22,13 @@ use mesh_tls::resolve::{self, Identity, LiveIdentity};
 use mesh_tls::source::{Keeper, SvidSource};
 use mesh_tls::svid::{SvidError, X509Svid};
 use mesh_tls::trust_bundle::{TrustBundle, TrustBundleError, TrustBundles};
-use mesh_tls::verify::PeerVerifier;
+use mesh_tls::verify::{PeerVerifier, Revocations};
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::time_provider::DefaultTimeProvider;
 use rustls_pki_types::UnixTime;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceBuilder;
 
@@ -35,6 +36,9 @@ use crate::authority::{MeshAuthority, serial};
 use crate::tokens::Tokens;
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long to wait after a connection could not be accepted.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Answers requests for certificates. Cheap to clone.
 #[derive(Clone)]
@@ -51,6 +55,7 @@ impl Server {
     pub(crate) fn new(
         authority: &MeshAuthority,
         tokens: Tokens,
+        dns_names: &[String],
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let provider = authority.provider();
         let clock = Arc::new(DefaultTimeProvider);
@@ -61,10 +66,12 @@ impl Server {
         let own = OwnIdentity {
             id: SpiffeId::from_service_account(authority.trust_domain(), account)?,
             issuer: authority.issuer().clone(),
+            revocations: authority.revocations(),
+            dns_names: dns_names.to_vec(),
             provider: Arc::clone(provider),
         };
         let (publisher, live) = resolve::channel();
-        let keeper = Keeper::new(own, Arc::clone(&clock) as _).with_jitter(fastrand::f64);
+        let keeper = Keeper::new(own, Arc::clone(&clock) as _, fastrand::f64);
         tokio::spawn(keeper.run(publisher));
 
         let verifier = PeerVerifier::spiffe(live.bundles().clone(), Arc::clone(provider))?;
@@ -79,18 +86,29 @@ impl Server {
             tls: TlsAcceptor::from(Arc::new(tls)),
             verifier,
             authenticate: AuthenticateLayer::new().with_token_review(Arc::new(tokens)),
-            service: CertificateService::new(issuer, Arc::clone(provider), clock),
+            service: CertificateService::new(issuer, Arc::clone(provider), clock)
+                .with_trust_domains(TrustDomains::new(authority.trust_domain().clone())),
             live,
         })
     }
 
-    /// Serves until accepting fails.
-    pub(crate) async fn run(self, listener: TcpListener) -> io::Error {
+    /// The identity that clients are shown.
+    #[cfg(test)]
+    pub(crate) fn live(&self) -> &LiveIdentity {
+        &self.live
+    }
+
+    /// Serves. A connection that cannot be accepted, for want of file descriptors mostly, is reported.
+    pub(crate) async fn run(self, listener: TcpListener) -> Infallible {
         self.live.ready().await;
         loop {
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
-                Err(error) => return error,
+                Err(error) => {
+                    eprintln!("accept: {error}");
+                    sleep(ACCEPT_RETRY).await;
+                    continue;
+                }
             };
             let server = self.clone();
             tokio::spawn(async move {
@@ -121,6 +139,8 @@ impl Server {
 struct OwnIdentity {
     id: SpiffeId,
     issuer: Watch<Issuer>,
+    revocations: Watch<Revocations>,
+    dns_names: Vec<String>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -133,10 +153,12 @@ impl SvidSource for OwnIdentity {
         let request = SigningRequest::from_pem(request.as_bytes(), &self.provider)?;
         let mut issuance =
             Issuance::for_workload(&self.id, UnixTime::now(), serial(&self.provider)?);
-        issuance.names.push(SubjectAltName::Dns("localhost".into()));
+        let names = self.dns_names.iter().cloned();
+        issuance.names.extend(names.map(SubjectAltName::Dns));
         let issued = self.issuer.load().issue(&request, &issuance)?;
         let domain = self.id.trust_domain();
-        let bundle = TrustBundle::new(domain, issued.roots.iter().cloned())?;
+        let bundle = TrustBundle::new(domain, issued.roots.iter().cloned())?
+            .with_revocations(Revocations::clone(&self.revocations.load()));
         let key = key.private_key().clone_key();
         Ok(Identity {
             svid: X509Svid::new(issued.chain, key, &self.provider)?,
@@ -145,7 +167,10 @@ impl SvidSource for OwnIdentity {
     }
 
     async fn changed(&mut self) {
-        self.issuer.changed().await;
+        tokio::select! {
+            () = self.issuer.changed() => {}
+            () = self.revocations.changed() => {}
+        }
     }
 }
 

@@ -14,8 +14,7 @@ use rustls::time_provider::DefaultTimeProvider;
 pub(crate) fn keep(directory: &Path) -> Result<LiveIdentity, Box<dyn Error>> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let source = FileSource::new(directory, FileNames::default(), provider)?;
-    let keeper = Keeper::new(source, Arc::new(DefaultTimeProvider))
-        .with_jitter(fastrand::f64)
+    let keeper = Keeper::new(source, Arc::new(DefaultTimeProvider), fastrand::f64)
         .with_observer(|notice| tell(&notice));
     let (publisher, live) = resolve::channel();
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -15,16 +15,18 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mesh_core::identity::{SpiffeId, TrustDomain};
 use mesh_tls::ca::root::RootSpec;
-use mesh_tls::ca::{Issuance, IssuancePolicy, Issuer, SerialNumber};
+use mesh_tls::ca::{Issuance, IssuancePolicy, Issuer, SerialNumber, crl};
 use mesh_tls::certificate::{Certificate, SubjectAltName};
 use mesh_tls::csr::{KeyKind, SigningRequest};
 use mesh_tls::key::SigningKey;
 use mesh_tls::resolve::Identity;
 use mesh_tls::svid::X509Svid;
 use mesh_tls::trust_bundle::{TrustBundle, TrustBundles};
+use mesh_tls::verify::Revocations;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls_pki_types::UnixTime;
 
@@ -103,6 +105,30 @@ impl Authority {
             svid: X509Svid::new(issued.chain, key, &self.provider)?,
             bundles: TrustBundles::from_iter([bundle]),
         })
+    }
+
+    /// The list of these certificates, which count no more from now on. It is in date for a day.
+    ///
+    /// # Errors
+    ///
+    /// The cryptographic library does not sign.
+    pub fn revocations(
+        &self,
+        revoked: &[&Certificate],
+    ) -> Result<Revocations, Box<dyn Error + Send + Sync>> {
+        let at = UnixTime::now();
+        let revoked = revoked.iter().map(|certificate| crl::Revoked {
+            serial: certificate.serial().to_vec(),
+            at,
+            reason: None,
+        });
+        let list = crl::Revocations {
+            number: 1,
+            lifetime: Duration::from_secs(24 * 60 * 60),
+            revoked: revoked.collect(),
+        };
+        let list = list.sign(self.issuer.signer(), at)?;
+        Ok(Revocations::new([list.der().clone()])?)
     }
 }
 

@@ -208,9 +208,18 @@ pub struct TlsInfo {
     pub peer_fingerprint: Option<[u8; 32]>,
 }
 
-/// The identity that the other end of the connection has proven.
+/// The identity of the other end of the connection: proven by an authority of its own trust domain,
+/// unless [`ClaimedIdentity`] is beside it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PeerIdentity(pub SpiffeId);
+
+/// Marks the [`PeerIdentity`] beside it as claimed: the authority that vouches for it is believed
+/// about anybody, as that of a Gateway's `MUTUAL` is, and could name any workload of any trust domain.
+///
+/// Policies compare it all the same, as Istio's do (`source.principal`). Whoever needs a proof has to
+/// look for this mark.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct ClaimedIdentity;
 
 /// The caller that a verified token names.
 #[derive(Clone, Debug, PartialEq)]

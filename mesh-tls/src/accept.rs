@@ -42,26 +42,24 @@
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::time::Duration;
 
 use mesh_core::model::policy::MtlsMode;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
 use crate::client_hello::Detected;
 use crate::config::ServerTls;
 use crate::connection::TlsPeer;
-use crate::diagnose::{Cause, Diagnosis, Side};
+use crate::diagnose::{Cause, Diagnosis, OwnCertificate, Side};
+use crate::drain::Tracked;
 use crate::mode::{Action, PortMode};
-use crate::peek::{Peeked, peek};
+use crate::peek::{Peeked, peek_until, until};
 
 /// How long a handshake may take (`PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT`).
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// How long the first bytes are waited for where plaintext is accepted as well
-/// (`meshConfig.protocolDetectionTimeout` of Istio's demo profile).
-const DETECTION_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A connection whose TLS ends here.
 #[derive(Debug)]
@@ -70,6 +68,10 @@ pub struct Accepted<IO> {
     pub stream: TlsStream<Peeked<IO>>,
     /// What the handshake settled and proved.
     pub peer: TlsPeer,
+    /// Says when the connection has to drain, if the server has a
+    /// [list](crate::config::TlsCompiler::with_drain_list) and the client has presented a certificate.
+    /// Keep it as long as the connection is open.
+    pub tracked: Option<Tracked>,
 }
 
 /// Ends the TLS of one filter chain. Cheap to clone.
@@ -111,13 +113,14 @@ impl TlsAcceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let deadline = Instant::now() + self.handshake_timeout;
-        let peeked = peek(io, self.handshake_timeout).await;
+        let deadline = self.deadline();
+        let peeked = peek_until(io, deadline).await;
         let peeked = peeked.map_err(|error| Diagnosis::of_io(Side::Server, &error, None))?;
-        self.accept_until(peeked, deadline).await
+        self.accept_peeked_until(peeked, deadline).await
     }
 
-    /// Accepts TLS on a connection whose first bytes are known. The limit of time begins here.
+    /// Accepts TLS on a connection whose first bytes are known. The limit of time begins here; use
+    /// [`accept_peeked_until`](Self::accept_peeked_until) where it began before.
     ///
     /// # Errors
     ///
@@ -130,14 +133,28 @@ impl TlsAcceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let deadline = Instant::now() + self.handshake_timeout;
-        self.accept_until(io, deadline).await
+        self.accept_peeked_until(io, self.deadline()).await
     }
 
-    async fn accept_until<IO>(
+    /// Until when a handshake may take that begins now; `None` is for ever.
+    fn deadline(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.handshake_timeout)
+    }
+
+    /// Accepts TLS on a connection whose first bytes are known, until `deadline` at most; `None` is for
+    /// ever.
+    ///
+    /// # Errors
+    ///
+    /// Says why there was no handshake.
+    ///
+    /// # Cancel safety
+    ///
+    /// The connection is lost if this is dropped before it returns.
+    pub async fn accept_peeked_until<IO>(
         &self,
         io: Peeked<IO>,
-        deadline: Instant,
+        deadline: Option<Instant>,
     ) -> Result<Accepted<IO>, Diagnosis>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
@@ -152,18 +169,36 @@ impl TlsAcceptor {
         };
         let config = self.tls.config(&offered).clone();
         let handshake = tokio_rustls::TlsAcceptor::from(config).accept(io);
-        let Ok(accepted) = timeout_at(deadline, handshake).await else {
+        let Some(accepted) = until(deadline, handshake).await else {
             return failed(Cause::TimedOut);
         };
-        let verifier = self.tls.verifier();
-        let stream = accepted.map_err(|error| {
-            // The verifier was asked by the poll that failed, so that this is the same thread.
-            let refusal = verifier.and_then(|verifier| verifier.take_refusal());
-            Diagnosis::of_io(Side::Server, &error, refusal)
-        })?;
+        let stream = accepted.map_err(|error| self.diagnose(&error))?;
         let (_, state) = stream.get_ref();
-        let peer = TlsPeer::new(state, state.server_name(), verifier);
-        Ok(Accepted { stream, peer })
+        let peer = TlsPeer {
+            own: self.tls.own_certificate(),
+            ..TlsPeer::new(state, state.server_name(), self.tls.verifier())
+        };
+        let chain = peer.certificates.as_ref();
+        let tracked = chain.and_then(|chain| self.tls.track(&chain.0));
+        Ok(Accepted {
+            stream,
+            peer,
+            tracked,
+        })
+    }
+
+    /// What an error of a handshake means, on the thread that got it.
+    fn diagnose(&self, error: &io::Error) -> Diagnosis {
+        // The verifier was asked by the poll that failed, so that this is the same thread.
+        let verifier = self.tls.verifier();
+        let refusal = verifier.and_then(|verifier| verifier.take_refusal());
+        let config = self.tls.config(&[]);
+        let own = OwnCertificate::new(
+            self.tls.own_certificate(),
+            config.crypto_provider(),
+            config.time_provider.as_ref(),
+        );
+        Diagnosis::of_io(Side::Server, error, refusal).with_own_certificate(own)
     }
 }
 
@@ -183,7 +218,7 @@ pub enum Inbound<IO> {
 pub struct InboundAcceptor {
     port: PortMode,
     tls: TlsAcceptor,
-    detection_timeout: Duration,
+    detection_timeout: Option<Duration>,
 }
 
 impl InboundAcceptor {
@@ -192,19 +227,22 @@ impl InboundAcceptor {
         Self {
             port,
             tls,
-            detection_timeout: DETECTION_TIMEOUT,
+            detection_timeout: None,
         }
     }
 
     /// Sets how long the first bytes are waited for where plaintext is accepted as well
-    /// (`protocolDetectionTimeout`). Default: 100 milliseconds.
+    /// (`protocolDetectionTimeout`); then the connection is passed on. Default: they are waited for
+    /// as long as the connection is open, as in Istio. Ports whose servers speak first need a limit, or
+    /// the mode `DISABLE`.
     #[must_use]
     pub fn with_detection_timeout(mut self, timeout: Duration) -> Self {
-        self.detection_timeout = timeout;
+        self.detection_timeout = Some(timeout);
         self
     }
 
-    /// Accepts a connection of which nothing was read.
+    /// Accepts a connection of which nothing was read. The limit of a handshake begins at once where
+    /// mesh mTLS is demanded, else when the first bytes are known.
     ///
     /// # Errors
     ///
@@ -217,19 +255,23 @@ impl InboundAcceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let deadline = Instant::now() + self.tls.handshake_timeout;
-        let timeout = match self.port.mode {
-            MtlsMode::Disable => Duration::ZERO,
-            MtlsMode::Permissive => self.detection_timeout,
-            MtlsMode::Strict => self.tls.handshake_timeout,
+        let start = Instant::now();
+        let deadline = match self.port.mode {
+            MtlsMode::Disable => Some(start),
+            MtlsMode::Permissive => self.detection_timeout.and_then(|t| start.checked_add(t)),
+            MtlsMode::Strict => self.tls.deadline(),
         };
-        let peeked = peek(io, timeout).await;
+        let peeked = peek_until(io, deadline).await;
         let peeked = peeked.map_err(|error| Diagnosis::of_io(Side::Server, &error, None))?;
         match self.port.decide(peeked.detected()) {
             Action::PassOn => Ok(Inbound::PassedOn(peeked)),
             Action::Refuse => Err(Diagnosis::new(Side::Server, refusal(peeked.detected()))),
             Action::Terminate => {
-                let accepted = self.tls.accept_until(peeked, deadline).await?;
+                let deadline = match self.port.mode {
+                    MtlsMode::Strict => deadline,
+                    MtlsMode::Disable | MtlsMode::Permissive => self.tls.deadline(),
+                };
+                let accepted = self.tls.accept_peeked_until(peeked, deadline).await?;
                 Ok(Inbound::Mesh(Box::new(accepted)))
             }
         }

@@ -121,6 +121,9 @@ enum Message {
 fn message(bytes: &[u8]) -> Message {
     let mut message = Vec::new();
     let mut rest = bytes;
+    // What is still missing takes one more record at least. Looking again before that is there would
+    // cost a client nothing and us all the records so far, for each of its records of one byte.
+    let mut at_least = 0;
     loop {
         let read = bytes.len() - rest.len();
         let Some(fragment_len) = record_len(rest) else {
@@ -129,14 +132,14 @@ fn message(bytes: &[u8]) -> Message {
         let record_len = RECORD_HEADER + fragment_len.unwrap_or(0);
         if rest.len() <= RECORD_HEADER && fragment_len.is_none() {
             // A wrong first byte of the body tells plaintext, so one byte is asked for first.
-            return Message::Needs(read + rest.len() + 1);
+            return Message::Needs(at_least.max(read + rest.len() + 1));
         }
         let fragment = &rest[RECORD_HEADER..rest.len().min(record_len)];
         if message.is_empty() && fragment.first().is_some_and(|kind| *kind != CLIENT_HELLO) {
             return Message::Other;
         }
         if rest.len() < record_len {
-            return Message::Needs(read + record_len);
+            return Message::Needs(at_least.max(read + record_len));
         }
         message.extend_from_slice(fragment);
         rest = &rest[record_len..];
@@ -147,7 +150,8 @@ fn message(bytes: &[u8]) -> Message {
         if message.len() >= len {
             return Message::Whole(message[MESSAGE_HEADER..len].to_vec());
         }
-        if bytes.len() - rest.len() + len - message.len() > MAX_LEN {
+        at_least = bytes.len() - rest.len() + RECORD_HEADER + len - message.len();
+        if at_least > MAX_LEN {
             return Message::Other;
         }
     }
@@ -344,6 +348,18 @@ mod tests {
         }
         assert_eq!(len, bytes.len());
         assert!(looks <= RECORD_HEADER + 2, "{looks}");
+    }
+
+    #[test]
+    fn records_of_one_byte_do_not_make_for_many_looks() {
+        let bytes = in_records_of(&client_bytes("shop.example", &["h2"]), 1);
+        let (mut len, mut looks) = (0, 0);
+        while let Detected::Incomplete { needed } = detect(&bytes[..len]) {
+            (len, looks) = (needed, looks + 1);
+        }
+        assert_eq!(len, bytes.len());
+        // Each look sees a sixth of what is missing.
+        assert!(looks < 80, "{looks} for {len} bytes");
     }
 
     #[test]

@@ -16,6 +16,14 @@ pub(crate) fn earlier(time: UnixTime, duration: Duration) -> UnixTime {
     UnixTime::since_unix_epoch(time.saturating_sub(duration))
 }
 
+/// A part of `duration`, by a number between 0 and 1.
+pub(crate) fn part(duration: Duration, fraction: f64) -> Duration {
+    let seconds = duration.as_secs_f64() * unit(fraction);
+    // The longest duration is rounded up as a number, beyond what a duration holds.
+    let part = Duration::try_from_secs_f64(seconds).unwrap_or(duration);
+    part.min(duration)
+}
+
 /// The nearest number between 0 and 1; 0 if it is none.
 pub(crate) fn unit(number: f64) -> f64 {
     if number.is_nan() {

@@ -44,12 +44,13 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
 use crate::config::{ApplicationProtocol, ClientTls, ServerNameError};
 use crate::connection::TlsPeer;
-use crate::diagnose::{Diagnosis, Side};
+use crate::diagnose::{Diagnosis, OwnCertificate, Side};
+use crate::peek::until;
 
 /// How long a handshake may take: as long as a connection may take to be made
 /// (`meshConfig.connectTimeout`).
@@ -111,9 +112,9 @@ impl TlsConnector {
         let config = self.tls.config(self.protocol).clone();
         let sent = name.to_str().into_owned();
         let handshake = tokio_rustls::TlsConnector::from(config).connect(name, io);
-        let deadline = Instant::now() + self.handshake_timeout;
-        let connected = timeout_at(deadline, handshake).await;
-        let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let deadline = Instant::now().checked_add(self.handshake_timeout);
+        let connected = until(deadline, handshake).await;
+        let connected = connected.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
         let stream = connected.map_err(|error| self.diagnose(&error))?;
         let (_, state) = stream.get_ref();
         let peer = TlsPeer::new(state, Some(&sent), Some(self.tls.verifier()));
@@ -123,7 +124,13 @@ impl TlsConnector {
     /// What an error of the connection means, on the thread that got it.
     pub fn diagnose(&self, error: &io::Error) -> Diagnosis {
         let refusal = self.tls.verifier().take_refusal();
-        Diagnosis::of_io(Side::Client, error, refusal)
+        let config = self.tls.config(self.protocol);
+        let own = OwnCertificate::new(
+            self.tls.own_certificate(),
+            config.crypto_provider(),
+            config.time_provider.as_ref(),
+        );
+        Diagnosis::of_io(Side::Client, error, refusal).with_own_certificate(own)
     }
 }
 

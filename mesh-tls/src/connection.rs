@@ -43,25 +43,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Extensions, Request};
+pub use mesh_core::attributes::ClaimedIdentity;
 use mesh_core::attributes::{ConnectionInfo, PeerIdentity, TlsInfo};
 use rustls::{CipherSuite, CommonState, ProtocolVersion};
 use rustls_pki_types::CertificateDer;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::certificate::Certificate;
 use crate::digest::Sha256;
 use crate::verify::PeerVerifier;
 
 /// The certificates that the other end has presented, the leaf first. They were verified.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PeerCertificates(pub Arc<[CertificateDer<'static>]>);
-
-/// Marks the [`PeerIdentity`] beside it as claimed: the authority that vouches for it is believed
-/// about anybody, and is not that of its trust domain
-/// ([`PeerVerifier::with_claimed_identities`]). Policies may compare it, as Istio's do at a gateway
-/// with `MUTUAL`; it is not proof of a workload of the mesh.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub struct ClaimedIdentity;
 
 /// What a TLS handshake settled and proved. Cheap to clone.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -74,6 +69,8 @@ pub struct TlsPeer {
     pub claimed: Option<ClaimedIdentity>,
     /// The certificates that were verified.
     pub certificates: Option<PeerCertificates>,
+    /// The certificate that the other end was shown; of two for one name, the first.
+    pub own: Option<Certificate>,
 }
 
 impl TlsPeer {
@@ -108,6 +105,7 @@ impl TlsPeer {
             claimed: (is_claimed && identity.is_some()).then_some(ClaimedIdentity),
             identity,
             certificates: chain.map(|chain| PeerCertificates(chain.into())),
+            own: None,
         }
     }
 }
@@ -162,6 +160,7 @@ impl Connection {
             identity,
             claimed,
             certificates,
+            own: _,
         } = tls;
         Self {
             info: ConnectionInfo {

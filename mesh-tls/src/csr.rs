@@ -179,11 +179,11 @@ fn modulus_bits(modulus: &[u8]) -> usize {
     modulus.len() * 8 - leading as usize
 }
 
-/// Verifies that the request was signed by the key in it.
+/// Verifies that the request, or a certificate that signs itself, was signed by the key in it.
 ///
 /// The parts are taken out of the DER as they are, because an algorithm is compared with the
 /// provider's byte by byte.
-fn verify_possession(
+pub(crate) fn verify_possession(
     der: &[u8],
     public_key: &[u8],
     provider: &CryptoProvider,
@@ -211,7 +211,8 @@ struct Parts<'a> {
     signature: &'a [u8],
 }
 
-/// `CertificationRequest ::= SEQUENCE { certificationRequestInfo, signatureAlgorithm, signature }`
+/// `CertificationRequest ::= SEQUENCE { certificationRequestInfo, signatureAlgorithm, signature }`, and a
+/// `Certificate` has the same parts.
 fn split_request(der: &[u8]) -> Option<Parts<'_>> {
     let (request, _) = element(der, SEQUENCE)?;
     let (_, rest) = element(request, SEQUENCE)?;

@@ -26,6 +26,8 @@
 //! );
 //! ```
 
+mod own_certificate;
+
 use std::fmt;
 use std::io;
 
@@ -34,6 +36,8 @@ use rustls::{
 };
 
 use crate::verify::VerifyError;
+
+pub use own_certificate::OwnCertificate;
 
 /// Which side of the connection we are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -59,6 +63,7 @@ impl Side {
 pub struct Diagnosis {
     side: Side,
     cause: Cause,
+    own: Option<Box<OwnCertificate>>,
 }
 
 /// Why a handshake failed.
@@ -71,9 +76,11 @@ pub enum Cause {
     NoClientCertificate,
     /// No application protocol is offered by both sides.
     NoCommonAlpn,
-    /// No cipher suite, group or signature scheme is offered by both sides. A server of TLS 1.2
-    /// that demands a certificate may say the same.
+    /// No cipher suite, group or signature scheme is offered by both sides.
     NoCommonCipher,
+    /// The server says that there is nothing in common, and we have no certificate: one of TLS 1.2
+    /// that demands a certificate says the same.
+    NoCommonCipherOrCertificate,
     /// No version of TLS is offered by both sides.
     NoCommonVersion,
     /// We have no certificate for the server name that the client asked for.
@@ -109,7 +116,7 @@ impl Diagnosis {
             (Error::InvalidCertificate(error), None) => of_certificate(error),
             (error, _) => of_protocol(side, error),
         };
-        Self { side, cause }
+        Self::new(side, cause)
     }
 
     /// What an error of a connection means, if it is one of TLS or of the transport below.
@@ -126,12 +133,34 @@ impl Diagnosis {
             io::ErrorKind::TimedOut => Cause::TimedOut,
             kind => Cause::Io(kind),
         };
-        Self { side, cause }
+        Self::new(side, cause)
     }
 
     /// A cause that no error of rustls stands for.
     pub fn new(side: Side, cause: Cause) -> Self {
-        Self { side, cause }
+        let own = None;
+        Self { side, cause, own }
+    }
+
+    /// Tells of the certificate that we showed where the peer did not accept it. With it, a client is
+    /// known not to lack one.
+    #[must_use]
+    pub fn with_own_certificate(mut self, own: Option<OwnCertificate>) -> Self {
+        match self.cause {
+            Cause::OurCertificateRefused(_) | Cause::OurIssuerUntrusted => {
+                self.own = own.map(Box::new);
+            }
+            Cause::NoCommonCipherOrCertificate if own.is_some() => {
+                self.cause = Cause::NoCommonCipher;
+            }
+            _ => {}
+        }
+        self
+    }
+
+    /// The certificate that we showed and the peer did not accept, if it is known.
+    pub fn own_certificate(&self) -> Option<&OwnCertificate> {
+        self.own.as_deref()
     }
 
     /// Which side we are.
@@ -152,6 +181,7 @@ impl Diagnosis {
             Cause::NoClientCertificate => "no_client_certificate",
             Cause::NoCommonAlpn => "no_common_alpn",
             Cause::NoCommonCipher => "no_common_cipher",
+            Cause::NoCommonCipherOrCertificate => "no_common_cipher_or_certificate",
             Cause::NoCommonVersion => "no_common_version",
             Cause::NoServerCertificate => "no_server_certificate",
             Cause::OurCertificateMissing => "our_certificate_missing",
@@ -169,6 +199,16 @@ impl Diagnosis {
 
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.sentence(f)?;
+        match &self.own {
+            Some(own) => write!(f, " ({own})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Diagnosis {
+    fn sentence(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let peer = self.side.peer();
         match &self.cause {
             Cause::Closed => write!(f, "the {peer} closed the connection during the handshake"),
@@ -185,6 +225,10 @@ impl fmt::Display for Diagnosis {
             Cause::NoCommonCipher => write!(
                 f,
                 "we and the {peer} have no cipher suite, group or signature scheme in common"
+            ),
+            Cause::NoCommonCipherOrCertificate => f.write_str(
+                "the server has no cipher suite, group or signature scheme in common with us, or \
+                 demands a certificate, and we presented none",
             ),
             Cause::NoCommonVersion => {
                 write!(f, "we and the {peer} have no version of TLS in common")
@@ -272,6 +316,7 @@ fn of_alert(side: Side, alert: AlertDescription) -> Cause {
         | A::UnsupportedCertificate => Cause::OurCertificateRefused(alert),
         A::NoApplicationProtocol => Cause::NoCommonAlpn,
         A::ProtocolVersion => Cause::NoCommonVersion,
+        A::HandshakeFailure if side == Side::Client => Cause::NoCommonCipherOrCertificate,
         A::HandshakeFailure | A::InsufficientSecurity => Cause::NoCommonCipher,
         A::UnrecognisedName if side == Side::Client => Cause::OurServerNameUnknown,
         _ => Cause::PeerAlert(alert),
@@ -374,6 +419,24 @@ mod tests {
         for (side, error, label, text) in cases {
             let diagnosis = Diagnosis::of(side, &error, None);
             assert_eq!(diagnosis.label(), label, "{error}");
+            assert!(diagnosis.to_string().contains(text), "{diagnosis}");
+        }
+    }
+
+    #[test]
+    fn a_handshake_failure_may_mean_to_a_client_that_it_lacks_a_certificate() {
+        let error = Error::AlertReceived(AlertDescription::HandshakeFailure);
+        let cases = [
+            (
+                Side::Client,
+                "no_common_cipher_or_certificate",
+                "or demands a certificate, and we presented none",
+            ),
+            (Side::Server, "no_common_cipher", "no cipher suite"),
+        ];
+        for (side, label, text) in cases {
+            let diagnosis = Diagnosis::of(side, &error, None);
+            assert_eq!(diagnosis.label(), label);
             assert!(diagnosis.to_string().contains(text), "{diagnosis}");
         }
     }

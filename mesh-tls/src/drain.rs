@@ -2,9 +2,14 @@
 //!
 //! TLS looks at certificates once, at the beginning. When a certificate is revoked or a root is
 //! dropped, connections that stand go on. A [`DrainList`] remembers with which certificates each
-//! connection was made, and [`recheck`](DrainList::recheck) asks of each whether its handshake would
-//! have been accepted with what is known now. Those that would not are told to drain: to take no
-//! new requests and end when those under way are answered.
+//! connection was made, and by which verifier they were accepted. [`recheck`](DrainList::recheck)
+//! asks of each whether its handshake would have been accepted with what is known now. Those that
+//! would not are told to drain: to take no new requests and end when those under way are answered.
+//!
+//! A server whose [compiler](crate::config::TlsCompiler::with_drain_list) has a list puts its
+//! connections there by itself. Somebody has to recheck it when trust bundles, revocation lists or
+//! secrets have changed; each check costs as much as the verification of a handshake, so that it
+//! belongs on a thread that serves nothing.
 //!
 //! A certificate that has merely expired since its handshake does not end the connection, as in
 //! Envoy.
@@ -22,18 +27,22 @@
 //! use mesh_tls::verify::{PeerVerifier, Purpose};
 //! use rustls_pki_types::UnixTime;
 //!
+//! let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+//! let (publisher, bundles) = mesh_core::watch::channel(TrustBundles::default());
+//! let verifier = PeerVerifier::spiffe(bundles, provider)?;
+//!
 //! let list = DrainList::new();
 //! let peer = rcgen::generate_simple_self_signed(["peer.example".to_owned()])?;
 //! let connection = list.register(Handshake {
 //!     chain: vec![peer.cert.der().clone()],
 //!     purpose: Purpose::Client,
+//!     server_name: None,
 //!     at: UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000)),
-//! });
+//! }, verifier);
 //! assert!(!connection.is_draining());
 //!
-//! let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-//! let nobody = PeerVerifier::spiffe(TrustBundles::default(), provider)?;
-//! assert_eq!(list.recheck(&nobody), 1);
+//! publisher.publish(TrustBundles::default());
+//! assert_eq!(list.recheck(), 1, "nobody is believed");
 //! assert!(connection.is_draining());
 //! # Ok(())
 //! # }
@@ -46,7 +55,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mesh_core::watch::{self, Publisher, Watch};
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::verify::{PeerVerifier, Purpose};
 
@@ -57,6 +66,9 @@ pub struct Handshake {
     pub chain: Vec<CertificateDer<'static>>,
     /// Which side of TLS the peer is.
     pub purpose: Purpose,
+    /// The name that a server was connected to by. Without it, a server whose verifier expects that name
+    /// ([`ExpectedNames::ServerName`](crate::verify::ExpectedNames::ServerName)) is refused.
+    pub server_name: Option<ServerName<'static>>,
     /// When it was.
     pub at: UnixTime,
 }
@@ -75,8 +87,31 @@ struct Entries {
 }
 
 struct Entry {
-    handshake: Handshake,
+    made: Arc<Made>,
     draining: Publisher<bool>,
+}
+
+/// How a connection was made, and who accepted it.
+struct Made {
+    handshake: Handshake,
+    verifier: PeerVerifier,
+}
+
+impl Made {
+    /// Whether the handshake would be accepted with what is known now.
+    fn is_accepted(&self) -> bool {
+        let Handshake {
+            chain,
+            purpose,
+            server_name,
+            at,
+        } = &self.handshake;
+        let verified = match server_name {
+            Some(name) => self.verifier.verify_server(chain, name, *at),
+            None => self.verifier.verify(chain, *purpose, *at),
+        };
+        verified.is_ok()
+    }
 }
 
 impl DrainList {
@@ -85,19 +120,18 @@ impl DrainList {
         Self::default()
     }
 
-    /// Adds a connection, until the value that this gives is dropped.
-    pub fn register(&self, handshake: Handshake) -> Tracked {
+    /// Adds a connection that `verifier` has accepted, until the value that this gives is dropped.
+    pub fn register(&self, handshake: Handshake, verifier: PeerVerifier) -> Tracked {
+        let made = Arc::new(Made {
+            handshake,
+            verifier,
+        });
         let (draining, watch) = watch::channel(false);
         let mut entries = self.lock();
         entries.last += 1;
         let id = entries.last;
-        entries.open.insert(
-            id,
-            Entry {
-                handshake,
-                draining,
-            },
-        );
+        entries.open.insert(id, Entry { made, draining });
+        drop(entries);
         Tracked {
             id,
             list: self.clone(),
@@ -115,28 +149,27 @@ impl DrainList {
         self.lock().open.is_empty()
     }
 
-    /// Drains the connections whose handshake `verifier` would refuse, with the trust bundles and
-    /// revocation lists that it has now. Gives how many were not draining before.
-    pub fn recheck(&self, verifier: &PeerVerifier) -> usize {
-        self.drain_if(|handshake| {
-            let Handshake { chain, purpose, at } = handshake;
-            verifier.verify(chain, *purpose, *at).is_err()
-        })
+    /// Drains the connections whose verifier would refuse their handshake with the trust bundles,
+    /// secrets and revocation lists that it has now. Gives how many were not draining before.
+    pub fn recheck(&self) -> usize {
+        self.drain_where(|made| !made.is_accepted())
     }
 
     /// Drains the connections of which `condition` is true. Gives how many were not draining
     /// before.
     pub fn drain_if(&self, mut condition: impl FnMut(&Handshake) -> bool) -> usize {
-        // The condition may take long, and connections come and go meanwhile.
-        let open: Vec<(u64, Handshake)> = {
+        self.drain_where(|made| condition(&made.handshake))
+    }
+
+    /// The condition may take long: connections come and go meanwhile.
+    fn drain_where(&self, mut condition: impl FnMut(&Made) -> bool) -> usize {
+        let open: Vec<(u64, Arc<Made>)> = {
             let entries = self.lock();
             let open = entries.open.iter();
-            open.map(|(id, entry)| (*id, entry.handshake.clone()))
+            open.map(|(id, entry)| (*id, Arc::clone(&entry.made)))
                 .collect()
         };
-        let refused = open
-            .into_iter()
-            .filter(|(_, handshake)| condition(handshake));
+        let refused = open.into_iter().filter(|(_, made)| condition(made));
         refused.filter(|(id, _)| self.drain(*id)).count()
     }
 
@@ -211,21 +244,24 @@ mod tests {
     use crate::svid::X509Svid;
     use crate::testing::{self, Authority};
     use crate::trust_bundle::TrustBundles;
-    use crate::verify::Revocations;
+    use crate::verify::{ExpectedNames, Revocations, Roots};
 
     fn handshake(svid: &X509Svid) -> Handshake {
         let chain = svid.chain().iter().map(|one| one.der().clone());
         Handshake {
             chain: chain.collect(),
             purpose: Purpose::Client,
+            server_name: None,
             at: testing::now(),
         }
     }
 
-    fn verifier(trusted: &[&Authority]) -> PeerVerifier {
-        let bundles = trusted.iter().map(|authority| authority.bundle());
-        let bundles = TrustBundles::from_iter(bundles);
+    fn verifier(bundles: impl Into<Watch<TrustBundles>>) -> PeerVerifier {
         PeerVerifier::spiffe(bundles, testing::provider()).unwrap()
+    }
+
+    fn bundles(trusted: &[&Authority]) -> TrustBundles {
+        trusted.iter().map(|authority| authority.bundle()).collect()
     }
 
     fn revoke(authority: &Authority, svid: &X509Svid) -> Revocations {
@@ -254,32 +290,57 @@ mod tests {
     fn connections_of_a_revoked_certificate_are_drained_and_others_are_not() {
         let authority = Authority::new("mesh");
         let (stolen, good) = (authority.svid("/ns/a/sa/b"), authority.svid("/ns/a/sa/c"));
+        let (publisher, known) = watch::channel(bundles(&[&authority]));
+        let verifier = verifier(known);
         let list = DrainList::new();
         let (bad, fine) = (
-            list.register(handshake(&stolen)),
-            list.register(handshake(&good)),
+            list.register(handshake(&stolen), verifier.clone()),
+            list.register(handshake(&good), verifier),
         );
 
-        let (publisher, revocations) = watch::channel(Revocations::default());
-        let verifier = verifier(&[&authority]).with_revocations(revocations);
-        assert_eq!(list.recheck(&verifier), 0);
-        publisher.publish(revoke(&authority, &stolen));
-        assert_eq!(list.recheck(&verifier), 1);
+        assert_eq!(list.recheck(), 0);
+        let bundle = authority.bundle();
+        let bundle = bundle.with_revocations(revoke(&authority, &stolen));
+        publisher.publish(TrustBundles::from_iter([bundle]));
+        assert_eq!(list.recheck(), 1);
         assert!(bad.is_draining() && !fine.is_draining());
-        assert_eq!(list.recheck(&verifier), 0, "it is draining already");
+        assert_eq!(list.recheck(), 0, "it is draining already");
+    }
+
+    #[test]
+    fn a_server_is_asked_for_by_the_name_that_it_was_connected_to_by() {
+        let authority = Authority::new("root");
+        let host = authority.host("shop.example");
+        let list = DrainList::new();
+        let roots = Roots::new([authority.certificate()]).unwrap();
+        let (publisher, roots) = watch::channel(roots);
+        let verifier = PeerVerifier::roots(roots, testing::provider()).unwrap();
+        let connection = list.register(
+            Handshake {
+                chain: vec![host.leaf().der().clone()],
+                purpose: Purpose::Server,
+                server_name: Some("shop.example".try_into().unwrap()),
+                at: testing::now(),
+            },
+            verifier.with_names(ExpectedNames::ServerName),
+        );
+        assert_eq!((list.recheck(), connection.is_draining()), (0, false));
+        publisher.publish(Roots::default());
+        assert_eq!((list.recheck(), connection.is_draining()), (1, true));
     }
 
     #[test]
     fn connections_below_a_dropped_root_are_drained() {
         let (old, new) = (Authority::new("mesh"), Authority::new("mesh"));
-        let list = DrainList::new();
-        let of_old = list.register(handshake(&old.svid("/ns/a/sa/b")));
-        let of_new = list.register(handshake(&new.svid("/ns/a/sa/b")));
         let both = old.bundle().merge(&new.bundle()).unwrap();
-        let both = TrustBundles::from_iter([both]);
-        let both = PeerVerifier::spiffe(both, testing::provider()).unwrap();
-        assert_eq!(list.recheck(&both), 0);
-        assert_eq!(list.recheck(&verifier(&[&new])), 1);
+        let (publisher, known) = watch::channel(TrustBundles::from_iter([both]));
+        let verifier = verifier(known);
+        let list = DrainList::new();
+        let of_old = list.register(handshake(&old.svid("/ns/a/sa/b")), verifier.clone());
+        let of_new = list.register(handshake(&new.svid("/ns/a/sa/b")), verifier);
+        assert_eq!(list.recheck(), 0);
+        publisher.publish(bundles(&[&new]));
+        assert_eq!(list.recheck(), 1);
         assert!(of_old.is_draining() && !of_new.is_draining());
     }
 
@@ -287,18 +348,20 @@ mod tests {
     fn a_connection_that_ends_is_taken_off_the_list() {
         let authority = Authority::new("mesh");
         let list = DrainList::new();
-        let connection = list.register(handshake(&authority.svid("/ns/a/sa/b")));
+        let nobody = verifier(TrustBundles::default());
+        let connection = list.register(handshake(&authority.svid("/ns/a/sa/b")), nobody);
         assert_eq!(list.len(), 1);
         drop(connection);
         assert!(list.is_empty());
-        assert_eq!(list.recheck(&verifier(&[])), 0);
+        assert_eq!(list.recheck(), 0);
     }
 
     #[test]
     fn whoever_waits_is_woken() {
         let authority = Authority::new("mesh");
         let list = DrainList::new();
-        let connection = list.register(handshake(&authority.svid("/ns/a/sa/b")));
+        let verifier = verifier(bundles(&[&authority]));
+        let connection = list.register(handshake(&authority.svid("/ns/a/sa/b")), verifier);
         let mut cx = Context::from_waker(Waker::noop());
         let mut draining = pin!(connection.draining());
         assert!(draining.as_mut().poll(&mut cx).is_pending());

@@ -26,6 +26,7 @@
 //! # }
 //! ```
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -106,20 +107,32 @@ impl<IO: AsyncRead + Unpin> Peeked<IO> {
 /// # Cancel safety
 ///
 /// The connection is lost if this is dropped before it returns.
-pub async fn peek<IO>(mut io: IO, timeout: Duration) -> io::Result<Peeked<IO>>
+pub async fn peek<IO>(io: IO, timeout: Duration) -> io::Result<Peeked<IO>>
 where
     IO: AsyncRead + Unpin,
 {
-    let deadline = Instant::now().checked_add(timeout);
+    peek_until(io, Instant::now().checked_add(timeout)).await
+}
+
+/// Reads until it is clear what the first bytes are, until `deadline` at most; `None` is for ever.
+///
+/// # Errors
+///
+/// When reading fails. A connection that ends is no error; it is incomplete.
+///
+/// # Cancel safety
+///
+/// The connection is lost if this is dropped before it returns.
+pub async fn peek_until<IO>(mut io: IO, deadline: Option<Instant>) -> io::Result<Peeked<IO>>
+where
+    IO: AsyncRead + Unpin,
+{
     let mut first = Vec::with_capacity(CHUNK);
     let mut detected = detect(&first);
     let mut has_ended = false;
     while let Detected::Incomplete { needed } = detected {
-        let read = fill(&mut io, &mut first, needed);
-        let more = match deadline {
-            Some(deadline) => timeout_at(deadline, read).await.ok().transpose()?,
-            None => Some(read.await?),
-        };
+        let read = until(deadline, fill(&mut io, &mut first, needed));
+        let more = read.await.transpose()?;
         detected = detect(&first);
         match more {
             Some(true) => {}
@@ -137,6 +150,14 @@ where
         detected,
         has_ended,
     })
+}
+
+/// What `future` gives by `deadline`; `None` if that is too late for it. Without one there is no limit.
+pub(crate) async fn until<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, future).await.ok(),
+        None => Some(future.await),
+    }
 }
 
 /// Reads more bytes, until there are `needed` of them; whether there may be more.

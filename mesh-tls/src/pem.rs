@@ -39,6 +39,9 @@ const LINE_LEN: usize = 64;
 
 const CERTIFICATE: &str = "CERTIFICATE";
 
+/// OpenSSL's: what the certificate is trusted for follows it.
+const TRUSTED_CERTIFICATE: &str = "TRUSTED CERTIFICATE";
+
 /// One block of a PEM text.
 ///
 /// Its [`Debug`](fmt::Debug) form does not show the content, which may be a key.
@@ -123,12 +126,15 @@ pub fn parse(text: &[u8]) -> Result<Vec<Block>, PemError> {
 ///
 /// # Errors
 ///
-/// Those of [`parse`], and when a block is no certificate. A text without certificates is not an
+/// Those of [`parse`], and when a block is no certificate, or one of OpenSSL's `TRUSTED CERTIFICATE`. A text without certificates is not an
 /// error here.
 pub fn certificates(text: &[u8]) -> Result<Vec<Certificate>, PemError> {
     let blocks = parse(text)?.into_iter();
     let blocks = blocks.filter(|block| is_certificate(&block.label));
     let parsed = blocks.map(|block| {
+        if block.label == TRUSTED_CERTIFICATE {
+            return Err(block.error(PemErrorKind::TrustedCertificate));
+        }
         let parsed = Certificate::from_der(&block.der);
         parsed.map_err(|error| block.error(PemErrorKind::Certificate(error)))
     });
@@ -208,7 +214,7 @@ pub fn encode_certificates<'a>(chain: impl IntoIterator<Item = &'a Certificate>)
 fn is_certificate(label: &str) -> bool {
     matches!(
         label,
-        CERTIFICATE | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE"
+        CERTIFICATE | "X509 CERTIFICATE" | TRUSTED_CERTIFICATE
     )
 }
 
@@ -342,6 +348,9 @@ pub enum PemErrorKind {
         /// How long it is, in bytes.
         len: usize,
     },
+    /// A certificate says itself what it is trusted for, which nothing here looks at.
+    #[error("`TRUSTED CERTIFICATE` is OpenSSL's own; `openssl x509` writes it as a certificate")]
+    TrustedCertificate,
     /// A block does not end.
     #[error("`{label}` has no end")]
     Unterminated {

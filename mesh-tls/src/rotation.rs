@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use rustls_pki_types::UnixTime;
 
-use crate::clock::{earlier, later, unit};
+use crate::clock::{earlier, later, part, unit};
 use crate::validity::Validity;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -182,7 +182,7 @@ impl Rotation {
             ..
         } = self.policy;
         let grace = grace + grace_jitter * (2.0 * unit(jitter) - 1.0);
-        let left = validity.remaining(now).mul_f64(unit(grace));
+        let left = part(validity.remaining(now), grace);
         // A second at least, so that a certificate about to expire does not make for a busy loop.
         earlier(validity.not_after(), left).max(later(now, SECOND))
     }
@@ -192,7 +192,7 @@ impl Rotation {
         let doublings = self.failures.saturating_sub(1).min(31);
         let whole = self.policy.backoff.saturating_mul(1 << doublings);
         let whole = whole.min(self.policy.max_backoff);
-        whole.mul_f64(0.5 + 0.5 * unit(jitter)).max(SECOND)
+        part(whole, 0.5 + 0.5 * unit(jitter)).max(SECOND)
     }
 
     fn wake_at(&self) -> Option<UnixTime> {
@@ -227,6 +227,20 @@ mod tests {
         let mut rotation = Rotation::new(RotationPolicy::default());
         assert!(rotation.handle(at(0), Event::Woken, 0.5).fetch);
         rotation
+    }
+
+    #[test]
+    fn the_longest_times_are_waited_for() {
+        let mut rotation = Rotation::new(RotationPolicy {
+            backoff: Duration::MAX,
+            max_backoff: Duration::MAX,
+            grace: 1.0,
+            ..RotationPolicy::default()
+        });
+        assert!(rotation.handle(at(0), Event::Woken, 1.0).fetch);
+        assert!(rotation.handle(at(0), Event::Failed, 1.0).wake_at > Some(at(DAY)));
+        let step = rotation.handle(at(0), fetched(0, u64::MAX), 1.0);
+        assert!(step.publish && step.wake_at == Some(at(1)));
     }
 
     #[test]

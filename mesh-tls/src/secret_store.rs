@@ -53,10 +53,19 @@ pub enum SecretName {
         /// Of the key.
         key: String,
     },
-    /// A Kubernetes Secret.
+    /// A Kubernetes Secret of the workload's own namespace.
     Kubernetes {
-        /// Its namespace; `None` is that of the workload.
+        /// Its namespace; `None` is that of the workload. Nothing of another one may be published:
+        /// whoever writes a Gateway could have any Secret of the cluster otherwise.
         namespace: Option<String>,
+        /// Its name.
+        name: String,
+    },
+    /// A Kubernetes Secret, perhaps of another namespace, that the workload may use: the model has such
+    /// names only where a ReferenceGrant allows it.
+    KubernetesGateway {
+        /// Its namespace.
+        namespace: String,
         /// Its name.
         name: String,
     },
@@ -67,12 +76,13 @@ pub enum SecretName {
 impl SecretName {
     /// The name under which the authorities of this credential are looked for first, `NAME-cacert`.
     pub(crate) fn of_authorities(&self) -> Option<Self> {
-        match self {
-            Self::Kubernetes { namespace, name } if !name.ends_with(AUTHORITIES_SUFFIX) => {
-                Some(Self::Kubernetes {
-                    namespace: namespace.clone(),
-                    name: format!("{name}{AUTHORITIES_SUFFIX}"),
-                })
+        let mut of_authorities = self.clone();
+        match &mut of_authorities {
+            Self::Kubernetes { name, .. } | Self::KubernetesGateway { name, .. }
+                if !name.ends_with(AUTHORITIES_SUFFIX) =>
+            {
+                name.push_str(AUTHORITIES_SUFFIX);
+                Some(of_authorities)
             }
             _ => None,
         }
@@ -101,7 +111,11 @@ impl FromStr for SecretName {
         }
         let name = name.to_owned();
         match scheme {
-            "kubernetes" | "kubernetes-gateway" => Ok(Self::Kubernetes { namespace, name }),
+            "kubernetes" => Ok(Self::Kubernetes { namespace, name }),
+            "kubernetes-gateway" => match namespace {
+                Some(namespace) => Ok(Self::KubernetesGateway { namespace, name }),
+                None => Err(ParseSecretNameError::Name { text: text.into() }),
+            },
             "configmap" => Ok(Self::ConfigMap { namespace, name }),
             _ => Err(ParseSecretNameError::Scheme {
                 scheme: scheme.into(),
@@ -125,6 +139,9 @@ impl fmt::Display for SecretName {
             Self::Kubernetes { namespace, name } => {
                 let namespace = Namespace(namespace.as_deref());
                 write!(f, "kubernetes://{namespace}{name}")
+            }
+            Self::KubernetesGateway { namespace, name } => {
+                write!(f, "kubernetes-gateway://{namespace}/{name}")
             }
             Self::RevocationsFile(path) => write!(f, "file-crl:{path}"),
         }
@@ -235,7 +252,16 @@ mod tests {
             ("kubernetes://ns/shop", Ok(kubernetes(Some("ns"), "shop"))),
             (
                 "kubernetes-gateway://ns/shop",
-                Ok(kubernetes(Some("ns"), "shop")),
+                Ok(SecretName::KubernetesGateway {
+                    namespace: "ns".into(),
+                    name: "shop".into(),
+                }),
+            ),
+            (
+                "kubernetes-gateway://shop",
+                Err(ParseSecretNameError::Name {
+                    text: "kubernetes-gateway://shop".into(),
+                }),
             ),
             (
                 "configmap://ns/ca",

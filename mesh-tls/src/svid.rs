@@ -3,7 +3,7 @@
 //! The leaf has exactly one URI among its names, which is a SPIFFE ID with a path (sections 2 and
 //! 4.1); it is no authority's, and its key signs handshakes but neither certificates nor
 //! revocation lists (sections 4.1 and 4.3). The certificates above it are authorities' that may
-//! sign certificates. An [`X509Svid`] that exists fulfils all of this, and holds the key of its
+//! sign certificates, and name no workload (section 3.2). An [`X509Svid`] that exists fulfils all of this, and holds the key of its
 //! leaf.
 //!
 //! [X509-SVID]: https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md
@@ -137,7 +137,7 @@ impl TryFrom<Credential> for X509Svid {
 ///
 /// When there is no certificate, the leaf has not exactly one URI, the URI is no SPIFFE ID with a
 /// path, the leaf is an authority's or its key usage is wrong, or a certificate above it is not an
-/// authority's.
+/// authority's that may sign certificates, or names a workload.
 pub fn validate_chain(chain: &[Certificate]) -> Result<SpiffeId, SvidError> {
     let Some((leaf, signers)) = chain.split_first() else {
         return Err(SvidError::Credential(CredentialError::NoCertificate));
@@ -154,8 +154,18 @@ pub fn validate_chain(chain: &[Certificate]) -> Result<SpiffeId, SvidError> {
         {
             return Err(SvidError::SignerCannotSign { index });
         }
+        if let Some(id) = workload_of(signer) {
+            return Err(SvidError::SignerHasPath { index, id });
+        }
     }
     Ok(id)
+}
+
+/// The workload that an authority's certificate names, which it must not: its SPIFFE ID, if there is
+/// one, is that of a trust domain (section 3.2).
+fn workload_of(signer: &Certificate) -> Option<SpiffeId> {
+    let mut ids = signer.uris().filter_map(|uri| uri.parse::<SpiffeId>().ok());
+    ids.find(|id| !id.path().is_empty())
 }
 
 fn validate_leaf(leaf: &Certificate) -> Result<SpiffeId, SvidError> {
@@ -238,6 +248,14 @@ pub enum SvidError {
     SignerCannotSign {
         /// Which, counted from the leaf, which is 0.
         index: usize,
+    },
+    /// A certificate above the leaf names a workload.
+    #[error("certificate {index} of the chain, an authority's, is for the workload `{id}`")]
+    SignerHasPath {
+        /// Which, counted from the leaf, which is 0.
+        index: usize,
+        /// The workload.
+        id: SpiffeId,
     },
     /// A certificate above the leaf is not an authority's.
     #[error("certificate {index} of the chain is not that of an authority")]
@@ -330,6 +348,14 @@ mod tests {
         silent.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let error = validate_chain(&[leaf.clone(), root.clone(), sign(&silent)]).unwrap_err();
         assert!(matches!(error, SvidError::SignerCannotSign { index: 2 }));
+
+        let mut of_workload = params(&["spiffe://td/ca"], &[KeyUsagePurpose::KeyCertSign]);
+        of_workload.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let error = validate_chain(&[leaf.clone(), sign(&of_workload)]).unwrap_err();
+        assert!(matches!(error, SvidError::SignerHasPath { index: 1, .. }));
+        let mut of_domain = params(&["spiffe://td"], &[KeyUsagePurpose::KeyCertSign]);
+        of_domain.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        assert!(validate_chain(&[leaf.clone(), sign(&of_domain)]).is_ok());
 
         assert!(validate_chain(&[leaf, root]).is_ok());
         assert!(validate_chain(&[]).is_err());

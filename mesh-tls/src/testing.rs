@@ -59,7 +59,22 @@ impl Authority {
 
     /// An authority below this one.
     pub(crate) fn intermediate(&self) -> Self {
-        let params = Self::params("intermediate");
+        self.named_intermediate("intermediate")
+    }
+
+    /// An authority of this name below this one.
+    pub(crate) fn named_intermediate(&self, name: &str) -> Self {
+        self.sign_authority(Self::params(name))
+    }
+
+    /// An authority below this one whose key may not sign certificates.
+    pub(crate) fn powerless_intermediate(&self) -> Self {
+        let mut params = Self::params("intermediate");
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::CrlSign];
+        self.sign_authority(params)
+    }
+
+    fn sign_authority(&self, params: CertificateParams) -> Self {
         let key = KeyPair::generate().unwrap();
         Self {
             trust_domain: self.trust_domain.clone(),

@@ -21,6 +21,8 @@ use std::time::Duration;
 
 use rustls_pki_types::UnixTime;
 
+use crate::clock::part;
+
 /// From when to when, both included, in seconds.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Validity {
@@ -71,12 +73,7 @@ impl Validity {
     /// When `fraction` of the lifetime is over: 0.5 is half of it. What is not between 0 and 1
     /// counts as the nearer of the two, and what is not a number as 0.
     pub fn renew_at(&self, fraction: f64) -> UnixTime {
-        let lifetime = self.lifetime();
-        let fraction = match fraction.is_nan() {
-            true => 0.0,
-            false => fraction.clamp(0.0, 1.0),
-        };
-        let elapsed = lifetime.mul_f64(fraction).min(lifetime);
+        let elapsed = part(self.lifetime(), fraction);
         let elapsed = Duration::from_secs(elapsed.as_secs());
         let start = Duration::from_secs(self.not_before.as_secs());
         UnixTime::since_unix_epoch(start.saturating_add(elapsed))
@@ -110,6 +107,12 @@ mod tests {
             let validity = Validity::new(at(start), at(start + length));
             prop_assert!(validity.contains(validity.renew_at(fraction)));
         }
+    }
+
+    #[test]
+    fn the_longest_validity_ends_when_it_ends() {
+        let validity = Validity::new(at(0), at(u64::MAX));
+        assert_eq!(validity.renew_at(1.0), at(u64::MAX));
     }
 
     #[test]

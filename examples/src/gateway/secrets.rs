@@ -41,7 +41,9 @@ pub(super) fn files(name: &SecretName) -> Vec<PathBuf> {
             vec![path.into()]
         }
         SecretName::CredentialFiles { certificate, key } => vec![certificate.into(), key.into()],
-        SecretName::ConfigMap { .. } | SecretName::Kubernetes { .. } => Vec::new(),
+        SecretName::ConfigMap { .. }
+        | SecretName::Kubernetes { .. }
+        | SecretName::KubernetesGateway { .. } => Vec::new(),
     }
 }
 
@@ -77,21 +79,15 @@ fn load(
     let own = &model.workload.namespace;
     let secret = TlsSecret::default();
     match name {
-        SecretName::Kubernetes { namespace, name } => {
-            let namespace = namespace.as_ref().unwrap_or(own);
-            let read = |secret: &Secret| TlsSecret::from_kubernetes(secret, provider);
-            if let Some(found) = find(&wide.secrets, namespace, name) {
-                return read(&found.spec)
-                    .map(Some)
-                    .map_err(|error| error.to_string());
-            }
-            let certificate = name
-                .strip_suffix(AUTHORITIES)
-                .ok_or_else(|| none_in(namespace))?;
-            // Authorities may be in the Secret of the certificate, whose own problems are told of
-            // where it is named.
-            let found = find(&wide.secrets, namespace, certificate);
-            Ok(found.and_then(|found| read(&found.spec).ok()))
+        SecretName::Kubernetes {
+            namespace: Some(other),
+            ..
+        } if other != own => Err(format!(
+            "a workload of namespace `{own}` is given none of others"
+        )),
+        SecretName::Kubernetes { name, .. } => of_kubernetes((own, name), provider, wide),
+        SecretName::KubernetesGateway { namespace, name } => {
+            of_kubernetes((namespace, name), provider, wide)
         }
         SecretName::CredentialFiles { certificate, key } => {
             let credential = Credential::from_pem(&read(certificate)?, &read(key)?, provider);
@@ -125,6 +121,26 @@ fn load(
                 .map_err(|error| error.to_string())
         }
     }
+}
+
+/// A Secret of this namespace and name.
+fn of_kubernetes(
+    (namespace, name): (&str, &str),
+    provider: &CryptoProvider,
+    wide: &MeshWide,
+) -> Result<Option<TlsSecret>, String> {
+    let read = |secret: &Secret| TlsSecret::from_kubernetes(secret, provider);
+    if let Some(found) = find(&wide.secrets, namespace, name) {
+        let secret = read(&found.spec).map_err(|error| error.to_string())?;
+        return Ok(Some(secret));
+    }
+    let certificate = name
+        .strip_suffix(AUTHORITIES)
+        .ok_or_else(|| none_in(namespace))?;
+    // Authorities may be in the Secret of the certificate, whose own problems are told of where it is
+    // named.
+    let found = find(&wide.secrets, namespace, certificate);
+    Ok(found.and_then(|found| read(&found.spec).ok()))
 }
 
 fn none_in(namespace: &str) -> String {
@@ -178,19 +194,27 @@ stringData:
         );
         let objects = parse("mesh.yaml", &text, &Limits::default()).objects;
         let config = MeshConfig::builder().extend(objects).build(1).unwrap();
-        let model = resolve(&config, &Workload::gateway("istio-system"));
         let wide = MeshWide::of(&config);
         let provider = aws_lc_rs::default_provider();
-        for name in [
-            "configmap://shop/map",
-            "configmap://shop/map-cacert",
-            "kubernetes://shop/secret-cacert",
-            "kubernetes-gateway://shop/secret-cacert",
+        let load_in = |namespace: &str, name: &str| {
+            let model = resolve(&config, &Workload::gateway(namespace));
+            load(&name.parse().unwrap(), &provider, (&model, &wide))
+        };
+        for (namespace, name) in [
+            ("istio-system", "configmap://shop/map"),
+            ("istio-system", "configmap://shop/map-cacert"),
+            ("shop", "secret-cacert"),
+            ("shop", "kubernetes://shop/secret-cacert"),
+            ("istio-system", "kubernetes-gateway://shop/secret-cacert"),
         ] {
-            let found = load(&name.parse().unwrap(), &provider, (&model, &wide)).unwrap();
-            assert!(found.unwrap().roots().is_some(), "{name}");
+            let found = load_in(namespace, name).unwrap();
+            assert!(found.unwrap().roots().is_some(), "{name} in {namespace}");
         }
-        let missing = "configmap://shop/none-cacert".parse().unwrap();
-        assert!(load(&missing, &provider, (&model, &wide)).is_err());
+        for name in ["kubernetes://shop/secret", "shop/secret-cacert"] {
+            let error = load_in("istio-system", name).unwrap_err();
+            let given = "a workload of namespace `istio-system` is given none of others";
+            assert_eq!(error, given, "{name}");
+        }
+        assert!(load_in("shop", "configmap://shop/none-cacert").is_err());
     }
 }

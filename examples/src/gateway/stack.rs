@@ -83,6 +83,7 @@ impl Stack {
             server_name: _,
         } = connection.clone();
         let served = generation.served(listener, routes.as_deref());
+        let own = tls.as_ref().and_then(|tls| tls.own.clone());
         let (ends, scheme) = match tls {
             Some(tls) => (connection::Connection::tls(peer, local, tls), Scheme::Https),
             None => (connection::Connection::plaintext(peer, local), Scheme::Http),
@@ -90,7 +91,9 @@ impl Stack {
         let (peer, forwarding) = (peer.ip(), served.forwarding);
         let headers = Rc::new(served.headers.clone());
         let (mode, details) = served.client_cert;
-        let client_cert = ForwardClientCertLayer::new(mode, self.sha256).with_details(details);
+        let client_cert = ForwardClientCertLayer::new(mode, self.sha256)
+            .with_details(details)
+            .with_own_certificate(own);
         let admitted = generation
             .telemetry()
             .record(self.admit(generation, served));

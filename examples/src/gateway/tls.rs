@@ -1,20 +1,26 @@
 //! What the TLS of a gateway is made of, from one generation to the next.
 
 use std::collections::{BTreeSet, HashMap};
+use std::future::pending;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mesh_core::identity::TrustDomains;
+use mesh_core::identity::{TrustDomain, TrustDomains};
 use mesh_core::model::Model;
 use mesh_core::model::cluster::{Cluster, UpstreamTls};
-use mesh_core::resource::istio::mesh_config::TlsConfig;
+use mesh_core::resource::istio::mesh_config::{MeshConfig, TlsConfig};
 use mesh_core::service::ClusterName;
 use mesh_core::watch::{self, Publisher, Watch};
 use mesh_tls::config::{ClientTls, MeshIdentity, TlsCompiler, UpstreamTls as Compiled};
+use mesh_tls::drain::DrainList;
 use mesh_tls::resolve::LiveIdentity;
 use mesh_tls::secret_store::{SecretName, SecretStore};
+use mesh_tls::trust_bundle::ExtraAuthorities;
 use mesh_tls::verify::Roots;
 use rustls::crypto::aws_lc_rs;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
 
 use super::PublishError;
 use super::handshakes::Handshakes;
@@ -35,6 +41,8 @@ pub(super) struct Tls {
     /// Those of the last configuration.
     last: Table,
     files: Vec<PathBuf>,
+    connections: DrainList,
+    rechecks: Option<Rechecks>,
 }
 
 /// What holds for all settings.
@@ -43,6 +51,8 @@ struct Basis {
     /// `None` until there is a configuration.
     trust_domains: Option<TrustDomains>,
     limits: TlsConfig,
+    defaults: TlsConfig,
+    authorities: ExtraAuthorities,
     system_roots: Option<Roots>,
 }
 
@@ -83,12 +93,16 @@ impl Tls {
             basis: Basis {
                 trust_domains: None,
                 limits: TlsConfig::default(),
+                defaults: TlsConfig::default(),
+                authorities: ExtraAuthorities::default(),
                 system_roots: None,
             },
             compiler: TlsCompiler::new(provider, SecretStore::default()),
             originations: watch::channel(Table::default()).0,
             last: Table::default(),
             files: Vec::new(),
+            connections: DrainList::new(),
+            rechecks: None,
         }
     }
 
@@ -105,18 +119,24 @@ impl Tls {
         wide: &MeshWide,
     ) -> Result<TlsCompiler, PublishError> {
         let trust_domains = wide.options.trust_domains()?;
-        let limits = wide.options.as_written().mesh_mtls.clone();
+        let written = wide.options.as_written();
         let basis = Basis {
-            limits: limits.unwrap_or_default(),
+            limits: written.mesh_mtls.clone().unwrap_or_default(),
+            defaults: written.tls_defaults.clone().unwrap_or_default(),
+            authorities: authorities(written).0,
             system_roots: self.system_roots(model),
             trust_domains: Some(trust_domains.clone()),
         };
         if self.basis != basis {
             let provider = Arc::clone(self.compiler.provider());
             let mut compiler = TlsCompiler::new(provider, self.compiler.secrets().clone())
-                .with_mesh_limits(basis.limits.clone());
+                .with_mesh_limits(basis.limits.clone())
+                .with_defaults(basis.defaults.clone())
+                .with_drain_list(self.connections.clone());
             if let Some(live) = self.identity.clone() {
-                compiler = compiler.with_identity(MeshIdentity::new(live, trust_domains));
+                let identity = MeshIdentity::new(live, trust_domains)
+                    .with_extra_authorities(basis.authorities.clone());
+                compiler = compiler.with_identity(identity);
             }
             if let Some(roots) = basis.system_roots.clone() {
                 compiler = compiler.with_system_roots(roots);
@@ -148,7 +168,7 @@ impl Tls {
         model: &Model,
         wide: &MeshWide,
     ) -> Vec<String> {
-        let mut warnings = Vec::new();
+        let (_, mut warnings) = authorities(wide.options.as_written());
         let mut table = Table::default();
         for (name, cluster) in &model.clusters {
             match self.entry(compiler, cluster) {
@@ -172,7 +192,22 @@ impl Tls {
         let mut published = std::mem::replace(&mut self.last, table.clone());
         published.extend(table);
         self.originations.publish(published);
+        warnings.extend(self.recheck().err().map(|error| {
+            format!("connections of clients that are trusted no more are not ended: {error}")
+        }));
         warnings
+    }
+
+    /// Ends the connections of clients that are trusted no more, now that secrets may have changed, and
+    /// from now on when the identity says so.
+    fn recheck(&mut self) -> io::Result<()> {
+        let rechecks = match self.rechecks.take() {
+            Some(rechecks) => rechecks,
+            None => Rechecks::start(self.connections.clone(), self.identity.as_ref())?,
+        };
+        rechecks.now();
+        self.rechecks = Some(rechecks);
+        Ok(())
     }
 
     /// The TLS of one cluster, if it may need any.
@@ -228,6 +263,86 @@ impl Tls {
     /// The TLS towards clusters.
     pub(super) fn originations(&self) -> Originations {
         Originations(self.originations.watch())
+    }
+}
+
+/// The authorities that the mesh believes beside those of the identity, and what of them cannot be had.
+fn authorities(mesh: &MeshConfig) -> (ExtraAuthorities, Vec<String>) {
+    let mut authorities = ExtraAuthorities::default();
+    let mut problems = Vec::new();
+    for (index, data) in mesh.ca_certificates.iter().enumerate() {
+        let Some(pem) = &data.pem else {
+            continue;
+        };
+        let domains = data.trust_domains.iter().map(|domain| domain.parse());
+        let added = match domains.collect::<Result<Vec<TrustDomain>, _>>() {
+            Ok(domains) => {
+                let added = authorities.add_pem(pem.as_bytes(), &domains);
+                added.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        let field = |why| format!("`caCertificates[{index}]` of the mesh is not used: {why}");
+        problems.extend(added.err().map(field));
+    }
+    let of_proxies = mesh.default_config.iter();
+    for pem in of_proxies.flat_map(|config| &config.ca_certificates_pem) {
+        let added = authorities.add_pem(pem.as_bytes(), &[]);
+        let field = |why| format!("`caCertificatesPem` of the mesh is not used: {why}");
+        problems.extend(added.err().map(field));
+    }
+    (authorities, problems)
+}
+
+/// A thread that rechecks connections.
+#[derive(Debug)]
+struct Rechecks {
+    wake: Arc<Notify>,
+    // `None` once it is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Rechecks {
+    fn start(connections: DrainList, identity: Option<&LiveIdentity>) -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("recheck")
+            .build()?;
+        let wake = Arc::new(Notify::new());
+        let (woken, mut bundles) = (
+            Arc::clone(&wake),
+            identity.map(|live| live.bundles().clone()),
+        );
+        runtime.spawn(async move {
+            loop {
+                let changed = async {
+                    match &mut bundles {
+                        Some(bundles) => bundles.changed().await,
+                        None => pending().await,
+                    }
+                };
+                tokio::select! {
+                    () = changed => {}
+                    () = woken.notified() => {}
+                }
+                connections.recheck();
+            }
+        });
+        let runtime = Some(runtime);
+        Ok(Self { wake, runtime })
+    }
+
+    fn now(&self) {
+        self.wake.notify_one();
+    }
+}
+
+impl Drop for Rechecks {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // What is under way is not waited for.
+            runtime.shutdown_background();
+        }
     }
 }
 

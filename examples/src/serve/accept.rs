@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use mesh_tls::connection::TlsPeer;
+use mesh_tls::drain::Tracked;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -175,7 +177,7 @@ where
             server_name: None,
         };
         match self.admission.chains(listener) {
-            None => self.read(stream, &connection, open).await,
+            None => self.read(stream, &connection, None, open).await,
             // Boxed, so that connections without a choice need no room for it.
             Some(chains) => Box::pin(self.choose(&chains, stream, connection, open)).await,
         }
@@ -198,23 +200,45 @@ where
         connection.tls = taken.tls;
         connection.server_name = taken.server_name;
         if connection.routes.is_some() {
-            return self.read(taken.stream, &connection, open).await;
+            let (stream, tracked) = (taken.stream, taken.tracked);
+            return self.read(stream, &connection, tracked, open).await;
         }
         let _listed = self.open.add();
         let forwarding = self
             .admission
             .forward(connection, taken.chain, taken.stream);
-        forwarding.await;
+        let Some(tracked) = taken.tracked else {
+            return forwarding.await;
+        };
+        // Bytes have no end to wait for.
+        tokio::select! {
+            () = forwarding => {}
+            () = tracked.draining() => {}
+        }
     }
 
     /// Reads HTTP.
-    async fn read<I>(&self, io: I, connection: &Connection, open: Open)
-    where
+    async fn read<I>(
+        &self,
+        io: I,
+        connection: &Connection,
+        tracked: Option<Tracked>,
+        open: Open,
+    ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = (self.make_service)(connection);
         let listed = self.open.add();
         let slot = Rc::clone(&listed.slot);
-        self.http.serve(io, service, (slot, open)).await;
+        let serving = self.http.serve(io, service, (slot, open));
+        let Some(tracked) = tracked else {
+            return serving.await;
+        };
+        let mut serving = pin!(serving);
+        tokio::select! {
+            () = &mut serving => return,
+            () = tracked.draining() => listed.slot.end(),
+        }
+        serving.await;
     }
 }

@@ -12,14 +12,16 @@ use mesh_tls::accept::TlsAcceptor;
 use mesh_tls::client_hello::Detected;
 use mesh_tls::connection::TlsPeer;
 use mesh_tls::diagnose::{Cause, Diagnosis, Side};
-use mesh_tls::peek::{Peeked, peek};
+use mesh_tls::drain::Tracked;
+use mesh_tls::peek::{Peeked, peek_until};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::inspected::Inspected;
 use super::sniff;
 
-/// How long the first bytes of a client are waited for, where the listener does not say.
-const FIRST_BYTES: Duration = Duration::from_secs(15);
+/// How long a handshake may take, with the wait for the first byte, where nothing but TLS is taken.
+const HANDSHAKE: Duration = Duration::from_secs(15);
 
 /// What becomes of the connections of a filter chain.
 #[derive(Clone, Debug)]
@@ -42,7 +44,8 @@ pub struct FilterChains {
     port: Option<u16>,
     /// By the destination port of chains; `None` is for ports that no chain names.
     looks: HashMap<Option<u16>, Looks>,
-    patience: Duration,
+    /// How long it may take to tell TLS and HTTP from other protocols; `None` is for ever, as in Istio.
+    detection: Option<Duration>,
 }
 
 /// What is looked at before a chain is chosen.
@@ -50,6 +53,17 @@ pub struct FilterChains {
 struct Looks {
     for_tls: bool,
     for_http: bool,
+    /// Whether a client may speak something else than TLS.
+    takes_plaintext: bool,
+}
+
+/// Until when is waited; `None` is for ever.
+#[derive(Debug, Eq, PartialEq)]
+struct Deadlines {
+    /// For the first bytes.
+    detection: Option<Instant>,
+    /// For the handshake, where it begins with the connection.
+    handshake: Option<Instant>,
 }
 
 /// A connection that a chain has taken.
@@ -60,6 +74,8 @@ pub(super) struct Taken {
     pub(super) routes: Option<Arc<str>>,
     pub(super) stream: Inspected,
     pub(super) tls: Option<TlsPeer>,
+    /// Says when it has to end, if its client has presented a certificate.
+    pub(super) tracked: Option<Tracked>,
     /// The server name that a client asked for.
     pub(super) server_name: Option<Arc<str>>,
 }
@@ -109,7 +125,7 @@ impl FilterChains {
             table,
             port: Some(listener.declared_port),
             looks,
-            patience: listener.protocol_detection_timeout.unwrap_or(FIRST_BYTES),
+            detection: listener.protocol_detection_timeout,
         })
     }
 
@@ -126,6 +142,10 @@ impl FilterChains {
 
     /// Chooses the chain of a connection to `destination`, and ends its TLS.
     ///
+    /// The first bytes are waited for as long as the listener says (`protocolDetectionTimeout`), by
+    /// default for ever, as in Istio. Where only TLS is taken, both they and the handshake have to be
+    /// there within 15 seconds.
+    ///
     /// # Cancel safety
     ///
     /// The connection is lost if this is dropped before it returns.
@@ -140,16 +160,14 @@ impl FilterChains {
             None => destination,
         };
         let looks = self.looks(destination.port());
-        let patience = match looks.for_tls {
-            true => self.patience,
-            false => Duration::ZERO,
-        };
-        let mut io = peek(io, patience).await.map_err(io_failed)?;
+        let Deadlines {
+            detection,
+            handshake,
+        } = self.deadlines(looks, Instant::now());
+        let mut io = peek_until(io, detection).await.map_err(io_failed)?;
         let is_plaintext = matches!(io.detected(), Detected::Plaintext);
         let http = match looks.for_http && is_plaintext {
-            true => sniff::http(&mut io, self.patience)
-                .await
-                .map_err(io_failed)?,
+            true => sniff::http(&mut io, detection).await.map_err(io_failed)?,
             false => None,
         };
         let chain = self.chain(&io, http, destination)?;
@@ -161,15 +179,16 @@ impl FilterChains {
             Detected::ClientHello(hello) => hello.server_name().map(Into::into),
             _ => None,
         };
-        let (stream, tls) = match ending {
+        let (stream, tls, tracked) = match ending {
             Ending::Unserved => return Err(Refused::Unserved),
-            Ending::Plain => (Inspected::Plain(io), None),
+            Ending::Plain => (Inspected::Plain(io), None, None),
             Ending::Tls(acceptor) => {
-                let accepted = acceptor.accept_peeked(io).await?;
-                (
-                    Inspected::Tls(Box::new(accepted.stream)),
-                    Some(accepted.peer),
-                )
+                let accepted = match looks.takes_plaintext {
+                    true => acceptor.accept_peeked(io).await?,
+                    false => acceptor.accept_peeked_until(io, handshake).await?,
+                };
+                let stream = Inspected::Tls(Box::new(accepted.stream));
+                (stream, Some(accepted.peer), accepted.tracked)
             }
         };
         Ok(Taken {
@@ -177,8 +196,23 @@ impl FilterChains {
             routes: routes.clone(),
             stream,
             tls,
+            tracked,
             server_name,
         })
+    }
+
+    fn deadlines(&self, looks: Looks, start: Instant) -> Deadlines {
+        let handshake = start.checked_add(HANDSHAKE);
+        let detection = match self.detection {
+            _ if !looks.for_tls => Some(start),
+            Some(timeout) => start.checked_add(timeout),
+            None if looks.takes_plaintext => None,
+            None => handshake,
+        };
+        Deadlines {
+            detection,
+            handshake,
+        }
     }
 
     /// What is looked at of connections to `port`: what its chains ask for, or those of no port.
@@ -237,10 +271,15 @@ fn looks(listener: &Listener) -> HashMap<Option<u16>, Looks> {
         let looks = looks.entry(matches.destination_port).or_default();
         looks.for_tls |= by_hello || by_protocol || chain.tls.is_some();
         looks.for_http |= by_protocol && matches.transport != Some(Transport::Tls);
+        looks.takes_plaintext |= chain.tls.is_none()
+            && matches.server_names.is_empty()
+            && matches.transport != Some(Transport::Tls);
     }
     let default = listener.default_filter_chain.as_deref();
-    if default.is_some_and(|chain| chain.tls.is_some()) {
-        looks.entry(None).or_default().for_tls = true;
+    if let Some(chain) = default {
+        looks.entry(None).or_default().for_tls |= chain.tls.is_some();
+        let all = looks.values_mut();
+        all.for_each(|looks| looks.takes_plaintext |= chain.tls.is_none());
     }
     looks
 }
@@ -250,6 +289,50 @@ mod tests {
     use mesh_core::model::listener::FilterChainMatch;
 
     use super::*;
+
+    #[test]
+    fn silence_is_borne_as_long_as_istio_bears_it_and_where_only_tls_is_taken_for_a_handshake() {
+        let start = Instant::now();
+        let in_seconds = |seconds| Some(start + Duration::from_secs(seconds));
+        let cases = [
+            ("TLS only", Some(Transport::Tls), None, in_seconds(15)),
+            ("both", Some(Transport::Plaintext), None, None),
+            (
+                "limited",
+                Some(Transport::Plaintext),
+                Some(5),
+                in_seconds(5),
+            ),
+            (
+                "TLS only, limited",
+                Some(Transport::Tls),
+                Some(5),
+                in_seconds(5),
+            ),
+            ("not looked at", None, None, Some(start)),
+        ];
+        for (name, transport, timeout, detection) in cases {
+            let chain = FilterChain {
+                matches: FilterChainMatch {
+                    transport,
+                    ..FilterChainMatch::default()
+                },
+                ..FilterChain::new(NetworkFilter::SniCluster)
+            };
+            let mut listener = Listener::new("virtualInbound", 15006, [chain]);
+            listener.protocol_detection_timeout = timeout.map(Duration::from_secs);
+            let chains = FilterChains::compile(&listener, [Ending::Plain]).unwrap();
+            let expected = Deadlines {
+                detection,
+                handshake: in_seconds(15),
+            };
+            assert_eq!(
+                chains.deadlines(chains.looks(80), start),
+                expected,
+                "{name}"
+            );
+        }
+    }
 
     #[test]
     fn only_ports_whose_chains_ask_for_the_first_bytes_are_looked_at() {

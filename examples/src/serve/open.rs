@@ -128,7 +128,8 @@ impl Slot {
         }
     }
 
-    fn end(&self) {
+    /// Asks the connection to end after the requests that it has.
+    pub(super) fn end(&self) {
         self.ending.set(true);
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();

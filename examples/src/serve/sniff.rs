@@ -1,7 +1,6 @@
 //! Whether plaintext is HTTP, told by its first bytes (Envoy's `http_inspector`).
 
 use std::io;
-use std::time::Duration;
 
 use mesh_tls::peek::Peeked;
 use tokio::io::AsyncRead;
@@ -23,7 +22,7 @@ enum Sniffed {
     Other,
 }
 
-/// Reads until it is clear whether HTTP is spoken, for `patience` at most, and says which version by
+/// Reads until it is clear whether HTTP is spoken, until `deadline` at most, and says which version by
 /// the name that filter chains have for it.
 ///
 /// # Errors
@@ -31,20 +30,23 @@ enum Sniffed {
 /// When reading fails.
 pub(super) async fn http<IO>(
     peeked: &mut Peeked<IO>,
-    patience: Duration,
+    deadline: Option<Instant>,
 ) -> io::Result<Option<&'static str>>
 where
     IO: AsyncRead + Unpin,
 {
-    let deadline = Instant::now() + patience;
     loop {
         match sniff(peeked.first_bytes()) {
             Sniffed::Http(protocol) => return Ok(Some(protocol)),
             Sniffed::Other => return Ok(None),
             Sniffed::Incomplete => {}
         }
-        let more = timeout_at(deadline, peeked.look_further()).await;
-        if !more.unwrap_or(Ok(false))? {
+        let further = peeked.look_further();
+        let more = match deadline {
+            Some(deadline) => timeout_at(deadline, further).await.unwrap_or(Ok(false)),
+            None => further.await,
+        };
+        if !more? {
             return Ok(None);
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use examples::gateway::Gateway;
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::scene::{Scene, model_of, publish, settings};
@@ -63,6 +63,36 @@ fn plaintext_is_closed_where_tls_is_expected() {
 fn a_client_without_a_certificate_is_refused_where_one_is_demanded() {
     let own = certificate();
     let gateway = serve("{ mode: MUTUAL, credentialName: shop }", &own);
+    assert!(ask(&gateway, "shop.example", &own).is_err());
+}
+
+#[test]
+fn a_client_with_a_certificate_of_the_authority_is_let_in() {
+    let (own, stranger) = (certificate(), certificate());
+    for (mode, without) in [("MUTUAL", false), ("OPTIONAL_MUTUAL", true)] {
+        let gateway = serve(&format!("{{ mode: {mode}, credentialName: shop }}"), &own);
+        let cases = [
+            ("none", None, without),
+            ("its own", Some(&own), true),
+            ("a stranger's", Some(&stranger), false),
+        ];
+        for (name, client, is_let_in) in cases {
+            let answer = ask_as(client, &gateway, "shop.example", &own);
+            assert_eq!(answer.is_ok(), is_let_in, "{mode}, {name}: {answer:?}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_of_another_namespace_is_not_served() {
+    let own = certificate();
+    let mut gateway = Gateway::start(settings()).unwrap();
+    let secret = secret("vault", &own);
+    let yaml = yaml("{ mode: SIMPLE, credentialName: 'kubernetes://vault/shop' }");
+    let warnings = publish(&mut gateway, &format!("{yaml}---{secret}"));
+    let refused = "secret `kubernetes://vault/shop`: a workload of namespace `istio-system` is \
+                   given none of others";
+    assert_eq!(warnings, [refused]);
     assert!(ask(&gateway, "shop.example", &own).is_err());
 }
 
@@ -128,31 +158,52 @@ spec:
 
 /// A gateway with `own` for its certificate, by whose authority it believes clients.
 fn serve(tls: &str, own: &CertifiedKey<KeyPair>) -> Gateway {
-    let (chain, key) = (own.cert.pem(), own.signing_key.serialize_pem());
-    let secret = format!(
-        "
-apiVersion: v1
-kind: Secret
-metadata: {{ name: shop, namespace: istio-system }}
-stringData: {{ tls.crt: {chain:?}, tls.key: {key:?}, ca.crt: {chain:?} }}
-"
-    );
+    let secret = secret("istio-system", own);
     let mut gateway = Gateway::start(settings()).unwrap();
     let yaml = format!("{}---{secret}", yaml(tls));
     assert_eq!(publish(&mut gateway, &yaml), [""; 0]);
     gateway
 }
 
+fn secret(namespace: &str, own: &CertifiedKey<KeyPair>) -> String {
+    let (chain, key) = (own.cert.pem(), own.signing_key.serialize_pem());
+    format!(
+        "
+apiVersion: v1
+kind: Secret
+metadata: {{ name: shop, namespace: {namespace} }}
+stringData: {{ tls.crt: {chain:?}, tls.key: {key:?}, ca.crt: {chain:?} }}
+"
+    )
+}
+
 /// Asks by HTTPS, believing `own` alone.
 fn ask(gateway: &Gateway, host: &'static str, own: &CertifiedKey<KeyPair>) -> io::Result<String> {
+    ask_as(None, gateway, host, own)
+}
+
+/// Asks by HTTPS with the certificate of `client`, believing `own` alone.
+fn ask_as(
+    client: Option<&CertifiedKey<KeyPair>>,
+    gateway: &Gateway,
+    host: &'static str,
+    own: &CertifiedKey<KeyPair>,
+) -> io::Result<String> {
     let mut roots = RootCertStore::empty();
     roots.add(own.cert.der().clone()).unwrap();
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let config = match client {
+        Some(client) => {
+            let key = PrivateKeyDer::Pkcs8(client.signing_key.serialize_der().into());
+            let chain = vec![client.cert.der().clone()];
+            builder.with_client_auth_cert(chain, key).unwrap()
+        }
+        None => builder.with_no_client_auth(),
+    };
     let name = ServerName::try_from(host).unwrap();
     let connection = ClientConnection::new(Arc::new(config), name).unwrap();
     let socket = TcpStream::connect(gateway.address(443).unwrap())?;

@@ -41,6 +41,16 @@ fn permissive_takes_plaintext_as_well() {
 }
 
 #[test]
+fn disabled_passes_on_what_comes() {
+    let (authority, service) = (mesh_authority(), Service::start(Taking::Plaintext));
+    let (sidecar, _) = inbound(&authority, &service, "DISABLE");
+    let address = sidecar.captured(0).unwrap();
+    let answer = plaintext(address).unwrap();
+    assert!(answer.ends_with("HTTP/1.1 plaintext"), "{answer}");
+    assert!(in_mesh(address, &authority).is_err(), "nobody ends its TLS");
+}
+
+#[test]
 fn a_port_whose_protocol_is_not_declared_is_looked_at() {
     let (authority, service) = (mesh_authority(), Service::start(Taking::Plaintext));
     let (mut gateway, _) = sidecar(&authority, &service);

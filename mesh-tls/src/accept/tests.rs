@@ -1,5 +1,6 @@
 //! Whole handshakes in memory, with right and wrong certificates for every mode.
 
+mod credentials;
 mod gateway;
 mod inbound;
 mod revocation;

@@ -50,7 +50,7 @@ use super::serial::SerialNumber;
 use super::signer::{Signer, SignerError, SignerMaterial};
 use super::writer::{CaKey, date};
 use crate::certificate::Certificate;
-use crate::clock::{later, unit};
+use crate::clock::{later, part};
 use crate::key::SigningKey;
 use crate::validity::Validity;
 
@@ -138,6 +138,6 @@ impl RootRenewal {
     /// When to look first: within one interval, by a random number between 0 and 1, so that
     /// authorities that started together do not renew together.
     pub fn first_check(&self, now: UnixTime, jitter: f64) -> UnixTime {
-        later(now, self.check_interval.mul_f64(unit(jitter)))
+        later(now, part(self.check_interval, jitter))
     }
 }

@@ -8,6 +8,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{SignatureAlgorithm, SignatureScheme, SupportedCipherSuite};
 
+use crate::certificate::Certificate;
+use crate::resolve::LiveIdentity;
 use crate::secret::TlsSecret;
 use crate::server_names::ServerNames;
 
@@ -27,6 +29,14 @@ impl SecretCertificates {
         suites: Arc<[SupportedCipherSuite]>,
     ) -> Self {
         Self { secrets, suites }
+    }
+
+    fn first(&self) -> Option<Certificate> {
+        self.secrets.iter().find_map(|secret| {
+            let secret = secret.load();
+            let credential = Option::as_ref(&secret)?.credential()?;
+            Some(credential.leaf().clone())
+        })
     }
 
     fn choose(&self, is_usable: impl Fn(&CertifiedKey) -> bool) -> Option<Arc<CertifiedKey>> {
@@ -57,6 +67,41 @@ impl SecretCertificates {
                 || common.any(|suite| suite.usable_for_signature_algorithm(kind));
             has_suite && key.key.choose_scheme(hello.signature_schemes()).is_some()
         })
+    }
+}
+
+/// What the other end is shown.
+#[derive(Clone, Debug)]
+pub(super) enum Own {
+    Identity(LiveIdentity),
+    Nothing,
+    Secrets(SecretCertificates),
+}
+
+impl Own {
+    /// The first of the certificates of now.
+    pub(super) fn certificate(&self) -> Option<Certificate> {
+        match self {
+            Self::Identity(live) => Some(live.svid()?.leaf().clone()),
+            Self::Nothing => None,
+            Self::Secrets(certificates) => certificates.first(),
+        }
+    }
+
+    pub(super) fn of_server(&self) -> Arc<dyn ResolvesServerCert> {
+        match self {
+            Self::Identity(live) => live.resolver(),
+            Self::Nothing => Arc::new(SecretCertificates::new(Vec::new(), Arc::default())),
+            Self::Secrets(certificates) => Arc::new(certificates.clone()),
+        }
+    }
+
+    pub(super) fn of_client(&self) -> Option<Arc<dyn ResolvesClientCert>> {
+        match self {
+            Self::Identity(live) => Some(live.resolver()),
+            Self::Nothing => None,
+            Self::Secrets(certificates) => Some(Arc::new(certificates.clone())),
+        }
     }
 }
 

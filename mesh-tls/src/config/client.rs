@@ -7,15 +7,16 @@ use mesh_core::model::cluster::{self, Cluster, Endpoint, MeshTls};
 use mesh_core::origin::Origin;
 use mesh_core::resource::istio::destination_rule::{ClientTlsMode, ClientTlsSettings};
 use rustls::ClientConfig;
-use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::client::Resumption;
 use rustls_pki_types::ServerName;
 
-use super::TlsCompiler;
-use super::certificates::SecretCertificates;
+use super::certificates::{Own, SecretCertificates};
 use super::error::{Problems, ServerNameError, TlsConfigErrorKind, TlsConfigErrors};
 use super::protocol::{self, Limits, Protocol};
 use super::server::{beside, mesh_verifier};
-use crate::secret_store::SecretName;
+use super::{TlsCompiler, host_name};
+use crate::certificate::Certificate;
+use crate::secret_store::{ParseSecretNameError, SecretName};
 use crate::verify::{ExpectedNames, PeerVerifier, SanList, SecretRoots};
 
 /// How many servers a cluster remembers sessions with.
@@ -62,6 +63,7 @@ pub struct ClientTls {
     tcp: Arc<ClientConfig>,
     verifier: PeerVerifier,
     server_name: Option<ServerName<'static>>,
+    own: Own,
     notices: Arc<[Notice]>,
 }
 
@@ -73,6 +75,12 @@ impl ClientTls {
             ApplicationProtocol::Http2 => &self.http2,
             ApplicationProtocol::Tcp => &self.tcp,
         }
+    }
+
+    /// The certificate that servers are shown now if they ask for one. `None` if there is none at the
+    /// time.
+    pub fn own_certificate(&self) -> Option<Certificate> {
+        self.own.certificate()
     }
 
     /// How servers are verified.
@@ -91,27 +99,12 @@ impl ClientTls {
         if let Some(name) = &self.server_name {
             return Ok(name.clone());
         }
-        let host = host.ok_or(ServerNameError::Missing)?;
-        let name = without_port(host);
-        ServerName::try_from(name.to_owned()).map_err(|_| ServerNameError::Invalid {
-            host: host.to_owned(),
-        })
+        host_name::of_request(host)
     }
 
     /// What the settings say without effect.
     pub fn notices(&self) -> &[Notice] {
         &self.notices
-    }
-}
-
-/// The host of `host[:port]`, without the brackets of an IPv6 address.
-fn without_port(host: &str) -> &str {
-    if let Some(rest) = host.strip_prefix('[') {
-        return rest.split_once(']').map_or(rest, |(address, _)| address);
-    }
-    match host.split_once(':') {
-        Some((name, port)) if !port.contains(':') => name,
-        _ => host,
     }
 }
 
@@ -171,13 +164,12 @@ impl Client<'_> {
         let provider = &self.compiler.provider;
         let protocol = protocol::mesh_protocol(provider, &self.compiler.mesh, &mut problems);
         let verifier = mesh_verifier(identity, subject_alt_names, &protocol, &mut problems);
-        let certificates: Arc<dyn ResolvesClientCert> = identity.live.resolver();
-        let certificates = Some(certificates);
+        let own = Own::Identity(identity.live.clone());
         let client = verifier.and_then(|verifier| {
             let parts = Parts {
                 protocol,
                 verifier,
-                certificates,
+                own,
                 sni,
                 may_resume: false,
                 offered: MESH,
@@ -207,16 +199,17 @@ impl Client<'_> {
     fn originate(&self, settings: &ClientTlsSettings) -> Result<ClientTls, TlsConfigErrors> {
         let mut problems = Problems::new(self.origin);
         let provider = &self.compiler.provider;
-        let protocol = protocol::protocol(provider, &Limits::DEFAULT, &mut problems);
+        let limits = Limits::of_client(&self.compiler.defaults);
+        let protocol = protocol::protocol(provider, &limits, &mut problems);
         let credential = match settings.credential_name.as_str() {
             "" => None,
-            name => problems.take(name.parse::<SecretName>()),
+            name => problems.take(credential(name)),
         };
-        let certificates = match settings.mode {
+        let own = match settings.mode {
             ClientTlsMode::Mutual => {
                 self.certificates(settings, credential.as_ref(), &mut problems)
             }
-            _ => None,
+            _ => Own::Nothing,
         };
         let verifier = self.verifier(settings, credential.as_ref(), &protocol, &mut problems);
         let client = verifier.and_then(|verifier| {
@@ -224,7 +217,7 @@ impl Client<'_> {
             let parts = Parts {
                 protocol,
                 verifier,
-                certificates,
+                own,
                 sni,
                 may_resume: may_resume(settings),
                 offered: PLAIN,
@@ -240,7 +233,7 @@ impl Client<'_> {
         settings: &ClientTlsSettings,
         credential: Option<&SecretName>,
         problems: &mut Problems,
-    ) -> Option<Arc<dyn ResolvesClientCert>> {
+    ) -> Own {
         let files = || SecretName::CredentialFiles {
             certificate: settings.client_certificate.clone(),
             key: settings.private_key.clone(),
@@ -253,13 +246,10 @@ impl Client<'_> {
         };
         let Some(name) = name else {
             problems.add(TlsConfigErrorKind::NoCertificate);
-            return None;
+            return Own::Nothing;
         };
         let secret = self.compiler.secrets.watch(&name);
-        Some(Arc::new(SecretCertificates::new(
-            vec![secret],
-            Arc::default(),
-        )))
+        Own::Secrets(SecretCertificates::new(vec![secret], Arc::default()))
     }
 
     fn verifier(
@@ -319,14 +309,14 @@ impl Client<'_> {
         let Parts {
             protocol,
             verifier,
-            certificates,
+            own,
             sni,
             may_resume,
             offered: Offered([http1, http2, tcp]),
         } = parts;
         let server_name = match sni {
             "" => None,
-            name => problems.take(server_name(name)),
+            name => problems.take(host_name::of_settings(name)),
         };
         let time = Arc::clone(&self.compiler.time);
         let builder = ClientConfig::builder_with_details(protocol.provider, time)
@@ -335,7 +325,7 @@ impl Client<'_> {
         let builder = builder
             .dangerous()
             .with_custom_certificate_verifier(verifier.server_verifier());
-        let mut config = match certificates {
+        let mut config = match own.of_client() {
             Some(certificates) => builder.with_client_cert_resolver(certificates),
             None => builder.with_no_client_auth(),
         };
@@ -358,6 +348,7 @@ impl Client<'_> {
             tcp: offering(tcp),
             verifier,
             server_name,
+            own,
             notices: notices.collect(),
         })
     }
@@ -366,7 +357,7 @@ impl Client<'_> {
 struct Parts<'a> {
     protocol: Protocol,
     verifier: PeerVerifier,
-    certificates: Option<Arc<dyn ResolvesClientCert>>,
+    own: Own,
     sni: &'a str,
     may_resume: bool,
     offered: Offered,
@@ -385,9 +376,13 @@ fn may_resume(settings: &ClientTlsSettings) -> bool {
         && (is_insecure || live.iter().all(|name| name.is_empty()))
 }
 
-fn server_name(name: &str) -> Result<ServerName<'static>, TlsConfigErrorKind> {
-    ServerName::try_from(name.to_owned()).map_err(|_| {
-        let host = name.to_owned();
-        TlsConfigErrorKind::ServerName(ServerNameError::Invalid { host })
-    })
+/// The credential of a rule. Grants are to Gateways: what is called as if one had been given is
+/// refused.
+fn credential(name: &str) -> Result<SecretName, ParseSecretNameError> {
+    match name.parse::<SecretName>()? {
+        SecretName::KubernetesGateway { .. } => Err(ParseSecretNameError::Scheme {
+            scheme: "kubernetes-gateway".to_owned(),
+        }),
+        name => Ok(name),
+    }
 }

@@ -6,6 +6,7 @@ use mesh_core::identity::TrustDomains;
 use mesh_core::watch::Watch;
 
 use crate::resolve::LiveIdentity;
+use crate::trust_bundle::ExtraAuthorities;
 use crate::verify::Revocations;
 
 /// What a workload proves in the mesh, and whom it believes. Cheap to clone.
@@ -14,6 +15,7 @@ pub struct MeshIdentity {
     pub(super) live: LiveIdentity,
     pub(super) trust_domains: Arc<TrustDomains>,
     pub(super) revocations: Option<Watch<Revocations>>,
+    pub(super) extra: Arc<ExtraAuthorities>,
 }
 
 impl MeshIdentity {
@@ -27,12 +29,20 @@ impl MeshIdentity {
             live,
             trust_domains: Arc::new(trust_domains),
             revocations: None,
+            extra: Arc::default(),
         }
     }
 
-    /// Refuses workloads whose certificates are revoked: `ca-crl.pem` of an authority that is
-    /// plugged in, which istiod hands on in the ConfigMap `istio-ca-crl`. Default: nothing is
-    /// revoked.
+    /// Believes these authorities beside those of the bundles (`meshConfig.caCertificates`), and
+    /// accepts clients of the trust domains that they are named for, as istiod has it. Default: none.
+    #[must_use]
+    pub fn with_extra_authorities(self, extra: impl Into<Arc<ExtraAuthorities>>) -> Self {
+        let extra = extra.into();
+        Self { extra, ..self }
+    }
+
+    /// Refuses workloads whose certificates are revoked by these lists, in place of those of the
+    /// [bundles](crate::trust_bundle::TrustBundle::with_revocations). Default: those of the bundles.
     ///
     /// Pass a [`Watch`] to replace the lists: each handshake uses those that are current. As long
     /// as there are none, nothing is revoked; as soon as there is one, each authority of a chain

@@ -54,6 +54,7 @@
 mod certificates;
 mod client;
 mod error;
+mod host_name;
 mod identity;
 mod protocol;
 mod server;
@@ -66,6 +67,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 
+use crate::drain::DrainList;
 use crate::secret_store::SecretStore;
 use crate::verify::Roots;
 
@@ -89,6 +91,8 @@ pub struct TlsCompiler {
     identity: Option<MeshIdentity>,
     system_roots: Option<Roots>,
     mesh: TlsConfig,
+    defaults: TlsConfig,
+    connections: Option<DrainList>,
     // Of all servers that verify no clients: a cache for each of thousands would be mostly empty.
     sessions: Arc<dyn StoresServerSessions>,
 }
@@ -104,6 +108,8 @@ impl TlsCompiler {
             identity: None,
             system_roots: None,
             mesh: TlsConfig::default(),
+            defaults: TlsConfig::default(),
+            connections: None,
             sessions: ServerSessionMemoryCache::new(SESSIONS),
         }
     }
@@ -142,6 +148,24 @@ impl TlsCompiler {
     #[must_use]
     pub fn with_mesh_limits(mut self, limits: TlsConfig) -> Self {
         self.mesh = limits;
+        self
+    }
+
+    /// Limits TLS outside of the mesh where a server's settings say nothing: its lowest version, cipher
+    /// suites and curves (`meshConfig.tlsDefaults`). Clients of `SIMPLE` and `MUTUAL` take the cipher
+    /// suites and curves, and not the version, as in Istio. Default: TLS 1.2 and 1.3 with all that the
+    /// cryptography offers.
+    #[must_use]
+    pub fn with_defaults(mut self, defaults: TlsConfig) -> Self {
+        self.defaults = defaults;
+        self
+    }
+
+    /// Lists in `list` the connections that the servers accept from clients with a certificate, so that
+    /// they can be rechecked. Default: nobody lists them.
+    #[must_use]
+    pub fn with_drain_list(mut self, list: DrainList) -> Self {
+        self.connections = Some(list);
         self
     }
 

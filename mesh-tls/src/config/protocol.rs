@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mesh_core::resource::istio::gateway::TlsProtocol;
+use mesh_core::resource::istio::gateway::{ServerTlsSettings, TlsProtocol};
 use mesh_core::resource::istio::mesh_config::{TlsConfig, TlsConfigProtocol};
 use rustls::crypto::CryptoProvider;
 use rustls::version::{TLS12, TLS13};
@@ -84,7 +84,32 @@ pub(super) struct Limits<'a> {
     pub(super) curves: &'a [String],
 }
 
-impl Limits<'_> {
+impl<'a> Limits<'a> {
+    /// What a server's settings say, and where they say nothing, `defaults`.
+    pub(super) fn of_server(settings: &'a ServerTlsSettings, defaults: &'a TlsConfig) -> Self {
+        fn either<'a>(written: &'a [String], default: &'a [String]) -> &'a [String] {
+            if written.is_empty() { default } else { written }
+        }
+        Self {
+            min: match settings.min_protocol_version {
+                TlsProtocol::TlsAuto => lowest(defaults.min_protocol_version),
+                written => written,
+            },
+            max: settings.max_protocol_version,
+            cipher_suites: either(&settings.cipher_suites, &defaults.cipher_suites),
+            curves: either(&settings.ecdh_curves, &defaults.ecdh_curves),
+        }
+    }
+
+    /// What `defaults` say for clients. As in Istio, the version is not for them.
+    pub(super) fn of_client(defaults: &'a TlsConfig) -> Self {
+        Self {
+            cipher_suites: &defaults.cipher_suites,
+            curves: &defaults.ecdh_curves,
+            ..Limits::DEFAULT
+        }
+    }
+
     /// Nothing in particular: TLS 1.2 and 1.3, with all that the cryptography offers.
     pub(super) const DEFAULT: Limits<'static> = Limits {
         min: TlsProtocol::TlsAuto,
@@ -140,15 +165,20 @@ pub(super) fn mesh_protocol(
         suites => suites,
     };
     let limits = Limits {
-        min: match min_protocol_version {
-            TlsConfigProtocol::TlsAuto | TlsConfigProtocol::Tlsv1_2 => TlsProtocol::Tlsv1_2,
-            TlsConfigProtocol::Tlsv1_3 => TlsProtocol::Tlsv1_3,
-        },
+        min: lowest(*min_protocol_version),
         max: TlsProtocol::TlsAuto,
         cipher_suites: suites,
         curves: ecdh_curves,
     };
     protocol(provider, &limits, problems)
+}
+
+fn lowest(version: TlsConfigProtocol) -> TlsProtocol {
+    match version {
+        TlsConfigProtocol::TlsAuto => TlsProtocol::TlsAuto,
+        TlsConfigProtocol::Tlsv1_2 => TlsProtocol::Tlsv1_2,
+        TlsConfigProtocol::Tlsv1_3 => TlsProtocol::Tlsv1_3,
+    }
 }
 
 fn versions(

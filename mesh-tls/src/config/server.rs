@@ -7,14 +7,17 @@ use mesh_core::model::listener::{self, FilterChain, NetworkFilter};
 use mesh_core::origin::Origin;
 use mesh_core::resource::istio::gateway::{ServerTlsMode, ServerTlsSettings, TlsCertificate};
 use rustls::ServerConfig;
-use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::NoServerSessionStorage;
+use rustls_pki_types::CertificateDer;
 
-use super::certificates::SecretCertificates;
+use super::certificates::{Own, SecretCertificates};
 use super::error::{Problems, TlsConfigErrorKind, TlsConfigErrors};
 use super::protocol::{self, Limits, Protocol};
 use super::{MeshIdentity, TlsCompiler};
+use crate::certificate::Certificate;
+use crate::drain::{DrainList, Handshake, Tracked};
 use crate::secret_store::SecretName;
-use crate::verify::{ClientVerifier, PeerVerifier, Pins, SanList, SecretRoots};
+use crate::verify::{ClientVerifier, PeerVerifier, Pins, Purpose, SanList, SecretRoots};
 
 /// How a filter chain terminates TLS. Cheap to clone; credentials are live.
 #[derive(Clone, Debug)]
@@ -23,6 +26,8 @@ pub struct ServerTls {
     /// The same without application protocols.
     without_alpn: Arc<ServerConfig>,
     verifier: Option<PeerVerifier>,
+    own: Own,
+    connections: Option<DrainList>,
     notices: Arc<[Notice]>,
 }
 
@@ -43,6 +48,26 @@ impl ServerTls {
     /// How clients are verified; `None` if they are not asked for a certificate.
     pub fn verifier(&self) -> Option<&PeerVerifier> {
         self.verifier.as_ref()
+    }
+
+    /// The certificate that clients are shown now; of two, the first. `None` if there is none at the time.
+    pub fn own_certificate(&self) -> Option<Certificate> {
+        self.own.certificate()
+    }
+
+    /// Lists a connection whose client has presented these certificates, the leaf first. `None` if nobody
+    /// [lists](TlsCompiler::with_drain_list) connections, or clients are not verified.
+    ///
+    /// The acceptor does so by itself.
+    pub fn track(&self, chain: &[CertificateDer<'static>]) -> Option<Tracked> {
+        let (list, verifier) = self.connections.as_ref().zip(self.verifier.as_ref())?;
+        let handshake = Handshake {
+            chain: chain.to_vec(),
+            purpose: Purpose::Client,
+            server_name: None,
+            at: self.config.time_provider.current_time()?,
+        };
+        Some(list.register(handshake, verifier.clone()))
     }
 
     /// What the settings say without effect.
@@ -125,20 +150,15 @@ impl Server<'_> {
             return problems.finish(None);
         };
         let clients = Clients::Verified(verifier);
-        let certificates = identity.live.resolver();
-        let server = self.build(&protocol, clients, certificates, &mut problems);
+        let own = Own::Identity(identity.live.clone());
+        let server = self.build(&protocol, clients, own, &mut problems);
         problems.finish(server)
     }
 
     /// By the settings of a Gateway.
     fn gateway(&self, settings: &ServerTlsSettings) -> Result<ServerTls, TlsConfigErrors> {
         let mut problems = Problems::new(self.origin);
-        let limits = Limits {
-            min: settings.min_protocol_version,
-            max: settings.max_protocol_version,
-            cipher_suites: &settings.cipher_suites,
-            curves: &settings.ecdh_curves,
-        };
+        let limits = Limits::of_server(settings, &self.compiler.defaults);
         let mut protocol = protocol::protocol(&self.compiler.provider, &limits, &mut problems);
         let names = problems
             .take(certificate_names(settings))
@@ -148,7 +168,7 @@ impl Server<'_> {
         }
         let secrets = &self.compiler.secrets;
         let certificates = names.iter().map(|name| secrets.watch(name)).collect();
-        let certificates = Arc::new(SecretCertificates::new(certificates, protocol.suites()));
+        let own = Own::Secrets(SecretCertificates::new(certificates, protocol.suites()));
         let clients = match settings.mode {
             ServerTlsMode::Simple => {
                 note_unused(settings, &mut protocol.notices);
@@ -163,8 +183,7 @@ impl Server<'_> {
                 })
             }
         };
-        let server =
-            clients.and_then(|clients| self.build(&protocol, clients, certificates, &mut problems));
+        let server = clients.and_then(|clients| self.build(&protocol, clients, own, &mut problems));
         problems.finish(server)
     }
 
@@ -213,7 +232,7 @@ impl Server<'_> {
         &self,
         protocol: &Protocol,
         clients: Clients,
-        certificates: Arc<dyn ResolvesServerCert>,
+        own: Own,
         problems: &mut Problems,
     ) -> Option<ServerTls> {
         let provider = Arc::clone(&protocol.provider);
@@ -233,7 +252,7 @@ impl Server<'_> {
                 (Some(verifier), builder)
             }
         };
-        let mut config = builder.with_cert_resolver(certificates);
+        let mut config = builder.with_cert_resolver(own.of_server());
         config.session_storage = match verifier {
             // A session that is resumed is not verified again.
             Some(_) => Arc::new(NoServerSessionStorage {}),
@@ -249,6 +268,8 @@ impl Server<'_> {
             config: Arc::new(config),
             without_alpn,
             verifier,
+            own,
+            connections: self.compiler.connections.clone(),
             notices: notices.collect(),
         })
     }
@@ -275,6 +296,7 @@ pub(super) fn mesh_verifier(
         Some(lists) => verifier.with_revocations(lists.clone()),
         None => verifier,
     };
+    let verifier = verifier.with_extra_authorities(Arc::clone(&identity.extra));
     let domains = Arc::clone(&identity.trust_domains);
     Some(match subject_alt_names {
         [] => verifier.with_trust_domains(domains),

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mesh_core::identity::SpiffeId;
+use mesh_core::identity::{SpiffeId, TrustDomains};
 use mesh_core::watch::Watch;
 use rustls::crypto::CryptoProvider;
 use rustls::time_provider::TimeProvider;
@@ -49,7 +49,7 @@ pub trait Impersonation: Send + Sync {
 ///
 /// | refusal | gRPC status |
 /// |---|---|
-/// | no caller; an impersonation that is not allowed | `UNAUTHENTICATED` |
+/// | no caller; an impersonation that is not allowed; another trust domain | `UNAUTHENTICATED` |
 /// | a broken request, a lifetime that is too long, a signer of Kubernetes | `INVALID_ARGUMENT` |
 /// | the signing certificate has expired, or signing fails | `INTERNAL` |
 #[derive(Clone)]
@@ -58,6 +58,7 @@ pub struct CertificateService {
     provider: Arc<CryptoProvider>,
     clock: Arc<dyn TimeProvider>,
     impersonation: Option<Arc<dyn Impersonation>>,
+    trust_domains: Option<Arc<TrustDomains>>,
 }
 
 impl CertificateService {
@@ -73,7 +74,21 @@ impl CertificateService {
             provider,
             clock,
             impersonation: None,
+            trust_domains: None,
         }
+    }
+
+    /// Issues certificates for workloads of these trust domains only. Default: for those of any, as
+    /// istiod does.
+    ///
+    /// A caller is who its certificate or its token says. Where the bundles of other trust domains are
+    /// believed, or a reviewer of tokens knows workloads of others, those are callers too: without
+    /// this limit they would be given certificates of this authority in the name of a domain that is
+    /// not its own.
+    #[must_use]
+    pub fn with_trust_domains(mut self, trust_domains: impl Into<Arc<TrustDomains>>) -> Self {
+        self.trust_domains = Some(trust_domains.into());
+        self
     }
 
     /// Lets callers ask for certificates of others (metadata `ImpersonatedIdentity`). Default:
@@ -95,6 +110,11 @@ impl CertificateService {
         request: &CertificateRequest,
     ) -> Result<CertificateResponse, Status> {
         let id = self.subject(caller, request)?;
+        let domains = self.trust_domains.as_ref();
+        if domains.is_some_and(|domains| !domains.contains(&id.trust_domain())) {
+            let text = "request authenticate failure (the trust domain is another authority's)";
+            return Err(Status::unauthenticated(text));
+        }
         if request.metadata(CERT_SIGNER).is_some() {
             let text = "CSR signing error (this authority has no other signers)";
             return Err(Status::invalid_argument(text));

@@ -15,7 +15,7 @@ use tonic::{Request, Status};
 
 use super::SvidSource;
 use crate::certificate::Certificate;
-use crate::csr::KeyKind;
+use crate::csr::{KeyKind, SigningRequestError, verify_possession};
 use crate::grpc::{CertificateClient, CertificateRequest};
 use crate::key::{KeyError, SigningKey};
 use crate::pem::{self, PemError};
@@ -105,6 +105,7 @@ impl<T> CaSource<T> {
 
     fn identity(&self, key: &SigningKey, answer: &[String]) -> Result<Identity, CaSourceError> {
         let all = pem::certificates(answer.concat().as_bytes())?;
+        let is_root = |certificate: &Certificate| is_root(certificate, &self.provider);
         let (roots, chain): (Vec<_>, Vec<_>) = all.into_iter().partition(is_root);
         let svid = X509Svid::new(chain, key.private_key().clone_key(), &self.provider)?;
         if *svid.id() != self.id {
@@ -124,9 +125,14 @@ impl<T> CaSource<T> {
     }
 }
 
-/// Whether the certificate is its own issuer.
-fn is_root(certificate: &Certificate) -> bool {
-    certificate.is_ca() && certificate.subject() == certificate.issuer()
+/// Whether the certificate is its own issuer. One that has the name of its issuer and is signed by
+/// another key is not: it leads from a new key to the old one. Signatures of kinds that are not known
+/// here are believed, as nobody looks at those of roots.
+fn is_root(certificate: &Certificate, provider: &CryptoProvider) -> bool {
+    let signed = verify_possession(certificate.der(), certificate.public_key(), provider);
+    certificate.is_ca()
+        && certificate.subject() == certificate.issuer()
+        && !matches!(signed, Err(SigningRequestError::NotPossessed))
 }
 
 impl<T> SvidSource for CaSource<T>
@@ -199,4 +205,19 @@ pub enum CaSourceError {
     /// The authority took too long.
     #[error("the authority did not answer within {TIMEOUT:?}")]
     Timeout,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Authority, provider};
+
+    #[test]
+    fn an_authority_below_one_of_the_same_name_is_no_root() {
+        let old = Authority::new("mesh");
+        let new = old.named_intermediate("mesh").certificate();
+        assert_eq!(new.subject(), new.issuer());
+        assert!(is_root(&old.certificate(), &provider()));
+        assert!(!is_root(&new, &provider()));
+    }
 }

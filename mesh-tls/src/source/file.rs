@@ -1,5 +1,6 @@
 //! An identity in files.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use super::SvidSource;
 use crate::resolve::Identity;
 use crate::svid::{SvidError, X509Svid};
 use crate::trust_bundle::{TrustBundle, TrustBundleError, TrustBundles};
+use crate::verify::{Revocations, RootsError};
 
 /// The names of the files.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -22,6 +24,9 @@ pub struct FileNames {
     pub key: PathBuf,
     /// The roots of the own trust domain. Default: `root-cert.pem`.
     pub roots: PathBuf,
+    /// What they have revoked; nothing, if there is no such file or it is empty. Default:
+    /// `ca-crl.pem`.
+    pub revocations: PathBuf,
 }
 
 impl Default for FileNames {
@@ -30,6 +35,7 @@ impl Default for FileNames {
             chain: "cert-chain.pem".into(),
             key: "key.pem".into(),
             roots: "root-cert.pem".into(),
+            revocations: "ca-crl.pem".into(),
         }
     }
 }
@@ -104,6 +110,17 @@ impl FileSource {
             .await
             .unwrap_or_else(|_| Err(FileSourceError::Stopped))
     }
+
+    async fn revocations(&self) -> Result<Revocations, FileSourceError> {
+        match self.read(&self.names.revocations).await {
+            Ok(text) if !text.trim_ascii().is_empty() => Ok(Revocations::from_pem(&text)?),
+            Ok(_) => Ok(Revocations::default()),
+            Err(FileSourceError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                Ok(Revocations::default())
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 impl SvidSource for FileSource {
@@ -116,7 +133,8 @@ impl SvidSource for FileSource {
         let svid = X509Svid::from_pem(&chain, &key, &self.provider)?;
         let domain = svid.id().trust_domain();
         let mut bundles = TrustBundles::default();
-        bundles.insert(TrustBundle::from_pem(domain.clone(), &roots)?);
+        let bundle = TrustBundle::from_pem(domain.clone(), &roots)?;
+        bundles.insert(bundle.with_revocations(self.revocations().await?));
         for alias in &self.aliases {
             bundles.alias(&domain, alias.clone());
         }
@@ -140,6 +158,9 @@ pub enum FileSourceError {
         /// Why.
         source: std::io::Error,
     },
+    /// The revocation lists are none.
+    #[error("revocation lists")]
+    Revocations(#[from] RootsError),
     /// The roots are none.
     #[error("roots")]
     Roots(#[from] TrustBundleError),

@@ -57,13 +57,18 @@ pub struct Keeper<S: SvidSource> {
 }
 
 impl<S: SvidSource> Keeper<S> {
-    /// Keeps what `source` gives, by the wall clock `clock`.
-    pub fn new(source: S, clock: Arc<dyn TimeProvider>) -> Self {
+    /// Keeps what `source` gives, by the wall clock `clock`. `jitter` draws random numbers between 0 and
+    /// 1, by which workloads that started together do not ask together.
+    pub fn new(
+        source: S,
+        clock: Arc<dyn TimeProvider>,
+        jitter: impl FnMut() -> f64 + Send + 'static,
+    ) -> Self {
         Self {
             source,
             clock,
             rotation: Rotation::new(RotationPolicy::default()),
-            jitter: Box::new(|| 0.5),
+            jitter: Box::new(jitter),
             observer: Box::new(|_| {}),
         }
     }
@@ -72,14 +77,6 @@ impl<S: SvidSource> Keeper<S> {
     #[must_use]
     pub fn with_policy(mut self, policy: RotationPolicy) -> Self {
         self.rotation = Rotation::new(policy);
-        self
-    }
-
-    /// Draws random numbers between 0 and 1 from `jitter`. Default: always 0.5, which spreads
-    /// nothing.
-    #[must_use]
-    pub fn with_jitter(mut self, jitter: impl FnMut() -> f64 + Send + 'static) -> Self {
-        self.jitter = Box::new(jitter);
         self
     }
 

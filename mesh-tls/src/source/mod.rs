@@ -43,7 +43,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let source = Fixed(Identity { svid: svid()?, bundles: TrustBundles::default() });
 //! let (publisher, live) = resolve::channel();
-//! let keeper = Keeper::new(source, Arc::new(DefaultTimeProvider)).with_jitter(|| 0.5);
+//! let keeper = Keeper::new(source, Arc::new(DefaultTimeProvider), || 0.5);
 //! let task = tokio::spawn(keeper.run(publisher));
 //!
 //! assert_eq!(live.ready().await.id().path(), "/ns/shop/sa/cart");

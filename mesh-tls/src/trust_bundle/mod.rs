@@ -14,7 +14,9 @@
 //! use mesh_core::identity::TrustDomain;
 //! use mesh_tls::trust_bundle::{TrustBundle, TrustBundles};
 //!
-//! let root = rcgen::generate_simple_self_signed(Vec::new())?.cert.pem();
+//! let mut root = rcgen::CertificateParams::default();
+//! root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+//! let root = root.self_signed(&rcgen::KeyPair::generate()?)?.pem();
 //! let domain: TrustDomain = "cluster.local".parse()?;
 //! let bundle = TrustBundle::from_pem(domain.clone(), root.as_bytes())?;
 //! let json = bundle.to_spiffe_json();
@@ -26,6 +28,7 @@
 //! # }
 //! ```
 
+mod extra;
 mod jwk;
 mod jwt;
 mod spiffe;
@@ -39,7 +42,9 @@ use rustls_pki_types::TrustAnchor;
 
 use crate::certificate::Certificate;
 use crate::pem::{self, PemError};
+use crate::verify::Revocations;
 
+pub use extra::ExtraAuthorities;
 pub use jwt::JwtAuthorities;
 
 /// How many authorities a bundle may have. Each may be tried in each handshake.
@@ -52,6 +57,7 @@ pub struct TrustBundle {
     authorities: Vec<Certificate>,
     anchors: Vec<TrustAnchor<'static>>,
     jwt_authorities: JwtAuthorities,
+    revocations: Revocations,
     sequence: Option<u64>,
     refresh_hint: Option<Duration>,
 }
@@ -61,7 +67,7 @@ impl TrustBundle {
     ///
     /// # Errors
     ///
-    /// When a certificate cannot be an authority's, or there are more than [`MAX_AUTHORITIES`].
+    /// When a certificate is not an authority's (X509-SVID section 6 has no others in bundles), or there are more than [`MAX_AUTHORITIES`].
     pub fn new(
         trust_domain: TrustDomain,
         authorities: impl IntoIterator<Item = Certificate>,
@@ -71,6 +77,7 @@ impl TrustBundle {
             authorities: Vec::new(),
             anchors: Vec::new(),
             jwt_authorities: JwtAuthorities::default(),
+            revocations: Revocations::default(),
             sequence: None,
             refresh_hint: None,
         };
@@ -138,6 +145,22 @@ impl TrustBundle {
         &self.jwt_authorities
     }
 
+    /// What the authorities have revoked.
+    pub fn revocations(&self) -> &Revocations {
+        &self.revocations
+    }
+
+    /// Sets what the authorities have revoked: `ca-crl.pem` of one that is plugged in, which istiod
+    /// hands on in the ConfigMap `istio-ca-crl`. Default: nothing.
+    ///
+    /// As soon as there is one list, each authority of a chain has to have one that is in date. SPIFFE's
+    /// bundle format has no place for them.
+    #[must_use]
+    pub fn with_revocations(mut self, revocations: Revocations) -> Self {
+        self.revocations = revocations;
+        self
+    }
+
     /// Version of the bundle (`spiffe_sequence`).
     pub fn sequence(&self) -> Option<u64> {
         self.sequence
@@ -162,8 +185,8 @@ impl TrustBundle {
         self
     }
 
-    /// Trusts the authorities of `other` as well. Its trust domain does not matter: it may be an
-    /// alias of this one.
+    /// Trusts the authorities of `other` as well, and does not what either has revoked. Its trust domain
+    /// does not matter: it may be an alias of this one.
     ///
     /// # Errors
     ///
@@ -173,6 +196,7 @@ impl TrustBundle {
             self.add(authority.clone())?;
         }
         self.jwt_authorities.merge(&other.jwt_authorities);
+        self.revocations = self.revocations.merge(&other.revocations);
         Ok(self)
     }
 
@@ -182,6 +206,11 @@ impl TrustBundle {
         }
         if self.authorities.len() == MAX_AUTHORITIES {
             return Err(TrustBundleError::TooMany);
+        }
+        if !authority.is_ca() {
+            let source = webpki::Error::EndEntityUsedAsCa;
+            let subject = authority.subject().to_owned();
+            return Err(TrustBundleError::Authority { subject, source });
         }
         let anchor = webpki::anchor_from_trusted_cert(authority.der());
         let anchor = anchor.map_err(|source| TrustBundleError::Authority {
@@ -201,12 +230,14 @@ impl PartialEq for TrustBundle {
             authorities,
             anchors: _,
             jwt_authorities,
+            revocations,
             sequence,
             refresh_hint,
         } = self;
         *trust_domain == other.trust_domain
             && *authorities == other.authorities
             && *jwt_authorities == other.jwt_authorities
+            && *revocations == other.revocations
             && *sequence == other.sequence
             && *refresh_hint == other.refresh_hint
     }
@@ -330,6 +361,13 @@ mod tests {
         assert_eq!(bundle.authorities().len(), 1);
         assert_eq!(bundle.anchors().len(), 1);
         assert_eq!(bundle.clone().merge(&bundle).unwrap(), bundle);
+    }
+
+    #[test]
+    fn a_workload_is_no_authority() {
+        let leaf = Authority::new("td").svid("/w").leaf().clone();
+        let error = TrustBundle::new(domain("td"), [leaf]).unwrap_err();
+        assert!(matches!(error, TrustBundleError::Authority { .. }));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Whether a chain leads to an authority that is believed.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use mesh_core::identity::TrustDomain;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{
     CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth,
-    RevocationOptionsBuilder, UnknownStatusPolicy,
+    RevocationOptionsBuilder, UnknownStatusPolicy, VerifiedPath,
 };
 
 use super::peer::Presented;
@@ -22,15 +23,17 @@ impl PeerVerifier {
         &self,
         domain: &TrustDomain,
         bundles: &'a TrustBundles,
-    ) -> Result<&'a TrustBundle, VerifyError> {
+    ) -> Result<Cow<'a, TrustBundle>, VerifyError> {
         let own = self.domains.as_ref().filter(|own| own.contains(domain));
+        let is_accepted = !self.is_limited_to_domains || own.is_some() || self.extra.names(domain);
         let bundle = match own {
-            None if self.is_limited_to_domains => None,
             None => bundles.get(domain),
             Some(own) => bundles.get(domain).or_else(|| bundles.get(own.local())),
         };
-        bundle
-            .map(Arc::as_ref)
+        let bundle = bundle.map(Arc::as_ref);
+        is_accepted
+            .then(|| self.extra.beside(domain, bundle))
+            .flatten()
             .ok_or_else(|| VerifyError::TrustDomain {
                 got: domain.clone(),
             })
@@ -46,7 +49,7 @@ impl PeerVerifier {
         let verify = |lists: &[&CertRevocationList<'_>]| {
             self.verify_path(presented, trusted.anchors, lists, (purpose, now))
         };
-        let verified = match trusted.revocations {
+        let verified = match trusted.revocations.filter(|lists| !lists.is_empty()) {
             Some(lists) => {
                 let orders = lists.orders(&issuers(presented));
                 verify_in_each_order(orders.ok_or(VerifyError::RevocationLists)?, verify)
@@ -93,7 +96,7 @@ impl PeerVerifier {
             now,
             usage,
             revocation,
-            None,
+            Some(&may_sign),
         )?;
         Ok(())
     }
@@ -113,6 +116,19 @@ impl PeerVerifier {
             trusted: trusted.collect(),
         }))
     }
+}
+
+/// Refuses a path through an authority whose key may not sign certificates (RFC 5280 section 6.1.4
+/// (n)), which webpki does not look at.
+fn may_sign(path: &VerifiedPath<'_>) -> Result<(), webpki::Error> {
+    for signer in path.intermediate_certificates() {
+        let signer = Certificate::from_der(&signer.der()).map_err(|_| webpki::Error::BadDer)?;
+        let usage = signer.key_usage();
+        if usage.is_some_and(|usage| !usage.key_cert_sign()) {
+            return Err(webpki::Error::EndEntityUsedAsCa);
+        }
+    }
+    Ok(())
 }
 
 /// Verifies with each order of the lists. What any list in date revokes is refused, whichever of

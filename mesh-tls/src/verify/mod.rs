@@ -6,7 +6,8 @@
 //! 1. The certificates lead to an authority: one of the peer's own trust domain
 //!    ([`spiffe`](PeerVerifier::spiffe)), or one of given [`Roots`]
 //!    ([`roots`](PeerVerifier::roots)). Validity, purpose, path length and name constraints are
-//!    checked on the way (RFC 5280 section 6, by webpki).
+//!    checked on the way, and that the keys of authorities between may sign certificates (RFC 5280
+//!    section 6, by webpki).
 //! 2. No certificate of the chain is revoked, if revocation lists are given. A chain that no list
 //!    is about, or whose list is out of date, is refused, as Envoy does. Of several lists of one
 //!    authority, any that is in date revokes.
@@ -34,7 +35,9 @@
 //! use rustls_pki_types::UnixTime;
 //!
 //! let domain: TrustDomain = "cluster.local".parse()?;
-//! let root = rcgen::generate_simple_self_signed(Vec::new())?.cert.pem();
+//! let mut root = rcgen::CertificateParams::default();
+//! root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+//! let root = root.self_signed(&rcgen::KeyPair::generate()?)?.pem();
 //! let bundles = TrustBundles::from_iter([TrustBundle::from_pem(domain, root.as_bytes())?]);
 //!
 //! let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -65,6 +68,7 @@ mod trust;
 mod tests;
 
 pub use adapter::{ClientVerifier, ServerVerifier};
+pub(crate) use error::Span;
 pub use error::{UntrustedIssuer, VerifyError};
 pub use names::{ExpectedNames, SanList};
 pub use peer::{PeerVerifier, Purpose, VerifiedPeer};

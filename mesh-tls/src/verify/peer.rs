@@ -16,7 +16,7 @@ use super::{
 use crate::certificate::Certificate;
 use crate::digest::{NoSha256, Sha256};
 use crate::svid::validate_chain;
-use crate::trust_bundle::TrustBundles;
+use crate::trust_bundle::{ExtraAuthorities, TrustBundles};
 
 /// Which side of TLS a certificate was presented on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,6 +38,7 @@ pub struct PeerVerifier {
     names: ExpectedNames,
     pub(super) domains: Option<Arc<TrustDomains>>,
     pub(super) is_limited_to_domains: bool,
+    pub(super) extra: Arc<ExtraAuthorities>,
     has_claimed_identities: bool,
     pins: Arc<Pins>,
     revocations: Option<Watch<Revocations>>,
@@ -112,6 +113,7 @@ impl PeerVerifier {
             names: ExpectedNames::Any,
             domains: None,
             is_limited_to_domains: false,
+            extra: Arc::default(),
             has_claimed_identities: false,
             pins: Arc::default(),
             revocations: None,
@@ -143,6 +145,14 @@ impl PeerVerifier {
         Self { domains, ..self }
     }
 
+    /// Believes these authorities beside those of the bundles, and accepts the trust domains that they
+    /// are named for. Default: none.
+    #[must_use]
+    pub fn with_extra_authorities(self, extra: impl Into<Arc<ExtraAuthorities>>) -> Self {
+        let extra = extra.into();
+        Self { extra, ..self }
+    }
+
     /// Demands one of these names.
     #[must_use]
     pub fn with_subject_alt_names(self, names: SanList) -> Self {
@@ -156,7 +166,8 @@ impl PeerVerifier {
         Self { pins, ..self }
     }
 
-    /// Refuses what is revoked. Default: nothing is.
+    /// Refuses what is revoked. Default: what the [bundle](crate::trust_bundle::TrustBundle::revocations)
+    /// of the trust domain, or the secret of the authorities, says is; else nothing.
     #[must_use]
     pub fn with_revocations(self, revocations: impl Into<Watch<Revocations>>) -> Self {
         Self {
@@ -266,7 +277,7 @@ impl PeerVerifier {
                 let trusted = Trusted {
                     anchors: bundle.anchors(),
                     authorities: bundle.authorities(),
-                    revocations,
+                    revocations: revocations.or_else(|| Some(bundle.revocations())),
                 };
                 self.verify_chain(presented, &trusted, purpose, now)?;
                 Some(id)

@@ -99,7 +99,23 @@ const MAX_ORDERS: usize = 64;
 #[derive(Clone, Default)]
 pub struct Revocations {
     /// By the name of their issuer.
-    lists: Arc<[Vec<CertRevocationList<'static>>]>,
+    lists: Arc<[Vec<List>]>,
+}
+
+#[derive(Clone)]
+struct List {
+    der: CertificateRevocationListDer<'static>,
+    parsed: Arc<CertRevocationList<'static>>,
+}
+
+impl List {
+    fn parse(der: &CertificateRevocationListDer<'_>) -> Result<Self, webpki::Error> {
+        let parsed = OwnedCertRevocationList::from_der(der)?;
+        Ok(Self {
+            der: der.as_ref().to_vec().into(),
+            parsed: Arc::new(parsed.into()),
+        })
+    }
 }
 
 impl Revocations {
@@ -111,20 +127,10 @@ impl Revocations {
     pub fn new<'a>(
         lists: impl IntoIterator<Item = CertificateRevocationListDer<'a>>,
     ) -> Result<Self, RootsError> {
-        let mut by_issuer: Vec<Vec<CertRevocationList<'static>>> = Vec::new();
-        for (index, list) in lists.into_iter().enumerate() {
-            let list = OwnedCertRevocationList::from_der(&list);
-            let list = list.map_err(|source| RootsError::RevocationList { index, source })?;
-            let list = CertRevocationList::from(list);
-            let mut known = by_issuer.iter_mut();
-            match known.find(|known| known[0].issuer() == list.issuer()) {
-                Some(known) => known.push(list),
-                None => by_issuer.push(vec![list]),
-            }
-        }
-        Ok(Self {
-            lists: by_issuer.into(),
-        })
+        let lists = lists.into_iter().enumerate().map(|(index, list)| {
+            List::parse(&list).map_err(|source| RootsError::RevocationList { index, source })
+        });
+        Ok(Self::of(lists.collect::<Result<Vec<_>, _>>()?))
     }
 
     /// Parses the lists of a PEM text.
@@ -140,6 +146,20 @@ impl Revocations {
         Self::new(lists)
     }
 
+    /// These lists and those of `other`, each once.
+    #[must_use]
+    pub fn merge(&self, other: &Self) -> Self {
+        let all = |lists: &Self| lists.lists.iter().flatten().cloned().collect::<Vec<List>>();
+        let mut lists = all(self);
+        let known = lists.len();
+        for list in all(other) {
+            if !lists[..known].iter().any(|one| one.der == list.der) {
+                lists.push(list);
+            }
+        }
+        Self::of(lists)
+    }
+
     /// Whether there are none, so that nothing is revoked.
     pub fn is_empty(&self) -> bool {
         self.lists.is_empty()
@@ -152,7 +172,7 @@ impl Revocations {
         issuers: &[Vec<u8>],
     ) -> Option<impl Iterator<Item = Vec<&'a CertRevocationList<'static>>> + use<'a>> {
         let ways = self.lists.iter().map(|lists| {
-            let issuer = lists[0].issuer();
+            let issuer = lists[0].parsed.issuer();
             let is_of_chain = issuers.iter().any(|of_chain| of_chain == issuer);
             if is_of_chain { lists.len() } else { 1 }
         });
@@ -162,13 +182,40 @@ impl Revocations {
             let lists = self.lists.iter().zip(&ways).flat_map(|(lists, ways)| {
                 let (rest, first) = lists.split_at(index % ways);
                 index /= ways;
-                first.iter().chain(rest)
+                let lists = first.iter().chain(rest);
+                lists.map(|list| &*list.parsed)
             });
             lists.collect()
         });
         (count <= MAX_ORDERS).then_some(orders)
     }
 }
+
+impl Revocations {
+    fn of(lists: impl IntoIterator<Item = List>) -> Self {
+        let mut by_issuer: Vec<Vec<List>> = Vec::new();
+        for list in lists {
+            let mut known = by_issuer.iter_mut();
+            match known.find(|known| known[0].parsed.issuer() == list.parsed.issuer()) {
+                Some(known) => known.push(list),
+                None => by_issuer.push(vec![list]),
+            }
+        }
+        Self {
+            lists: by_issuer.into(),
+        }
+    }
+}
+
+impl PartialEq for Revocations {
+    fn eq(&self, other: &Self) -> bool {
+        let [own, others] =
+            [self, other].map(|lists| lists.lists.iter().flatten().map(|list| &list.der));
+        own.eq(others)
+    }
+}
+
+impl Eq for Revocations {}
 
 impl fmt::Debug for Revocations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,7 +9,7 @@ use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, ServerName}
 use super::*;
 use crate::svid::SvidError;
 use crate::testing::{self, Authority, DAY, NOW, at, now, provider};
-use crate::trust_bundle::TrustBundles;
+use crate::trust_bundle::{ExtraAuthorities, TrustBundles};
 
 fn spiffe(authorities: &[&Authority]) -> PeerVerifier {
     let bundles = authorities.iter().map(|authority| authority.bundle());
@@ -50,6 +50,73 @@ fn an_authority_is_believed_about_its_own_trust_domain_only() {
         .verify(&ders(forged.chain()), Purpose::Client, now())
         .unwrap_err();
     assert!(matches!(error, VerifyError::UntrustedIssuer(_)), "{error}");
+}
+
+#[test]
+fn an_authority_whose_key_may_not_sign_certificates_signs_nothing_that_counts() {
+    let root = Authority::new("td");
+    let [able, powerless] = [root.intermediate(), root.powerless_intermediate()];
+    for verifier in [spiffe(&[&root]), roots(&root)] {
+        for (below, is_accepted) in [(&able, true), (&powerless, false)] {
+            let mut chain = ders(below.svid("/w").chain());
+            chain.push(below.certificate().der().clone());
+            let verified = verifier.verify(&chain, Purpose::Client, now());
+            assert_eq!(verified.is_ok(), is_accepted, "{verified:?}");
+        }
+        // What is not on the way does not matter.
+        let mut chain = ders(root.svid("/w").chain());
+        chain.push(powerless.certificate().der().clone());
+        assert!(verifier.verify(&chain, Purpose::Client, now()).is_ok());
+    }
+}
+
+#[test]
+fn what_a_bundle_says_is_revoked_is_refused() {
+    let authority = Authority::new("td");
+    let bundle = authority
+        .bundle()
+        .with_revocations(authority.revocations(&[2]));
+    let verifier = PeerVerifier::spiffe(TrustBundles::from_iter([bundle]), provider()).unwrap();
+    for (serial, is_revoked) in [(1, false), (2, true)] {
+        let chain = ders(authority.numbered_svid("/w", serial).chain());
+        let verified = verifier.verify(&chain, Purpose::Client, now());
+        let error = verified.err();
+        assert_eq!(error.is_some(), is_revoked, "{error:?}");
+    }
+    let others = verifier.with_revocations(authority.revocations(&[1]));
+    let chain = ders(authority.numbered_svid("/w", 1).chain());
+    let error = others.verify(&chain, Purpose::Client, now()).unwrap_err();
+    assert!(matches!(error, VerifyError::Revoked), "{error}");
+}
+
+#[test]
+fn extra_authorities_are_believed_about_the_trust_domains_they_are_named_for() {
+    let [own, partner, any] = ["td", "partner", "td"].map(Authority::new);
+    let mut extra = ExtraAuthorities::default();
+    let pem = |authority: &Authority| crate::pem::encode_certificates([&authority.certificate()]);
+    let domain = "partner".parse().unwrap();
+    extra.add_pem(pem(&partner).as_bytes(), &[domain]).unwrap();
+    extra.add_pem(pem(&any).as_bytes(), &[]).unwrap();
+    let verifier = spiffe(&[&own])
+        .with_trust_domains(TrustDomains::new("td".parse().unwrap()))
+        .with_extra_authorities(extra);
+    let stranger = Authority::new("stranger");
+    let forged = testing::leaf_params([SanType::URI("spiffe://td/w".try_into().unwrap())]);
+    let cases = [
+        ("own", ders(own.svid("/w").chain()), true),
+        ("partner", ders(partner.svid("/w").chain()), true),
+        ("of all", ders(any.svid("/w").chain()), true),
+        ("stranger", ders(stranger.svid("/w").chain()), false),
+        (
+            "forged by the partner",
+            ders(partner.leaf(forged).chain()),
+            false,
+        ),
+    ];
+    for (name, chain, is_accepted) in cases {
+        let verified = verifier.verify(&chain, Purpose::Client, now());
+        assert_eq!(verified.is_ok(), is_accepted, "{name}: {verified:?}");
+    }
 }
 
 #[test]

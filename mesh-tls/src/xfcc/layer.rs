@@ -60,8 +60,26 @@ pub struct ForwardClientCertLayer {
 struct Settings {
     mode: ForwardClientCert,
     details: ClientCertDetails,
-    own: Option<LiveIdentity>,
+    own: Own,
     sha256: Sha256,
+}
+
+/// What the client was shown.
+#[derive(Clone, Debug)]
+enum Own {
+    Certificate(Certificate),
+    Identity(LiveIdentity),
+    Unknown,
+}
+
+impl Own {
+    fn certificate(&self) -> Option<Certificate> {
+        match self {
+            Self::Certificate(certificate) => Some(certificate.clone()),
+            Self::Identity(live) => Some(live.svid()?.leaf().clone()),
+            Self::Unknown => None,
+        }
+    }
 }
 
 impl ForwardClientCertLayer {
@@ -71,7 +89,7 @@ impl ForwardClientCertLayer {
             settings: Settings {
                 mode,
                 details: ClientCertDetails::default(),
-                own: None,
+                own: Own::Unknown,
                 sha256,
             },
         }
@@ -84,10 +102,19 @@ impl ForwardClientCertLayer {
         self
     }
 
-    /// Says in `By` who we are. Default: `By` is left out.
+    /// Says in `By` who we are, for all connections. Default: `By` is left out.
     #[must_use]
     pub fn with_identity(mut self, own: LiveIdentity) -> Self {
-        self.settings.own = Some(own);
+        self.settings.own = Own::Identity(own);
+        self
+    }
+
+    /// Says in `By` who we are by the certificate that the client of this one connection was shown
+    /// ([`TlsPeer::own`](crate::connection::TlsPeer::own)); without a URI among its names, `By` is left
+    /// out.
+    #[must_use]
+    pub fn with_own_certificate(mut self, own: Option<Certificate>) -> Self {
+        self.settings.own = own.map_or(Own::Unknown, Own::Certificate);
         self
     }
 }
@@ -154,9 +181,8 @@ impl Settings {
     fn element(&self, peer: &PeerCertificates) -> Option<ClientCert> {
         let chain = peer.0.iter().map(|der| Certificate::from_der(der));
         let chain: Vec<Certificate> = chain.collect::<Result<_, _>>().ok()?;
-        let own = self.own.as_ref().and_then(LiveIdentity::svid);
-        let own = own.as_ref().map(|svid| svid.leaf());
-        let element = Element::describe(&chain, own, self.details, &self.sha256)?;
+        let own = self.own.certificate();
+        let element = Element::describe(&chain, own.as_ref(), self.details, &self.sha256)?;
         ClientCert::new(&element).ok()
     }
 }
@@ -209,6 +235,7 @@ mod tests {
             authority.svid("/ns/a/sa/web"),
             authority.svid("/ns/a/sa/gateway"),
         );
+        let shown = Some(own.leaf().clone());
         let (publisher, live) = resolve::channel();
         publisher.publish(Identity {
             svid: own,
@@ -224,6 +251,8 @@ mod tests {
         let append = layer(ForwardClientCert::AppendForward).with_identity(live);
         let appended = send(append, Some(peer(&client))).await;
         assert_eq!(appended, Some(format!("Hash=0,{element}")));
+        let shown = layer(ForwardClientCert::SanitizeSet).with_own_certificate(shown);
+        assert_eq!(send(shown, Some(peer(&client))).await, Some(element));
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_core::attributes::PeerIdentity;
-use mesh_core::identity::{ServiceAccount, SpiffeId};
+use mesh_core::identity::{ServiceAccount, SpiffeId, TrustDomains};
 use mesh_core::watch::{self, Publisher};
 use mesh_tls::ca::authenticate::{Authenticate, AuthenticateLayer, Review, TokenReview};
 use mesh_tls::ca::root::RootSpec;
@@ -101,6 +101,25 @@ async fn a_workload_gets_an_svid_for_its_token() {
         assert_eq!(identity.svid.validity().not_after(), at(NOW + DAY));
         let bundle = identity.bundles.get(&id().trust_domain()).unwrap();
         assert_eq!(bundle.authorities().len(), 1, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_workload_of_another_trust_domain_is_given_nothing() {
+    let (_publisher, issuer) = watch::channel(issuer());
+    let service = CertificateService::new(issuer, provider(), Arc::new(Clock(NOW)));
+    let domains = |name: &str| TrustDomains::new(name.parse().unwrap());
+    let cases = [("cluster.local", true), ("partner.example", false)];
+    for (domain, is_given) in cases {
+        let service = service.clone().with_trust_domains(domains(domain));
+        let answer = service.create_certificate(&id(), &request(3_600));
+        match answer {
+            Ok(_) => assert!(is_given, "{domain}"),
+            Err(status) => {
+                assert!(!is_given, "{domain}");
+                assert_eq!(status.code(), Code::Unauthenticated);
+            }
+        }
     }
 }
 

@@ -109,7 +109,7 @@ impl Kept {
         };
         let told = Arc::new(Mutex::new(Vec::new()));
         let (log, start) = (Arc::clone(&told), Instant::now());
-        let keeper = Keeper::new(source, clock).with_observer(move |notice| {
+        let keeper = Keeper::new(source, clock, || 0.5).with_observer(move |notice| {
             let word = match notice {
                 Notice::Failed { error: NotNow, .. } => "failed",
                 Notice::NotValid { .. } => "not valid",
@@ -212,6 +212,7 @@ async fn a_change_at_the_source_is_fetched_at_once() {
 mod files {
     use std::path::Path;
 
+    use mesh_tls::ca::crl::Revocations;
     use mesh_tls::pem;
     use mesh_tls::source::{FileNames, FileSource, FileSourceError};
 
@@ -259,6 +260,33 @@ mod files {
         changed.await.expect("the directory is watched");
         let second = source.fetch().await.unwrap();
         assert_ne!(second.svid, first.svid);
+    }
+
+    #[tokio::test]
+    async fn what_the_roots_revoked_is_read_beside_them() {
+        let (directory, issuer) = (tempfile::tempdir().unwrap(), issuer());
+        publish(directory.path(), "..1", &issuer);
+        let list = Revocations {
+            number: 1,
+            lifetime: Duration::from_secs(DAY),
+            revoked: Vec::new(),
+        };
+        let list = list.sign(issuer.signer(), at(NOW)).unwrap().to_pem();
+        let source = FileSource::new(directory.path(), FileNames::default(), provider());
+        let mut source = source.unwrap();
+        for (text, is_there) in [(None, false), (Some("\n"), false), (Some(&*list), true)] {
+            if let Some(text) = text {
+                std::fs::write(directory.path().join("ca-crl.pem"), text).unwrap();
+            }
+            let identity = source.fetch().await.unwrap();
+            let bundle = identity.bundles.get(&id().trust_domain()).unwrap();
+            assert_eq!(!bundle.revocations().is_empty(), is_there, "{text:?}");
+        }
+        std::fs::write(directory.path().join("ca-crl.pem"), "no list").unwrap();
+        assert!(matches!(
+            source.fetch().await,
+            Err(FileSourceError::Revocations(_))
+        ));
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@
 
 mod auto_passthrough;
 mod bind;
+mod credential;
 mod host_index;
 mod http;
 mod ingress;

@@ -8,6 +8,7 @@ use crate::labels::Labels;
 use crate::model::Notice;
 use crate::origin::{FieldPath, Origin};
 use crate::resolve::context::Context;
+use crate::resolve::gateway::credential;
 use crate::resolve::gateway::server::{Bindings, GatewayName, GatewayServer};
 use crate::resource::Resource;
 use crate::resource::istio::Gateway;
@@ -32,7 +33,13 @@ pub(super) fn servers(context: &Context<'_>, notices: &mut Vec<Notice>) -> Vec<G
         for (index, server) in gateway.spec.servers.iter().enumerate() {
             let reader = Reader::new(gateway, index);
             match reader.server(server, &ports, notices) {
-                Ok(server) => servers.push(server),
+                Ok(mut server) => {
+                    let by = (gateway.metadata.namespace.as_str(), &server.origin);
+                    if let Some(tls) = &mut server.tls {
+                        credential::permit(context, by, tls, notices);
+                    }
+                    servers.push(server);
+                }
                 Err(notice) => notices.push(notice),
             }
         }

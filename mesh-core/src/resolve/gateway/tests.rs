@@ -410,6 +410,43 @@ fn https_servers_have_a_chain_and_routes_each() {
 }
 
 #[test]
+fn a_gateway_names_secrets_of_other_namespaces_only_where_a_grant_allows_it() {
+    let grant = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: ReferenceGrant\n\
+                 metadata: { name: edge, namespace: vault }\nspec:\n  \
+                 from: [{ group: gateway.networking.k8s.io, kind: Gateway, namespace: edge }]\n  \
+                 to: [{ group: '', kind: Secret, name: shop }]\n";
+    let cases = [
+        ("own", "kubernetes-gateway://edge/shop", "", true),
+        ("granted", "kubernetes-gateway://vault/shop", grant, true),
+        ("another", "kubernetes-gateway://vault/bank", grant, false),
+        ("not granted", "kubernetes-gateway://vault/shop", "", false),
+        ("not a name", "kubernetes-gateway://shop", "", false),
+        ("plain", "shop", "", true),
+    ];
+    for (case, credential, grant, is_permitted) in cases {
+        let server = format!(
+            "{{ port: {{ number: 443, name: a, protocol: HTTPS }}, hosts: ['*'], \
+             tls: {{ mode: SIMPLE, credentialName: '{credential}' }} }}"
+        );
+        let model = model(&(gateway("public", &[&server]) + grant));
+        let chain = &model.listeners[0].filter_chains[0];
+        let Some(ServerTls::Gateway(tls)) = &chain.tls else {
+            panic!("{chain:?}")
+        };
+        let expected = if is_permitted {
+            credential
+        } else {
+            "invalid://"
+        };
+        assert_eq!(tls.credential_name, expected, "{case}");
+        let refused = format!("`{credential}` is not used: no ReferenceGrant allows it");
+        let mut notices = model.notices.iter();
+        let is_told = notices.any(|notice| notice.message == refused);
+        assert_eq!(is_told, !is_permitted, "{case}");
+    }
+}
+
+#[test]
 fn of_servers_in_conflict_the_first_stays() {
     let plain = |protocol: &str, bind: &str| {
         format!(

@@ -16,6 +16,10 @@ pub(in crate::resolve) fn mesh_routes<'a>(
     Vec::new()
 }
 
+pub(in crate::resolve) fn is_secret_granted(_: &Context<'_>, _: &str, _: &str) -> bool {
+    false
+}
+
 pub(in crate::resolve) fn backend_tls_notices(_: &Context<'_>) -> Vec<Notice> {
     Vec::new()
 }

@@ -1,6 +1,7 @@
 //! Who may refer to objects of another namespace (`gatewaycommon/references.go`).
 
 use crate::config::MeshConfig;
+use crate::resolve::context::Context;
 use crate::resource::gateway_api::reference_grant::{
     ReferenceGrant, ReferenceGrantFrom, ReferenceGrantTo,
 };
@@ -53,6 +54,22 @@ pub(super) fn allows(
         from.iter().any(|from| is_from(from, kind, namespace))
             && to.iter().any(|to| is_to(to, referent))
     })
+}
+
+/// Whether the Gateways of the workload's namespace may refer to a Secret of another one.
+pub(in crate::resolve) fn is_secret_granted(
+    context: &Context<'_>,
+    namespace: &str,
+    name: &str,
+) -> bool {
+    let referent = Referent {
+        group: "",
+        kind: "Secret",
+        namespace,
+        name,
+    };
+    let own = &context.workload.namespace;
+    allows(context.config, Kind::KubernetesGateway, own, &referent)
 }
 
 fn is_from(from: &ReferenceGrantFrom, kind: Kind, namespace: &str) -> bool {

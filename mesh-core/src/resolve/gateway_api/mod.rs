@@ -48,6 +48,7 @@ use self::http::Served;
 use self::listener::GatewayListener;
 use self::listeners::GatewayListeners;
 
+pub(in crate::resolve) use self::grants::is_secret_granted;
 pub(in crate::resolve) use self::mesh::mesh_routes;
 pub(in crate::resolve) use self::policies::backend_tls_notices;
 

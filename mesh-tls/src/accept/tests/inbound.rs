@@ -9,7 +9,8 @@ async fn inbound(mode: MtlsMode, is_http: bool, bytes: &[u8]) -> String {
     let acceptor = InboundAcceptor::new(
         PortMode { mode, is_http },
         TlsAcceptor::new(workload.server()),
-    );
+    )
+    .with_detection_timeout(Duration::from_millis(100));
     let (mut client, server) = tokio::io::duplex(1 << 16);
     client.write_all(bytes).await.unwrap();
     match acceptor.accept(server).await {
@@ -69,6 +70,47 @@ async fn where_the_server_speaks_first_it_waits_as_long_as_the_detection_timeout
             Ok(Inbound::PassedOn(_))
         ));
         assert_eq!(start.elapsed(), Duration::from_millis(millis), "{mode:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_detection_timeout_a_client_may_think_for_as_long_as_it_likes() {
+    let authority = Authority::new("td");
+    let workload = Workload::new(&authority, "/w", &[&authority]);
+    let port = PortMode {
+        mode: MtlsMode::Permissive,
+        is_http: true,
+    };
+    let acceptor = InboundAcceptor::new(port, TlsAcceptor::new(workload.server()));
+    let connector = TlsConnector::new(workload.client(&[]), Http1);
+    let (client, server) = tokio::io::duplex(1 << 16);
+    let connecting = async {
+        tokio::time::sleep(4 * HANDSHAKE_TIMEOUT).await;
+        connector.connect(client, None).await
+    };
+    let (accepted, connected) = tokio::join!(acceptor.accept(server), connecting);
+    assert!(matches!(accepted, Ok(Inbound::Mesh(_))), "{accepted:?}");
+    assert!(connected.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_never_comes_is_none() {
+    let authority = Authority::new("td");
+    let workload = Workload::new(&authority, "/w", &[&authority]);
+    let tls = TlsAcceptor::new(workload.server()).with_handshake_timeout(Duration::MAX);
+    let connector = TlsConnector::new(workload.client(&[]), Http1);
+    let connector = connector.with_handshake_timeout(Duration::MAX);
+    for mode in [MtlsMode::Permissive, MtlsMode::Strict] {
+        let port = PortMode {
+            mode,
+            is_http: true,
+        };
+        let acceptor = InboundAcceptor::new(port, tls.clone());
+        let acceptor = acceptor.with_detection_timeout(Duration::MAX);
+        let (client, server) = tokio::io::duplex(1 << 16);
+        let (accepted, connected) =
+            tokio::join!(acceptor.accept(server), connector.connect(client, None));
+        assert!(accepted.is_ok() && connected.is_ok(), "{mode:?}");
     }
 }
 

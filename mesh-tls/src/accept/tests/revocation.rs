@@ -69,22 +69,17 @@ async fn a_list_that_is_replaced_counts_from_the_next_handshake_and_drains_those
         certificates.0.to_vec()
     };
     let list = DrainList::new();
-    let connection = list.register(Handshake {
+    let handshake = Handshake {
         chain,
         purpose: Purpose::Client,
+        server_name: None,
         at: testing::now(),
-    });
-    let verifier = server.verifier().unwrap();
-    assert_eq!(
-        (list.recheck(verifier), connection.is_draining()),
-        (0, false)
-    );
+    };
+    let connection = list.register(handshake, server.verifier().unwrap().clone());
+    assert_eq!((list.recheck(), connection.is_draining()), (0, false));
 
     publisher.publish(authority.revocations(&[2]));
-    assert_eq!(
-        (list.recheck(verifier), connection.is_draining()),
-        (1, true)
-    );
+    assert_eq!((list.recheck(), connection.is_draining()), (1, true));
     let outcome = shake(&server, &client, Http1).await;
     assert_eq!(outcome.labels().0, "peer_revoked");
 }

@@ -99,6 +99,11 @@ fn what_a_client_cannot_enforce_is_refused_with_its_origin() {
         client_certificate: String::new(),
         ..mutual()
     };
+    let granted = ClientTlsSettings {
+        credential_name: "kubernetes-gateway://vault/shop".into(),
+        ca_certificates: String::new(),
+        ..simple()
+    };
     let no_name = ClientTlsSettings {
         sni: "not a name".into(),
         ..simple()
@@ -113,6 +118,10 @@ fn what_a_client_cannot_enforce_is_refused_with_its_origin() {
             "`insecureSkipVerify` contradicts `caCertificates`",
         ),
         (no_certificate, "there is no certificate with a key"),
+        (
+            granted,
+            "credentials of `kubernetes-gateway://` are not supported",
+        ),
         (no_name, "`not a name` is not the name of a server"),
     ];
     for (settings, expected) in cases {

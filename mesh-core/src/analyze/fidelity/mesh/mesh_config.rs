@@ -174,7 +174,7 @@ fn trust(mesh: &MeshConfig, fields: &mut Fields<'_>) {
     fields.leaf(
         "verifyCertificateAtClient",
         &mesh.verify_certificate_at_client,
-        Support::Aids(ClientTls),
+        Support::NotApplicable("istiod no longer reads it"),
     );
     fields.nest_as("meshMTLS", &mesh.mesh_mtls, MESH_TLS);
     fields.nest_as("tlsDefaults", &mesh.tls_defaults, Support::Aids(ServerTls));
@@ -272,14 +272,18 @@ impl Classify for CertificateData {
             cert_signers,
             trust_domains,
         } = self;
-        fields.leaf("pem", pem, Support::Aids(ClientTls));
+        fields.leaf("pem", pem, MESH_TLS);
         fields.leaf(
             "spiffeBundleUrl",
             spiffe_bundle_url,
-            Support::Aids(ClientTls),
+            Support::never("bundles of SPIFFE endpoints are not fetched"),
         );
-        fields.leaf("certSigners", cert_signers, Support::Aids(ClientTls));
-        fields.leaf("trustDomains", trust_domains, Support::Aids(ClientTls));
+        fields.leaf(
+            "certSigners",
+            cert_signers,
+            Support::NotApplicable("signers of Kubernetes issue nothing here"),
+        );
+        fields.leaf("trustDomains", trust_domains, MESH_TLS);
     }
 }
 

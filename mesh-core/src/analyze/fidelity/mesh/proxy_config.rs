@@ -1,6 +1,8 @@
 //! Settings of proxies, of the mesh or of single workloads.
 
-use crate::analyze::fidelity::Capability::{self, ClientTls, HealthChecks, Injection, Metrics};
+use crate::analyze::fidelity::Capability::{
+    self, HealthChecks, Injection, Metrics, PeerAuthentication,
+};
 use crate::analyze::fidelity::fields::{Classify, Fields};
 use crate::analyze::fidelity::mesh::LOG_SERVICE;
 use crate::analyze::fidelity::treatment::Support;
@@ -93,7 +95,7 @@ fn traffic(proxy: &ProxyConfig, fields: &mut Fields<'_>) {
     fields.leaf(
         "caCertificatesPem",
         &proxy.ca_certificates_pem,
-        Support::Aids(ClientTls),
+        Support::Aids(PeerAuthentication),
     );
     fields.leaf("proxyMetadata", &proxy.proxy_metadata, METADATA);
 }
