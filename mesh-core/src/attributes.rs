@@ -13,7 +13,8 @@
 //! | [`SelectedEndpoint`], also on responses | balancing | retries, telemetry |
 //! | [`Timeouts`] | timeouts and retries | balancing, which counts late endpoints |
 //! | [`UpstreamReset`] on responses | whoever speaks to the upstream | retries |
-//! | [`TransportFailure`] on responses | whoever speaks to the upstream | telemetry |
+//! | [`Attempts`] on responses | retries | telemetry |
+//! | [`TransportFailure`], [`UpstreamConnection`] on responses | whoever speaks to the upstream | telemetry |
 //! | [`ResponseFlag`], [`ResponseFlags`], [`ResponseDetails`] on responses | whichever layer answered | telemetry, tests |
 //!
 //! # Example
@@ -42,7 +43,7 @@ use std::time::{Duration, Instant};
 
 use http::Extensions;
 
-pub use self::response_flag::{ResponseFlag, ResponseFlags};
+pub use self::response_flag::{ResponseFlag, ResponseFlags, StreamFailure};
 pub use self::upstream_reset::{ResetReason, UpstreamReset};
 use crate::identity::SpiffeId;
 use crate::model::cluster::{Endpoint, EndpointAddress};
@@ -267,6 +268,21 @@ impl ResponseDetails {
 /// `UPSTREAM_TRANSPORT_FAILURE_REASON`): for operators, clients are not told.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TransportFailure(pub Arc<str>);
+
+/// The connection that a request was sent by. What is not known is `None`.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct UpstreamConnection {
+    /// Our address of it.
+    pub local: Option<SocketAddr>,
+    /// Who we have proven to be, by mutual TLS.
+    pub identity: Option<SpiffeId>,
+    /// Who the upstream has proven to be.
+    pub peer: Option<SpiffeId>,
+}
+
+/// How often a request was sent, if it may have been more than once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Attempts(pub u32);
 
 /// How long a request may take, and each of its attempts, else it is given up. `None` is no limit.
 ///

@@ -35,11 +35,9 @@
 //! # }
 //! ```
 
-mod limit;
-mod shed;
+pub mod limit;
+pub mod shed;
 
-pub use self::limit::{
-    ConcurrencyLimit, ConcurrencyLimitFuture, ConcurrencyLimitLayer, ConcurrencyLimitReached,
-};
-pub use self::shed::{LoadShed, LoadShedFuture, LoadShedLayer, Overloaded};
+pub use self::limit::{ConcurrencyLimit, ConcurrencyLimitLayer, ConcurrencyLimitReached};
+pub use self::shed::{LoadShed, LoadShedLayer, Overloaded};
 pub use crate::permits::CountedBody;

@@ -9,6 +9,14 @@
 //! flag `FI`, or `DI` for a request that was only held back. An abort with a gRPC status answers
 //! `200`; only a gRPC client sees the status.
 //!
+//! Envoy can also let requests ask for faults, by `x-envoy-fault-delay-request` (milliseconds),
+//! `x-envoy-fault-abort-request`, `x-envoy-fault-abort-grpc-request`, and the same names with
+//! `-percentage` for the share. Istio never configures that, and it is off here unless
+//! [it is set](FaultLayer::with_trusted_headers).
+//!
+//! While a request is held back it holds nothing of the service below, which is asked for its
+//! readiness only after that.
+//!
 //! The layer stands right below routing, above the other filters of the route. The inner service's
 //! error type is unchanged.
 //!
@@ -54,22 +62,26 @@
 //! # }
 //! ```
 
+mod headers;
+
 use std::fmt;
 use std::future::Future;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use mesh_core::attributes::{MatchedRoute, ResponseFlag};
 use mesh_core::model::filter::{AbortStatus, Fault, FaultAbort, FaultDelay};
+use mesh_core::percent::Percent;
 use mesh_core::reply::{self, Caller};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 use tower_layer::Layer;
 use tower_service::Service;
+
+use crate::unready;
 
 const TEXT: Bytes = Bytes::from_static(b"fault filter abort");
 
@@ -79,6 +91,8 @@ const TEXT: Bytes = Bytes::from_static(b"fault filter abort");
 #[derive(Clone)]
 pub struct FaultLayer {
     random: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// The share of requests whose headers count.
+    asked: Option<Percent>,
 }
 
 impl FaultLayer {
@@ -86,25 +100,38 @@ impl FaultLayer {
     pub fn new() -> Self {
         Self {
             random: Arc::new(|| fastrand::u64(..)),
+            asked: None,
         }
+    }
+
+    /// Injects what the headers of requests ask for, each kind in place of the route's, in at most
+    /// `most` of the requests that ask. Default: the headers mean nothing, for anybody may send them.
+    /// Switch it on where those of strangers have been removed before.
+    #[must_use]
+    pub fn with_trusted_headers(mut self, most: Percent) -> Self {
+        self.asked = Some(most);
+        self
     }
 
     /// Draws whether a request suffers by numbers from `random`, which should be uniform over all
     /// values. The default is a generator of the thread that is not fit for secrets.
     #[must_use]
-    pub fn with_random(self, random: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        let random = Arc::new(random);
-        Self { random }
+    pub fn with_random(mut self, random: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        self.random = Arc::new(random);
+        self
     }
 
-    fn draw(&self, fault: &Fault) -> Drawn {
-        let delay = fault
-            .delay
-            .filter(|delay| delay.percent.includes((self.random)()));
-        let abort = fault
-            .abort
-            .filter(|abort| abort.percent.includes((self.random)()));
-        Drawn { delay, abort }
+    /// Draws what a request with `headers` suffers, whose route has `fault`.
+    fn draw(&self, fault: Option<&Fault>, headers: &HeaderMap) -> Drawn {
+        let of_route = |fault: &Fault| (fault.delay, fault.abort);
+        let (delay, abort) = fault.map_or((None, None), of_route);
+        let asked = |most| (headers::delay(headers, most), headers::abort(headers, most));
+        let (asked_delay, asked_abort) = self.asked.map_or((None, None), asked);
+        let (delay, abort) = (asked_delay.or(delay), asked_abort.or(abort));
+        Drawn {
+            delay: delay.filter(|delay| delay.percent.includes((self.random)())),
+            abort: abort.filter(|abort| abort.percent.includes((self.random)())),
+        }
     }
 }
 
@@ -154,22 +181,20 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let matched = request.extensions().get::<MatchedRoute>();
         let fault = matched.and_then(MatchedRoute::fault);
-        let drawn = fault.map(|fault| self.layer.draw(fault));
-        let state = match drawn.filter(Drawn::is_any) {
-            None => State::Called {
-                response: self.inner.call(request),
-                delayed: false,
-            },
-            Some(drawn) => {
-                // The service that is ready waits for its request; the other gets ready again.
-                let other = self.inner.clone();
-                let service = mem::replace(&mut self.inner, other);
-                let suffering = Suffering::new(drawn, service, request);
-                State::Suffering {
-                    suffering: Some(Box::new(suffering)),
-                }
+        let Drawn { delay, abort } = self.layer.draw(fault, request.headers());
+        let next = match (delay, abort) {
+            (None, None) => {
+                let (response, delayed) = (self.inner.call(request), false);
+                let state = State::Called { response, delayed };
+                return ResponseFuture { state };
             }
+            // The readiness of the inner service is left to the next request.
+            (_, Some(abort)) => Err(Abort(abort.status, Caller::of(request.headers()))),
+            (Some(_), None) => Ok((unready::give_back(&mut self.inner), request)),
         };
+        let delay = delay.map(|delay| Box::pin(sleep(delay.duration)));
+        let suffering = Some(Box::new(Suffering { delay, next }));
+        let state = State::Suffering { suffering };
         ResponseFuture { state }
     }
 }
@@ -181,28 +206,27 @@ struct Drawn {
     abort: Option<FaultAbort>,
 }
 
-impl Drawn {
-    fn is_any(&self) -> bool {
-        self.delay.is_some() || self.abort.is_some()
-    }
-}
-
 /// A request that is held back or aborted.
-#[derive(Debug)]
 struct Suffering<S, ReqBody> {
     delay: Option<Pin<Box<Sleep>>>,
-    abort: Option<FaultAbort>,
-    service: S,
-    request: Request<ReqBody>,
+    /// What follows the delay: a request to the service, or an abort.
+    next: Result<(S, Request<ReqBody>), Abort>,
 }
 
-impl<S, ReqBody> Suffering<S, ReqBody> {
-    fn new(drawn: Drawn, service: S, request: Request<ReqBody>) -> Self {
-        Self {
-            delay: drawn.delay.map(|delay| Box::pin(sleep(delay.duration))),
-            abort: drawn.abort,
-            service,
-            request,
+/// An answer to a client.
+#[derive(Clone, Copy, Debug)]
+struct Abort(AbortStatus, Caller);
+
+impl<S: Service<Request<ReqBody>>, ReqBody> Suffering<S, ReqBody> {
+    /// Waits for the end of the delay, and then for the service, if it is to be called.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        if let Some(delay) = &mut self.delay {
+            ready!(delay.as_mut().poll(cx));
+            self.delay = None;
+        }
+        match &mut self.next {
+            Ok((service, _)) => service.poll_ready(cx),
+            Err(Abort(..)) => Poll::Ready(Ok(())),
         }
     }
 }
@@ -253,21 +277,18 @@ where
                 }
                 StateProjection::Suffering { suffering } => suffering,
             };
-            if let Some(delay) = suffering.as_mut().and_then(|held| held.delay.as_mut()) {
-                ready!(delay.as_mut().poll(cx));
+            let held = suffering.take();
+            let mut held = held.expect("a future is not polled after it has completed");
+            if held.poll(cx)?.is_pending() {
+                *suffering = Some(held);
+                return Poll::Pending;
             }
-            let mut held = suffering
-                .take()
-                .expect("a future is not polled after it has completed");
-            if let Some(abort) = held.abort {
-                let caller = Caller::of(held.request.headers());
-                return Poll::Ready(Ok(respond(abort.status, caller)));
-            }
-            let response = held.service.call(held.request);
-            state.set(State::Called {
-                response,
-                delayed: true,
-            });
+            let (mut service, request) = match held.next {
+                Ok(held) => held,
+                Err(Abort(status, caller)) => return Poll::Ready(Ok(respond(status, caller))),
+            };
+            let (response, delayed) = (service.call(request), true);
+            state.set(State::Called { response, delayed });
         }
     }
 }
@@ -328,12 +349,12 @@ mod tests {
 
     use mesh_core::model::route::{Route, RouteMatch};
     use mesh_core::origin::Origin;
-    use mesh_core::percent::Percent;
     use mesh_core::service::ClusterName;
     use tokio::time::Instant;
     use tower::{ServiceExt, service_fn};
 
     use super::*;
+    use crate::unready::tests::Hello;
 
     const DELAY: FaultDelay = FaultDelay {
         duration: Duration::from_secs(7),
@@ -404,8 +425,38 @@ mod tests {
             origin: Origin::synthetic("test"),
         };
         // One in a million: 0 is drawn for the delay, 1 for the abort.
-        let drawn = layer.draw(&fault);
+        let drawn = layer.draw(Some(&fault), &HeaderMap::new());
         assert!(drawn.delay.is_some() && drawn.abort.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_ask_for_faults_where_they_are_trusted() {
+        let trusting = FaultLayer::new().with_trusted_headers(Percent::HUNDRED);
+        for (layer, status, time) in [(FaultLayer::new(), 200, 0), (trusting, 555, 20)] {
+            let hello = service_fn(|_: Request<()>| async {
+                Ok::<_, Infallible>(Response::new(Bytes::from_static(b"hello")))
+            });
+            let request = Request::get("/")
+                .header("x-envoy-fault-delay-request", "20")
+                .header("x-envoy-fault-abort-request", "555");
+            let start = Instant::now();
+            let response = layer.layer(hello).oneshot(request.body(()).unwrap()).await;
+            assert_eq!(response.unwrap().status(), status);
+            assert_eq!(start.elapsed().as_millis(), time);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_held_back_keeps_no_other_from_the_service() {
+        let hello = Hello::default();
+        let mut service = FaultLayer::new().layer(hello.clone());
+        let service = ServiceExt::<Request<()>>::ready(&mut service)
+            .await
+            .unwrap();
+        assert_eq!(hello.held(), 1);
+        let response = service.call(request(Some(DELAY), None, "text/plain"));
+        assert_eq!(hello.held(), 0);
+        assert_eq!(response.await.unwrap().body(), "hello");
     }
 
     fn flag<B>(response: &Response<B>) -> Option<ResponseFlag> {
@@ -418,6 +469,19 @@ mod tests {
         abort: Option<AbortStatus>,
         content_type: &str,
     ) -> Response<Bytes> {
+        let hello = service_fn(|_: Request<()>| async {
+            Ok::<_, Infallible>(Response::new(Bytes::from_static(b"hello")))
+        });
+        let service = FaultLayer::new().layer(hello);
+        let request = request(delay, abort, content_type);
+        service.oneshot(request).await.unwrap()
+    }
+
+    fn request(
+        delay: Option<FaultDelay>,
+        abort: Option<AbortStatus>,
+        content_type: &str,
+    ) -> Request<()> {
         let mut route = Route::forward("cart", RouteMatch::prefix("/"), ClusterName::from("cart"));
         let abort = abort.map(|status| FaultAbort {
             status,
@@ -429,13 +493,9 @@ mod tests {
             abort,
             origin,
         }));
-        let hello = service_fn(|_: Request<()>| async {
-            Ok::<_, Infallible>(Response::new(Bytes::from_static(b"hello")))
-        });
         let request = Request::get("/")
             .header("content-type", content_type)
             .extension(MatchedRoute::new(Arc::new(route), 0));
-        let service = FaultLayer::new().layer(hello);
-        service.oneshot(request.body(()).unwrap()).await.unwrap()
+        request.body(()).unwrap()
     }
 }

@@ -6,8 +6,8 @@
 //! idempotent (RFC 9110 §9.2.2), and that have no body.
 //!
 //! Envoy hedges when the time of an attempt is over (`hedge_on_per_try_timeout`), which Istio does
-//! not configure; here the time is the layer's own. The first *answer* counts, whatever its status;
-//! an error of the second attempt does not. The layer stands where retries do, or below them.
+//! not configure; here the time is the layer's own. The first *answer* counts, whatever its status.
+//! An error counts only while no other attempt is under way; if both fail, that of the first does. The layer stands where retries do, or below them.
 //!
 //! # Example
 //!
@@ -120,7 +120,8 @@ where
         let twice = request.method().is_idempotent() && request.body().is_end_stream();
         if !twice {
             return ResponseFuture {
-                first: self.inner.call(request.map(ReplayBody::once)),
+                first: Some(self.inner.call(request.map(ReplayBody::once))),
+                error: None,
                 second: None,
                 waiting: None,
                 permit: None,
@@ -139,7 +140,8 @@ where
             budget: self.layer.budget.clone(),
         };
         ResponseFuture {
-            first,
+            first: Some(first),
+            error: None,
             second: None,
             waiting: Some(Box::new(waiting)),
             permit: None,
@@ -165,8 +167,10 @@ pin_project! {
     where
         S: Service<Request<ReplayBody<B>>>,
     {
+        // `None` once it has failed.
         #[pin]
-        first: S::Future,
+        first: Option<S::Future>,
+        error: Option<S::Error>,
         #[pin]
         second: Option<S::Future>,
         // `None` if there is no second attempt, or once it has been made.
@@ -183,8 +187,17 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if let Poll::Ready(response) = this.first.poll(cx) {
-            return Poll::Ready(response);
+        if let Some(first) = this.first.as_mut().as_pin_mut()
+            && let Poll::Ready(response) = first.poll(cx)
+        {
+            match response {
+                // The second attempt may do better.
+                Err(error) if this.second.is_some() => {
+                    this.first.set(None);
+                    *this.error = Some(error);
+                }
+                response => return Poll::Ready(response),
+            }
         }
         if let Some(waiting) = this.waiting.as_mut() {
             if waiting.sleep.as_mut().poll(cx).is_pending() {
@@ -212,7 +225,9 @@ where
                 // The first attempt decides.
                 this.second.set(None);
                 *this.permit = None;
-                Poll::Pending
+                this.error
+                    .take()
+                    .map_or(Poll::Pending, |error| Poll::Ready(Err(error)))
             }
             Poll::Pending => Poll::Pending,
         }
@@ -311,6 +326,21 @@ mod tests {
                 "the first fails",
                 [(10, Err("a")), (10, Ok("b"))],
                 (Err("a"), 10, 1),
+            ),
+            (
+                "the first fails while the second is under way",
+                [(60, Err("a")), (40, Ok("b"))],
+                (Ok("b"), 90, 2),
+            ),
+            (
+                "both fail, the second at last",
+                [(60, Err("a")), (40, Err("b"))],
+                (Err("a"), 90, 2),
+            ),
+            (
+                "both fail, the first at last",
+                [(90, Err("a")), (10, Err("b"))],
+                (Err("a"), 90, 2),
             ),
         ] {
             assert_eq!(send(layer(), get(), acts).await, expected, "{name}");

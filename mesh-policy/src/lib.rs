@@ -105,3 +105,5 @@ pub mod stack;
 pub mod telemetry;
 #[cfg(feature = "timeout")]
 pub mod timeout;
+#[cfg(any(feature = "fault", feature = "global-rate-limit"))]
+mod unready;

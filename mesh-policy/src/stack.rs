@@ -57,7 +57,7 @@
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //! let (sink, mut lines) = channel(100);
 //! let format = LogFormat::text("%RESPONSE_CODE% %RESPONSE_FLAGS% %UPSTREAM_CLUSTER%")?;
 //! let metrics = Arc::new(IstioMetrics::new(Reporter::Source, PeerWorkload::default()));

@@ -19,7 +19,7 @@
 //!
 //! The time begins when the request reaches the layer; Envoy begins it when the request has been
 //! received whole. It ends when the head of the response is there. [`stream`] holds the body to what
-//! is left of it, as Envoy does, and to an idle timeout.
+//! is left of it, as Envoy does; [`idle`] ends exchanges in which nothing comes any more.
 //!
 //! The inner service's error type is unchanged.
 //!
@@ -59,6 +59,7 @@
 //! ```
 
 mod grpc;
+pub mod idle;
 pub mod stream;
 pub(crate) mod timeouts;
 

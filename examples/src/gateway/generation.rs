@@ -84,9 +84,11 @@ impl Generation {
         warnings.extend(found);
         warnings.extend(policies.connect(wide, calls, &upstreams));
         warnings.extend(telemetry.connect(wide, calls, &upstreams));
-        let served = listeners.values_mut();
-        for served in served.flat_map(Listening::all_served) {
-            warnings.extend(served.limits.connect(calls, &upstreams));
+        for (id, listening) in &mut listeners {
+            for Served { limits, .. } in listening.all_served() {
+                limits.carry_on(&last.served(*id, Some(limits.routes())).limits);
+                warnings.extend(limits.connect(calls, &upstreams));
+            }
         }
         // What is about several listeners was found at each.
         let mut known = BTreeSet::new();

@@ -22,6 +22,8 @@ use super::upstream::Upstreams;
 /// The rate limits of a filter chain.
 #[derive(Clone, Debug)]
 pub(super) struct Limits {
+    // The name of the filter chain's routes.
+    routes: String,
     // Those in process, and the rules of routes; `None` if there are none.
     local: Option<(Place, Watch<RateLimits>)>,
     // Those of a service that is asked.
@@ -34,10 +36,16 @@ impl Limits {
     /// No limits.
     pub(super) fn none() -> Self {
         Self {
+            routes: String::new(),
             local: None,
             global: None,
             service: None,
         }
+    }
+
+    /// The name of the routes that they are of.
+    pub(super) fn routes(&self) -> &str {
+        &self.routes
     }
 
     /// The limits that stand at `place`.
@@ -73,8 +81,9 @@ impl Limits {
         let mut warnings: Vec<String> = compiled.notices.iter().map(warning).collect();
         let mut services = compiled.global.into_iter();
         let service = services.next().map(Arc::new);
-        warnings.extend(services.map(|further| unasked(&further, "another is asked already")));
+        warnings.extend(services.map(|further| ignored(&further)));
         let limits = Self {
+            routes: routes.name.clone(),
             local: (!compiled.limits.is_empty()).then(|| (compiled.place, compiled.limits.into())),
             global: None,
             service,
@@ -82,21 +91,36 @@ impl Limits {
         (limits, warnings)
     }
 
-    /// Asks the service by `calls` to `clusters`; or says why that cannot be done.
+    /// Goes on with the tokens that `last` has left, of limits that are the same.
+    pub(super) fn carry_on(&mut self, last: &Self) {
+        if let (Some((_, limits)), Some((_, last))) = (&mut self.local, &last.local) {
+            let carried = RateLimits::clone(&limits.load()).carried_on(&last.load());
+            *limits = carried.into();
+        }
+    }
+
+    /// Asks the service by `calls` to `clusters`; or says why that cannot be done. What is not asked
+    /// is refused where the filter wants that.
     pub(super) fn connect(&mut self, calls: &mut Calls, clusters: &Upstreams) -> Option<String> {
         let (filter, (_, rules)) = (self.service.take()?, self.local.as_ref()?);
-        if clusters.get(&filter.cluster).is_none() {
-            return Some(unasked(&filter, "there is no such cluster"));
-        }
-        match calls.client(clusters, &filter.cluster, filter.timeout) {
-            Ok(client) => {
-                let (place, filter) = (filter.place, Arc::unwrap_or_clone(filter));
-                let layer = GlobalRateLimitLayer::new(filter, rules.clone(), client);
-                self.global = Some((place, layer));
-                None
+        let (place, rules) = (filter.place, rules.clone());
+        let client = match clusters.get(&filter.cluster) {
+            Some(_) => {
+                let client = calls.client(clusters, &filter.cluster, filter.timeout);
+                client.map_err(|error| unasked(&filter, error))
             }
-            Err(error) => Some(unasked(&filter, error)),
-        }
+            None => Err(unasked(&filter, "there is no such cluster")),
+        };
+        let filter = Arc::unwrap_or_clone(filter);
+        let (layer, problem) = match client {
+            Ok(client) => (GlobalRateLimitLayer::new(filter, rules, client), None),
+            Err(problem) => {
+                let layer = GlobalRateLimitLayer::without_service(filter, rules);
+                (layer, Some(problem))
+            }
+        };
+        self.global = Some((place, layer));
+        problem
     }
 }
 
@@ -127,7 +151,20 @@ fn context(model: &Model, listener: &Listener) -> PatchContext {
     }
 }
 
+/// Says that a second service is not asked.
+fn ignored(filter: &GlobalFilter) -> String {
+    let (domain, cluster) = (&filter.domain, &filter.cluster);
+    format!(
+        "the rate limit service `{cluster}` is not asked, `{domain}` limits nothing: another is \
+         asked already"
+    )
+}
+
 fn unasked(filter: &GlobalFilter, why: impl fmt::Display) -> String {
     let (domain, cluster) = (&filter.domain, &filter.cluster);
-    format!("the rate limit service `{cluster}` is not asked, `{domain}` limits nothing: {why}")
+    let consequence = match filter.failure_mode_deny {
+        true => "refuses all that it counts",
+        false => "limits nothing",
+    };
+    format!("the rate limit service `{cluster}` is not asked, `{domain}` {consequence}: {why}")
 }

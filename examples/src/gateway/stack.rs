@@ -94,9 +94,9 @@ impl Stack {
         let client_cert = ForwardClientCertLayer::new(mode, self.sha256)
             .with_details(details)
             .with_own_certificate(own);
-        let admitted = generation
-            .telemetry()
-            .record(self.admit(generation, served));
+        let is_inbound = served.is_guarded;
+        let admitted = self.admit(generation, served);
+        let admitted = generation.telemetry().record(admitted, is_inbound);
         ServiceBuilder::new()
             .map_request(move |request: Request<Incoming>| {
                 let mut request = request.map(Body::from);

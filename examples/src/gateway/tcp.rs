@@ -166,7 +166,7 @@ struct Session {
 
 impl Session {
     fn begin(generation: &Generation, connection: &Connection, cluster: &ClusterName) -> Self {
-        let metrics = generation.telemetry().metrics();
+        let metrics = generation.telemetry().metrics_of(cluster);
         let metrics = metrics.map(|metrics| {
             metrics.tcp_connection(Some(&info(connection)), (None, None), Some(cluster))
         });

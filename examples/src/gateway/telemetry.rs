@@ -1,17 +1,21 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::BodyExt;
 use mesh_core::model::{Model, Notice};
 use mesh_core::resource::Resource;
 use mesh_core::resource::istio::mesh_config::AccessLogEncoding;
 use mesh_core::resource::istio::telemetry::Telemetry as TelemetryResource;
+use mesh_core::service::{ClusterName, Direction};
+use mesh_core::workload::WorkloadKind;
 use mesh_policy::telemetry::PeerWorkload;
 use mesh_policy::telemetry::access_log::{
     AccessLogLayer, LogFormat, Logged, Logger, Uploaded, log_providers,
 };
 use mesh_policy::telemetry::metrics::{IstioMetrics, MetricsLayer, Recorded, Reporter};
-use tower::ServiceBuilder;
+use tower::{BoxError, ServiceBuilder};
 use tower_service::Service;
 
 use super::Settings;
@@ -22,6 +26,42 @@ use super::policies::warning;
 use super::tracing::Tracing;
 use super::upstream::Upstreams;
 use crate::body::Body;
+use crate::upstream::BodyError;
+
+/// The metrics of both directions.
+#[derive(Clone, Debug)]
+struct Metrics {
+    /// What a sidecar sends, and what a gateway passes on; as they are written, with the others.
+    sent: Arc<IstioMetrics>,
+    /// What a sidecar gets.
+    received: Option<Arc<IstioMetrics>>,
+}
+
+impl Metrics {
+    /// The metrics that `model` asks for, and what of it is not done.
+    fn compile(model: &Model) -> (Self, Vec<Notice>) {
+        let resources = &model.policies.telemetry;
+        let local = PeerWorkload::of_workload(&model.workload);
+        let sidecar = model.workload.kind == WorkloadKind::Sidecar;
+        let (sent, mut notices) = IstioMetrics::compile(resources, Reporter::Source, local.clone());
+        let mut sent = sent.with_host_fallback(sidecar);
+        let mut received = None;
+        if sidecar {
+            let (metrics, found) = IstioMetrics::compile(resources, Reporter::Destination, local);
+            notices.extend(found);
+            let metrics = Arc::new(metrics);
+            sent = sent.written_with(Arc::clone(&metrics));
+            received = Some(metrics);
+        }
+        let sent = Arc::new(sent);
+        (Self { sent, received }, notices)
+    }
+
+    fn of(&self, is_inbound: bool) -> &Arc<IstioMetrics> {
+        let received = self.received.as_ref().filter(|_| is_inbound);
+        received.unwrap_or(&self.sent)
+    }
+}
 
 /// Istio's built-in provider of access logs.
 const ENVOY: &str = "envoy";
@@ -31,7 +71,7 @@ const PROMETHEUS: &str = "prometheus";
 /// What is recorded of requests; nothing by default.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Telemetry {
-    metrics: Option<Arc<IstioMetrics>>,
+    metrics: Option<Metrics>,
     access_log: Option<AccessLogLayer>,
     tracing: Tracing,
     /// What the metrics were compiled of.
@@ -56,10 +96,9 @@ impl Telemetry {
                 last.metrics.clone()
             }
             true => {
-                let local = PeerWorkload::of_workload(&model.workload);
-                let (metrics, found) = IstioMetrics::compile(resources, Reporter::Source, local);
+                let (metrics, found) = Metrics::compile(model);
                 notices.extend(found);
-                Some(Arc::new(metrics))
+                Some(metrics)
             }
         };
         let (tracing, found) = Tracing::compile(model, wide);
@@ -86,9 +125,16 @@ impl Telemetry {
         self.tracing.connect(wide, calls, clusters)
     }
 
-    /// The metrics, if they are kept.
+    /// The metrics of both directions, if they are kept.
     pub(super) fn metrics(&self) -> Option<&Arc<IstioMetrics>> {
-        self.metrics.as_ref()
+        self.metrics.as_ref().map(|metrics| &metrics.sent)
+    }
+
+    /// The metrics of connections to `cluster`, if they are kept.
+    pub(super) fn metrics_of(&self, cluster: &ClusterName) -> Option<&Arc<IstioMetrics>> {
+        let is_inbound = cluster.direction() == Some(Direction::Inbound)
+            || cluster.as_str() == "InboundPassthroughCluster";
+        self.metrics.as_ref().map(|metrics| metrics.of(is_inbound))
     }
 
     /// Whether anything is recorded.
@@ -181,6 +227,17 @@ fn log_format(wide: &MeshWide) -> (LogFormat, Option<String>) {
     }
 }
 
+/// What is recorded of a body, as a body whose errors are what they were.
+fn wrapped<B>(body: B) -> Body
+where
+    B: http_body::Body<Data = Bytes, Error = BoxError> + 'static,
+{
+    Body::wrapped(body.map_err(|error| {
+        let broke_off = error.downcast::<BodyError>();
+        broke_off.map_or_else(BodyError::TimedOut, |error| *error)
+    }))
+}
+
 /// A service of HTTP whose bodies are [`Body`].
 pub(super) trait Http:
     Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: 'static>
@@ -197,19 +254,20 @@ impl<S> Http for S where
 }
 
 impl Telemetry {
-    /// Records what `service` is asked and answers.
-    pub(super) fn record<S: Http>(&self, service: Layered<S>) -> Layered<S> {
-        let metrics = self.metrics.clone().map(|metrics| {
+    /// Records what `service` is asked and answers: of what others send, or of what is sent to others.
+    pub(super) fn record<S: Http>(&self, service: Layered<S>, is_inbound: bool) -> Layered<S> {
+        let metrics = self.metrics.as_ref().map(|metrics| {
+            let metrics = Arc::clone(metrics.of(is_inbound));
             ServiceBuilder::new()
-                .map_response(|response: Response<Recorded<Body>>| response.map(Body::wrapped))
+                .map_response(|response: Response<Recorded<Body>>| response.map(wrapped))
                 .layer(MetricsLayer::new(metrics))
-                .map_request(|request: Request<Uploaded<Body>>| request.map(Body::wrapped))
+                .map_request(|request: Request<Uploaded<Body>>| request.map(wrapped))
         });
         let log = self.access_log.clone().map(|log| {
             ServiceBuilder::new()
-                .map_response(|response: Response<Logged<Body>>| response.map(Body::wrapped))
+                .map_response(|response: Response<Logged<Body>>| response.map(wrapped))
                 .layer(log)
-                .map_request(|request: Request<Uploaded<Body>>| request.map(Body::wrapped))
+                .map_request(|request: Request<Uploaded<Body>>| request.map(wrapped))
         });
         let logged = optional(log, optional(metrics, service));
         optional(self.tracing.layer().cloned(), logged)

@@ -167,6 +167,15 @@ spec:
     assert!(limited.starts_with("HTTP/1.1 429 "), "{limited}");
     assert!(limited.contains("x-route: cart\r\n"), "{limited}");
     assert!(limited.ends_with("local_rate_limited"), "{limited}");
+
+    // A change of anything else goes on counting.
+    let changed = format!("{limit}---{NO_ADMIN}");
+    assert_eq!(scene.publish(rules, &changed), [""; 0]);
+    let limited = scene.get("/", "");
+    assert!(limited.starts_with("HTTP/1.1 429 "), "{limited}");
+    let larger = limit.replace("max_tokens: 2", "max_tokens: 3");
+    assert_eq!(scene.publish(rules, &larger), [""; 0]);
+    assert!(scene.get("/", "").starts_with("HTTP/1.1 200 "));
 }
 
 #[test]
@@ -201,7 +210,12 @@ spec:
   metrics: [{ providers: [{ name: prometheus }] }]
   accessLogging: [{ providers: [{ name: envoy }] }]
 ";
-    assert_eq!(scene.publish(CART, telemetry), [""; 0]);
+    let rules = format!(
+        "
+  - match: [{{ authority: {{ exact: nobody.example }} }}]
+    directResponse: {{ status: 404 }}{CART}"
+    );
+    assert_eq!(scene.publish(&rules, telemetry), [""; 0]);
     assert!(scene.get("/basket", "").starts_with("HTTP/1.1 200 "));
 
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
@@ -219,9 +233,14 @@ spec:
     let text = eventually(metrics, counted);
     assert!(text.contains("response_code=\"200\""), "{text}");
 
+    // A stranger may ask for what it likes, but names no services.
+    crate::scene::get(&scene.gateway, "nobody.example");
+    let text = eventually(metrics, |text| text.contains("response_code=\"404\""));
+    assert!(!text.contains("nobody.example"), "{text}");
+
     // A change of anything else goes on counting.
     assert_eq!(
-        scene.publish(CART, &format!("{telemetry}---{NO_ADMIN}")),
+        scene.publish(&rules, &format!("{telemetry}---{NO_ADMIN}")),
         [""; 0]
     );
     assert!(

@@ -293,15 +293,24 @@ fn a_rate_limit_service_as_istio_documents_it_is_asked() {
     assert_eq!(scene.publish(CART, &others), [""; 0]);
     assert!(scene.get("/cart", "").starts_with("HTTP/1.1 500 "));
 
-    // One that nobody knows limits nothing, and the operator is told.
-    let warnings = scene.publish(CART, LIMITS);
-    assert!(
-        warnings
-            .iter()
-            .any(|warning| warning.contains("`shop` limits nothing")),
-        "{warnings:?}"
-    );
-    assert!(scene.get("/busy", "").starts_with("HTTP/1.1 200 "));
+    // So does one that nobody knows, and the operator is told.
+    let passing = LIMITS.replace("failure_mode_deny: true", "failure_mode_deny: false");
+    for (limits, consequence, status) in [
+        (LIMITS, "`shop` refuses all that it counts", 500),
+        (&passing, "`shop` limits nothing", 200),
+    ] {
+        let warnings = scene.publish(CART, limits);
+        let mut warnings = warnings.iter();
+        assert!(
+            warnings.any(|warning| warning.contains(consequence)),
+            "{warnings:?}"
+        );
+        let answer = scene.get("/busy", "");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+    }
 }
 
 /// Serves HTTP on loopback, by `answer`.

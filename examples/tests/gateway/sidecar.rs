@@ -13,6 +13,7 @@ use mesh_tls::config::ApplicationProtocol;
 use rustls::{ClientConnection, StreamOwned};
 
 use crate::peers::{Failures, Service, Taking, identity, mesh_authority, mesh_client};
+use crate::policies::eventually;
 use crate::scene::{config_of, settings};
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
@@ -96,6 +97,33 @@ spec:
     assert!(answer.ends_with("HTTP/1.1 plaintext"), "{answer}");
 }
 
+#[test]
+fn what_the_workload_is_asked_is_recorded_as_by_the_destination() {
+    let (authority, service) = (mesh_authority(), Service::start(Taking::Plaintext));
+    let mut settings = settings();
+    settings.metrics = true;
+    settings.captures = vec![captured(&service)];
+    settings.identity = Some(identity(&authority, CART));
+    let mut gateway = Gateway::start(settings).unwrap();
+    let policy = peer_authentication("PERMISSIVE");
+    publish(
+        &mut gateway,
+        &format!("{policy}---{}", kubernetes(&service, "http")),
+    );
+    in_mesh(gateway.captured(0).unwrap(), &authority).unwrap();
+    let metrics = || gateway.metrics().unwrap().encode();
+    let text = eventually(metrics, |text| !text.is_empty());
+    let source = format!("source_principal=\"{WEB}\"");
+    for label in [
+        "reporter=\"destination\"",
+        "destination_app=\"cart\"",
+        &source,
+    ] {
+        assert!(text.contains(label), "{label} in {text}");
+    }
+    assert!(!text.contains("reporter=\"source\""), "{text}");
+}
+
 /// The sidecar of the service.
 fn inbound(authority: &Authority, service: &Service, mode: &str) -> (Gateway, Failures) {
     let (mut gateway, failures) = sidecar(authority, service);
@@ -111,13 +139,18 @@ fn sidecar(authority: &Authority, service: &Service) -> (Gateway, Failures) {
     let (observer, failures) = Failures::observe();
     let mut settings = settings();
     settings.handshakes = Some(observer);
-    settings.captures = vec![Capture {
+    settings.captures = vec![captured(service)];
+    settings.identity = Some(identity(authority, CART));
+    (Gateway::start(settings).unwrap(), failures)
+}
+
+/// The connections to the service.
+fn captured(service: &Service) -> Capture {
+    Capture {
         direction: Direction::Inbound,
         destination: service.address,
         bind: ([127, 0, 0, 1], 0).into(),
-    }];
-    settings.identity = Some(identity(authority, CART));
-    (Gateway::start(settings).unwrap(), failures)
+    }
 }
 
 fn publish(gateway: &mut Gateway, yaml: &str) {

@@ -78,6 +78,40 @@ impl ResponseFlag {
     }
 }
 
+impl ResponseFlag {
+    /// Envoy's name in full, as in its enumeration of flags.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DownstreamConnectionTermination => "DownstreamConnectionTermination",
+            Self::DelayInjected => "DelayInjected",
+            Self::DnsResolutionFailed => "DnsResolutionFailed",
+            Self::DownstreamProtocolError => "DownstreamProtocolError",
+            Self::FaultInjected => "FaultInjected",
+            Self::NoClusterFound => "NoClusterFound",
+            Self::NoRouteFound => "NoRouteFound",
+            Self::OverloadManager => "OverloadManagerTerminated",
+            Self::RateLimited => "RateLimited",
+            Self::RateLimitServiceError => "RateLimitServiceError",
+            Self::StreamIdleTimeout => "StreamIdleTimeout",
+            Self::UnauthorizedExternalService => "UnauthorizedExternalService",
+            Self::UpstreamConnectionTermination => "UpstreamConnectionTermination",
+            Self::UpstreamConnectionFailure => "UpstreamConnectionFailure",
+            Self::NoHealthyUpstream => "NoHealthyUpstream",
+            Self::UpstreamOverflow => "UpstreamOverflow",
+            Self::UpstreamProtocolError => "UpstreamProtocolError",
+            Self::UpstreamRemoteReset => "UpstreamRemoteReset",
+            Self::UpstreamRetryLimitExceeded => "UpstreamRetryLimitExceeded",
+            Self::UpstreamRequestTimeout => "UpstreamRequestTimeout",
+        }
+    }
+}
+
+/// Why a body failed, after its response had begun. An error of a body that knows has this among its
+/// sources, where telemetry finds it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the response broke off ({0})")]
+pub struct StreamFailure(pub ResponseFlag);
+
 impl fmt::Display for ResponseFlag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -5,7 +5,7 @@ use http::{HeaderMap, StatusCode, request, response};
 
 use super::Completion;
 use crate::attributes::{
-    ConnectionInfo, MatchedRoute, ResponseFlag, ResponseFlags, SelectedEndpoint,
+    Attempts, ConnectionInfo, MatchedRoute, ResponseFlag, ResponseFlags, SelectedEndpoint,
 };
 
 /// What a format string is filled in from: a request, as far as it has come.
@@ -30,6 +30,7 @@ pub(super) struct ResponseHead<'a> {
     pub(super) headers: &'a HeaderMap,
     pub(super) flags: ResponseFlags,
     pub(super) endpoint: Option<&'a SelectedEndpoint>,
+    attempts: Option<Attempts>,
 }
 
 impl<'a> Exchange<'a> {
@@ -82,6 +83,7 @@ impl<'a> Exchange<'a> {
             headers: &response.headers,
             flags: ResponseFlags::of(&response.extensions),
             endpoint: response.extensions.get(),
+            attempts: response.extensions.get().copied(),
         });
         Self { response, ..self }
     }
@@ -97,6 +99,32 @@ impl<'a> Exchange<'a> {
     pub(super) fn endpoint(&self) -> Option<&'a SelectedEndpoint> {
         let of_response = self.response.and_then(|response| response.endpoint);
         of_response.or_else(|| self.request.extensions.get())
+    }
+
+    /// The flags of the response, else those of an exchange that ended without one.
+    pub(super) fn flags(&self) -> ResponseFlags {
+        let of_response = self.response.map(|response| response.flags);
+        let at_end = || self.completion.map(|completion| completion.flags);
+        of_response.or_else(at_end).unwrap_or_default()
+    }
+
+    /// How often the request was sent. Who tries nothing again does not count.
+    pub(super) fn attempts(&self) -> u32 {
+        let counted = self.response.and_then(|response| response.attempts);
+        let once = u32::from(
+            self.response
+                .is_some_and(|response| response.endpoint.is_some()),
+        );
+        counted.map_or(once, |Attempts(count)| count)
+    }
+
+    /// The first value of a parameter of the query.
+    pub(super) fn query_param(&self, name: &str) -> Option<&'a str> {
+        let mut pairs = self.request.uri.query()?.split('&');
+        pairs.find_map(|pair| {
+            let (own, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (own == name).then_some(value)
+        })
     }
 
     /// Whether the cluster of the route exists, as far as is known.

@@ -10,11 +10,15 @@
 //! | `REQ(name?other):n`, `RESP(name?other):n` | the first value of the field, else of the other, cut to `n` bytes; `:method`, `:scheme`, `:authority`, `:path` are fields of requests |
 //! | `PATH`, `PATH(WQ)`, `PATH(NQ)` | the path, with or without its query; second argument `ORIG`, `PATH` or `ORIG_OR_PATH` |
 //! | `PROTOCOL` | `HTTP/1.1`, `HTTP/2` … |
-//! | `RESPONSE_CODE`, `RESPONSE_FLAGS` | `0` and `-` before there is a response; the code is `0` also in the header operations of [an answer of the proxy](Exchange::answered_locally) |
+//! | `RESPONSE_CODE`, `RESPONSE_FLAGS`, `RESPONSE_FLAGS_LONG` | `0` and `-` before there is a response; the code is `0` also in the header operations of [an answer of the proxy](Exchange::answered_locally) |
 //! | `START_TIME(format)` | when the request began, in UTC; RFC 3339 with milliseconds if there is no format |
 //! | `DOWNSTREAM_REMOTE_ADDRESS`, `…_WITHOUT_PORT`, `DOWNSTREAM_REMOTE_PORT`, the same with `DOWNSTREAM_DIRECT_REMOTE_` and `DOWNSTREAM_LOCAL_` | [the client](crate::attributes::ClientAddress::of), and the other and our end of the connection |
 //! | `DOWNSTREAM_PEER_URI_SAN` | the client's verified SPIFFE ID |
-//! | `REQUESTED_SERVER_NAME` | server name of the TLS handshake |
+//! | `REQUESTED_SERVER_NAME`, `DOWNSTREAM_TLS_VERSION`, `DOWNSTREAM_TLS_CIPHER`, `DOWNSTREAM_PEER_FINGERPRINT_256` | of the TLS handshake: server name, version, cipher suite, SHA-256 of the client's certificate |
+//! | `QUERY_PARAM(name):n` | the first value of a parameter of the query, as it was sent |
+//! | `REQUEST_HEADERS_BYTES`, `RESPONSE_HEADERS_BYTES` | the sizes of the heads, with the pseudo-header fields of HTTP/2 |
+//! | `STREAM_ID`, `TRACE_ID` | the request's `x-request-id`, and the trace of its `traceparent`, `b3` or `x-b3-traceid` |
+//! | `UPSTREAM_REQUEST_ATTEMPT_COUNT` | [how often it was sent](crate::attributes::Attempts); 0 if it was not |
 //! | `BYTES_RECEIVED`, `BYTES_SENT`, `DURATION`, `REQUEST_DURATION`, `RESPONSE_DURATION`, `RESPONSE_TX_DURATION`, `RESPONSE_CODE_DETAILS`, `CONNECTION_TERMINATION_DETAILS`, `UPSTREAM_TRANSPORT_FAILURE_REASON`, `UPSTREAM_LOCAL_ADDRESS` | of the [`Completion`]; durations in milliseconds |
 //! | `TRAILER(name?other):n` | the trailers of the response, of the [`Completion`] |
 //! | `GRPC_STATUS`, `GRPC_STATUS(NUMBER)`, `GRPC_STATUS_NUMBER` | of trailers or head of the response |
@@ -49,6 +53,7 @@
 mod completion;
 mod error;
 mod exchange;
+mod observed;
 mod operator;
 mod parse;
 #[cfg(test)]

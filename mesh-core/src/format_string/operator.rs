@@ -4,8 +4,9 @@ use http::{HeaderMap, HeaderName, Version};
 
 use super::Completion;
 use super::exchange::Exchange;
+use super::observed::Observed;
 use super::time::TimeFormat;
-use crate::attributes::{ClientAddress, PeerIdentity, ResponseFlags};
+use crate::attributes::{ClientAddress, PeerIdentity};
 use crate::model::cluster::EndpointAddress;
 use crate::service::ClusterName;
 
@@ -17,9 +18,11 @@ pub(super) enum Operator {
     Address { end: End, part: Part },
     Completed(Completed),
     GrpcStatus(GrpcStatusForm),
+    Observed(Observed),
     Path { source: PathSource, query: bool },
     PeerUriSan,
     Protocol,
+    QueryParam(Box<str>),
     Request(Vec<Field>),
     RequestedServerName,
     Response(Vec<HeaderName>),
@@ -111,12 +114,14 @@ impl Operator {
                 .completion
                 .is_some_and(|completion| what.write(completion, out)),
             Self::GrpcStatus(form) => put(out, grpc_status(exchange, *form)),
+            Self::Observed(what) => what.write(exchange, out),
             Self::Path { source, query } => put(out, path(exchange, *source, *query)),
             Self::PeerUriSan => {
                 let identity = exchange.request.extensions.get::<PeerIdentity>();
                 put(out, identity.map(|PeerIdentity(id)| id.to_string()))
             }
             Self::Protocol => put(out, Some(protocol(exchange.request.version))),
+            Self::QueryParam(name) => put(out, exchange.query_param(name)),
             Self::Request(fields) => put(out, fields.iter().find_map(|field| field.of(exchange))),
             Self::RequestedServerName => {
                 let tls = exchange
@@ -135,11 +140,7 @@ impl Operator {
                     Some(status.as_ref().map_or("0", http::StatusCode::as_str)),
                 )
             }
-            Self::ResponseFlags => {
-                let of_response = exchange.response.map(|response| response.flags);
-                let at_end = || exchange.completion.map(|completion| completion.flags);
-                write_flags(of_response.or_else(at_end).unwrap_or_default(), out)
-            }
+            Self::ResponseFlags => write!(out, "{}", exchange.flags()).is_ok(),
             Self::RouteName => put(out, exchange.route().map(|route| route.name())),
             Self::StartTime(format) => {
                 format.write(exchange.start, out);
@@ -182,6 +183,7 @@ impl Operator {
                     | Completed::ResponseTxDuration
             ),
             Self::Address { part, .. } => *part == Part::Port,
+            Self::Observed(what) => what.is_number(),
             _ => false,
         }
     }
@@ -257,10 +259,6 @@ impl Completed {
 
 fn put_text(out: &mut Vec<u8>, text: &Option<std::borrow::Cow<'static, str>>) -> bool {
     put(out, text.as_deref())
-}
-
-fn write_flags(flags: ResponseFlags, out: &mut Vec<u8>) -> bool {
-    write!(out, "{flags}").is_ok()
 }
 
 /// Names of the gRPC status codes, from 0 on.

@@ -1,11 +1,12 @@
 use http::HeaderName;
 
+use super::observed::Observed;
 use super::operator::{Completed, End, Field, GrpcStatusForm, Operator, Part, PathSource};
 use super::time::TimeFormat;
 use super::{Constants, ParseFormatError, Piece};
 
 /// Operators that have a value here, beside the addresses of the client's connection.
-const AVAILABLE: [&str; 28] = [
+const AVAILABLE: [&str; 29] = [
     "BYTES_RECEIVED",
     "BYTES_SENT",
     "CONNECTION_TERMINATION_DETAILS",
@@ -17,6 +18,7 @@ const AVAILABLE: [&str; 28] = [
     "HOSTNAME",
     "PATH",
     "PROTOCOL",
+    "QUERY_PARAM",
     "REQ",
     "REQUESTED_SERVER_NAME",
     "REQUEST_DURATION",
@@ -38,7 +40,7 @@ const AVAILABLE: [&str; 28] = [
 
 /// Operators of Envoy 1.40 that have no value here, for an error that says so. All others of
 /// `UPSTREAM_` belong to them, too.
-const UNAVAILABLE: [&str; 46] = [
+const UNAVAILABLE: [&str; 37] = [
     "ACCESS_LOG_TYPE",
     "BYTES_RETRANSMITTED",
     "CEL",
@@ -59,13 +61,10 @@ const UNAVAILABLE: [&str; 46] = [
     "DOWNSTREAM_PEER_CERT_V_START",
     "DOWNSTREAM_PEER_DNS_SAN",
     "DOWNSTREAM_PEER_FINGERPRINT_1",
-    "DOWNSTREAM_PEER_FINGERPRINT_256",
     "DOWNSTREAM_PEER_ISSUER",
     "DOWNSTREAM_PEER_SERIAL",
     "DOWNSTREAM_PEER_SUBJECT",
-    "DOWNSTREAM_TLS_CIPHER",
     "DOWNSTREAM_TLS_SESSION_ID",
-    "DOWNSTREAM_TLS_VERSION",
     "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
     "DYNAMIC_METADATA",
     "EMIT_TIME",
@@ -74,14 +73,8 @@ const UNAVAILABLE: [&str; 46] = [
     "LOCAL_REPLY_BODY",
     "METADATA",
     "PER_REQUEST_STATE",
-    "QUERY_PARAM",
     "QUERY_PARAMS",
-    "REQUEST_HEADERS_BYTES",
     "REQUEST_TX_DURATION",
-    "RESPONSE_FLAGS_LONG",
-    "RESPONSE_HEADERS_BYTES",
-    "STREAM_ID",
-    "TRACE_ID",
     "UNIQUE_ID",
     "VIRTUAL_CLUSTER_NAME",
     "VIRTUAL_HOST_NAME",
@@ -210,6 +203,7 @@ impl<'a> Command<'a> {
             "UPSTREAM_HOST" => Operator::UpstreamHost,
             name => completed(name)
                 .map(Operator::Completed)
+                .or_else(|| Observed::named(name).map(Operator::Observed))
                 .or_else(|| address(name))
                 .ok_or_else(|| self.refusal())?,
         };
@@ -229,6 +223,7 @@ impl<'a> Command<'a> {
                 _ => return Err(invalid()),
             }),
             "PATH" => path(argument)?,
+            "QUERY_PARAM" if !argument.is_empty() => Operator::QueryParam(argument.into()),
             "TRAILER" => Operator::Trailer(names(argument, name).ok_or_else(invalid)?),
             "REQ" => Operator::Request(names(argument, field).ok_or_else(invalid)?),
             "RESP" => Operator::Response(names(argument, name).ok_or_else(invalid)?),
@@ -244,7 +239,8 @@ impl<'a> Command<'a> {
     /// Why the command is no operator.
     fn refusal(&self) -> ParseFormatError {
         let operator = self.name.to_owned();
-        if AVAILABLE.contains(&self.name) || address(self.name).is_some() {
+        let is_observed = Observed::named(self.name).is_some();
+        if AVAILABLE.contains(&self.name) || is_observed || address(self.name).is_some() {
             let argument = self.argument.unwrap_or_default().to_owned();
             ParseFormatError::InvalidArgument { operator, argument }
         } else if UNAVAILABLE.contains(&self.name) || self.name.starts_with("UPSTREAM_") {

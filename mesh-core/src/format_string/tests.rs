@@ -5,7 +5,9 @@ use http::{HeaderMap, Request, Response, request};
 use proptest::prelude::*;
 
 use super::*;
-use crate::attributes::{ClientAddress, ConnectionInfo, MatchedRoute, ResponseFlag, TlsInfo};
+use crate::attributes::{
+    Attempts, ClientAddress, ConnectionInfo, MatchedRoute, ResponseFlag, TlsInfo,
+};
 use crate::model::route::{Route, RouteMatch};
 use crate::service::ClusterName;
 
@@ -143,6 +145,89 @@ fn a_cluster_that_does_not_exist_has_no_name() {
 }
 
 #[test]
+fn what_a_proxy_observes_is_filled_in() {
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let tls = TlsInfo {
+        version: Some("TLSv1.3"),
+        cipher_suite: Some("TLS_AES_128_GCM_SHA256"),
+        peer_fingerprint: Some([0xab; 32]),
+        ..TlsInfo::default()
+    };
+    let address = "10.0.0.7:4711".parse().unwrap();
+    let connection = ConnectionInfo {
+        peer: address,
+        local: address,
+        tls: Some(tls),
+    };
+    let request = Request::get("/a?x=1&y&x=2")
+        .header("host", "shop")
+        .header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"))
+        .header("x-request-id", "7")
+        .extension(connection);
+    let (request, ()) = request.body(()).unwrap().into_parts();
+    let response = Response::builder()
+        .header("x-up", "yes")
+        .extension(Attempts(3))
+        .extension(ResponseFlag::OverloadManager);
+    let (response, ()) = response.body(()).unwrap().into_parts();
+    let before = Exchange::of_request(&request, SystemTime::UNIX_EPOCH);
+    let after = before.with_response(&response);
+    let fingerprint = "ab".repeat(32);
+    // `:method` GET, `:scheme` https, `:path` /a?x=1&y&x=2, `:authority` shop, and two fields.
+    let size = (10 + 12 + 17 + 14) + (11 + 55) + (12 + 1);
+    let size = size.to_string();
+    for (format, at_first, at_last) in [
+        ("%QUERY_PARAM(x)% %QUERY_PARAM(y)%", "1 ", "1 "),
+        ("%QUERY_PARAM(z)%", "-", "-"),
+        (
+            "%STREAM_ID% %TRACE_ID%",
+            &*format!("7 {trace}"),
+            &*format!("7 {trace}"),
+        ),
+        ("%DOWNSTREAM_TLS_VERSION%", "TLSv1.3", "TLSv1.3"),
+        (
+            "%DOWNSTREAM_TLS_CIPHER%",
+            "TLS_AES_128_GCM_SHA256",
+            "TLS_AES_128_GCM_SHA256",
+        ),
+        (
+            "%DOWNSTREAM_PEER_FINGERPRINT_256%",
+            &fingerprint,
+            &fingerprint,
+        ),
+        ("%REQUEST_HEADERS_BYTES%", &size, &size),
+        // `:status` 200, and a field.
+        ("%RESPONSE_HEADERS_BYTES%", "0", "17"),
+        ("%RESPONSE_FLAGS_LONG%", "-", "OverloadManagerTerminated"),
+        ("%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "0", "3"),
+    ] {
+        let parsed: FormatString = format.parse().unwrap();
+        for (exchange, expected) in [(&before, at_first), (&after, at_last)] {
+            let value = String::from_utf8(parsed.evaluate(exchange, "-")).unwrap();
+            assert_eq!(value, expected, "{format}");
+        }
+    }
+}
+
+#[test]
+fn the_trace_is_that_of_b3_where_there_is_no_other() {
+    let id = "a3ce929d0e0e4736";
+    for (name, value, expected) in [
+        ("b3", "a3ce929d0e0e4736-00f067aa0ba902b7-1", id),
+        ("b3", "0", "-"),
+        ("x-b3-traceid", id, id),
+        ("traceparent", "nonsense", "-"),
+    ] {
+        let request = Request::get("/").header(name, value).body(()).unwrap();
+        let (request, ()) = request.into_parts();
+        let exchange = Exchange::of_request(&request, SystemTime::UNIX_EPOCH);
+        let format: FormatString = "%TRACE_ID%".parse().unwrap();
+        let found = String::from_utf8(format.evaluate(&exchange, "-")).unwrap();
+        assert_eq!(found, expected, "{name}: {value}");
+    }
+}
+
+#[test]
 fn a_format_that_cannot_be_filled_in_is_refused() {
     let cases = [
         ("100%", "no operator begins at `%`"),
@@ -151,6 +236,14 @@ fn a_format_that_cannot_be_filled_in_is_refused() {
         ("%REQ(x-a):x%", "no operator begins at `%REQ(x-a):x%`"),
         ("%NONSENSE%", "unknown operator `NONSENSE`"),
         ("%REQ%", "operator `REQ` cannot have the argument ``"),
+        (
+            "%QUERY_PARAM()%",
+            "operator `QUERY_PARAM` cannot have the argument ``",
+        ),
+        (
+            "%TRACE_ID(x)%",
+            "operator `TRACE_ID` cannot have the argument `x`",
+        ),
         (
             "%REQ(a?b?c)%",
             "operator `REQ` cannot have the argument `a?b?c`",

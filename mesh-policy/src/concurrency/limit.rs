@@ -1,3 +1,5 @@
+//! Refuse requests when a number of others is under way, see the [module docs](super).
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -53,7 +55,7 @@ where
 {
     type Response = Response<CountedBody<ResBody>>;
     type Error = S::Error;
-    type Future = ConcurrencyLimitFuture<S::Future>;
+    type Future = ResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
@@ -63,7 +65,7 @@ where
         let caller = Caller::of(request.headers());
         let permit = self.permits.take();
         let response = permit.is_some().then(|| self.inner.call(request));
-        ConcurrencyLimitFuture {
+        ResponseFuture {
             response,
             permit,
             caller,
@@ -74,7 +76,7 @@ where
 pin_project! {
     /// Response future of [`ConcurrencyLimit`].
     #[derive(Debug)]
-    pub struct ConcurrencyLimitFuture<F> {
+    pub struct ResponseFuture<F> {
         // `None` if the request is refused.
         #[pin]
         response: Option<F>,
@@ -83,7 +85,7 @@ pin_project! {
     }
 }
 
-impl<F, ResBody, E> Future for ConcurrencyLimitFuture<F>
+impl<F, ResBody, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<Response<ResBody>, E>>,
     ResBody: Default + From<Bytes>,

@@ -1,3 +1,5 @@
+//! Refuse requests for which the inner service is not ready, see the [module docs](super).
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -60,7 +62,7 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = LoadShedFuture<S::Future>;
+    type Future = ResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.is_ready = match self.inner.poll_ready(cx) {
@@ -74,14 +76,14 @@ where
         let caller = Caller::of(request.headers());
         let is_ready = std::mem::take(&mut self.is_ready);
         let response = is_ready.then(|| self.inner.call(request));
-        LoadShedFuture { response, caller }
+        ResponseFuture { response, caller }
     }
 }
 
 pin_project! {
     /// Response future of [`LoadShed`].
     #[derive(Debug)]
-    pub struct LoadShedFuture<F> {
+    pub struct ResponseFuture<F> {
         // `None` if the request is refused.
         #[pin]
         response: Option<F>,
@@ -89,7 +91,7 @@ pin_project! {
     }
 }
 
-impl<F, ResBody, E> Future for LoadShedFuture<F>
+impl<F, ResBody, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<Response<ResBody>, E>>,
     ResBody: Default + From<Bytes>,

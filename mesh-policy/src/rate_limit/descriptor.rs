@@ -31,6 +31,7 @@
 //! # }
 //! ```
 
+use std::borrow::Cow;
 use std::fmt;
 
 use http::header::HOST;
@@ -95,7 +96,7 @@ pub enum Action {
         /// Whether the conditions have to hold, or not all of them may.
         expect_match: bool,
         /// The conditions.
-        headers: Vec<(Field, StringMatch)>,
+        headers: Vec<HeaderCondition>,
     },
     /// The address of [the client](ClientAddress::of), as `remote_address`.
     RemoteAddress,
@@ -118,6 +119,43 @@ pub enum Action {
     /// The cluster that the request comes from, as `source_cluster`: the name that Envoy was started
     /// with (`--service-cluster`).
     SourceCluster(String),
+}
+
+/// A condition on a part of the head of a request (Envoy's `HeaderMatcher`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeaderCondition {
+    /// The part. Of a header that is there several times the values are joined by commas.
+    pub field: Field,
+    /// What it has to be.
+    pub value: StringMatch,
+    /// Whether the condition is negated. Default: no.
+    pub invert: bool,
+    /// Whether what is absent counts as empty. Default: no, so that it fails the condition and the
+    /// negated one, too, unless that is [`StringMatch::Present`].
+    pub missing_as_empty: bool,
+}
+
+impl HeaderCondition {
+    /// `field` has to be as `value` says.
+    pub fn new(field: Field, value: StringMatch) -> Self {
+        Self {
+            field,
+            value,
+            invert: false,
+            missing_as_empty: false,
+        }
+    }
+
+    fn holds(&self, request: &request::Parts) -> bool {
+        let found = self.field.whole(request);
+        let empty = self.missing_as_empty.then_some(Cow::Borrowed(&[][..]));
+        let found = found.or(empty);
+        match (&self.value, found) {
+            (StringMatch::Present, found) => found.is_some() != self.invert,
+            (value, Some(found)) => value.is_match_bytes(&found) != self.invert,
+            (_, None) => false,
+        }
+    }
 }
 
 /// A part of the head of a request.
@@ -155,6 +193,20 @@ impl Field {
             Self::Path => Some(request.uri.path_and_query()?.as_str().as_bytes()),
         }
     }
+
+    /// The part, with all values of a header.
+    fn whole<'a>(&self, request: &'a request::Parts) -> Option<Cow<'a, [u8]>> {
+        let first = Cow::Borrowed(self.of(request)?);
+        let Self::Header(name) = self else {
+            return Some(first);
+        };
+        let further = request.headers.get_all(name).iter().skip(1);
+        Some(further.fold(first, |mut whole, value| {
+            whole.to_mut().push(b',');
+            whole.to_mut().extend_from_slice(value.as_bytes());
+            whole
+        }))
+    }
 }
 
 impl Action {
@@ -173,10 +225,7 @@ impl Action {
                 expect_match,
                 headers,
             } => {
-                let holds = headers.iter().all(|(field, condition)| {
-                    let value = field.of(request);
-                    value.is_some_and(|value| condition.is_match_bytes(value))
-                });
+                let holds = headers.iter().all(|condition| condition.holds(request));
                 (holds == *expect_match).then(|| Entry::new(key, value))
             }
             Self::RemoteAddress => {
@@ -289,7 +338,10 @@ mod tests {
             key: "header_match".into(),
             value: "v".into(),
             expect_match,
-            headers: vec![(Field::parse("X-User").unwrap(), StringMatch::exact(value))],
+            headers: vec![HeaderCondition::new(
+                Field::parse("X-User").unwrap(),
+                StringMatch::exact(value),
+            )],
         };
         for (action, expected) in [
             (
@@ -312,6 +364,36 @@ mod tests {
             (matched("other", false), Some("(header_match=v)")),
         ] {
             assert_eq!(made(action.clone()).as_deref(), expected, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn conditions_on_headers_are_those_of_envoy() {
+        let (request, ()) = Request::get("/")
+            .header("x-a", "1")
+            .header("x-a", "2")
+            .body(())
+            .unwrap()
+            .into_parts();
+        let (first, both) = (StringMatch::exact("1"), StringMatch::exact("1,2"));
+        let (empty, present) = (StringMatch::exact(""), StringMatch::Present);
+        for (name, value, invert, missing_as_empty, expected) in [
+            ("x-a", &both, false, false, true),
+            ("x-a", &first, false, false, false),
+            ("x-a", &first, true, false, true),
+            ("x-b", &first, true, false, false),
+            ("x-b", &first, true, true, true),
+            ("x-b", &empty, false, true, true),
+            ("x-a", &present, false, false, true),
+            ("x-b", &present, false, false, false),
+            ("x-b", &present, true, false, true),
+        ] {
+            let condition = HeaderCondition {
+                invert,
+                missing_as_empty,
+                ..HeaderCondition::new(Field::parse(name).unwrap(), value.clone())
+            };
+            assert_eq!(condition.holds(&request), expected, "{condition:?}");
         }
     }
 

@@ -58,8 +58,10 @@
 mod config;
 mod fields;
 mod global_filter;
+mod headers;
 mod place;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -76,6 +78,7 @@ use self::fields::{Fields, Unsupported};
 pub use self::global_filter::GlobalFilter;
 pub use self::place::Place;
 use super::limits::RateLimits;
+use super::local::LimitSource;
 
 const LOCAL: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
 const GLOBAL: &str = "envoy.extensions.filters.http.ratelimit.v3.RateLimit";
@@ -174,8 +177,13 @@ pub fn compile<'a>(
     let mut compiled = Compiled::default();
     for filter in filters.into_iter().filter(|filter| scope.selects(filter)) {
         for (index, patch) in filter.spec.config_patches.iter().enumerate() {
-            if let Err(why) = compiled.add(patch, scope, now) {
-                let place = format!("configPatches[{index}]");
+            let place = format!("configPatches[{index}]");
+            let source = LimitSource {
+                namespace: filter.metadata.namespace.as_str().into(),
+                name: filter.metadata.name.as_str().into(),
+                patch: index,
+            };
+            if let Err(why) = compiled.add((patch, source), scope, now) {
                 compiled.notices.push(Notice {
                     origin: filter.origin(),
                     message: format!("{place} is not enforced: {why}"),
@@ -212,7 +220,7 @@ pub fn unserved<'a>(
 impl Compiled {
     fn add(
         &mut self,
-        patch: &EnvoyConfigObjectPatch,
+        (patch, source): (&EnvoyConfigObjectPatch, LimitSource),
         scope: &Scope<'_>,
         now: Instant,
     ) -> Result<(), Unsupported> {
@@ -240,11 +248,11 @@ impl Compiled {
         match apply_to {
             ApplyTo::HttpFilter if inserts => {
                 let place = Place::of(*operation, object);
-                self.add_filter(value, (object, place), scope, now)
+                self.add_filter((value, source), (object, place), scope, now)
             }
             ApplyTo::VirtualHost | ApplyTo::HttpRoute if *operation == PatchOperation::Merge => {
                 let on_host = *apply_to == ApplyTo::VirtualHost;
-                self.merge(Fields::new(value), on_host, (object, scope), now)
+                self.merge((Fields::new(value), source), on_host, (object, scope), now)
             }
             _ => Err(Unsupported::Patch),
         }
@@ -252,7 +260,7 @@ impl Compiled {
 
     fn add_filter(
         &mut self,
-        value: &std::collections::BTreeMap<String, Value>,
+        (value, source): (&BTreeMap<String, Value>, LimitSource),
         (object, place): (&EnvoyConfigObjectMatch, Place),
         scope: &Scope<'_>,
         now: Instant,
@@ -263,7 +271,7 @@ impl Compiled {
         filter.finish()?;
         match kind {
             LOCAL => {
-                let limit = config::local(config, now)?;
+                let limit = config::local(config, now)?.of_source(source);
                 if scope.matches(object) {
                     self.limits.all = Some(Arc::new(limit));
                     self.place = place;
@@ -283,7 +291,7 @@ impl Compiled {
 
     fn merge(
         &mut self,
-        mut value: Fields<'_>,
+        (mut value, source): (Fields<'_>, LimitSource),
         on_host: bool,
         (object, scope): (&EnvoyConfigObjectMatch, &Scope<'_>),
         now: Instant,
@@ -294,7 +302,7 @@ impl Compiled {
             if kind != LOCAL {
                 return Err(Unsupported::Patch);
             }
-            limit = Some(Arc::new(config::local(config, now)?));
+            limit = Some(Arc::new(config::local(config, now)?.of_source(source)));
             filters.finish()?;
         }
         if on_host {

@@ -39,7 +39,8 @@ pub struct LocalRateLimitLayer {
 impl LocalRateLimitLayer {
     /// Holds requests to `limits`.
     ///
-    /// Pass a [`Watch`] to replace them while serving. New limits begin with full buckets.
+    /// Pass a [`Watch`] to replace them while serving. New limits begin with full buckets, those that
+    /// are [carried on](RateLimits::carried_on) with what is left.
     pub fn new(limits: impl Into<Watch<RateLimits>>) -> Self {
         Self {
             limits: limits.into(),

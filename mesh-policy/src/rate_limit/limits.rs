@@ -13,14 +13,14 @@ use super::local::LocalRateLimit;
 ///
 /// A route's own limit takes the place of the listener's, as Envoy's configuration per filter does.
 /// Routes are known by identity: the limits are compiled of the same model as the route table.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RateLimits {
     pub(super) all: Option<Arc<LocalRateLimit>>,
     pub(super) routes: HashMap<ByIdentity, OfRoute>,
 }
 
 /// What is particular of a route.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct OfRoute {
     pub(super) limit: Option<Arc<LocalRateLimit>>,
     pub(super) rules: Vec<RateLimitRule>,
@@ -51,6 +51,31 @@ impl RateLimits {
     pub fn with_rule(mut self, route: &Arc<Route>, rule: RateLimitRule) -> Self {
         self.of_route(route).rules.push(rule);
         self
+    }
+
+    /// Goes on counting with the buckets of `last`, wherever a limit is the same as it was: of the same
+    /// patch of an EnvoyFilter, or of all requests and of none, and with the same settings. Without
+    /// this, a new configuration fills all buckets, whatever it is about.
+    #[must_use]
+    pub fn carried_on(mut self, last: &Self) -> Self {
+        let known: Vec<_> = last.limits().map(Arc::clone).collect();
+        let routes = self.routes.values_mut();
+        let of_routes = routes.filter_map(|route| route.limit.as_mut());
+        // Limits of routes that a program has made have no place that would tell them.
+        let of_routes = of_routes.filter(|limit| limit.has_source());
+        for limit in self.all.iter_mut().chain(of_routes) {
+            if let Some(same) = known.iter().find(|known| known.is_same(limit)) {
+                *limit = Arc::clone(same);
+            }
+        }
+        self
+    }
+
+    fn limits(&self) -> impl Iterator<Item = &Arc<LocalRateLimit>> {
+        let routes = self.routes.values();
+        let of_routes = routes.filter_map(|route| route.limit.as_ref());
+        let of_routes = of_routes.filter(|limit| limit.has_source());
+        self.all.iter().chain(of_routes)
     }
 
     /// Whether there is neither a limit nor a rule.

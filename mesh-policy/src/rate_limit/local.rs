@@ -49,6 +49,15 @@ pub struct LocalRateLimit {
     bucket: Option<TokenBucket>,
     buckets: HashMap<Descriptor, TokenBucket>,
     settings: LocalRateLimitSettings,
+    source: Option<LimitSource>,
+}
+
+/// The patch of an EnvoyFilter that a limit is of.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct LimitSource {
+    pub(super) namespace: Box<str>,
+    pub(super) name: Box<str>,
+    pub(super) patch: usize,
 }
 
 /// What a local rate limit does beside counting.
@@ -125,6 +134,7 @@ impl LocalRateLimit {
             bucket: None,
             buckets: HashMap::new(),
             settings: LocalRateLimitSettings::default(),
+            source: None,
         }
     }
 
@@ -147,6 +157,28 @@ impl LocalRateLimit {
         self.buckets
             .insert(descriptor, TokenBucket::new(settings, now));
         self
+    }
+
+    pub(super) fn of_source(mut self, source: LimitSource) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    pub(super) fn has_source(&self) -> bool {
+        self.source.is_some()
+    }
+
+    /// Whether it is the same limit as `other`, however many tokens each has left.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let settings = |bucket: &TokenBucket| *bucket.settings();
+        let is_there = |(descriptor, bucket): (&Descriptor, &TokenBucket)| {
+            other.buckets.get(descriptor).map(settings) == Some(settings(bucket))
+        };
+        self.source == other.source
+            && self.bucket.as_ref().map(settings) == other.bucket.as_ref().map(settings)
+            && self.buckets.len() == other.buckets.len()
+            && self.buckets.iter().all(is_there)
+            && self.settings == other.settings
     }
 
     /// What it does beside counting.

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, request};
 use http_body::Body;
 use mesh_core::attributes::{
-    PreviousEndpoints, ResetReason, ResponseFlag, ResponseFlags, SelectedEndpoint, Timeouts,
-    UpstreamReset,
+    Attempts, PreviousEndpoints, ResetReason, ResponseFlag, ResponseFlags, SelectedEndpoint,
+    Timeouts, UpstreamReset,
 };
 use mesh_core::reply::{self, Caller};
 use pin_project_lite::pin_project;
@@ -36,6 +36,8 @@ pin_project! {
         attempt: Attempt<S::Future>,
         // `None` if the first attempt is the only one. Boxed, for most requests need it not.
         retrying: Option<Box<Retrying<S, B, S::Error>>>,
+        // Counts the request as under way.
+        _active: Option<ActiveRequest>,
     }
 }
 
@@ -57,17 +59,15 @@ impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<ReplayBody<B>>>,
 {
-    pub(super) fn once(response: S::Future) -> Self {
+    pub(super) fn new(
+        response: S::Future,
+        retrying: Option<Retrying<S, B, S::Error>>,
+        active: Option<ActiveRequest>,
+    ) -> Self {
         Self {
             attempt: Attempt::Called { response },
-            retrying: None,
-        }
-    }
-
-    pub(super) fn new(response: S::Future, retrying: Retrying<S, B, S::Error>) -> Self {
-        Self {
-            attempt: Attempt::Called { response },
-            retrying: Some(Box::new(retrying)),
+            retrying: retrying.map(Box::new),
+            _active: active,
         }
     }
 }
@@ -154,7 +154,6 @@ pub(super) struct Retrying<S, B, E> {
     previous: PreviousEndpoints,
     timer: Option<Pin<Box<Sleep>>>,
     permit: Option<RetryPermit>,
-    _active: Option<ActiveRequest>,
 }
 
 impl<S, B, E> Retrying<S, B, E> {
@@ -183,7 +182,6 @@ impl<S, B, E> Retrying<S, B, E> {
             previous,
             timer: plan.per_try.map(|timeout| Box::pin(sleep(timeout))),
             permit: None,
-            _active: plan.budget.as_ref().map(|budget| budget.request()),
             plan,
         }
     }
@@ -227,6 +225,7 @@ impl<S, B, E> Retrying<S, B, E> {
         if let Some(flag) = flag {
             ResponseFlags::add(response.extensions_mut(), flag);
         }
+        response.extensions_mut().insert(Attempts(self.attempts));
         Step::Finish(Ok(response))
     }
 
@@ -280,6 +279,10 @@ impl<S, B, E> Retrying<S, B, E> {
         let verdict = self.plan.state.decide(outcome, asked, random, permit);
         if matches!(verdict, Verdict::Retry { .. }) {
             self.next = self.replay.attempt();
+            // The connection of the earlier attempt may have read too much of it meanwhile.
+            if self.next.is_none() {
+                return Verdict::Accept;
+            }
         }
         verdict
     }

@@ -236,13 +236,17 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let settings = &self.layer.settings;
-        let plan = Plan::of(settings, &mut self.known, &mut request);
+        let budget = budget(settings, &request);
+        let plan = Plan::of(settings, &mut self.known, (&mut request, budget.as_ref()));
         if settings.count_attempts {
             let first = HeaderValue::from_static("1");
             request.headers_mut().insert(ATTEMPT_COUNT, first);
         }
+        // A share is of all requests, also of those that are not tried again.
+        let active = budget.as_ref().map(RetryBudget::request);
         let Some(plan) = plan else {
-            return ResponseFuture::once(self.inner.call(request.map(ReplayBody::once)));
+            let response = self.inner.call(request.map(ReplayBody::once));
+            return ResponseFuture::new(response, None, active);
         };
         plan.tell(request.extensions_mut());
         let (head, body) = request.into_parts();
@@ -254,7 +258,7 @@ where
         let mut service = mem::replace(&mut self.inner, other);
         let response = service.call(first);
         let retrying = Retrying::new(plan, service, (head, replay), self.layer.clone());
-        ResponseFuture::new(response, retrying)
+        ResponseFuture::new(response, Some(retrying), active)
     }
 }
 
@@ -278,7 +282,11 @@ pub(super) struct Plan {
 
 impl Plan {
     /// The plan for a request; `None` if one attempt is all it gets, without a timeout of its own.
-    fn of<B>(settings: &Settings, known: &mut Known, request: &mut Request<B>) -> Option<Self> {
+    fn of<B>(
+        settings: &Settings,
+        known: &mut Known,
+        (request, budget): (&mut Request<B>, Option<&RetryBudget>),
+    ) -> Option<Self> {
         let matched = request.extensions().get::<MatchedRoute>();
         let forward = matched.and_then(MatchedRoute::forward);
         let policy = match forward {
@@ -302,11 +310,10 @@ impl Plan {
         if !state.is_enabled() && per_try.is_none() {
             return None;
         }
-        let budget = budget(settings, request);
         Some(Self {
             state,
             per_try,
-            budget,
+            budget: budget.cloned(),
         })
     }
 }

@@ -33,7 +33,7 @@ use std::fmt;
 use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -70,6 +70,8 @@ struct Shared<B> {
     end: End,
     /// The attempt that may read.
     attempt: u32,
+    /// Who waits for its next frame.
+    reader: Option<Waker>,
     is_replayable: bool,
 }
 
@@ -110,6 +112,7 @@ impl<B: Body<Data = Bytes>> Replay<B> {
             limit,
             end: End::NotYet,
             attempt: 0,
+            reader: None,
             is_replayable,
         }))))
     }
@@ -127,7 +130,12 @@ impl<B: Body<Data = Bytes>> Replay<B> {
         }
         state.attempt += 1;
         let attempt = state.attempt;
+        let superseded = state.reader.take();
         drop(state);
+        // It has to learn that nothing more comes: the inner body will wake the new attempt only.
+        if let Some(superseded) = superseded {
+            superseded.wake();
+        }
         Some(ReplayBody(Source::Kept {
             shared: Arc::clone(shared),
             attempt,
@@ -136,7 +144,7 @@ impl<B: Body<Data = Bytes>> Replay<B> {
         }))
     }
 
-    /// Whether the body can be sent again.
+    /// Whether the body can be sent again, for now: an attempt that is still read may change it.
     pub fn can_replay(&self) -> bool {
         self.0
             .as_ref()
@@ -264,7 +272,9 @@ where
                 if shared.attempt != *attempt {
                     return Poll::Ready(Some(Err(Superseded.into())));
                 }
-                shared.poll_frame(read, ended, cx)
+                let frame = shared.poll_frame(read, ended, cx);
+                shared.reader = frame.is_pending().then(|| cx.waker().clone());
+                frame
             }
         }
     }
@@ -315,6 +325,8 @@ pub struct Superseded;
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
 
     use http_body_util::BodyExt;
     use proptest::prelude::*;
@@ -375,6 +387,45 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_attempt_that_waits_for_the_body_learns_that_it_is_over() {
+        let replay = Replay::new(Silence, 100);
+        let mut first = replay.attempt().unwrap();
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut cx = Context::from_waker(&waker);
+        assert!(Pin::new(&mut first).poll_frame(&mut cx).is_pending());
+        let _second = replay.attempt().unwrap();
+        assert!(woken.0.load(Ordering::Relaxed));
+        let error = first.frame().await.unwrap().unwrap_err();
+        assert!(error.is::<Superseded>());
+    }
+
+    /// Whether a task has been woken.
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A body of which nothing comes.
+    struct Silence;
+
+    impl Body for Silence {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
     async fn a_body_beyond_the_limit_is_sent_once() {
         for (limit, again) in [(4, true), (3, false)] {
             let replay = Replay::new(frames(&["ab", "cd"]), limit);
@@ -424,7 +475,7 @@ mod tests {
     #[test]
     fn pieces_are_shared_and_not_copied() {
         let replay = Replay::new(frames(&["abc"]), 100);
-        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut cx = Context::from_waker(Waker::noop());
         let mut read = || {
             let mut body = replay.attempt().unwrap();
             match Pin::new(&mut body).poll_frame(&mut cx) {
@@ -444,7 +495,7 @@ mod tests {
             let whole = pieces.concat();
             let frames = pieces.into_iter().map(|piece| Ok(Frame::data(Bytes::from(piece))));
             let replay = Replay::new(Frames(frames.collect()), 1000);
-            let mut cx = Context::from_waker(std::task::Waker::noop());
+            let mut cx = Context::from_waker(Waker::noop());
             for frames in reads {
                 let mut body = replay.attempt().unwrap();
                 for _ in 0..frames {

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use mesh_core::attributes::{
-    MatchedRoute, PreviousEndpoints, ResetReason, ResponseFlag, ResponseFlags, SelectedEndpoint,
-    Timeouts, UpstreamReset,
+    Attempts, MatchedRoute, PreviousEndpoints, ResetReason, ResponseFlag, ResponseFlags,
+    SelectedEndpoint, Timeouts, UpstreamReset,
 };
 use mesh_core::model::cluster::{Endpoint, EndpointAddress};
 use mesh_core::model::retry::RetryPolicy;
@@ -204,6 +204,7 @@ async fn every_attempt_has_its_number_and_the_whole_body() {
     .await;
     assert_eq!(response.status(), 200);
     assert_eq!(flags(&response), "-");
+    assert_eq!(response.extensions().get(), Some(&Attempts(3)));
     let seen = upstream.seen();
     let numbers: Vec<_> = seen.iter().map(|seen| seen.attempt.as_str()).collect();
     assert_eq!(numbers, ["1", "2", "3"]);
@@ -371,6 +372,50 @@ async fn a_body_that_outgrows_the_limit_is_sent_once() {
     );
 }
 
+/// The connection of an attempt that was answered early may still read the body on its own thread,
+/// past the limit, while it is decided whether there is a further attempt.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_outgrows_the_limit_while_it_is_decided_is_sent_once() {
+    let connection = Arc::new(Mutex::new(None));
+    let upstream = {
+        let connection = Arc::clone(&connection);
+        tower::service_fn(move |request: Request<ReplayBody<Growing>>| {
+            *connection.lock().unwrap() = Some(request.into_body());
+            let response = Response::builder().status(503).body(Bytes::new());
+            std::future::ready(Ok::<_, Infallible>(response.unwrap()))
+        })
+    };
+    let layer = RetryLayer::new().with_body_limit(8).with_random(move || {
+        let body = connection.lock().unwrap().take();
+        // Waits are drawn in the midst of the decision.
+        let reading = std::thread::spawn(|| body.map(|body: ReplayBody<_>| run(body.collect())));
+        reading.join().unwrap();
+        24
+    });
+    let request = request(Method::GET, policy(2, &["5xx"])).map(Growing);
+    let service = ServiceBuilder::new().layer(layer).service(upstream);
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), flags(&response).as_str()),
+        (503, "-")
+    );
+}
+
+/// A body that does not say how long it will be.
+struct Growing(Full<Bytes>);
+
+impl http_body::Body for Growing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn errors_are_tried_again_as_the_classifier_says() {
     let calls = Arc::new(AtomicU32::new(0));
@@ -422,6 +467,33 @@ async fn a_retry_beyond_the_budget_is_not_made_and_flagged() {
     let layer = layer().with_budgets(budgets);
     let response = send(layer, &upstream, request(Method::GET, policy(2, &["5xx"]))).await;
     assert_eq!(flags(&response), "UF,UO");
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_are_not_tried_again_count_for_the_share() {
+    let budget = RetryBudget::new(RetryCap::Share {
+        percent: 50.0,
+        least: 0,
+        interval: Duration::ZERO,
+    });
+    let budgets = RetryBudgets::from_iter([(ClusterName::from("cart"), budget.clone())]);
+    let upstream = Upstream::new([Act::Silence, Act::Silence]);
+    let layer = layer().with_budgets(budgets);
+    let sending = (0..2).map(|_| {
+        let once = RetryPolicy {
+            attempts: 0,
+            ..RetryPolicy::default()
+        };
+        send(layer.clone(), &upstream, request(Method::GET, once))
+    });
+    let mut sending: Vec<_> = sending.map(Box::pin).collect();
+    for request in &mut sending {
+        let waiting = tokio::time::timeout(Duration::from_secs(1), request);
+        waiting.await.unwrap_err();
+    }
+    assert!(budget.retry().is_some(), "half of two");
+    drop(sending);
+    assert!(budget.retry().is_none(), "half of none");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,14 +1,21 @@
 //! Bodies whose bytes and gRPC messages are counted.
 
+use std::error::Error;
+use std::io;
+use std::iter;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use mesh_core::attributes::{ResponseFlag, StreamFailure};
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
+
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// What has passed of the bodies of an exchange.
 #[derive(Debug, Default)]
@@ -22,11 +29,19 @@ pub struct Counts {
 pub(super) struct Count {
     bytes: AtomicU64,
     messages: AtomicU64,
+    /// When all had passed.
+    ended: OnceLock<Instant>,
 }
 
 impl Count {
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// When all had passed, if all has.
+    #[cfg(feature = "access-log")]
+    pub(super) fn ended(&self) -> Option<Instant> {
+        self.ended.get().copied()
     }
 
     #[cfg(feature = "metrics")]
@@ -73,8 +88,7 @@ impl Messages {
 }
 
 pin_project! {
-    /// A body that is counted as it passes. It tells `end` when it has ended, failed or been
-    /// dropped.
+    /// A body that is counted as it passes. It tells `end` how it ended.
     #[derive(Debug)]
     pub struct MeteredBody<B, E: OnEnd> {
         #[pin]
@@ -82,13 +96,20 @@ pin_project! {
         counts: Arc<Counts>,
         direction: Direction,
         messages: Option<Messages>,
+        // Bytes that have not passed, if it is known how many there are.
+        left: Option<u64>,
         end: Option<E>,
     }
 
     impl<B, E: OnEnd> PinnedDrop for MeteredBody<B, E> {
         fn drop(this: Pin<&mut Self>) {
-            if let Some(end) = this.project().end.take() {
-                end.end(None);
+            let this = this.project();
+            if let Some(end) = this.end.take() {
+                // Who has got all the bytes that were announced need not ask for the end.
+                end.end(match this.left {
+                    Some(0) => End::Complete(None),
+                    _ => End::Dropped,
+                });
             }
         }
     }
@@ -110,10 +131,54 @@ impl Counts {
     }
 }
 
+/// How a body ended.
+#[derive(Clone, Copy, Debug)]
+pub enum End<'a> {
+    /// Whole, with or without trailers.
+    Complete(Option<&'a HeaderMap>),
+    /// Its reader did not want the rest, or no response at all: the client has gone away.
+    Dropped,
+    /// It failed.
+    Failed(&'a (dyn Error + Send + Sync + 'static)),
+    /// There is no body, for the service failed.
+    Unanswered,
+}
+
+impl<'a> End<'a> {
+    /// The trailers, if there are any.
+    pub fn trailers(self) -> Option<&'a HeaderMap> {
+        match self {
+            Self::Complete(trailers) => trailers,
+            Self::Dropped | Self::Failed(_) | Self::Unanswered => None,
+        }
+    }
+
+    /// Envoy's flag of what broke off. Of a body that failed, what a [`StreamFailure`] among the
+    /// sources of its error says; else `UC` for an error of the connection and `UR` for any other.
+    pub fn flag(self) -> Option<ResponseFlag> {
+        match self {
+            Self::Complete(_) | Self::Unanswered => None,
+            Self::Dropped => Some(ResponseFlag::DownstreamConnectionTermination),
+            Self::Failed(error) => Some(of_failure(error)),
+        }
+    }
+}
+
+fn of_failure(error: &(dyn Error + 'static)) -> ResponseFlag {
+    let sources = || iter::successors(Some(error), |&error| error.source());
+    if let Some(StreamFailure(flag)) = sources().find_map(|error| error.downcast_ref()) {
+        return *flag;
+    }
+    match sources().any(|error| error.is::<io::Error>()) {
+        true => ResponseFlag::UpstreamConnectionTermination,
+        false => ResponseFlag::UpstreamRemoteReset,
+    }
+}
+
 /// What is done at the end of a body.
 pub trait OnEnd {
-    /// The body is over, with or without trailers.
-    fn end(self, trailers: Option<&HeaderMap>);
+    /// The body is over.
+    fn end(self, end: End<'_>);
 }
 
 /// Nothing is done.
@@ -121,17 +186,21 @@ pub trait OnEnd {
 pub struct Nothing;
 
 impl OnEnd for Nothing {
-    fn end(self, _: Option<&HeaderMap>) {}
+    fn end(self, _: End<'_>) {}
 }
 
-impl<B, E: OnEnd> MeteredBody<B, E> {
+impl<B: Body, E: OnEnd> MeteredBody<B, E> {
     pub(super) fn new(
         inner: B,
         (counts, direction): (Arc<Counts>, Direction),
         is_grpc: bool,
         end: Option<E>,
     ) -> Self {
+        if inner.is_end_stream() {
+            counts.of(direction).ended.get_or_init(Instant::now);
+        }
         Self {
+            left: inner.size_hint().exact(),
             inner,
             counts,
             direction,
@@ -139,10 +208,19 @@ impl<B, E: OnEnd> MeteredBody<B, E> {
             end,
         }
     }
+}
 
+impl<B, E: OnEnd> MeteredBody<B, E> {
     /// A body of which nobody is told.
     fn uncounted(inner: B) -> Self {
-        Self::new(inner, (Arc::default(), Direction::Sent), false, None)
+        Self {
+            inner,
+            counts: Arc::default(),
+            direction: Direction::Sent,
+            messages: None,
+            left: None,
+            end: None,
+        }
     }
 }
 
@@ -161,42 +239,51 @@ impl<B: From<Bytes>, E: OnEnd> From<Bytes> for MeteredBody<B, E> {
 impl<B, E> Body for MeteredBody<B, E>
 where
     B: Body,
+    B::Error: Into<BoxError>,
     E: OnEnd,
 {
     type Data = B::Data;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
         let mut this = self.project();
-        let frame = this.inner.as_mut().poll_frame(cx);
-        let trailers = match &frame {
-            Poll::Ready(Some(Ok(frame))) => {
+        let frame = ready!(this.inner.as_mut().poll_frame(cx));
+        let frame = frame.map(|frame| frame.map_err(Into::into));
+        let end = match &frame {
+            Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     let count = this.counts.of(*this.direction);
                     let bytes = data.remaining() as u64;
                     count.bytes.fetch_add(bytes, Ordering::Relaxed);
+                    *this.left = this.left.map(|left| left.saturating_sub(bytes));
                     if let Some(messages) = this.messages {
                         // A buffer of several pieces is counted by its first.
                         let found = messages.read(data.chunk());
                         count.messages.fetch_add(found, Ordering::Relaxed);
                     }
                 }
-                frame.trailers_ref()
+                // Who reads the body need not ask again once it says that it has ended.
+                let is_over = frame.is_trailers() || this.inner.is_end_stream();
+                is_over.then(|| End::Complete(frame.trailers_ref()))
             }
-            Poll::Ready(Some(Err(_)) | None) => None,
-            Poll::Pending => return frame,
+            Some(Err(error)) => Some(End::Failed(&**error)),
+            None => Some(End::Complete(None)),
         };
-        let is_over = matches!(frame, Poll::Ready(None | Some(Err(_)))) || trailers.is_some();
-        // Who reads the body need not ask again once it says that it has ended.
-        if (is_over || this.inner.is_end_stream())
+        if let Some(End::Complete(_)) = end {
+            this.counts
+                .of(*this.direction)
+                .ended
+                .get_or_init(Instant::now);
+        }
+        if let Some(told) = end
             && let Some(end) = this.end.take()
         {
-            end.end(trailers);
+            end.end(told);
         }
-        frame
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -232,33 +319,93 @@ mod tests {
     }
 
     #[derive(Clone, Default)]
-    struct Ends(Arc<Mutex<Vec<bool>>>);
+    struct Ends(Arc<Mutex<Vec<String>>>);
 
     impl OnEnd for Ends {
-        fn end(self, trailers: Option<&HeaderMap>) {
-            self.0.lock().unwrap().push(trailers.is_some());
+        fn end(self, end: End<'_>) {
+            let flag = end.flag().map_or("", ResponseFlag::as_str);
+            let trailers = end.trailers().map_or(0, HeaderMap::len);
+            self.0.lock().unwrap().push(format!("{flag}{trailers}"));
+        }
+    }
+
+    impl Ends {
+        fn metered<B: Body>(&self, body: B) -> MeteredBody<B, Self> {
+            let sent = (Arc::default(), Direction::Sent);
+            MeteredBody::new(body, sent, false, Some(self.clone()))
+        }
+
+        fn told(&self) -> Vec<String> {
+            std::mem::take(&mut *self.0.lock().unwrap())
         }
     }
 
     #[tokio::test]
-    async fn the_end_is_told_once_read_or_dropped() {
-        let (ends, counts) = (Ends::default(), Arc::<Counts>::default());
-        let sent = || (Arc::clone(&counts), Direction::Sent);
-        let body = || {
-            let full = Full::new(Bytes::from_static(b"hello"));
-            MeteredBody::new(full, sent(), false, Some(ends.clone()))
-        };
-        body().collect().await.unwrap();
-        assert_eq!((counts.sent.bytes(), ends.0.lock().unwrap().len()), (5, 1));
-        assert_eq!(counts.received.bytes(), 0);
-        drop(body());
-        assert_eq!(ends.0.lock().unwrap().len(), 2);
+    async fn the_end_is_told_once_however_it_comes() {
+        let (ends, full) = (Ends::default(), Full::new(Bytes::from_static(b"hello")));
+        let body = ends.metered(full.clone());
+        let counts = Arc::clone(&body.counts);
+        body.collect().await.unwrap();
+        assert_eq!((counts.sent.bytes(), counts.received.bytes()), (5, 0));
+        assert_eq!(ends.told(), ["0"]);
+        drop(ends.metered(full.clone()));
+        assert_eq!(ends.told(), ["DC0"]);
         let trailers =
             HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())]);
-        let with_trailers =
-            Full::new(Bytes::new()).with_trailers(std::future::ready(Some(Ok(trailers))));
-        let metered = MeteredBody::new(Box::pin(with_trailers), sent(), false, Some(ends.clone()));
-        metered.collect().await.unwrap();
-        assert_eq!(ends.0.lock().unwrap().as_slice(), [false, false, true]);
+        let with_trailers = full.with_trailers(std::future::ready(Some(Ok(trailers))));
+        ends.metered(Box::pin(with_trailers))
+            .collect()
+            .await
+            .unwrap();
+        assert_eq!(ends.told(), ["1"]);
+    }
+
+    #[tokio::test]
+    async fn who_has_got_all_that_was_announced_has_got_it_whole() {
+        let (ends, announced) = (
+            Ends::default(),
+            Announced(Full::new(Bytes::from_static(b"a"))),
+        );
+        let mut body = ends.metered(announced);
+        body.frame().await.unwrap().unwrap();
+        assert_eq!(ends.told(), [""; 0]);
+        drop(body);
+        assert_eq!(ends.told(), ["0"]);
+    }
+
+    /// A body that knows its length, but not that it has ended.
+    struct Announced(Full<Bytes>);
+
+    impl Body for Announced {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            Pin::new(&mut self.0).poll_frame(cx)
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            self.0.size_hint()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_fails_is_told_by_what_its_error_comes_from() {
+        let late = StreamFailure(ResponseFlag::UpstreamRequestTimeout);
+        let lost = || io::Error::from(io::ErrorKind::ConnectionReset);
+        for (error, expected) in [
+            (BoxError::from("reset"), "UR0"),
+            (lost().into(), "UC0"),
+            (late.into(), "UT0"),
+        ] {
+            let ends = Ends::default();
+            let broken = Full::new(Bytes::new()).map_err(|never| match never {});
+            let broken = broken.with_trailers(std::future::ready(Some(Err(error))));
+            ends.metered(Box::pin(broken)).collect().await.unwrap_err();
+            assert_eq!(ends.told(), [expected]);
+        }
     }
 }

@@ -29,6 +29,7 @@ pub mod access_log;
 mod body;
 #[cfg(feature = "cel")]
 mod expression;
+mod heads;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 #[cfg(any(feature = "access-log", feature = "metrics"))]

@@ -9,12 +9,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Response};
+use http::{Method, Request, Response, request};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::body::{Counts, Direction, MeteredBody, Nothing, OnEnd};
+use super::body::{Counts, Direction, End, MeteredBody, Nothing, OnEnd};
 
 /// Observes exchanges.
 pub(super) trait Observe {
@@ -35,9 +35,6 @@ pub trait Observed: OnEnd {
 
     /// Takes what the head of the response says.
     fn answer<B>(&mut self, response: &Response<B>);
-
-    /// The client went away before there was a response.
-    fn give_up(&mut self);
 }
 
 /// Calls `service`, and has the exchange observed.
@@ -49,7 +46,9 @@ pub(super) fn call<O, S, ReqBody>(
 where
     O: Observe,
     S: Service<Request<MeteredBody<ReqBody, Nothing>>>,
+    ReqBody: Body,
 {
+    let is_head = request.method() == Method::HEAD;
     let exchange = observer.begin(&request);
     let received = (Arc::clone(exchange.counts()), Direction::Received);
     let has_messages = exchange.has_messages();
@@ -57,7 +56,19 @@ where
     ResponseFuture {
         response: service.call(request),
         exchange: Some(exchange),
+        is_head,
     }
+}
+
+/// A copy of the head of `request`.
+pub(super) fn head<B>(request: &Request<B>) -> request::Parts {
+    let mut copy = Request::new(());
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    *copy.version_mut() = request.version();
+    copy.headers_mut().clone_from(request.headers());
+    copy.extensions_mut().clone_from(request.extensions());
+    copy.into_parts().0
 }
 
 pin_project! {
@@ -71,13 +82,14 @@ pin_project! {
         #[pin]
         response: F,
         exchange: Option<E>,
+        // Whether nobody reads the body of the response.
+        is_head: bool,
     }
 
     impl<F, E: Observed> PinnedDrop for ResponseFuture<F, E> {
         fn drop(this: Pin<&mut Self>) {
-            if let Some(mut exchange) = this.project().exchange.take() {
-                exchange.give_up();
-                exchange.end(None);
+            if let Some(exchange) = this.project().exchange.take() {
+                exchange.end(End::Dropped);
             }
         }
     }
@@ -99,7 +111,7 @@ where
         let response = match response {
             Ok(response) => response,
             Err(error) => {
-                exchange.end(None);
+                exchange.end(End::Unanswered);
                 return Poll::Ready(Err(error));
             }
         };
@@ -109,10 +121,10 @@ where
         Poll::Ready(Ok(response.map(|body| {
             // Who sends an empty body may never ask for its end.
             let mut exchange = Some(exchange);
-            if body.is_end_stream()
+            if (*this.is_head || body.is_end_stream())
                 && let Some(exchange) = exchange.take()
             {
-                exchange.end(None);
+                exchange.end(End::Complete(None));
             }
             MeteredBody::new(body, sent, has_messages, exchange)
         })))

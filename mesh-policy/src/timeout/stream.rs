@@ -1,56 +1,52 @@
-//! Hold the bodies of responses to the rest of the time, and to an idle timeout.
+//! Hold the bodies of responses to the rest of the time.
 //!
 //! [`StreamTimeoutLayer`] stands above [`TimeoutLayer`](super::TimeoutLayer), which leaves the
 //! [`Deadline`] of the exchange in the extensions of its response. When the deadline passes while
-//! the body is under way, or nothing comes for longer than the idle timeout, the body fails with
-//! [`StreamTimedOut`], and the server resets the stream, as Envoy does after the response has begun.
-//! When no head comes for longer than the idle timeout, the client gets `504` with Envoy's text
-//! `stream timeout` and the flag `SI`.
-//!
-//! Istio switches Envoy's idle timeout of streams off, so it is off here unless it is set.
+//! the body is under way, the body fails with [`StreamTimedOut`], and the server resets the stream, as
+//! Envoy does after the response has begun.
 //!
 //! # Example
 //!
 //! ```
 //! use std::convert::Infallible;
-//! use std::time::Duration;
 //!
 //! use bytes::Bytes;
 //! use http::{Request, Response};
-//! use http_body_util::Full;
-//! use mesh_policy::timeout::stream::StreamTimeoutLayer;
+//! use http_body_util::{BodyExt, Full};
+//! use mesh_policy::timeout::stream::{Deadline, StreamTimeoutLayer};
+//! use tokio::time::Instant;
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let silent = service_fn(|_: Request<()>| async {
-//!     std::future::pending::<()>().await;
-//!     Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+//! let late = service_fn(|_: Request<()>| async {
+//!     let mut response = Response::new(Full::new(Bytes::from_static(b"hello")));
+//!     response.extensions_mut().insert(Deadline(Instant::now()));
+//!     Ok::<_, Infallible>(response)
 //! });
-//! let layer = StreamTimeoutLayer::new().with_idle_timeout(Duration::from_secs(300));
-//! let service = ServiceBuilder::new().layer(layer).service(silent);
+//! let service = ServiceBuilder::new().layer(StreamTimeoutLayer::new()).service(late);
 //! let response = service.oneshot(Request::new(())).await?;
-//! assert_eq!(response.status(), 504);
+//! assert!(response.into_body().collect().await.is_err());
 //! # Ok(())
 //! # }
 //! ```
 
+use std::error::Error;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
-use mesh_core::attributes::ResponseFlag;
-use mesh_core::reply::{self, Caller};
+use mesh_core::attributes::{ResponseFlag, StreamFailure};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower_layer::Layer;
 use tower_service::Service;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// When the exchange of a response has to be over, in its extensions.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -61,7 +57,7 @@ pub struct Deadline(pub Instant);
 /// See the [module docs](self) for an example.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StreamTimeoutLayer {
-    idle: Option<Duration>,
+    _private: (),
 }
 
 impl StreamTimeoutLayer {
@@ -69,21 +65,13 @@ impl StreamTimeoutLayer {
     pub fn new() -> Self {
         Self::default()
     }
-
-    /// Sets how long nothing may come. Zero is no limit. Default: no limit.
-    #[must_use]
-    pub fn with_idle_timeout(mut self, idle: Duration) -> Self {
-        self.idle = (!idle.is_zero()).then_some(idle);
-        self
-    }
 }
 
 impl<S> Layer<S> for StreamTimeoutLayer {
     type Service = StreamTimeout<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let idle = self.idle;
-        StreamTimeout { inner, idle }
+        StreamTimeout { inner }
     }
 }
 
@@ -93,13 +81,11 @@ impl<S> Layer<S> for StreamTimeoutLayer {
 #[derive(Clone, Copy, Debug)]
 pub struct StreamTimeout<S> {
     inner: S,
-    idle: Option<Duration>,
 }
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for StreamTimeout<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    ResBody: Default + From<Bytes>,
 {
     type Response = Response<TimedBody<ResBody>>;
     type Error = S::Error;
@@ -110,30 +96,8 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let caller = Caller::of(request.headers());
-        ResponseFuture {
-            response: self.inner.call(request),
-            caller,
-            idle: self.idle.map(Idle::new),
-        }
-    }
-}
-
-/// A timer that begins anew whenever something comes.
-#[derive(Debug)]
-struct Idle {
-    timeout: Duration,
-    sleep: Pin<Box<Sleep>>,
-}
-
-impl Idle {
-    fn new(timeout: Duration) -> Self {
-        let sleep = Box::pin(sleep(timeout));
-        Self { timeout, sleep }
-    }
-
-    fn restart(&mut self) {
-        self.sleep.as_mut().reset(Instant::now() + self.timeout);
+        let response = self.inner.call(request);
+        ResponseFuture { response }
     }
 }
 
@@ -143,42 +107,20 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         response: F,
-        caller: Caller,
-        idle: Option<Idle>,
     }
 }
 
 impl<F, ResBody, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<Response<ResBody>, E>>,
-    ResBody: Default + From<Bytes>,
 {
     type Output = Result<Response<TimedBody<ResBody>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        if let Poll::Ready(response) = this.response.poll(cx)? {
-            let deadline = response.extensions().get::<Deadline>();
-            let deadline = deadline.map(|Deadline(at)| Box::pin(sleep_until(*at)));
-            let mut idle = this.idle.take();
-            if let Some(idle) = &mut idle {
-                idle.restart();
-            }
-            return Poll::Ready(Ok(response.map(|inner| TimedBody {
-                inner,
-                deadline,
-                idle,
-            })));
-        }
-        let Some(idle) = this.idle else {
-            return Poll::Pending;
-        };
-        ready!(idle.sleep.as_mut().poll(cx));
-        let (status, text) = (
-            StatusCode::GATEWAY_TIMEOUT,
-            Bytes::from_static(b"stream timeout"),
-        );
-        Poll::Ready(Ok(reply::text(*this.caller, status, text, StreamIdle)))
+        let response = ready!(self.project().response.poll(cx))?;
+        let deadline = response.extensions().get::<Deadline>();
+        let deadline = deadline.map(|Deadline(at)| Box::pin(sleep_until(*at)));
+        Poll::Ready(Ok(response.map(|inner| TimedBody { inner, deadline })))
     }
 }
 
@@ -189,7 +131,6 @@ pin_project! {
         #[pin]
         inner: B,
         deadline: Option<Pin<Box<Sleep>>>,
-        idle: Option<Idle>,
     }
 }
 
@@ -200,9 +141,9 @@ impl<B> TimedBody<B> {
     ///
     /// This, if it has not.
     pub fn into_untimed(self) -> Result<B, Self> {
-        match self.deadline.is_none() && self.idle.is_none() {
-            true => Ok(self.inner),
-            false => Err(self),
+        match self.deadline {
+            None => Ok(self.inner),
+            Some(_) => Err(self),
         }
     }
 }
@@ -212,7 +153,6 @@ impl<B: From<Bytes>> From<Bytes> for TimedBody<B> {
         Self {
             inner: bytes.into(),
             deadline: None,
-            idle: None,
         }
     }
 }
@@ -233,19 +173,10 @@ where
         if let Some(deadline) = this.deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
-            return Poll::Ready(Some(Err(StreamTimedOut::Deadline.into())));
+            return Poll::Ready(Some(Err(StreamTimedOut.into())));
         }
-        if let Poll::Ready(frame) = this.inner.poll_frame(cx) {
-            if let Some(idle) = this.idle {
-                idle.restart();
-            }
-            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
-        }
-        let Some(idle) = this.idle else {
-            return Poll::Pending;
-        };
-        ready!(idle.sleep.as_mut().poll(cx));
-        Poll::Ready(Some(Err(StreamTimedOut::Idle.into())))
+        let frame = this.inner.poll_frame(cx);
+        frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -257,42 +188,45 @@ where
     }
 }
 
-/// Why a body failed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+/// Why a body failed: the time of the exchange is over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum StreamTimedOut {
-    /// The time of the exchange is over.
-    #[error("upstream request timeout")]
-    Deadline,
-    /// Nothing came for too long.
-    #[error("stream timeout")]
-    Idle,
+pub struct StreamTimedOut;
+
+impl fmt::Display for StreamTimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("upstream request timeout")
+    }
 }
 
-/// Marks a `504` as sent by [`StreamTimeout`], because nothing came for too long.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("stream timeout")]
-#[non_exhaustive]
-pub struct StreamIdle;
-
-impl reply::Reason for StreamIdle {
-    const FLAG: ResponseFlag = ResponseFlag::StreamIdleTimeout;
+impl Error for StreamTimedOut {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&StreamFailure(ResponseFlag::UpstreamRequestTimeout))
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::convert::Infallible;
+    use std::time::Duration;
 
     use http_body_util::BodyExt;
+    use tokio::time::sleep;
     use tower::{ServiceExt, service_fn};
 
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A body of one piece after each of `pauses`.
+    /// A body of one piece after each of some pauses.
     #[derive(Debug, Default)]
-    struct Pauses(Vec<Duration>, Option<Pin<Box<Sleep>>>);
+    pub(in super::super) struct Pauses(Vec<Duration>, Option<Pin<Box<Sleep>>>);
+
+    impl Pauses {
+        pub(in super::super) fn new(pauses: &[Duration]) -> Self {
+            Self(pauses.to_vec(), None)
+        }
+    }
 
     impl From<Bytes> for Pauses {
         fn from(_: Bytes) -> Self {
@@ -319,47 +253,35 @@ mod tests {
         }
     }
 
-    async fn collect(
-        pauses: &[Duration],
-        idle: Duration,
-        deadline: Option<Duration>,
-    ) -> Result<Bytes, StreamTimedOut> {
+    /// Reads a body of one piece after each of `pauses`, of an exchange that has so much time.
+    async fn collect(pauses: &[Duration], time: Option<Duration>) -> Result<Bytes, BoxError> {
         let pauses = pauses.to_vec();
         let inner = service_fn(move |_: Request<()>| {
-            let mut response = Response::new(Pauses(pauses.clone(), None));
-            if let Some(deadline) = deadline {
-                let deadline = Deadline(Instant::now() + deadline);
+            let mut response = Response::new(Pauses::new(&pauses));
+            if let Some(time) = time {
+                let deadline = Deadline(Instant::now() + time);
                 response.extensions_mut().insert(deadline);
             }
             async { Ok::<_, Infallible>(response) }
         });
-        let service = StreamTimeoutLayer::new()
-            .with_idle_timeout(idle)
-            .layer(inner);
-        let response = service.oneshot(Request::new(())).await.unwrap();
-        match response.into_body().collect().await {
-            Ok(body) => Ok(body.to_bytes()),
-            Err(error) => Err(*error.downcast().unwrap()),
-        }
+        let service = StreamTimeoutLayer::new().layer(inner);
+        let response = service.oneshot(Request::new(())).await?;
+        Ok(response.into_body().collect().await?.to_bytes())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_may_take_as_long_as_it_goes_on() {
-        let body = collect(&[SECOND; 9], 2 * SECOND, None).await;
-        assert_eq!(body, Ok(Bytes::from_static(b"aaaaaaaaa")));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_body_that_stands_still_fails() {
-        let body = collect(&[SECOND, 3 * SECOND], 2 * SECOND, None).await;
-        assert_eq!(body, Err(StreamTimedOut::Idle));
+    async fn a_body_without_a_deadline_takes_all_its_time() {
+        let body = collect(&[SECOND; 9], None).await.unwrap();
+        assert_eq!(body, "aaaaaaaaa");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_goes_on_beyond_the_deadline_fails() {
         let start = Instant::now();
-        let body = collect(&[SECOND; 9], Duration::ZERO, Some(5 * SECOND / 2)).await;
-        assert_eq!(body, Err(StreamTimedOut::Deadline));
+        let error = collect(&[SECOND; 9], Some(5 * SECOND / 2))
+            .await
+            .unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&StreamTimedOut));
         assert_eq!(start.elapsed(), 5 * SECOND / 2);
     }
 }

@@ -4,13 +4,12 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderName, StatusCode};
 use mesh_core::format_string::HeaderFormat;
-use mesh_core::matcher::StringMatch;
 use mesh_core::model::filter::{AppendAction, HeaderOption};
 use mesh_core::percent::Percent;
 use mesh_core::service::ClusterName;
 
 use super::fields::{Fields, Unsupported, unsupported};
-use super::{GlobalFilter, Place};
+use super::{GlobalFilter, Place, headers};
 use crate::rate_limit::descriptor::{Action, Descriptor, Entry, Field, RateLimitRule};
 use crate::rate_limit::local::{LocalRateLimit, LocalRateLimitSettings};
 use crate::rate_limit::token_bucket::TokenBucketSettings;
@@ -158,7 +157,7 @@ fn header_value_match(mut fields: Fields<'_>) -> Result<Action, Unsupported> {
         .to_owned();
     let value = required(&mut fields, "descriptor_value")?;
     let expect_match = fields.optional_flag("expect_match")?.unwrap_or(true);
-    let headers = fields.maps("headers")?.into_iter().map(header_condition);
+    let headers = fields.maps("headers")?.into_iter().map(headers::condition);
     let headers = headers.collect::<Result<_, _>>()?;
     fields.finish()?;
     Ok(Action::HeaderValueMatch {
@@ -167,32 +166,6 @@ fn header_value_match(mut fields: Fields<'_>) -> Result<Action, Unsupported> {
         expect_match,
         headers,
     })
-}
-
-fn header_condition(mut fields: Fields<'_>) -> Result<(Field, StringMatch), Unsupported> {
-    let name = required(&mut fields, "name")?;
-    let field = Field::parse(&name).ok_or_else(|| unsupported("name"))?;
-    let condition = if let Some(mut text) = fields.map("string_match")? {
-        let condition = if let Some(value) = text.text("exact")? {
-            StringMatch::exact(value)
-        } else if let Some(value) = text.text("prefix")? {
-            StringMatch::prefix(value)
-        } else {
-            return Err(unsupported("string_match"));
-        };
-        text.finish()?;
-        condition
-    } else if let Some(value) = fields.text("exact_match")? {
-        StringMatch::exact(value)
-    } else if let Some(value) = fields.text("prefix_match")? {
-        StringMatch::prefix(value)
-    } else if fields.flag("present_match")? {
-        StringMatch::Present
-    } else {
-        return Err(unsupported("headers"));
-    };
-    fields.finish()?;
-    Ok((field, condition))
 }
 
 fn entry(mut fields: Fields<'_>) -> Result<Entry, Unsupported> {
@@ -267,7 +240,7 @@ fn header_options(fields: &mut Fields<'_>, name: &str) -> Result<Vec<HeaderOptio
     options.collect()
 }
 
-fn required(fields: &mut Fields<'_>, name: &str) -> Result<String, Unsupported> {
+pub(super) fn required(fields: &mut Fields<'_>, name: &str) -> Result<String, Unsupported> {
     let text = fields.text(name)?.filter(|text| !text.is_empty());
     text.map(str::to_owned).ok_or_else(|| unsupported(name))
 }

@@ -93,9 +93,14 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn number(&mut self, name: &str) -> Result<Option<u32>, Unsupported> {
+        let number = self.integer(name)?.map(u32::try_from);
+        number.transpose().map_err(|_| unsupported(name))
+    }
+
+    pub(super) fn integer(&mut self, name: &str) -> Result<Option<i64>, Unsupported> {
         let number = match self.value(name) {
             None => return Ok(None),
-            Some(Value::Integer(number)) => u32::try_from(*number).ok(),
+            Some(Value::Integer(number)) => Some(*number),
             Some(Value::String(text)) => text.parse().ok(),
             Some(_) => None,
         };

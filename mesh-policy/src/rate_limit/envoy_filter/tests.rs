@@ -4,6 +4,7 @@ use http::Extensions;
 use mesh_core::attributes::MatchedRoute;
 use mesh_core::model::route::RouteMatch;
 use mesh_core::origin::Source;
+use mesh_core::parse::{Limits, parse_as};
 use mesh_core::percent::Percent;
 use mesh_core::resource::Metadata;
 use mesh_core::service::ClusterName;
@@ -250,6 +251,140 @@ fn rules_and_limits_of_routes_are_given_to_the_routes_that_match() {
                 "{apply_to} {index}"
             );
         }
+    }
+}
+
+/// A rule for the routes of a virtual host whose `header_value_match` has `condition`.
+const BY_HEADER: &str = "
+configPatches:
+- applyTo: VIRTUAL_HOST
+  match:
+    context: SIDECAR_INBOUND
+    routeConfiguration: { vhost: { name: shop, route: { action: ANY } } }
+  patch:
+    operation: MERGE
+    value:
+      rate_limits:
+      - actions:
+        - header_value_match:
+            descriptor_key: client
+            descriptor_value: crawler
+            expect_match: true
+            headers:
+            - name: user-agent
+              CONDITION
+";
+
+#[test]
+fn rules_look_at_headers_in_all_the_ways_that_envoy_has() {
+    for (condition, matching) in [
+        (
+            "safe_regex_match: { google_re2: {}, regex: '.*[Bb]ot.*' }",
+            [true, false, false],
+        ),
+        (
+            "string_match: { safe_regex: { regex: 'a?bot' } }",
+            [true, false, false],
+        ),
+        (
+            "string_match: { exact: ABOT, ignore_case: true }",
+            [true, false, false],
+        ),
+        ("string_match: { exact: ABOT }", [false, false, false]),
+        ("string_match: { suffix: t }", [true, false, false]),
+        ("string_match: { contains: bo }", [true, false, false]),
+        ("string_match: { prefix: bo }", [false, false, false]),
+        ("suffix_match: '7'", [false, true, false]),
+        ("contains_match: o", [true, false, false]),
+        ("prefix_match: a", [true, false, false]),
+        ("range_match: { start: 7, end: '8' }", [false, true, false]),
+        (
+            "exact_match: abot\n              invert_match: true",
+            [false, true, false],
+        ),
+        ("present_match: true", [true, true, false]),
+        ("present_match: false", [false, false, true]),
+        ("invert_match: true", [false, false, true]),
+        (
+            "exact_match: ''\n              treat_missing_header_as_empty: true",
+            [false, false, true],
+        ),
+    ] {
+        let spec = BY_HEADER.replace("CONDITION", condition);
+        let (spec, _) = parse_as("filter.yaml", &spec, &Limits::default()).unwrap();
+        let (mut filter, host) = (filter("shop", json!({})), shop());
+        filter.spec = spec;
+        let workload = workload();
+        let scope = Scope::new(PatchContext::SidecarInbound, &workload, "istio-system");
+        let compiled = compile([&filter], &scope.with_routes(&host), now());
+        assert_eq!(compiled.notices, [], "{condition}");
+        let route = Arc::clone(&host.virtual_hosts[0].routes[0]);
+        for (agent, is_counted) in [Some("abot"), Some("7"), None].into_iter().zip(matching) {
+            let head = request_of(agent, &route);
+            let [rule] = compiled.limits.rules(&head.extensions) else {
+                panic!("no rule for {condition}");
+            };
+            let is_made = rule.descriptor(&head).is_some();
+            assert_eq!(is_made, is_counted, "{condition}: {agent:?}");
+        }
+    }
+}
+
+/// The head of a request that `agent` sends by `route`.
+fn request_of(agent: Option<&'static str>, route: &Arc<Route>) -> http::request::Parts {
+    let mut request = http::Request::new(());
+    let matched = MatchedRoute::new(Arc::clone(route), 0);
+    request.extensions_mut().insert(matched);
+    let agent = agent.map(http::HeaderValue::from_static);
+    let field = agent.map(|agent| (http::header::USER_AGENT, agent));
+    request.headers_mut().extend(field);
+    request.into_parts().0
+}
+
+/// A configuration with one route.
+fn shop() -> RouteConfiguration {
+    let route = Route::forward("all", RouteMatch::prefix("/"), ClusterName::from("cart"));
+    RouteConfiguration {
+        virtual_hosts: [VirtualHost::new("shop", ["*"], [route])].into(),
+        ..RouteConfiguration::default()
+    }
+}
+
+#[test]
+fn a_limit_that_stays_as_it_was_goes_on_with_the_tokens_that_are_left() {
+    let mut other = local();
+    other["token_bucket"]["max_tokens"] = json!(3);
+    let mut host = shop();
+    let patched = |config: Json| {
+        let per_filter = json!({"envoy.filters.http.local_ratelimit": typed_struct(config)});
+        let value = json!({"typed_per_filter_config": per_filter});
+        patch("VIRTUAL_HOST", json!({}), "MERGE", value)
+    };
+    let limits = |spec: Json, host: &RouteConfiguration| {
+        let (filter, workload) = (filter("shop", spec), workload());
+        let scope = Scope::new(PatchContext::SidecarInbound, &workload, "istio-system");
+        compile([&filter], &scope.with_routes(host), now()).limits
+    };
+    let take = |limits: &RateLimits, host: &RouteConfiguration| {
+        let mut extensions = Extensions::new();
+        let route = Arc::clone(&host.virtual_hosts[0].routes[0]);
+        extensions.insert(MatchedRoute::new(route, 0));
+        let limit = limits.limit(&extensions).unwrap();
+        (0..9)
+            .filter(|_| limit.check(&[], now()).is_allowed)
+            .count()
+    };
+    for make in [&patched as &dyn Fn(Json) -> Json, &|config| {
+        insert(typed_struct(config))
+    }] {
+        let first = limits(make(local()), &host);
+        assert_eq!(take(&first, &host), 4);
+        // Another configuration has other routes, however alike they are.
+        host = shop();
+        let same = limits(make(local()), &host).carried_on(&first);
+        assert_eq!(take(&same, &host), 0, "what is left");
+        let changed = limits(make(other.clone()), &host).carried_on(&same);
+        assert_eq!(take(&changed, &host), 3, "it is another limit");
     }
 }
 

@@ -18,10 +18,11 @@ use tonic::codegen::StdError;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::service::{Answer, Ask, ask};
+use super::service::{Answer, Ask, NoService, ask};
 use crate::rate_limit::descriptor::Descriptor;
 use crate::rate_limit::envoy_filter::GlobalFilter;
 use crate::rate_limit::limits::RateLimits;
+use crate::unready;
 
 const RATE_LIMITED: HeaderName = HeaderName::from_static("x-envoy-ratelimited");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -54,6 +55,16 @@ impl GlobalRateLimitLayer {
             filter: Arc::new(filter),
             limits: limits.into(),
             service: Arc::new(channel),
+        }
+    }
+
+    /// Fails every question, as Envoy does where the cluster of the service is not known: requests
+    /// that the rules of `limits` make descriptors of are refused or pass, as `filter` says.
+    pub fn without_service(filter: GlobalFilter, limits: impl Into<Watch<RateLimits>>) -> Self {
+        Self {
+            filter: Arc::new(filter),
+            limits: limits.into(),
+            service: Arc::new(NoService),
         }
     }
 
@@ -126,10 +137,8 @@ where
                 added: HeaderMap::new(),
             }
         } else {
-            // The service that is ready waits for its request; the other gets ready again.
-            let other = self.inner.clone();
             let held = Held {
-                service: mem::replace(&mut self.inner, other),
+                service: unready::give_back(&mut self.inner),
                 request,
                 filter: Arc::clone(&self.layer.filter),
             };
@@ -167,6 +176,11 @@ pin_project! {
             asking: Asking,
             held: Option<Held<S, ReqBody>>,
         },
+        // The request may go on.
+        Readying {
+            held: Option<Held<S, ReqBody>>,
+            added: HeaderMap,
+        },
         Called {
             #[pin]
             response: F,
@@ -185,7 +199,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
-            let (answer, mut held) = match state.as_mut().project() {
+            let (added, held) = match state.as_mut().project() {
                 StateProjection::Called { response, added } => {
                     let mut response = ready!(response.poll(cx))?;
                     add(mem::take(added), response.headers_mut());
@@ -194,30 +208,48 @@ where
                 StateProjection::Asking { asking, held } => {
                     let answer = ready!(asking.as_mut().poll(cx));
                     let held = held.take();
-                    (
-                        answer,
-                        held.expect("a request is held until it is decided on"),
-                    )
+                    let mut held = held.expect("a request is held until it is decided on");
+                    match held.decide(answer) {
+                        Ok(added) => (added, held),
+                        Err(refusal) => return Poll::Ready(Ok(refusal)),
+                    }
+                }
+                StateProjection::Readying { held, added } => {
+                    let mut ready = held.take().expect("a request is held until it goes on");
+                    if ready.service.poll_ready(cx)?.is_pending() {
+                        *held = Some(ready);
+                        return Poll::Pending;
+                    }
+                    let added = mem::take(added);
+                    let response = ready.service.call(ready.request);
+                    state.set(State::Called { response, added });
+                    continue;
                 }
             };
-            let caller = Caller::of(held.request.headers());
-            let added = match answer {
-                None if held.filter.failure_mode_deny => {
-                    let status = StatusCode::INTERNAL_SERVER_ERROR;
-                    let response = reply::local(caller, status, RateLimitServiceFailed);
-                    return Poll::Ready(Ok(response));
-                }
-                None => HeaderMap::new(),
-                Some(answer) if answer.is_over_limit => {
-                    return Poll::Ready(Ok(refuse(answer, caller, &held.filter)));
-                }
-                Some(answer) => {
-                    add(answer.request_headers, held.request.headers_mut());
-                    answer.response_headers
-                }
-            };
-            let response = held.service.call(held.request);
-            state.set(State::Called { response, added });
+            let held = Some(held);
+            state.set(State::Readying { held, added });
+        }
+    }
+}
+
+impl<S, ReqBody> Held<S, ReqBody> {
+    /// Whether the request may go on: the headers that its response gets, else the response.
+    fn decide<B>(&mut self, answer: Option<Answer>) -> Result<HeaderMap, Response<B>>
+    where
+        B: Default + From<Bytes>,
+    {
+        let caller = Caller::of(self.request.headers());
+        match answer {
+            None if self.filter.failure_mode_deny => {
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                Err(reply::local(caller, status, RateLimitServiceFailed))
+            }
+            None => Ok(HeaderMap::new()),
+            Some(answer) if answer.is_over_limit => Err(refuse(answer, caller, &self.filter)),
+            Some(answer) => {
+                add(answer.request_headers, self.request.headers_mut());
+                Ok(answer.response_headers)
+            }
         }
     }
 }

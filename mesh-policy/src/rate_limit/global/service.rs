@@ -59,6 +59,17 @@ where
     }
 }
 
+/// A service that cannot be asked.
+#[derive(Debug)]
+pub(super) struct NoService;
+
+impl Ask for NoService {
+    fn send(&self, _: RateLimitRequest) -> Sending {
+        let status = Status::unavailable("there is no such cluster");
+        Box::pin(std::future::ready(Err(status)))
+    }
+}
+
 impl fmt::Debug for dyn Ask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Ask")

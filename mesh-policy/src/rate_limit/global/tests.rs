@@ -19,23 +19,24 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Status, async_trait};
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::*;
 use crate::rate_limit::RateLimits;
 use crate::rate_limit::descriptor::{Action, RateLimitRule};
 use crate::rate_limit::envoy_filter::GlobalFilter;
+use crate::unready::tests::Hello;
 
 /// A service that gives one answer, and writes down what it is asked.
 #[derive(Clone)]
-struct Service {
+struct Limiter {
     answer: Result<RateLimitResponse, Status>,
     asked: Arc<Mutex<Vec<RateLimitRequest>>>,
     delay: Duration,
 }
 
 #[async_trait]
-impl RateLimitService for Service {
+impl RateLimitService for Limiter {
     async fn should_rate_limit(
         &self,
         request: tonic::Request<RateLimitRequest>,
@@ -47,9 +48,9 @@ impl RateLimitService for Service {
 }
 
 /// Starts a service on a port of the system's choice.
-async fn start(answer: Result<RateLimitResponse, Status>, delay: Duration) -> (Channel, Service) {
+async fn start(answer: Result<RateLimitResponse, Status>, delay: Duration) -> (Channel, Limiter) {
     let asked = Arc::default();
-    let service = Service {
+    let service = Limiter {
         answer,
         asked,
         delay,
@@ -94,8 +95,8 @@ fn response(code: Code) -> RateLimitResponse {
     }
 }
 
-/// Sends a request of a route whose rule counts the header `x-user`.
-async fn send(filter: GlobalFilter, channel: Channel, user: Option<&str>) -> Response<Bytes> {
+/// A route whose rule counts the header `x-user`.
+fn by_user() -> (Arc<Route>, RateLimits) {
     let route = Arc::new(Route::forward(
         "r",
         RouteMatch::prefix("/"),
@@ -107,16 +108,24 @@ async fn send(filter: GlobalFilter, channel: Channel, user: Option<&str>) -> Res
         skip_if_absent: false,
     }]);
     let limits = RateLimits::new().with_rule(&route, rule);
-    let echo = service_fn(|request: Request<()>| async move {
+    (route, limits)
+}
+
+/// A service that says hello, and which header it has seen.
+fn echo() -> impl Service<Request<()>, Response = Response<Bytes>, Error = Infallible> + Clone {
+    service_fn(|request: Request<()>| async move {
         let to_app = request.headers().get("x-to-app").cloned();
         let mut response = Response::new(Bytes::from_static(b"hello"));
         response
             .headers_mut()
             .extend(to_app.map(|value| (http::HeaderName::from_static("x-seen"), value)));
         Ok::<_, Infallible>(response)
-    });
+    })
+}
+
+fn request(route: &Arc<Route>, user: Option<&str>) -> Request<()> {
     let mut request = Request::get("/")
-        .extension(MatchedRoute::new(route, 0))
+        .extension(MatchedRoute::new(Arc::clone(route), 0))
         .body(())
         .unwrap();
     if let Some(user) = user {
@@ -124,8 +133,14 @@ async fn send(filter: GlobalFilter, channel: Channel, user: Option<&str>) -> Res
             .headers_mut()
             .insert("x-user", user.parse().unwrap());
     }
-    let service = GlobalRateLimitLayer::new(filter, limits, channel).layer(echo);
-    service.oneshot(request).await.unwrap()
+    request
+}
+
+/// Sends a request of a user.
+async fn send(filter: GlobalFilter, channel: Channel, user: Option<&str>) -> Response<Bytes> {
+    let (route, limits) = by_user();
+    let service = GlobalRateLimitLayer::new(filter, limits, channel).layer(echo());
+    service.oneshot(request(&route, user)).await.unwrap()
 }
 
 #[tokio::test]
@@ -194,6 +209,37 @@ async fn a_service_that_fails_is_answered_for_as_the_filter_says() {
             assert_eq!(flag, expected, "{name}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_service_that_nobody_knows_is_one_that_fails() {
+    for (failure_mode_deny, status) in [(false, 200), (true, 500)] {
+        let (route, limits) = by_user();
+        let filter = GlobalFilter {
+            failure_mode_deny,
+            ..filter()
+        };
+        let mut service = GlobalRateLimitLayer::without_service(filter, limits).layer(echo());
+        for (user, status) in [(None, 200), (Some("jason"), status)] {
+            let service = service.ready().await.unwrap();
+            let response = service.call(request(&route, user)).await.unwrap();
+            assert_eq!(response.status(), status, "{user:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_asked_about_keeps_no_other_from_the_service_below() {
+    let (channel, _) = start(Ok(response(Code::Ok)), Duration::ZERO).await;
+    let (route, limits) = by_user();
+    let hello = Hello::default();
+    let mut service = GlobalRateLimitLayer::new(filter(), limits, channel).layer(hello.clone());
+    let ready = ServiceExt::<Request<()>>::ready(&mut service)
+        .await
+        .unwrap();
+    let asking = ready.call(request(&route, Some("jason")));
+    assert_eq!(hello.held(), 0);
+    assert_eq!(asking.await.unwrap().body(), "hello");
 }
 
 #[tokio::test]

@@ -96,33 +96,55 @@ impl LogFormat {
         known(Self::json(&labels.collect()))
     }
 
-    /// A text. An end of line is added if it has none, as Istio does.
+    /// A text that uses no [`Constants`], see [`text_with`](Self::text_with).
     ///
     /// # Errors
     ///
-    /// An operator is unknown or not available here.
+    /// As [`text_with`](Self::text_with).
     pub fn text(format: &str) -> Result<Self, ParseFormatError> {
+        Self::text_with(format, &Constants::default())
+    }
+
+    /// A text, with what `HOSTNAME` and `ENVIRONMENT` stand for in it. An end of line is added if it has
+    /// none, as Istio does.
+    ///
+    /// # Errors
+    ///
+    /// An operator is unknown or not available here, or a constant is not given.
+    pub fn text_with(format: &str, constants: &Constants) -> Result<Self, ParseFormatError> {
         let ended = match format.ends_with('\n') {
             true => format.to_owned(),
             false => format!("{format}\n"),
         };
         Ok(Self {
-            shape: Shape::Text(FormatString::parse(&ended, &Constants::default())?),
+            shape: Shape::Text(FormatString::parse(&ended, constants)?),
             omit_empty: false,
         })
     }
 
-    /// A JSON object, whose texts are formats. As in Envoy, a text that is one operator becomes a
+    /// A JSON object that uses no [`Constants`], see [`json_with`](Self::json_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`json_with`](Self::json_with).
+    pub fn json(labels: &BTreeMap<String, Value>) -> Result<Self, FormatError> {
+        Self::json_with(labels, &Constants::default())
+    }
+
+    /// A JSON object, whose texts are formats, with what `HOSTNAME` and `ENVIRONMENT` stand for in them. As in Envoy, a text that is one operator becomes a
     /// number if the operator says one, and null if it says nothing; members are in the order of
     /// their names.
     ///
     /// # Errors
     ///
-    /// - An operator is unknown or not available here.
+    /// - An operator is unknown or not available here, or a constant is not given.
     /// - A value is neither a text, a list nor a map, or they nest too deep.
-    pub fn json(labels: &BTreeMap<String, Value>) -> Result<Self, FormatError> {
+    pub fn json_with(
+        labels: &BTreeMap<String, Value>,
+        constants: &Constants,
+    ) -> Result<Self, FormatError> {
         Ok(Self {
-            shape: Shape::Json(map(labels, DEPTH)?),
+            shape: Shape::Json(map(labels, constants, DEPTH)?),
             omit_empty: false,
         })
     }
@@ -188,27 +210,31 @@ impl LogFormat {
 
 fn map(
     labels: &BTreeMap<String, Value>,
+    constants: &Constants,
     depth: usize,
 ) -> Result<BTreeMap<String, Node>, FormatError> {
     let nodes = labels
         .iter()
-        .map(|(name, value)| Ok((name.clone(), node(name, value, depth)?)));
+        .map(|(name, value)| Ok((name.clone(), node((name, value), constants, depth)?)));
     nodes.collect()
 }
 
-fn node(name: &str, value: &Value, depth: usize) -> Result<Node, FormatError> {
+fn node(
+    (name, value): (&str, &Value),
+    constants: &Constants,
+    depth: usize,
+) -> Result<Node, FormatError> {
     let unsupported = || FormatError::Value {
         name: name.to_owned(),
     };
     let depth = depth.checked_sub(1).ok_or_else(unsupported)?;
     match value {
-        Value::String(text) => Ok(Node::Format(FormatString::parse(
-            text,
-            &Constants::default(),
-        )?)),
-        Value::Map(labels) => Ok(Node::Map(map(labels, depth)?)),
+        Value::String(text) => Ok(Node::Format(FormatString::parse(text, constants)?)),
+        Value::Map(labels) => Ok(Node::Map(map(labels, constants, depth)?)),
         Value::List(items) => {
-            let items = items.iter().map(|item| node(name, item, depth));
+            let items = items
+                .iter()
+                .map(|item| node((name, item), constants, depth));
             Ok(Node::List(items.collect::<Result<_, _>>()?))
         }
         Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) => Err(unsupported()),

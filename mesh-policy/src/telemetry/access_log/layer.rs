@@ -1,26 +1,27 @@
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::HOST;
-use http::{Extensions, HeaderMap, Request, Response, request, response};
+use http::{Request, Response, request, response};
 use http_body::Body;
 use mesh_core::attributes::{
-    MatchedRoute, ResponseDetails, ResponseFlag, ResponseFlags, SelectedEndpoint, TransportFailure,
+    MatchedRoute, ResponseFlag, ResponseFlags, TransportFailure, UpstreamConnection,
 };
 use mesh_core::format_string::{Completion, Exchange as Filled};
 use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::details;
 use super::filter::LogFilter;
 use super::format::LogFormat;
 use super::sink::LogSink;
 use crate::clock::WallClock;
 pub use crate::telemetry::body::MeteredBody;
-use crate::telemetry::body::{Counts, Nothing, OnEnd};
+use crate::telemetry::body::{Counts, End, Nothing, OnEnd};
+use crate::telemetry::heads;
 pub use crate::telemetry::observe::ResponseFuture;
 use crate::telemetry::observe::{self, Observe, Observed};
 
@@ -111,6 +112,7 @@ pub struct AccessLog<S> {
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for AccessLog<S>
 where
     S: Service<Request<Uploaded<ReqBody>>, Response = Response<ResBody>>,
+    ReqBody: Body,
     ResBody: Body,
 {
     type Response = Response<Logged<ResBody>>;
@@ -130,13 +132,7 @@ impl Observe for AccessLogLayer {
     type Exchange = Exchange;
 
     fn begin<B>(&self, request: &Request<B>) -> Exchange {
-        let mut copy = Request::new(());
-        copy.method_mut().clone_from(request.method());
-        copy.uri_mut().clone_from(request.uri());
-        *copy.version_mut() = request.version();
-        copy.headers_mut().clone_from(request.headers());
-        copy.extensions_mut().clone_from(request.extensions());
-        Exchange::begin(self, copy.into_parts().0)
+        Exchange::begin(self, observe::head(request))
     }
 }
 
@@ -188,6 +184,15 @@ impl Exchange {
         }
     }
 
+    /// Notes why the exchange broke off.
+    fn break_off(&mut self, flag: ResponseFlag) {
+        match &mut self.response {
+            Some(response) => ResponseFlags::add(&mut response.extensions, flag),
+            None => self.completion.flags = self.completion.flags.with(flag),
+        }
+        self.completion.response_code_details = Some(details::of_end(flag).into());
+    }
+
     pub(super) fn host(&self) -> Option<&str> {
         match self.request.uri.authority() {
             Some(authority) => Some(authority.as_str()),
@@ -213,84 +218,31 @@ impl Observed for Exchange {
     fn answer<B>(&mut self, response: &Response<B>) {
         let extensions = response.extensions();
         self.completion.response_duration = Some(self.start.elapsed());
-        self.completion.response_code_details = details(extensions);
+        self.completion.response_code_details = Some(details::of_response(extensions));
+        let upstream = extensions.get::<UpstreamConnection>();
+        let local = upstream.and_then(|upstream| upstream.local);
+        self.completion.upstream_local_address = local.map(|local| local.to_string().into());
         let failure = extensions.get::<TransportFailure>();
         self.completion.upstream_transport_failure_reason =
             failure.map(|TransportFailure(why)| why.to_string().into());
-        // A head of its own, for the extensions that telemetry reads: not all can be cloned cheaply.
-        let (mut copy, ()) = Response::new(()).into_parts();
-        (copy.status, copy.version) = (response.status(), response.version());
-        copy.headers = response.headers().clone();
-        keep::<ResponseFlag>(extensions, &mut copy.extensions);
-        keep::<ResponseFlags>(extensions, &mut copy.extensions);
-        keep::<SelectedEndpoint>(extensions, &mut copy.extensions);
         if let Some(matched) = extensions.get::<MatchedRoute>() {
             self.request.extensions.insert(matched.clone());
         }
-        self.response = Some(copy);
-    }
-
-    fn give_up(&mut self) {
-        let gone = ResponseFlag::DownstreamConnectionTermination;
-        self.completion.flags = self.completion.flags.with(gone);
-        self.completion.response_code_details = Some("downstream_remote_disconnect".into());
-    }
-}
-
-/// Where a response comes from: Envoy's details, as far as they can be told.
-fn details(extensions: &Extensions) -> Option<Cow<'static, str>> {
-    if let Some(details) = extensions.get::<ResponseDetails>() {
-        return Some(details.as_str().to_owned().into());
-    }
-    Some(match extensions.get::<ResponseFlag>() {
-        None | Some(ResponseFlag::DelayInjected | ResponseFlag::UpstreamRetryLimitExceeded) => {
-            "via_upstream".into()
-        }
-        Some(ResponseFlag::NoRouteFound) => "route_not_found".into(),
-        Some(ResponseFlag::NoClusterFound) => "cluster_not_found".into(),
-        Some(ResponseFlag::NoHealthyUpstream) => "no_healthy_upstream".into(),
-        Some(ResponseFlag::DnsResolutionFailed) => "dns_resolution_failure".into(),
-        Some(ResponseFlag::FaultInjected) => "fault_filter_abort".into(),
-        Some(ResponseFlag::RateLimited) => "request_rate_limited".into(),
-        Some(ResponseFlag::RateLimitServiceError) => "rate_limiter_error".into(),
-        Some(ResponseFlag::UnauthorizedExternalService) => "ext_authz_denied".into(),
-        Some(ResponseFlag::UpstreamRequestTimeout) => "response_timeout".into(),
-        Some(ResponseFlag::StreamIdleTimeout) => "stream_idle_timeout".into(),
-        Some(ResponseFlag::OverloadManager) => "overload".into(),
-        Some(ResponseFlag::UpstreamConnectionFailure) => {
-            "upstream_reset_before_response_started{connection_failure}".into()
-        }
-        Some(ResponseFlag::UpstreamConnectionTermination) => {
-            "upstream_reset_before_response_started{connection_termination}".into()
-        }
-        Some(ResponseFlag::UpstreamOverflow) => {
-            "upstream_reset_before_response_started{overflow}".into()
-        }
-        Some(ResponseFlag::UpstreamProtocolError) => {
-            "upstream_reset_before_response_started{protocol_error}".into()
-        }
-        Some(ResponseFlag::UpstreamRemoteReset) => {
-            "upstream_reset_before_response_started{remote_reset}".into()
-        }
-        Some(ResponseFlag::DownstreamConnectionTermination) => {
-            "downstream_remote_disconnect".into()
-        }
-        Some(ResponseFlag::DownstreamProtocolError) => "codec_error".into(),
-    })
-}
-
-fn keep<T: Clone + Send + Sync + 'static>(from: &Extensions, to: &mut Extensions) {
-    if let Some(value) = from.get::<T>() {
-        to.insert(value.clone());
+        self.response = Some(heads::of_response(response));
     }
 }
 
 impl OnEnd for Exchange {
-    fn end(mut self, trailers: Option<&HeaderMap>) {
+    fn end(mut self, end: End<'_>) {
+        if let Some(flag) = end.flag() {
+            self.break_off(flag);
+        }
         self.completion.bytes_received = self.counts.received.bytes();
         self.completion.bytes_sent = self.counts.sent.bytes();
         self.completion.duration = self.start.elapsed();
-        self.completion.trailers = trailers.cloned();
+        let received = self.counts.received.ended();
+        self.completion.request_duration = received.map(|at| at.duration_since(self.start));
+        self.completion.trailers = end.trailers().cloned();
         let mut filled = Filled::of_request(&self.request, self.started);
         if let Some(response) = &self.response {
             filled = filled.with_response(response);

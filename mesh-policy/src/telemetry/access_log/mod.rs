@@ -1,7 +1,7 @@
 //! Access logs, as Envoy writes them.
 //!
 //! [`AccessLogLayer`] writes a line for each exchange when the body of its response has ended, or
-//! when the client has gone. A [`Logger`] says what a line looks like ([`LogFormat`]: Istio's text,
+//! when it has failed or the client has gone, which the flags say. A [`Logger`] says what a line looks like ([`LogFormat`]: Istio's text,
 //! Istio's JSON, or your own, of Envoy's [command operators]), which exchanges it is for
 //! ([`LogFilter`]), and where it goes ([`LogSink`]). There may be several.
 //!
@@ -24,7 +24,7 @@
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //! let (sink, mut lines) = channel(100);
 //! let format = LogFormat::text("%REQ(:METHOD)% %RESPONSE_CODE% %BYTES_SENT%")?;
 //! let service = ServiceBuilder::new()
@@ -38,6 +38,7 @@
 //! # }
 //! ```
 
+pub(super) mod details;
 #[cfg_attr(not(feature = "cel"), path = "no_expression.rs")]
 mod expression;
 mod filter;
@@ -55,5 +56,5 @@ pub use self::layer::{
 };
 pub use self::providers::log_providers;
 pub use self::sink::{ChannelSink, LogLines, LogSink, channel};
-pub use super::body::{Counts, Nothing, OnEnd};
+pub use super::body::{Counts, End, Nothing, OnEnd};
 pub use super::observe::Observed;

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use mesh_core::attributes::{
-    ConnectionInfo, MatchedRoute, PeerIdentity, ResponseFlag, ResponseFlags, SelectedEndpoint,
-    TlsInfo,
+    Attempts, ConnectionInfo, MatchedRoute, PeerIdentity, ResponseFlag, ResponseFlags,
+    SelectedEndpoint, TlsInfo, UpstreamConnection,
 };
+use mesh_core::format_string::Constants;
 use mesh_core::model::cluster::{Endpoint, EndpointAddress};
 use mesh_core::model::route::{Route, RouteMatch};
 use mesh_core::resource::Value;
@@ -181,6 +182,64 @@ async fn refusals_and_clients_that_go_away_are_told_by_their_flags() {
     drop(service);
     let line = lines.recv().await.unwrap();
     assert_eq!(line, "0 DC downstream_remote_disconnect\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_breaks_off_is_told_from_one_that_ends() {
+    let format = || LogFormat::text("%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%").unwrap();
+    let lost = || Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+    for (is_failing, expected) in [
+        (
+            true,
+            "UC upstream_reset_after_response_started{connection_termination}\n",
+        ),
+        (false, "DC downstream_remote_disconnect\n"),
+    ] {
+        let (sink, mut lines) = channel(10);
+        let inner = service_fn(move |_: Request<Uploaded<Full<Bytes>>>| async move {
+            let body = Full::new(Bytes::from_static(b"good")).map_err(|never| match never {});
+            let body = body.with_trailers(std::future::ready(Some(lost())));
+            Ok::<_, Infallible>(response().map(|_| Box::pin(body)))
+        });
+        let service = AccessLogLayer::new(one(format())(sink)).layer(inner);
+        let mut body = service.oneshot(request()).await.unwrap().into_body();
+        if is_failing {
+            body.frame().await.unwrap().unwrap();
+            body.frame().await.unwrap().unwrap_err();
+        }
+        drop(body);
+        assert_eq!(lines.recv().await.unwrap(), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_connections_and_the_proxy_know_is_written() {
+    let format = "%UPSTREAM_LOCAL_ADDRESS% %UPSTREAM_REQUEST_ATTEMPT_COUNT% %REQUEST_DURATION% \
+        %HOSTNAME% %ENVIRONMENT(ZONE)%";
+    let constants = Constants {
+        hostname: Some("pod-1".into()),
+        environment: [("ZONE".into(), "eu-1".into())].into(),
+    };
+    let labels = [("a".to_owned(), Value::String(format.to_owned()))].into();
+    for (format, expected) in [
+        (
+            LogFormat::text_with(format, &constants).unwrap(),
+            "10.0.0.9:4711 2 0 pod-1 eu-1\n",
+        ),
+        (
+            LogFormat::json_with(&labels, &constants).unwrap(),
+            "{\"a\":\"10.0.0.9:4711 2 0 pod-1 eu-1\"}\n",
+        ),
+    ] {
+        let mut response = response();
+        response.extensions_mut().insert(Attempts(2));
+        response.extensions_mut().insert(UpstreamConnection {
+            local: Some("10.0.0.9:4711".parse().unwrap()),
+            ..UpstreamConnection::default()
+        });
+        assert_eq!(log(one(format), request(), response).await, [expected]);
+    }
+    assert!(LogFormat::text("%HOSTNAME%").is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,12 +18,19 @@ use mesh_core::service::ClusterName;
 /// What is known of an exchange.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts<'a> {
+    /// `None` if there are no requests.
+    request: Option<Head<'a>>,
+    extensions: &'a Extensions,
+    answer: Option<&'a Answer<'a>>,
+}
+
+/// The head of a request.
+#[derive(Clone, Copy, Debug)]
+struct Head<'a> {
     method: &'a Method,
     uri: &'a Uri,
     version: Version,
     headers: &'a HeaderMap,
-    extensions: &'a Extensions,
-    answer: Option<&'a Answer<'a>>,
 }
 
 /// What is known of the answer.
@@ -48,11 +55,14 @@ pub(crate) struct Answer<'a> {
 impl<'a> Facts<'a> {
     /// What is known when a request comes.
     pub(crate) fn of_request(request: &'a request::Parts) -> Self {
-        Self {
+        let head = Head {
             method: &request.method,
             uri: &request.uri,
             version: request.version,
             headers: &request.headers,
+        };
+        Self {
+            request: Some(head),
             extensions: &request.extensions,
             answer: None,
         }
@@ -60,12 +70,24 @@ impl<'a> Facts<'a> {
 
     /// What is known when a request comes.
     pub(crate) fn of<B>(request: &'a http::Request<B>) -> Self {
-        Self {
+        let head = Head {
             method: request.method(),
             uri: request.uri(),
             version: request.version(),
             headers: request.headers(),
+        };
+        Self {
+            request: Some(head),
             extensions: request.extensions(),
+            answer: None,
+        }
+    }
+
+    /// What is known of a connection that carries no requests.
+    pub(crate) fn of_connection(extensions: &'a Extensions) -> Self {
+        Self {
+            request: None,
+            extensions,
             answer: None,
         }
     }
@@ -75,7 +97,9 @@ impl<'a> Facts<'a> {
         let answer = Some(answer);
         Self { answer, ..self }
     }
+}
 
+impl Head<'_> {
     fn text(&self, name: http::HeaderName) -> Option<Value> {
         let value = self.headers.get(name)?.as_bytes();
         Some((&*String::from_utf8_lossy(value)).into())
@@ -135,7 +159,10 @@ impl Root {
         match self {
             Self::Connection => of_connection(facts, connection),
             Self::Destination => address(connection.map(|connection| connection.local)),
-            Self::Request => of_request(facts),
+            Self::Request => {
+                let request = facts.request.as_ref();
+                request.map_or_else(|| map([]), |head| of_request(head, facts))
+            }
             Self::Response => facts.answer.map_or_else(|| map([]), of_response),
             Self::Source => address(ClientAddress::of(facts.extensions)),
             Self::Upstream => {
@@ -158,17 +185,17 @@ fn map<const N: usize>(all: [(&'static str, Option<Value>); N]) -> Value {
     Value::from(there.collect::<HashMap<Key, Value>>())
 }
 
-fn of_request(facts: &Facts<'_>) -> Value {
-    let path = facts.uri.path_and_query().map(PathAndQuery::as_str);
+fn of_request(head: &Head<'_>, facts: &Facts<'_>) -> Value {
+    let path = head.uri.path_and_query().map(PathAndQuery::as_str);
     let connection = facts.extensions.get::<ConnectionInfo>();
     let is_tls = connection.is_some_and(|connection| connection.tls.is_some());
-    let scheme = facts.uri.scheme_str();
+    let scheme = head.uri.scheme_str();
     let size = facts.answer.map(|answer| answer.sizes.0);
     map([
         ("path", path.map(Value::from)),
-        ("url_path", Some(facts.uri.path().into())),
-        ("query", Some(facts.uri.query().unwrap_or_default().into())),
-        ("host", facts.host()),
+        ("url_path", Some(head.uri.path().into())),
+        ("query", Some(head.uri.query().unwrap_or_default().into())),
+        ("host", head.host()),
         (
             "scheme",
             Some(
@@ -177,15 +204,15 @@ fn of_request(facts: &Facts<'_>) -> Value {
                     .into(),
             ),
         ),
-        ("method", Some(facts.method.as_str().into())),
-        ("headers", Some(fields(facts.headers))),
-        ("referer", facts.text(REFERER)),
-        ("useragent", facts.text(USER_AGENT)),
+        ("method", Some(head.method.as_str().into())),
+        ("headers", Some(fields(head.headers))),
+        ("referer", head.text(REFERER)),
+        ("useragent", head.text(USER_AGENT)),
         (
             "id",
-            facts.text(http::HeaderName::from_static("x-request-id")),
+            head.text(http::HeaderName::from_static("x-request-id")),
         ),
-        ("protocol", Some(format!("{:?}", facts.version).into())),
+        ("protocol", Some(format!("{:?}", head.version).into())),
         ("size", size.map(number)),
     ])
 }

@@ -1,6 +1,8 @@
 //! Metrics as text.
 
 use std::fmt::{self, Write};
+use std::iter;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mesh_core::resource::istio::telemetry::IstioMetric;
@@ -61,42 +63,56 @@ fn value(series: &Series, metric: IstioMetric) -> Option<Value<'_>> {
     })
 }
 
-/// The metrics that are kept, in Istio's order, each with its group.
-fn kept(groups: &[Group]) -> impl Iterator<Item = (IstioMetric, &Group)> {
-    METRICS.into_iter().filter_map(|metric| {
-        let mut groups = groups.iter();
-        let group = groups.find(|group| group.metrics.contains(&metric))?;
-        Some((metric, group))
+/// The metrics that are kept, in Istio's order, each with its groups: one of each end.
+fn kept(metrics: &IstioMetrics) -> impl Iterator<Item = (IstioMetric, Vec<&Group>)> {
+    METRICS.into_iter().filter_map(move |metric| {
+        let ends = iter::successors(Some(metrics), |metrics| metrics.beside.as_deref());
+        let groups = ends.filter_map(|metrics| {
+            let mut groups = metrics.groups.iter();
+            groups.find(|group| group.metrics.contains(&metric))
+        });
+        let groups: Vec<_> = groups.collect();
+        (!groups.is_empty()).then_some((metric, groups))
     })
 }
 
+/// The series of some groups, each with its group.
+fn series<'a>(groups: &[&'a Group]) -> Vec<(&'a Group, Arc<Series>)> {
+    let of = |group: &&'a Group| {
+        let group = *group;
+        let series = group.table.series().into_iter();
+        series.map(move |series| (group, series))
+    };
+    groups.iter().flat_map(of).collect()
+}
+
 /// The text format of Prometheus.
-pub(super) fn text(groups: &[Group]) -> String {
+pub(super) fn text(metrics: &IstioMetrics) -> String {
     let mut out = String::new();
-    for (metric, group) in kept(groups) {
+    for (metric, groups) in kept(metrics) {
         // Writing to a string does not fail.
-        let _ = family(metric, group, &mut out);
+        let _ = family(metric, &groups, &mut out);
     }
     out
 }
 
-fn family(metric: IstioMetric, group: &Group, out: &mut String) -> fmt::Result {
-    let all = group.table.series();
+fn family(metric: IstioMetric, groups: &[&Group], out: &mut String) -> fmt::Result {
+    let all = series(groups);
     let mut values = all
         .iter()
-        .filter_map(|series| Some((series, value(series, metric)?)))
+        .filter_map(|(group, series)| Some((*group, series, value(series, metric)?)))
         .peekable();
     let (name, help) = describe(metric);
     let (suffix, kind) = match values.peek() {
         None => return Ok(()),
-        Some((_, Value::Counter(_))) => ("_total", "counter"),
-        Some((_, Value::Histogram(_))) => ("", "histogram"),
+        Some((.., Value::Counter(_))) => ("_total", "counter"),
+        Some((.., Value::Histogram(_))) => ("", "histogram"),
     };
     writeln!(
         out,
         "# HELP {name}{suffix} {help}.\n# TYPE {name}{suffix} {kind}"
     )?;
-    for (series, value) in values {
+    for (group, series, value) in values {
         let labels = labels(group, series)?;
         match value {
             Value::Counter(count) => {
@@ -151,20 +167,20 @@ fn labels(group: &Group, series: &Series) -> Result<String, fmt::Error> {
 
 impl Collector for IstioMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        for (metric, group) in kept(&self.groups) {
-            let all = group.table.series();
+        for (metric, groups) in kept(self) {
+            let all = series(&groups);
             let values: Vec<_> = all
                 .iter()
-                .filter_map(|series| Some((series, value(series, metric)?)))
+                .filter_map(|(group, series)| Some((group, series, value(series, metric)?)))
                 .collect();
             let kind = match values.first() {
                 None => continue,
-                Some((_, Value::Counter(_))) => MetricType::Counter,
-                Some((_, Value::Histogram(_))) => MetricType::Histogram,
+                Some((.., Value::Counter(_))) => MetricType::Counter,
+                Some((.., Value::Histogram(_))) => MetricType::Histogram,
             };
             let (name, help) = describe(metric);
             let mut family = encoder.encode_descriptor(name, help, None, kind)?;
-            for (series, value) in values {
+            for (group, series, value) in values {
                 let names = group.plan.names().map(str::to_owned);
                 let labels = series.labels.iter().map(|value| value.to_string());
                 let labels: Vec<(String, String)> = names.zip(labels).collect();

@@ -25,8 +25,10 @@ enum Part {
     Flags,
     GrpcStatus,
     MutualTls,
+    Principal(End),
     Protocol,
     Service,
+    ServiceName,
 }
 
 impl Key {
@@ -55,12 +57,14 @@ impl Key {
                 Part::Flags => write_text(&facts.flags.to_string(), key),
                 Part::GrpcStatus => write_text(facts.grpc_status.unwrap_or_default(), key),
                 Part::MutualTls => key.push(facts.is_mutual_tls.into()),
+                Part::Principal(end) => write_text(facts.principal(end), key),
                 Part::Protocol => key.push(match facts.protocol {
                     Protocol::Grpc => 0,
                     Protocol::Http => 1,
                     Protocol::Tcp => 2,
                 }),
                 Part::Service => write_text(facts.service(), key),
+                Part::ServiceName => write_text(facts.service_name(), key),
             }
         }
         // At the end, for how it is read depends on what is before it.
@@ -103,12 +107,18 @@ fn depends_on(filled: Filled, reporter: Reporter) -> (Option<Part>, Option<Prope
         Filled::Standard(source) => source,
     };
     match source {
-        Source::DestinationService | Source::DestinationServiceName => (Some(Part::Service), None),
+        Source::DestinationService => (Some(Part::Service), None),
+        Source::DestinationServiceName => (Some(Part::ServiceName), None),
+        // A server is in its own namespace.
+        Source::DestinationServiceNamespace if reporter == Reporter::Destination => (None, None),
         Source::DestinationServiceNamespace => {
             let namespace = of(End::Destination, Property::Namespace);
             (Some(Part::Service), namespace)
         }
         Source::GrpcStatus => (Some(Part::GrpcStatus), None),
+        Source::Of(end, Property::Principal) if reporter == Reporter::Source => {
+            (Some(Part::Principal(end)), None)
+        }
         // Not known without mutual TLS.
         Source::Of(end, Property::Principal) => {
             (Some(Part::MutualTls), of(end, Property::Principal))
@@ -126,7 +136,8 @@ fn depends_on(filled: Filled, reporter: Reporter) -> (Option<Part>, Option<Prope
 mod tests {
     use std::collections::BTreeMap;
 
-    use mesh_core::attributes::{ResponseFlag, ResponseFlags};
+    use mesh_core::attributes::{ResponseFlag, ResponseFlags, UpstreamConnection};
+    use mesh_core::identity::SpiffeId;
     use mesh_core::service::ClusterName;
     use proptest::prelude::*;
 
@@ -141,6 +152,7 @@ mod tests {
         peer: Option<Peer>,
         cluster: Option<ClusterName>,
         host: Option<&'static str>,
+        upstream: Option<UpstreamConnection>,
         protocol: Protocol,
         is_mutual_tls: bool,
         code: u16,
@@ -149,13 +161,29 @@ mod tests {
         custom: Vec<String>,
     }
 
+    fn identities() -> impl Strategy<Value = SpiffeId> {
+        "[ab]".prop_map(|name| {
+            let text = format!("spiffe://cluster.local/ns/{name}/sa/{name}");
+            text.parse().unwrap()
+        })
+    }
+
+    fn upstreams() -> impl Strategy<Value = Option<UpstreamConnection>> {
+        let both = (
+            prop::option::of(identities()),
+            prop::option::of(identities()),
+        );
+        prop::option::of(both.prop_map(|(identity, peer)| UpstreamConnection {
+            identity,
+            peer,
+            local: None,
+        }))
+    }
+
     fn exchanges() -> impl Strategy<Value = Exchange> {
         let peers = prop_oneof![
             Just(None),
-            "[ab]".prop_map(|name| {
-                let text = format!("spiffe://cluster.local/ns/{name}/sa/{name}");
-                Some(Peer::Identity(text.parse().unwrap()))
-            }),
+            identities().prop_map(|identity| Some(Peer::Identity(identity))),
             ("[ab]?", "[ab]?").prop_map(|(app, namespace)| {
                 let workload = PeerWorkload {
                     app,
@@ -166,8 +194,13 @@ mod tests {
             }),
         ];
         let hosts = prop::sample::select(vec!["", "a", "a.b", "a.b.svc.local", "b.b.svc.local"]);
-        let clusters = prop::option::of(hosts.clone())
-            .prop_map(|host| host.map(|host| ClusterName::outbound(80, "", host)));
+        let clusters = prop_oneof![
+            hosts
+                .clone()
+                .prop_map(|host| ClusterName::outbound(80, "", host)),
+            Just(ClusterName::from("PassthroughCluster")),
+        ];
+        let clusters = prop::option::of(clusters);
         let protocols = prop::sample::select(vec![Protocol::Grpc, Protocol::Http]);
         let flags = prop::option::of(Just(ResponseFlag::NoRouteFound)).prop_map(|flag| {
             flag.map_or_else(ResponseFlags::default, |flag| {
@@ -185,14 +218,15 @@ mod tests {
                 protocols,
                 any::<bool>(),
             ),
-            (codes, grpc_statuses, flags, custom),
+            (codes, grpc_statuses, flags, custom, upstreams()),
         )
             .prop_map(|((peer, cluster, host, protocol, is_mutual_tls), rest)| {
-                let (code, grpc_status, flags, custom) = rest;
+                let (code, grpc_status, flags, custom, upstream) = rest;
                 Exchange {
                     peer,
                     cluster,
                     host,
+                    upstream,
                     protocol,
                     is_mutual_tls,
                     code,
@@ -228,7 +262,8 @@ mod tests {
                     local: &local,
                     peer: exchange.peer.as_ref(),
                     cluster: exchange.cluster.as_ref(),
-                    host: exchange.host,
+                    host: exchange.host.filter(|_| is_client),
+                    upstream: exchange.upstream.as_ref().filter(|_| is_client),
                     protocol: exchange.protocol,
                     is_mutual_tls: exchange.is_mutual_tls,
                     code: exchange.code,

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use mesh_core::attributes::ResponseFlags;
+use mesh_core::attributes::{ResponseFlags, UpstreamConnection};
+use mesh_core::identity::SpiffeId;
 use mesh_core::service::ClusterName;
 
 use super::peer::{Peer, Property};
@@ -10,6 +11,17 @@ use crate::telemetry::workload::PeerWorkload;
 
 /// What a label says where nothing is known.
 const UNKNOWN: &str = "unknown";
+
+/// What the revision of a canonical service is where no label says it.
+const LATEST: &str = "latest";
+
+/// Istio's clusters of what has no service.
+const WITHOUT_SERVICE: [&str; 4] = [
+    "BlackHoleCluster",
+    "InboundPassthroughCluster",
+    "InboundPassthroughClusterIpv4",
+    "PassthroughCluster",
+];
 
 /// Which end reports an exchange.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -112,8 +124,10 @@ pub(super) struct Facts<'a> {
     pub(super) peer: Option<&'a Peer>,
     /// The cluster of the destination.
     pub(super) cluster: Option<&'a ClusterName>,
-    /// The host that the client asked for.
+    /// The host that the client asked for, if that may be said.
     pub(super) host: Option<&'a str>,
+    /// The connection to the destination, where the client reports.
+    pub(super) upstream: Option<&'a UpstreamConnection>,
     pub(super) protocol: Protocol,
     pub(super) is_mutual_tls: bool,
     pub(super) code: u16,
@@ -251,32 +265,66 @@ impl Facts<'_> {
 
     /// What is said of the workload at an end.
     pub(super) fn property(&self, end: End, property: Property) -> &str {
-        // Neither principal has been proven without mutual TLS.
-        if property == Property::Principal && !self.is_mutual_tls {
-            return UNKNOWN;
+        let known = match property {
+            Property::Principal => self.principal(end),
+            _ if self.reporter.is_at(end) => self.local.property(property),
+            _ => self.peer.map_or("", |peer| peer.property(property)),
+        };
+        match property {
+            Property::CanonicalRevision if known.is_empty() => LATEST,
+            _ => or_unknown(known),
         }
-        or_unknown(if self.reporter.is_at(end) {
-            self.local.property(property)
-        } else {
-            self.peer.map_or("", |peer| peer.property(property))
-        })
     }
 
-    /// The service by its cluster, else the host that the client asked for, which on the server's
-    /// side anybody may choose.
+    /// Who an end is. Neither has proven it without mutual TLS: a server knows it of its own
+    /// connection, a client of that to the destination.
+    pub(super) fn principal(&self, end: End) -> &str {
+        let own = self.local.property(Property::Principal);
+        let is_own = self.reporter.is_at(end);
+        match (self.reporter, self.upstream) {
+            (Reporter::Destination, _) if !self.is_mutual_tls => "",
+            (Reporter::Destination, _) if is_own => own,
+            (Reporter::Destination, _) => self
+                .peer
+                .map_or("", |peer| peer.property(Property::Principal)),
+            (Reporter::Source, None) => "",
+            (Reporter::Source, Some(upstream)) => {
+                let proven = if is_own {
+                    &upstream.identity
+                } else {
+                    &upstream.peer
+                };
+                let own = if is_own && upstream.peer.is_some() {
+                    own
+                } else {
+                    ""
+                };
+                proven.as_ref().map_or(own, SpiffeId::as_str)
+            }
+        }
+    }
+
+    /// The service by its cluster, else the host that the client asked for; a server is its own
+    /// canonical service.
     pub(super) fn service(&self) -> &str {
         let of_cluster = self.cluster.and_then(ClusterName::host);
-        let asked = self.host.filter(|_| self.reporter == Reporter::Source);
-        or_unknown(
-            of_cluster
-                .filter(|host| !host.is_empty())
-                .or(asked)
-                .unwrap_or_default(),
-        )
+        let of_cluster = of_cluster.filter(|host| !host.is_empty());
+        match of_cluster.or(self.host) {
+            Some(service) => or_unknown(service),
+            None if self.reporter == Reporter::Destination => {
+                self.property(End::Destination, Property::CanonicalService)
+            }
+            None => UNKNOWN,
+        }
     }
 
-    /// The first label of a service of Kubernetes, else the whole name.
-    fn service_name(&self) -> &str {
+    /// The first label of a service of Kubernetes, else the whole name. Istio names the clusters of
+    /// what has no service by themselves.
+    pub(super) fn service_name(&self) -> &str {
+        let cluster = self.cluster.map(ClusterName::as_str);
+        if let Some(cluster) = cluster.filter(|name| WITHOUT_SERVICE.contains(name)) {
+            return cluster;
+        }
         let service = self.service();
         match service.split_once('.') {
             Some((name, rest)) if is_kubernetes(rest) => name,
@@ -284,8 +332,12 @@ impl Facts<'_> {
         }
     }
 
-    /// The second label of a service of Kubernetes, else the namespace of the workload.
+    /// The second label of a service of Kubernetes, else the namespace of the workload; that of a
+    /// server is its own.
     fn service_namespace(&self) -> &str {
+        if self.reporter == Reporter::Destination {
+            return self.property(End::Destination, Property::Namespace);
+        }
         let rest = self.service().split_once('.').map(|(_, rest)| rest);
         match rest
             .filter(|rest| is_kubernetes(rest))
@@ -340,7 +392,8 @@ mod tests {
             local: &local,
             peer: Some(&peer),
             cluster: Some(&cluster),
-            host: Some("evil.example"),
+            host: None,
+            upstream: None,
             protocol: Protocol::Http,
             is_mutual_tls: true,
             code: 200,
@@ -389,18 +442,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_unknown_and_the_client_may_fall_back_on_the_host() {
-        for (reporter, service, policy) in [
-            (Reporter::Source, "httpbin.org", "unknown"),
-            (Reporter::Destination, "unknown", "none"),
+    fn what_is_not_known_is_unknown_and_the_service_falls_back_on_what_is_known() {
+        let (source, destination) = (Reporter::Source, Reporter::Destination);
+        let passthrough = ClusterName::from("PassthroughCluster");
+        for (reporter, host, cluster, (service, name, policy)) in [
+            (
+                source,
+                Some("httpbin.org"),
+                None,
+                ("httpbin.org", "httpbin.org", "unknown"),
+            ),
+            (source, None, None, ("unknown", "unknown", "unknown")),
+            (
+                source,
+                Some("httpbin.org"),
+                Some(&passthrough),
+                ("httpbin.org", "PassthroughCluster", "unknown"),
+            ),
+            (destination, None, None, ("sleep", "sleep", "none")),
         ] {
             let local = workload("sleep");
             let facts = Facts {
                 reporter,
                 local: &local,
                 peer: None,
-                cluster: None,
-                host: Some("httpbin.org"),
+                cluster,
+                host,
+                upstream: None,
                 protocol: Protocol::Grpc,
                 is_mutual_tls: false,
                 code: 0,
@@ -418,7 +486,12 @@ mod tests {
                     .as_str()
             };
             assert_eq!(value("destination_service"), service);
-            assert_eq!(value("destination_service_name"), service);
+            assert_eq!(value("destination_service_name"), name);
+            let other = match reporter {
+                Reporter::Destination => "source_canonical_revision",
+                Reporter::Source => "destination_canonical_revision",
+            };
+            assert_eq!(value(other), "latest");
             assert_eq!(value("connection_security_policy"), policy);
             assert_eq!(value("source_principal"), "unknown");
             assert_eq!(value("request_protocol"), "grpc");

@@ -5,10 +5,10 @@ use std::task::{Context, Poll};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
 use mesh_core::attributes::{
-    ConnectionInfo, MatchedRoute, PeerIdentity, ResponseFlag, ResponseFlags, SelectedEndpoint,
+    ConnectionInfo, MatchedRoute, PeerIdentity, ResponseFlags, SelectedEndpoint, UpstreamConnection,
 };
 use mesh_core::reply::Caller;
-use mesh_core::service::ClusterName;
+use mesh_core::service::{BLACK_HOLE_CLUSTER, ClusterName};
 use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -17,8 +17,9 @@ use super::IstioMetrics;
 use super::labels::{Facts, Protocol, Reporter};
 use super::peer::Peer;
 use super::series::Measures;
+use super::tags::{Ending, Tags};
 pub use crate::telemetry::body::MeteredBody;
-use crate::telemetry::body::{Counts, Nothing, OnEnd};
+use crate::telemetry::body::{Counts, End, Nothing, OnEnd};
 pub use crate::telemetry::observe::ResponseFuture;
 use crate::telemetry::observe::{self, Observe, Observed};
 use crate::telemetry::workload::PeerWorkload;
@@ -67,6 +68,7 @@ pub struct Metered<S> {
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Metered<S>
 where
     S: Service<Request<Uploaded<ReqBody>>, Response = Response<ResBody>>,
+    ReqBody: Body,
     ResBody: Body,
 {
     type Response = Response<Recorded<ResBody>>;
@@ -100,8 +102,9 @@ pub struct Exchange {
     peer: Option<Peer>,
     cluster: Option<ClusterName>,
     host: Option<Box<str>>,
+    upstream: Option<UpstreamConnection>,
     is_mutual_tls: bool,
-    custom: Vec<String>,
+    tags: Tags,
     code: u16,
     grpc_status: Option<HeaderValue>,
     flags: ResponseFlags,
@@ -127,12 +130,13 @@ impl Exchange {
                 true => None,
                 false => Peer::of(extensions.get::<PeerWorkload>(), identity),
             },
-            cluster: extensions
-                .get::<MatchedRoute>()
-                .and_then(|matched| matched.cluster().cloned()),
-            host: super::host(request).filter(|_| is_client).map(Into::into),
+            cluster: extensions.get::<MatchedRoute>().and_then(cluster_of),
+            host: super::host(request)
+                .filter(|_| metrics.falls_back_on_host)
+                .map(Into::into),
+            upstream: None,
             is_mutual_tls: !is_client && has_tls && identity.is_some(),
-            custom: metrics.custom(request),
+            tags: Tags::begin(&metrics.custom, request),
             code: 0,
             grpc_status: None,
             flags: ResponseFlags::default(),
@@ -158,23 +162,39 @@ impl Observed for Exchange {
         self.grpc_status = response.headers().get(GRPC_STATUS).cloned();
         // Routing stands below, and says where the request went on the response, if at all.
         if let Some(matched) = extensions.get::<MatchedRoute>() {
-            self.cluster = matched.cluster().cloned();
+            self.cluster = cluster_of(matched);
         }
-        if self.metrics.reporter == Reporter::Source
-            && let Some(SelectedEndpoint(endpoint)) = extensions.get()
-        {
+        self.tags.answer(response);
+        if self.metrics.reporter == Reporter::Destination {
+            return;
+        }
+        self.upstream = extensions.get().cloned();
+        if let Some(SelectedEndpoint(endpoint)) = extensions.get() {
             self.peer = Some(Peer::Endpoint(Arc::clone(endpoint)));
         }
     }
+}
 
-    fn give_up(&mut self) {
-        let gone = ResponseFlag::DownstreamConnectionTermination;
-        self.flags = self.flags.with(gone);
-    }
+/// The cluster of a route. The one that Istio answers by itself, in place of what is not in the mesh,
+/// has none.
+fn cluster_of(matched: &MatchedRoute) -> Option<ClusterName> {
+    let is_blocked = matched.forward().is_none() && matched.name() == "block_all";
+    let blocked = is_blocked.then(|| ClusterName::from(BLACK_HOLE_CLUSTER));
+    matched.cluster().cloned().or(blocked)
 }
 
 impl OnEnd for Exchange {
-    fn end(self, trailers: Option<&HeaderMap>) {
+    fn end(self, end: End<'_>) {
+        let flags = end.flag().map_or(self.flags, |flag| self.flags.with(flag));
+        let trailers = end.trailers();
+        let Counts { received, sent } = &*self.counts;
+        let sizes = (received.bytes(), sent.bytes());
+        let ending = Ending {
+            flags,
+            trailers,
+            sizes,
+        };
+        let custom = self.tags.end(&self.metrics.custom, &ending);
         let of_trailers = trailers.and_then(|trailers| trailers.get(GRPC_STATUS));
         let grpc_status = of_trailers.or(self.grpc_status.as_ref());
         let facts = Facts {
@@ -183,6 +203,7 @@ impl OnEnd for Exchange {
             peer: self.peer.as_ref(),
             cluster: self.cluster.as_ref(),
             host: self.host.as_deref(),
+            upstream: self.upstream.as_ref(),
             protocol: if self.is_grpc {
                 Protocol::Grpc
             } else {
@@ -193,14 +214,13 @@ impl OnEnd for Exchange {
             grpc_status: grpc_status
                 .filter(|_| self.is_grpc)
                 .and_then(|status| status.to_str().ok()),
-            flags: self.flags,
-            custom: &self.custom,
+            flags,
+            custom: &custom,
         };
-        let Counts { received, sent } = &*self.counts;
         let measures = Measures {
             duration: self.start.elapsed(),
-            request_bytes: received.bytes() + self.head_bytes.0,
-            response_bytes: sent.bytes() + self.head_bytes.1,
+            request_bytes: sizes.0 + self.head_bytes.0,
+            response_bytes: sizes.1 + self.head_bytes.1,
             messages: self.is_grpc.then(|| (received.messages(), sent.messages())),
         };
         self.metrics.record(&facts, &measures, false);

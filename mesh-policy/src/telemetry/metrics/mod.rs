@@ -34,7 +34,7 @@
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //! let local = PeerWorkload { workload: "cart-v1".into(), ..PeerWorkload::default() };
 //! let metrics = Arc::new(IstioMetrics::new(Reporter::Destination, local));
 //! let service = ServiceBuilder::new()
@@ -60,6 +60,7 @@ mod layer;
 mod overrides;
 mod peer;
 mod series;
+mod tags;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -79,10 +80,11 @@ use self::labels::{Facts, Plan};
 pub use self::layer::{
     Exchange, Metered, MeteredBody, MetricsLayer, Recorded, ResponseFuture, Uploaded,
 };
-use self::overrides::{Plans, TagValue, is_tcp};
+use self::overrides::{Plans, is_tcp};
 use self::series::{BUCKETS, Measures, Table};
+use self::tags::TagValue;
 pub use self::tcp::TcpConnection;
-pub use super::body::{Counts, Nothing, OnEnd};
+pub use super::body::{Counts, End, Nothing, OnEnd};
 pub use super::observe::Observed;
 use super::workload::PeerWorkload;
 
@@ -98,6 +100,9 @@ pub struct IstioMetrics {
     local: PeerWorkload,
     groups: Vec<Group>,
     custom: Vec<TagValue>,
+    falls_back_on_host: bool,
+    /// What is written with them.
+    beside: Option<Arc<Self>>,
 }
 
 /// Metrics with the same labels, which share their series.
@@ -127,7 +132,9 @@ impl IstioMetrics {
     ///
     /// The values of tags may be texts in quotes and attributes of the request (`request.host`,
     /// `request.method`, `request.path`, `request.url_path`, `request.headers['name']` and those of
-    /// well-known headers). A tag with another value is left as it is, and reported.
+    /// well-known headers), and with the feature `cel` any expressions, which are evaluated when the
+    /// exchange has ended; those of TCP metrics when the connection is made. A tag with another value
+    /// is left as it is, and reported.
     pub fn compile(
         telemetry: &[Arc<Resource<Telemetry>>],
         reporter: Reporter,
@@ -144,6 +151,23 @@ impl IstioMetrics {
         for group in &mut self.groups {
             group.table = Table::new(BUCKETS.into(), series);
         }
+        self
+    }
+
+    /// Sets whether the host that a client asked for stands for a service that is not known. Default:
+    /// no. Istio says yes for what a sidecar sends, and no for gateways and for what a sidecar gets:
+    /// there strangers could name as many services as they like.
+    #[must_use]
+    pub fn with_host_fallback(mut self, fall_back: bool) -> Self {
+        self.falls_back_on_host = fall_back;
+        self
+    }
+
+    /// Writes `others` with these, as one: a sidecar reports as the source of what it sends, and as
+    /// the destination of what it gets.
+    #[must_use]
+    pub fn written_with(mut self, others: Arc<Self>) -> Self {
+        self.beside = Some(others);
         self
     }
 
@@ -168,6 +192,8 @@ impl IstioMetrics {
             local,
             groups,
             custom: plans.custom,
+            falls_back_on_host: false,
+            beside: None,
         }
     }
 
@@ -187,14 +213,9 @@ impl IstioMetrics {
         groups.filter(move |group| is_tcp(group.metrics[0]) == is_of_tcp)
     }
 
-    /// The values of custom labels for `request`.
-    fn custom<B>(&self, request: &Request<B>) -> Vec<String> {
-        self.custom.iter().map(|value| value.of(request)).collect()
-    }
-
     /// The metrics in the text format of Prometheus, version 0.0.4, as Envoy writes it.
     pub fn encode(&self) -> String {
-        encode::text(&self.groups)
+        encode::text(self)
     }
 }
 

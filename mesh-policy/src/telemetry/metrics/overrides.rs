@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, Request};
 use mesh_core::model::Notice;
 use mesh_core::resource::Resource;
 use mesh_core::resource::istio::telemetry::{
     IstioMetric, Metrics, MetricsOverrides, TagOperation, TagOverride, Telemetry, WorkloadMode,
 };
 
-use super::expression::TagExpression;
 use super::labels::{Plan, Reporter};
+use super::tags::TagValue;
 
 /// The metrics, in the order in which they are written.
 pub(super) const METRICS: [IstioMetric; 10] = [
@@ -180,72 +179,6 @@ fn stands_for(asked: IstioMetric, metric: IstioMetric) -> bool {
     asked == IstioMetric::AllMetrics || asked == metric
 }
 
-/// The value of a custom label: the expressions over requests that Istio's documentation uses, and
-/// others with the feature `cel`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum TagValue {
-    Expression(TagExpression),
-    Header(HeaderName),
-    Host,
-    Literal(String),
-    Method,
-    Path,
-    UrlPath,
-}
-
-impl TagValue {
-    /// Parses a text in quotes or an attribute of the request.
-    fn parse(expression: &str) -> Option<Self> {
-        let expression = expression.trim();
-        let quoted = |text: &str| {
-            ['"', '\''].into_iter().find_map(|quote| {
-                let inner = text.strip_prefix(quote)?.strip_suffix(quote)?;
-                let plain = !inner.contains([quote, '\\']);
-                plain.then(|| inner.to_owned())
-            })
-        };
-        if let Some(text) = quoted(expression) {
-            return Some(Self::Literal(text));
-        }
-        let header = expression.strip_prefix("request.headers[");
-        if let Some(name) = header.and_then(|rest| quoted(rest.strip_suffix(']')?)) {
-            return Some(Self::Header(name.parse().ok()?));
-        }
-        Some(match expression {
-            "request.host" => Self::Host,
-            "request.method" => Self::Method,
-            "request.path" => Self::Path,
-            "request.url_path" => Self::UrlPath,
-            "request.useragent" => Self::Header(http::header::USER_AGENT),
-            "request.referer" => Self::Header(http::header::REFERER),
-            "request.id" => Self::Header(HeaderName::from_static("x-request-id")),
-            _ => Self::Expression(TagExpression::compile(expression)?),
-        })
-    }
-
-    /// The value for `request`; empty if there is none.
-    pub(super) fn of<B>(&self, request: &Request<B>) -> String {
-        let text = match self {
-            Self::Expression(expression) => return expression.of(request).unwrap_or_default(),
-            Self::Header(name) => {
-                let value = request.headers().get(name);
-                return value.map_or_else(String::new, |value| {
-                    String::from_utf8_lossy(value.as_bytes()).into_owned()
-                });
-            }
-            Self::Host => super::host(request).unwrap_or_default(),
-            Self::Literal(text) => text,
-            Self::Method => request.method().as_str(),
-            Self::Path => request
-                .uri()
-                .path_and_query()
-                .map_or("", http::uri::PathAndQuery::as_str),
-            Self::UrlPath => request.uri().path(),
-        };
-        text.to_owned()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use mesh_core::origin::Source;
@@ -334,27 +267,5 @@ mod tests {
         assert_eq!(has(&plans, IstioMetric::RequestCount, "odd"), Some(false));
         assert_eq!(notices.len(), 1);
         assert!(notices[0].contains("`size(x)`"), "{notices:?}");
-    }
-
-    #[test]
-    fn values_of_tags_are_texts_and_attributes_of_the_request() {
-        let request = Request::get("http://shop.example/cart?x=1").header("x-user", "jason");
-        let request = request.body(()).unwrap();
-        for (expression, expected) in [
-            ("'fixed'", Some("fixed")),
-            ("\"fixed\"", Some("fixed")),
-            ("request.host", Some("shop.example")),
-            ("request.method", Some("GET")),
-            ("request.path", Some("/cart?x=1")),
-            ("request.url_path", Some("/cart")),
-            ("request.headers['x-user']", Some("jason")),
-            ("request.headers['x-none']", Some("")),
-            ("request.headers[x]", None),
-            ("'a' +", None),
-            ("response.code", None),
-        ] {
-            let value = TagValue::parse(expression).map(|value| value.of(&request));
-            assert_eq!(value.as_deref(), expected, "{expression}");
-        }
     }
 }

@@ -194,13 +194,20 @@ impl Table {
         }
     }
 
-    /// The series whose key is `key`, see [`record`](Self::record).
+    /// The series whose key is `key`, see [`record`](Self::record). Takes a lock only if one is added.
     pub(super) fn find_or_add(
         &self,
         key: &[u8],
         (labels, rest): (impl FnOnce() -> Values, impl FnOnce() -> Values),
         is_grpc: bool,
     ) -> Option<Arc<Series>> {
+        if let Some(series) = self.current.load().get(key) {
+            return Some(Arc::clone(series));
+        }
+        // Nothing is ever taken out: once there is the rest, there is room for no other.
+        if let Some(rest) = self.current.load().get(REST.as_slice()) {
+            return Some(Arc::clone(rest));
+        }
         let added = self.add(key, labels, is_grpc, self.limit);
         added.or_else(|| self.add(&REST, rest, is_grpc, self.limit.saturating_add(1)))
     }
@@ -287,6 +294,24 @@ pub(super) mod tests {
         let expected = [("a", 2), ("b", 1), ("rest", 2)];
         let expected = expected.map(|(label, count)| (label.to_owned(), count));
         assert_eq!(counted(&table), expected);
+    }
+
+    #[test]
+    fn beyond_the_limit_nothing_is_locked() {
+        let table = Arc::new(table(1));
+        for value in ["a", "b"] {
+            record(&table, value);
+        }
+        let _locked = table.next.lock().unwrap();
+        let (tell, done) = std::sync::mpsc::channel();
+        let full = Arc::clone(&table);
+        std::thread::spawn(move || {
+            record(&full, "c");
+            tell.send(()).unwrap();
+        });
+        done.recv_timeout(Duration::from_secs(60)).unwrap();
+        let rest = ("rest".to_owned(), 2);
+        assert_eq!(counted(&table), [("a".to_owned(), 1), rest]);
     }
 
     #[test]

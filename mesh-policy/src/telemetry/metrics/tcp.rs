@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use mesh_core::attributes::{ConnectionInfo, PeerIdentity, ResponseFlags};
+use http::Extensions;
+use mesh_core::attributes::{ConnectionInfo, PeerIdentity, ResponseFlags, UpstreamConnection};
 use mesh_core::service::ClusterName;
 
 use super::labels::{Facts, Protocol, Reporter};
@@ -39,6 +40,12 @@ impl IstioMetrics {
         (identity, peer): (Option<&PeerIdentity>, Option<&PeerWorkload>),
         cluster: Option<&ClusterName>,
     ) -> TcpConnection {
+        let custom = self.of_connection(connection, identity);
+        // Who an endpoint is, it has proven to us.
+        let upstream = identity.map(|PeerIdentity(peer)| UpstreamConnection {
+            peer: Some(peer.clone()),
+            ..UpstreamConnection::default()
+        });
         let peer = Peer::of(peer, identity);
         let has_tls = connection.is_some_and(|connection| connection.tls.is_some());
         let facts = Facts {
@@ -47,12 +54,13 @@ impl IstioMetrics {
             peer: peer.as_ref(),
             cluster,
             host: None,
+            upstream: upstream.as_ref(),
             protocol: Protocol::Tcp,
             is_mutual_tls: identity.is_some() && (has_tls || self.reporter == Reporter::Source),
             code: 0,
             grpc_status: None,
             flags: ResponseFlags::default(),
-            custom: &[],
+            custom: &custom,
         };
         let mut key = Vec::new();
         let series = self.groups(true).filter_map(|group| {
@@ -66,6 +74,24 @@ impl IstioMetrics {
             series.tcp.opened.fetch_add(1, Ordering::Relaxed);
         }
         TcpConnection { series }
+    }
+
+    /// The values of custom labels for a connection.
+    fn of_connection(
+        &self,
+        connection: Option<&ConnectionInfo>,
+        identity: Option<&PeerIdentity>,
+    ) -> Vec<String> {
+        if self.custom.is_empty() {
+            return Vec::new();
+        }
+        let mut extensions = Extensions::new();
+        connection.map(|connection| extensions.insert(connection.clone()));
+        identity.map(|identity| extensions.insert(identity.clone()));
+        let custom = self.custom.iter();
+        custom
+            .map(|value| value.of_connection(&extensions))
+            .collect()
     }
 }
 

@@ -8,6 +8,7 @@ use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use mesh_core::attributes::{
     ConnectionInfo, MatchedRoute, PeerIdentity, ResponseFlag, SelectedEndpoint, TlsInfo,
+    UpstreamConnection,
 };
 use mesh_core::model::cluster::{Endpoint, EndpointAddress};
 use mesh_core::model::route::{Route, RouteMatch};
@@ -225,6 +226,152 @@ async fn a_client_names_the_service_by_its_route_and_the_workload_by_its_endpoin
     ];
     let expected = "cart-v1 reviews v3 reviews.books.svc.cluster.local reviews books 503 UR 1";
     assert_eq!(lines(&metrics, "istio_requests_total", &labels), [expected]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_names_both_ends_as_the_connection_to_the_endpoint_has_proven_them() {
+    let metrics = Arc::new(IstioMetrics::new(Reporter::Source, local()));
+    let id = |name| {
+        format!("spiffe://cluster.local/ns/shop/sa/{name}")
+            .parse()
+            .unwrap()
+    };
+    let mut response = Response::new(Full::default());
+    response.extensions_mut().insert(UpstreamConnection {
+        local: None,
+        identity: Some(id("web")),
+        peer: Some(id("cart")),
+    });
+    drop(send(&metrics, Request::new(Full::default()), response).await);
+    let labels = [
+        "source_principal",
+        "destination_principal",
+        "connection_security_policy",
+    ];
+    let (web, cart) = (
+        "spiffe://cluster.local/ns/shop/sa/web",
+        "spiffe://cluster.local/ns/shop/sa/cart",
+    );
+    let requests = lines(&metrics, "istio_requests_total", &labels);
+    assert_eq!(requests, [format!("{web} {cart} unknown 1")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stranger_makes_no_series_by_the_hosts_it_asks_for() {
+    for (falls_back, expected) in [
+        (false, &["unknown 9"][..]),
+        (true, &["a.example 3", "b.example 3", "c.example 3"]),
+    ] {
+        let metrics = IstioMetrics::new(Reporter::Source, local()).with_host_fallback(falls_back);
+        let metrics = Arc::new(metrics);
+        for host in ["a.example", "b.example", "c.example"]
+            .into_iter()
+            .cycle()
+            .take(9)
+        {
+            let request = Request::get("/").header("host", host).body(Full::default());
+            drop(send(&metrics, request.unwrap(), Response::new(Full::default())).await);
+        }
+        let services = lines(&metrics, "istio_requests_total", &["destination_service"]);
+        assert_eq!(services, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_breaks_off_is_recorded_so() {
+    let metrics = Arc::new(IstioMetrics::new(Reporter::Destination, local()));
+    let response = Response::new(Full::from("good day"));
+    drop(send(&metrics, Request::new(Full::default()), response).await);
+    let labels = ["response_code", "response_flags"];
+    assert_eq!(
+        lines(&metrics, "istio_requests_total", &labels),
+        ["200 DC 1"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_sidecar_sends_and_gets_is_written_as_one() {
+    let gets = Arc::new(IstioMetrics::new(Reporter::Destination, local()));
+    let sends = IstioMetrics::new(Reporter::Source, local()).written_with(Arc::clone(&gets));
+    let sends = Arc::new(sends);
+    for metrics in [&gets, &sends] {
+        let (request, response) = (
+            Request::new(Full::default()),
+            Response::new(Full::default()),
+        );
+        drop(send(metrics, request, response).await);
+    }
+    let requests = lines(&sends, "istio_requests_total", &["reporter"]);
+    assert_eq!(requests, ["source 1", "destination 1"]);
+    let text = sends.encode();
+    assert_eq!(
+        text.matches("# TYPE istio_requests_total").count(),
+        1,
+        "{text}"
+    );
+}
+
+/// Metrics with tags of these values.
+#[cfg(feature = "cel")]
+fn tagged(tags: &[(&str, &str)]) -> (Arc<IstioMetrics>, Vec<Notice>) {
+    let tags = tags.iter();
+    let tags: serde_json::Map<_, _> = tags
+        .map(|(name, value)| ((*name).to_owned(), serde_json::json!({"value": value})))
+        .collect();
+    let spec = serde_json::json!({"metrics": [{"overrides": [{"tagOverrides": tags}]}]});
+    let resource = Resource {
+        metadata: mesh_core::resource::Metadata::default(),
+        spec: serde_json::from_value(spec).unwrap(),
+        status: None,
+        source: mesh_core::origin::Source::unknown(),
+    };
+    let resources = [Arc::new(resource)];
+    let (metrics, notices) = IstioMetrics::compile(&resources, Reporter::Destination, local());
+    (Arc::new(metrics), notices)
+}
+
+#[cfg(feature = "cel")]
+#[tokio::test(start_paused = true)]
+async fn tags_are_read_when_the_exchange_has_ended_and_of_connections_too() {
+    let (metrics, notices) = tagged(&[
+        // As in Istio's task.
+        ("destination_port", "string(destination.port)"),
+        ("request_host", "request.host"),
+        ("failed", "response.code >= 500 ? 'yes' : 'no'"),
+        ("bytes", "string(response.size)"),
+        ("fixed", "'a'"),
+    ]);
+    assert_eq!(notices, []);
+    let connection = ConnectionInfo {
+        peer: "192.0.2.7:1".parse().unwrap(),
+        local: "192.0.2.1:8080".parse().unwrap(),
+        tls: None,
+    };
+    let request = Request::get("/")
+        .header("host", "shop")
+        .extension(connection.clone());
+    let response = Response::builder().status(503).body(Full::from("sorry"));
+    let request = request.body(Full::default()).unwrap();
+    let response = send(&metrics, request, response.unwrap()).await;
+    response.into_body().collect().await.unwrap();
+    // New labels are in the order of their names.
+    let labels = [
+        "bytes",
+        "destination_port",
+        "failed",
+        "fixed",
+        "request_host",
+    ];
+    let requests = lines(&metrics, "istio_requests_total", &labels);
+    assert_eq!(requests, ["5 8080 yes a shop 1"]);
+
+    drop(metrics.tcp_connection(Some(&connection), (None, None), None));
+    let opened = lines(
+        &metrics,
+        "istio_tcp_connections_opened_total",
+        &["destination_port", "fixed"],
+    );
+    assert_eq!(opened, ["8080 a 1"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -39,9 +39,18 @@ impl TraceContext {
     /// The context in `headers`: that of W3C, else that of B3. `None` if there is none that is
     /// well-formed, as if there were none at all.
     pub fn extract(headers: &HeaderMap) -> Option<Self> {
-        w3c(headers)
-            .or_else(|| b3_single(headers))
-            .or_else(|| b3_multi(headers))
+        Self::extract_preferring(&[], headers)
+    }
+
+    /// The context in `headers` in the first of the forms `preferred` that is there and well-formed,
+    /// else in any. Who reports to a tracer that knows B3 goes on with the trace of B3, as Envoy does,
+    /// though there may be another in `traceparent`. Both forms of B3 are one.
+    pub fn extract_preferring(preferred: &[Propagation], headers: &HeaderMap) -> Option<Self> {
+        let b3 = || b3_single(headers).or_else(|| b3_multi(headers));
+        match preferred.first() {
+            Some(Propagation::B3Multi | Propagation::B3Single) => b3().or_else(|| w3c(headers)),
+            None | Some(Propagation::W3c) => w3c(headers).or_else(b3),
+        }
     }
 
     /// A span below this one.
@@ -233,6 +242,36 @@ mod tests {
         ] {
             assert_eq!(extract(&[("traceparent", &value)]), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn who_reports_to_a_tracer_of_b3_reads_b3_first() {
+        use Propagation::{B3Multi, B3Single, W3c};
+        let (w3c, b3) = ("000000000000000000000000000000a1", "00000000000000b2");
+        let fields = [
+            ("traceparent", format!("00-{w3c}-00f067aa0ba902b7-01")),
+            ("x-b3-traceid", b3.to_owned()),
+            ("x-b3-spanid", b3.to_owned()),
+        ];
+        let fields = fields.iter();
+        let mut headers: HeaderMap = fields
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+            .collect();
+        let trace = |preferred: &[Propagation], headers: &HeaderMap| {
+            TraceContext::extract_preferring(preferred, headers)
+                .unwrap()
+                .trace_id
+        };
+        for (preferred, expected) in [
+            (&[][..], 0xa1),
+            (&[W3c, B3Multi], 0xa1),
+            (&[B3Multi, W3c], 0xb2),
+            (&[B3Single], 0xb2),
+        ] {
+            assert_eq!(trace(preferred, &headers), expected, "{preferred:?}");
+        }
+        headers.remove("x-b3-traceid");
+        assert_eq!(trace(&[B3Multi], &headers), 0xa1);
     }
 
     #[test]

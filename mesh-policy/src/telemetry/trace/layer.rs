@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use http::header::{HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, request};
-use mesh_core::attributes::{ConnectionInfo, MatchedRoute, ResponseFlags};
+use mesh_core::attributes::{ConnectionInfo, ResponseFlags};
+use mesh_core::format_string::Exchange;
 use mesh_core::percent::Percent;
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::context::{Propagation, TraceContext};
+use super::open::{Late, Open};
 use super::request_id::{
     TraceReason, new_request_id, sampling_draw, set_trace_reason, trace_reason,
 };
@@ -161,7 +162,7 @@ impl Settings {
             put_id(headers, &id);
             return None;
         }
-        let caller = TraceContext::extract(headers);
+        let caller = TraceContext::extract_preferring(&self.propagation, headers);
         let reason = self.reason(caller, &id, headers);
         let id = set_trace_reason(&id, reason).unwrap_or(id);
         put_id(headers, &id);
@@ -181,17 +182,17 @@ impl Settings {
             context.inject(*propagation, headers);
         }
         let sink = self.sink.as_ref().filter(|_| reason.is_traced())?;
-        Some(Box::new(Open {
-            sink: Arc::clone(sink),
-            start: Instant::now(),
-            span: self.span(context, id, request),
-        }))
+        let span = self.span(context, id, request);
+        let late = Late::of(&self.tags, request);
+        Some(Box::new(Open::new(Arc::clone(sink), span, late)))
     }
 
     fn span(&self, context: TraceContext, request_id: String, request: &request::Parts) -> Span {
         let start = self.clock.now();
         let tags = self.tags.iter();
-        let tags = tags.filter_map(|(name, tag)| Some((Arc::clone(name), tag.of(request, start)?)));
+        let exchange = Exchange::of_request(request, start);
+        let tags =
+            tags.filter_map(|(name, tag)| Some((Arc::clone(name), tag.of(request, &exchange)?)));
         let text = |name| {
             let value: &HeaderValue = request.headers.get(name)?;
             Some(value.to_str().ok()?.to_owned())
@@ -312,37 +313,6 @@ where
     }
 }
 
-/// A span that has not ended.
-struct Open {
-    sink: Arc<dyn SpanSink>,
-    start: Instant,
-    span: Span,
-}
-
-impl Open {
-    /// Takes the route of the request, which routing below put on the response.
-    fn answered_by(&mut self, matched: Option<&MatchedRoute>) {
-        let Some(cluster) = matched.and_then(MatchedRoute::cluster) else {
-            return;
-        };
-        if let (Some(host), Some(port)) = (cluster.host(), cluster.port()) {
-            self.span.operation = format!("{host}:{port}/*");
-        }
-        self.span.cluster = Some(cluster.clone());
-    }
-
-    fn end(mut self) {
-        self.span.duration = self.start.elapsed();
-        self.sink.record(self.span);
-    }
-}
-
-impl fmt::Debug for Open {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.span.fmt(f)
-    }
-}
-
 pin_project! {
     /// Response future of [`Trace`].
     ///
@@ -376,9 +346,7 @@ where
         let response = ready!(this.response.poll(cx));
         if let Some(mut open) = this.span.take() {
             if let Ok(response) = &response {
-                open.span.code = response.status().as_u16();
-                open.span.flags = ResponseFlags::of(response.extensions());
-                open.answered_by(response.extensions().get());
+                open.answer(response);
             }
             open.end();
         }
@@ -391,6 +359,8 @@ mod tests {
     use std::convert::Infallible;
     use std::sync::Mutex;
 
+    use mesh_core::attributes::MatchedRoute;
+    use mesh_core::format_string::Constants;
     use mesh_core::model::route::{Route, RouteMatch};
     use mesh_core::service::ClusterName;
     use tower::{ServiceExt, service_fn};
@@ -467,9 +437,12 @@ mod tests {
     async fn spans_have_the_tags_that_are_asked_for_and_the_name_of_their_cluster() {
         let spans = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&spans);
+        let outcome = "%REQ(x-user)%: %RESPONSE_CODE% %ROUTE_NAME%";
+        let outcome = Tag::format(outcome, &Constants::default()).unwrap();
         let tags = [
             ("zone".to_owned(), Tag::literal("eu")),
             ("user".to_owned(), Tag::header("x-user", "").unwrap()),
+            ("outcome".to_owned(), outcome),
         ];
         let layer = tracing(100.0)
             .with_tags(tags)
@@ -491,7 +464,11 @@ mod tests {
         let spans = spans.lock().unwrap();
         assert_eq!(spans[0].operation, "cart.shop:80/*");
         assert_eq!(spans[0].url, "http://shop.example/bas", "it is cut");
-        assert_eq!(spans[0].tags, [("zone".into(), "eu".into())]);
+        let tags = [
+            ("zone".into(), "eu".into()),
+            ("outcome".into(), "-: 200 cart".into()),
+        ];
+        assert_eq!(spans[0].tags, tags);
     }
 
     #[tokio::test]

@@ -43,6 +43,7 @@
 
 mod context;
 mod layer;
+mod open;
 #[cfg(feature = "otel")]
 pub mod otlp;
 mod plan;

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use http::{HeaderName, request};
 use mesh_core::format_string::{Constants, Exchange, FormatString, ParseFormatError};
@@ -29,7 +28,7 @@ impl Tag {
         Some(Self(Kind::Header { name, default }))
     }
 
-    /// Envoy's `%…%` operators, filled in when the request comes.
+    /// Envoy's `%…%` operators, filled in when the head of the response is there.
     ///
     /// # Errors
     ///
@@ -38,11 +37,16 @@ impl Tag {
         FormatString::parse(text, constants).map(|format| Self(Kind::Format(format)))
     }
 
-    /// The value for a request that came at `start`. `None` is no tag.
-    pub(super) fn of(&self, request: &request::Parts, start: SystemTime) -> Option<Arc<str>> {
+    /// Whether the value depends on the response.
+    pub(super) fn is_late(&self) -> bool {
+        matches!(self.0, Kind::Format(_))
+    }
+
+    /// The value for an exchange, whose request has this head. `None` is no tag.
+    pub(super) fn of(&self, request: &request::Parts, exchange: &Exchange<'_>) -> Option<Arc<str>> {
         match &self.0 {
             Kind::Format(format) => {
-                let value = format.evaluate(&Exchange::of_request(request, start), "-");
+                let value = format.evaluate(exchange, "-");
                 Some((&*String::from_utf8_lossy(&value)).into())
             }
             Kind::Header { name, default } => match request.headers.get(name) {
@@ -56,6 +60,8 @@ impl Tag {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use http::Request;
 
     use super::*;
@@ -75,7 +81,8 @@ mod tests {
                 Some("GET by jason"),
             ),
         ] {
-            let value = tag.of(&request, SystemTime::UNIX_EPOCH);
+            let exchange = Exchange::of_request(&request, SystemTime::UNIX_EPOCH);
+            let value = tag.of(&request, &exchange);
             assert_eq!(value.as_deref(), expected, "{tag:?}");
         }
     }
