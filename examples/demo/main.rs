@@ -80,12 +80,18 @@ fn run(options: &Options) -> Result<(), Failure> {
         eprintln!("warning: {warning}");
     }
     let address = gateway.address(80).ok_or("the gateway does not listen")?;
+    let port = if options.check { 0 } else { free_or_any(15000) };
+    let (_workers, statistics) = gateway.statistics().serve(([127, 0, 0, 1], port).into())?;
     let token = issuer.token("jason", NEXT_CENTURY)?;
+    let entrances = tour::Entrances {
+        gateway: address,
+        statistics,
+    };
     if options.check {
-        return tour::take(address, &bookstore, &token).map_err(Into::into);
+        return tour::take(entrances, &bookstore, &token).map_err(Into::into);
     }
     let ratings = bookstore.address("ratings").ok_or("nobody rates")?;
-    print!("{}", tour::invitation(address, ratings, &token));
+    print!("{}", tour::invitation(entrances, ratings, &token));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -109,12 +115,17 @@ spec:
 
 /// A gateway on `port`, or on another if that one is taken.
 fn settings(port: u16) -> Settings {
-    let is_free = std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
     let mut settings = Settings {
         bind: [127, 0, 0, 1].into(),
         metrics: true,
         ..Settings::default()
     };
-    settings.ports.insert(80, if is_free { port } else { 0 });
+    settings.ports.insert(80, free_or_any(port));
     settings
+}
+
+/// The port if it is free, or else one of the system's choice.
+fn free_or_any(port: u16) -> u16 {
+    let is_free = std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+    if is_free { port } else { 0 }
 }

@@ -6,8 +6,21 @@ use std::time::{Duration, Instant};
 use crate::services::Bookstore;
 use crate::strangers;
 
+/// Where the bookstore can be asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entrances {
+    /// The gateway.
+    pub(crate) gateway: SocketAddr,
+    /// What the gateway counts.
+    pub(crate) statistics: SocketAddr,
+}
+
 /// What a guest may try.
-pub(crate) fn invitation(gateway: SocketAddr, ratings: SocketAddr, token: &str) -> String {
+pub(crate) fn invitation(entrances: Entrances, ratings: SocketAddr, token: &str) -> String {
+    let Entrances {
+        gateway,
+        statistics,
+    } = entrances;
     let url = format!("http://{gateway}");
     format!(
         "The bookstore is open at {url}. Try:
@@ -16,6 +29,7 @@ pub(crate) fn invitation(gateway: SocketAddr, ratings: SocketAddr, token: &str) 
   curl -H 'end-user: jason' {url}/productpage   # always reviews v2, with stars
   curl -H 'end-user: tester' {url}/productpage  # ratings are aborted with 500
   curl -H 'end-user: snail' {url}/productpage   # ratings take two seconds
+  curl -i -H 'end-user: snail' -H 'x-hurry: yes' {url}/productpage   # too long: 504
   curl -i {url}/                                # redirected
   curl -i {url}/books/7                         # redirected, its prefix rewritten
   curl {url}/status                             # answered by the gateway, three times a minute
@@ -32,6 +46,10 @@ pub(crate) fn invitation(gateway: SocketAddr, ratings: SocketAddr, token: &str) 
   curl -i -X OPTIONS -H 'origin: https://shop.example' \\
     -H 'access-control-request-method: GET' {url}/api/v1/products
 
+What the gateway has counted:
+
+  curl http://{statistics}/stats/prometheus
+
 Why a request goes where it goes:
 
   cargo run --example meshctl -- explain --request 'GET http://reviews:9080/reviews/0' \\
@@ -41,7 +59,11 @@ Why a request goes where it goes:
 }
 
 /// Takes the tour. The error is the first station that is not as it should be.
-pub(crate) fn take(gateway: SocketAddr, bookstore: &Bookstore, token: &str) -> Result<(), String> {
+pub(crate) fn take(entrances: Entrances, bookstore: &Bookstore, token: &str) -> Result<(), String> {
+    let Entrances {
+        gateway,
+        statistics,
+    } = entrances;
     let get = |path: &str, headers: &str| ask(gateway, "GET", path, headers);
     split(&get)?;
     ejection(bookstore)?;
@@ -58,6 +80,11 @@ pub(crate) fn take(gateway: SocketAddr, bookstore: &Bookstore, token: &str) -> R
         "an injected fault",
         &broken,
         &["HTTP/1.1 200", "ratings: unavailable (500)"],
+    )?;
+    station(
+        "a timeout",
+        &get("/productpage", "end-user: snail\r\nx-hurry: yes\r\n")?,
+        &["HTTP/1.1 504", "upstream request timeout"],
     )?;
     station(
         "a redirect",
@@ -88,6 +115,7 @@ pub(crate) fn take(gateway: SocketAddr, bookstore: &Bookstore, token: &str) -> R
     stock(gateway, &get)?;
     policies(&get, token)?;
     mirror(&get, bookstore)?;
+    counts(statistics)?;
     strangers::call_all(bookstore).map_err(|error| error.to_string())
 }
 
@@ -179,6 +207,20 @@ fn split(get: &impl Fn(&str, &str) -> Result<String, String>) -> Result<(), Stri
     }
 }
 
+/// What the gateway has counted, the late answer among it.
+fn counts(statistics: SocketAddr) -> Result<(), String> {
+    let scraped = || ask(statistics, "GET", "/stats/prometheus", "");
+    let late = |text: &str| {
+        let mut lines = text.lines();
+        lines.any(|line| {
+            line.starts_with("istio_requests_total{") && line.contains("response_code=\"504\"")
+        })
+    };
+    eventually("the count of the late answer", || Ok(late(&scraped()?)))?;
+    println!("the metrics: as they should be");
+    Ok(())
+}
+
 fn mirror(
     get: &impl Fn(&str, &str) -> Result<String, String>,
     bookstore: &Bookstore,
@@ -189,16 +231,23 @@ fn mirror(
         &get("/api/v1/products", "")?,
         &["details: 200 pages"],
     )?;
-    #[expect(clippy::disallowed_methods, reason = "a copy arrives when it arrives")]
+    let arrived = || Ok(bookstore.ratings_asked() > before);
+    eventually("the copy of a request at ratings", arrived)?;
+    println!("a mirror: the copy reached ratings");
+    Ok(())
+}
+
+/// Waits some seconds for what nobody tells of.
+fn eventually(what: &str, is_there: impl Fn() -> Result<bool, String>) -> Result<(), String> {
+    #[expect(clippy::disallowed_methods, reason = "it is there when it is there")]
     let now = Instant::now;
     let started = now();
-    while bookstore.ratings_asked() == before {
+    while !is_there()? {
         if now() - started > Duration::from_secs(5) {
-            return Err("no copy reached ratings".to_owned());
+            return Err(format!("{what} is missing"));
         }
         thread::yield_now();
     }
-    println!("a mirror: the copy reached ratings");
     Ok(())
 }
 

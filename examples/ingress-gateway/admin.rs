@@ -4,16 +4,14 @@ use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use examples::gateway::Handshakes;
+use examples::explain::{Asked, Explained, explain};
+use examples::gateway::Statistics;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use mesh_core::model::Model;
-use mesh_core::model::listener::{Direction, NetworkFilter};
 use mesh_core::watch::Watch;
-use mesh_routing::table::RouteTable;
 use tokio::net::TcpListener;
 
 use crate::Generation;
@@ -37,15 +35,15 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<StdTcpListener> {
 pub(crate) async fn serve(
     listener: StdTcpListener,
     current: Watch<Generation>,
-    handshakes: Handshakes,
+    statistics: Statistics,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     loop {
         let (stream, _) = listener.accept().await?;
-        let (current, handshakes) = (current.clone(), handshakes.clone());
+        let (current, statistics) = (current.clone(), statistics.clone());
         tokio::spawn(async move {
             let answer = service_fn(|request| {
-                let response = answer(&current.load(), &handshakes, &request);
+                let response = answer(&current.load(), &statistics, &request);
                 async move { Ok::<_, Infallible>(response) }
             });
             let mut http = hyper::server::conn::http1::Builder::new();
@@ -59,29 +57,24 @@ pub(crate) async fn serve(
 
 fn answer(
     current: &Generation,
-    handshakes: &Handshakes,
+    statistics: &Statistics,
     request: &Request<Incoming>,
 ) -> Response<Full<Bytes>> {
     let Generation {
         model,
         wide: _,
         fidelity,
-        metrics,
     } = current;
     match request.uri().path() {
         "/healthz/ready" => text(StatusCode::OK, "ready\n".to_owned()),
         "/config" => json(model),
         "/fidelity" => json(fidelity),
-        "/explain" => match explain(model, request.uri().query().unwrap_or_default()) {
+        "/explain" => match explained(current, request.uri().query().unwrap_or_default()) {
             Ok(response) => response,
             Err(message) => text(StatusCode::BAD_REQUEST, message + "\n"),
         },
         // Requests are counted if --metrics, meshConfig.defaultProviders or a Telemetry asks for it.
-        "/stats/prometheus" => {
-            let requests = metrics.as_ref().map(|metrics| metrics.encode());
-            let requests = requests.unwrap_or_default();
-            text(StatusCode::OK, handshakes.encode() + &requests)
-        }
+        "/stats/prometheus" => text(StatusCode::OK, statistics.encode()),
         _ => text(
             StatusCode::NOT_FOUND,
             "there are /healthz/ready, /config, /fidelity, /stats/prometheus and \
@@ -91,7 +84,7 @@ fn answer(
     }
 }
 
-fn explain(model: &Model, query: &str) -> Result<Response<Full<Bytes>>, String> {
+fn explained(current: &Generation, query: &str) -> Result<Response<Full<Bytes>>, String> {
     let (mut port, mut host, mut path, mut method) = (80, "", "/".to_owned(), "GET".to_owned());
     let mut headers = Vec::new();
     let decoded: Vec<(&str, String)> = query
@@ -122,28 +115,9 @@ fn explain(model: &Model, query: &str) -> Result<Response<Full<Bytes>>, String> 
         reason = "a question is asked at some time"
     )]
     let now = SystemTime::now();
-    let table = table(model, port)?;
-    let decision = table.explain_with_filters(&parts, fastrand::u64(..), now);
-    Ok(json(&decision.map(|outcome| outcome.to_string())))
-}
-
-/// The plaintext HTTP routes of the port that a Gateway declares.
-fn table(model: &Model, port: u16) -> Result<RouteTable, String> {
-    let mut listeners = model.listeners.iter().filter(|listener| {
-        listener.direction == Direction::Inbound && listener.declared_port == port
-    });
-    let name = listeners.find_map(|listener| {
-        listener
-            .filter_chains
-            .iter()
-            .find_map(|chain| match &chain.filter {
-                NetworkFilter::Http(http) => Some(&http.route_configuration),
-                NetworkFilter::SniCluster | NetworkFilter::Tcp(_) => None,
-            })
-    });
-    let routes = name.and_then(|name| model.route_configurations.get(name));
-    let routes = routes.ok_or_else(|| format!("no HTTP is served on port {port}"))?;
-    RouteTable::compile(routes).map_err(|errors| errors.to_string())
+    let (asked, mesh) = (Asked::new(parts, port), (&current.model, &current.wide));
+    let Explained { decision, .. } = explain(mesh, &asked, fastrand::u64(..), now)?;
+    Ok(json(&decision))
 }
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {

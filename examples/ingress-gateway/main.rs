@@ -16,17 +16,15 @@ mod reload;
 mod report;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Parser;
 use examples::config::{self, Diagnostics};
-use examples::gateway::{self, Gateway, MeshWide};
+use examples::gateway::{self, Gateway, KeysObserver, MeshWide};
 use mesh_core::analyze::fidelity::{Fidelity, fidelity};
 use mesh_core::config::MeshConfig;
 use mesh_core::model::Model;
 use mesh_core::resolve::resolve;
 use mesh_core::watch;
-use mesh_policy::telemetry::metrics::IstioMetrics;
 
 use crate::options::Options;
 use crate::report::{Report, chain};
@@ -42,11 +40,12 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
-    let (mut generation, diagnostics) = load(options, 1).map_err(|found| found.to_string())?;
+    let (generation, diagnostics) = load(options, 1).map_err(|found| found.to_string())?;
     eprint!("{diagnostics}");
     let access_log = log::open(options.access_log.as_deref())?;
     let mut settings = options.settings(access_log);
     settings.handshakes = Some(log::handshakes()?);
+    settings.keys = Some(KeysObserver::new(|failed| eprintln!("{failed}")));
     if let Some(directory) = &options.identity {
         settings.identity = Some(identity::keep(directory)?);
     }
@@ -56,7 +55,6 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let mut report = Report::default();
     let unserved = gateway.publish_in(&generation.model, &generation.wide)?;
     report.warn(&generation.model, unserved);
-    generation.metrics = gateway.metrics();
     report.ports(&gateway, &generation.model);
     eprintln!("questions are answered at http://{}", admin.local_addr()?);
     let (publisher, current) = watch::channel(generation);
@@ -64,7 +62,7 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let admin = admin::serve(admin, current, gateway.handshakes().clone());
+        let admin = admin::serve(admin, current, gateway.statistics());
         let files = reload::changes(&options.config)?;
         let changes = async {
             let mut version = 1;
@@ -94,7 +92,7 @@ fn apply(
     publisher: &watch::Publisher<Generation>,
     report: &mut Report,
 ) {
-    let (mut generation, diagnostics) = match load(options, version) {
+    let (generation, diagnostics) = match load(options, version) {
         Ok(loaded) => loaded,
         Err(diagnostics) => {
             eprintln!("{diagnostics}generation {version} is refused");
@@ -106,7 +104,6 @@ fn apply(
         Ok(unserved) => {
             report.warn(&generation.model, unserved);
             report.ports(gateway, &generation.model);
-            generation.metrics = gateway.metrics();
             publisher.publish(generation);
             eprintln!("generation {version} is served");
         }
@@ -120,7 +117,6 @@ struct Generation {
     model: Model,
     wide: MeshWide,
     fidelity: Fidelity,
-    metrics: Option<Arc<IstioMetrics>>,
 }
 
 /// Reads the files. What is not enforced is a warning, or refused if it guards something.
@@ -137,7 +133,6 @@ fn load(options: &Options, version: u64) -> Result<(Generation, Diagnostics), Di
         model: resolve(&config, &workload),
         wide: MeshWide::of(&config),
         fidelity,
-        metrics: None,
     };
     Ok((generation, diagnostics))
 }

@@ -18,7 +18,6 @@
 mod analyze;
 mod explain;
 mod fidelity;
-mod policies;
 mod request;
 mod routes;
 mod status;
@@ -198,7 +197,7 @@ fn run(arguments: Arguments) -> Result<Answer, Failure> {
             input,
         } => {
             let (model, wide) = model(&workload, &input)?;
-            explain::explain((&model, &wide), &request, input.output).map_err(Failure::Other)
+            explain::answer((&model, &wide), &request, input.output).map_err(Failure::Other)
         }
     }
 }

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use clap::Args;
-use http::request::Parts;
+use examples::explain::Asked;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use mesh_core::attributes::RequestPrincipal;
 use mesh_core::identity::SpiffeId;
@@ -30,18 +30,10 @@ pub(crate) struct RequestArguments {
     /// The number that draws among weighted destinations.
     #[arg(long, default_value_t = 0)]
     pub(crate) random: u64,
-}
-
-/// The request, and what its URL says of the connection.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) parts: Parts,
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) is_tls: bool,
-    pub(crate) peer: Option<SpiffeId>,
-    pub(crate) claims: Option<Value>,
-    pub(crate) source: IpAddr,
+    /// The request is one that the workload is called by, at a port of its own, and not one that it
+    /// sends. Gateways are called always.
+    #[arg(long)]
+    inbound: bool,
 }
 
 impl RequestArguments {
@@ -78,13 +70,13 @@ impl RequestArguments {
         }
         let (parts, ()) = request.into_parts();
         Ok(Asked {
-            parts,
             host,
-            port,
             is_tls,
+            is_inbound: self.inbound,
             peer: self.peer.clone(),
             claims: self.claims.clone(),
             source: self.source,
+            ..Asked::new(parts, port)
         })
     }
 }

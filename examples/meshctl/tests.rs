@@ -223,6 +223,106 @@ fn an_explanation_names_the_policy_that_denies() {
     }
 }
 
+/// What becomes of a request by policies in a file of its own beside `files`.
+fn explained(policies: &str, request: &[&str], files: &[&str]) -> Answer {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("policies.yaml");
+    std::fs::write(&file, policies).unwrap();
+    let files = [files, &[file.to_str().unwrap()]].concat();
+    meshctl(&[&["explain", "--request"], request, &["--workload"], &files].concat()).unwrap()
+}
+
+#[test]
+fn an_authorizer_is_part_of_an_explanation() {
+    let mesh = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: istio, namespace: istio-system }\n\
+                data: { mesh: '{\"extensionProviders\": [{\"name\": \"opa\", \"envoyExtAuthzGrpc\": \
+                {\"service\": \"opa.shop\", \"port\": 9000}}]}' }\n";
+    let custom = |provider: &str| {
+        format!(
+            "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+             metadata: {{ name: {provider}, namespace: bookstore }}\n\
+             spec: {{ action: CUSTOM, provider: {{ name: {provider} }}, rules: [{{}}] }}\n"
+        )
+    };
+    let several = format!("{}{}", custom("opa"), custom("other"));
+    for (policies, expected, is_good) in [
+        (custom("opa"), "=> if `opa` allows it: route `home`\n", true),
+        (
+            custom("nobody"),
+            "=> denied with 403, `RBAC: access denied`\n",
+            false,
+        ),
+        (
+            several,
+            "=> denied with 403, `RBAC: access denied`\n",
+            false,
+        ),
+    ] {
+        let policies = format!("{mesh}{policies}");
+        let request = ["GET http://shop.example/"];
+        let answer = explained(&policies, &request, &[GATEWAY, CONFIG]);
+        assert!(answer.text.ends_with(expected), "{}", answer.text);
+        assert_eq!(answer.is_good, is_good, "{}", answer.text);
+    }
+}
+
+#[test]
+fn a_connection_that_carries_no_http_is_judged_too() {
+    let yaml = "apiVersion: networking.istio.io/v1\nkind: Gateway\n\
+                metadata: { name: db, namespace: shop }\nspec:\n  selector: { istio: ingressgateway }\n  \
+                servers: [{ port: { number: 5432, name: tcp, protocol: TCP }, hosts: ['*'] }]\n---\n\
+                apiVersion: networking.istio.io/v1\nkind: VirtualService\n\
+                metadata: { name: db, namespace: shop }\nspec:\n  hosts: ['*']\n  gateways: [db]\n  \
+                tcp: [{ route: [{ destination: { host: db.example } }] }]\n---\n\
+                apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+                metadata: { name: nobody, namespace: shop }\nspec:\n  action: DENY\n  \
+                rules: [{ from: [{ source: { ipBlocks: [10.0.0.0/8] } }] }]\n";
+    let workload = ["shop/gateway:istio=ingressgateway"];
+    for (source, is_good, outcome) in [
+        ("10.0.0.1", false, "=> denied: the connection is closed\n"),
+        ("192.0.2.1", true, "=> passed through to "),
+    ] {
+        let request = ["GET http://shop.example:5432/", "--source", source];
+        let answer = explained(yaml, &request, &workload);
+        assert!(answer.text.contains(outcome), "{}", answer.text);
+        assert_eq!(answer.is_good, is_good, "{}", answer.text);
+    }
+}
+
+#[test]
+fn policies_of_a_service_are_judged_where_it_is_called() {
+    let yaml = "apiVersion: v1\nkind: Service\nmetadata: { name: cart, namespace: shop }\nspec:\n  \
+                clusterIP: 10.0.0.9\n  selector: { app: cart }\n  \
+                ports: [{ name: http, port: 80, targetPort: 8080 }]\n---\n\
+                apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+                metadata: { name: guests, namespace: shop }\nspec:\n  rules:\n  \
+                - from: [{ source: { principals: ['cluster.local/ns/shop/sa/guest'] } }]\n";
+    let workload = ["shop/cart:app=cart"];
+    let outbound = explained(yaml, &["GET http://cart/"], &workload);
+    assert!(outbound.is_good, "{}", outbound.text);
+    assert!(
+        outbound
+            .text
+            .starts_with("policies: hold where a request arrives"),
+        "{}",
+        outbound.text
+    );
+    let inbound = ["GET http://cart:8080/", "--inbound"];
+    let stranger = explained(yaml, &inbound, &workload);
+    assert!(!stranger.is_good, "{}", stranger.text);
+    assert!(
+        stranger
+            .text
+            .ends_with("=> denied with 403, `RBAC: access denied`\n"),
+        "{}",
+        stranger.text
+    );
+    let guest = ["--peer", "spiffe://cluster.local/ns/shop/sa/guest"];
+    let guest = explained(yaml, &[&inbound[..], &guest].concat(), &workload);
+    assert!(guest.is_good, "{}", guest.text);
+    assert!(guest.text.contains("matched"), "{}", guest.text);
+}
+
 #[test]
 fn what_cannot_be_asked_is_an_error_that_says_why() {
     let cases = [

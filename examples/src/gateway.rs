@@ -96,6 +96,7 @@ mod policies;
 mod secrets;
 mod served;
 mod stack;
+mod statistics;
 mod tcp;
 mod telemetry;
 mod tls;
@@ -115,6 +116,7 @@ use mesh_core::analyze::fidelity::FieldFidelity;
 use mesh_core::identity::ParseSpiffeIdError;
 use mesh_core::model::Model;
 use mesh_core::watch::{self, Publisher, Watch};
+use mesh_policy::authz::Records;
 use mesh_policy::telemetry::access_log::ChannelSink;
 use mesh_policy::telemetry::metrics::IstioMetrics;
 use mesh_routing::error::CompileErrors;
@@ -129,9 +131,11 @@ pub use self::entrances::Capture;
 use self::generation::Generation;
 pub use self::handshakes::{FailedHandshake, HandshakeObserver, Handshakes};
 use self::keys::Keys;
+pub use self::keys::{FailedKeys, KeysObserver};
 pub use self::mesh::{Mesh, MeshClient};
 pub use self::mesh_wide::MeshWide;
 use self::stack::Stack;
+pub use self::statistics::Statistics;
 use self::tls::Tls;
 use crate::serve::{Connection, Limits, ListenerId, Workers};
 
@@ -158,6 +162,8 @@ pub struct Settings {
     pub identity: Option<LiveIdentity>,
     /// Is told of handshakes that fail. Default: nobody; they are counted.
     pub handshakes: Option<HandshakeObserver>,
+    /// Is told of keys of issuers that cannot be fetched. Default: nobody.
+    pub keys: Option<KeysObserver>,
     /// The header that tells clients the rule because of which they are denied. Default: none; they
     /// are not told.
     pub rule_header: Option<HeaderName>,
@@ -175,6 +181,7 @@ impl Default for Settings {
             captures: Vec::new(),
             identity: None,
             handshakes: None,
+            keys: None,
             rule_header: None,
         }
     }
@@ -191,6 +198,7 @@ pub struct Gateway {
     balancing: Balancing,
     keys: Keys,
     calls: Calls,
+    records: Records,
     addresses: BTreeMap<ListenerId, SocketAddr>,
 }
 
@@ -208,12 +216,13 @@ impl Gateway {
         Ok(Self {
             tls: Tls::new(settings.identity.clone(), handshakes.clone()),
             handshakes,
+            keys: Keys::new(settings.keys.clone()),
             settings,
             workers,
             generation: publisher,
             balancing: Balancing::new(),
-            keys: Keys::default(),
             calls: Calls::default(),
+            records: Records::default(),
             addresses: BTreeMap::new(),
         })
     }
@@ -258,7 +267,8 @@ impl Gateway {
             ),
             &last,
         );
-        let (generation, warnings) = compiled?;
+        let (mut generation, warnings) = compiled?;
+        generation.record(&self.records);
         let ids: BTreeSet<ListenerId> = generation.listeners().collect();
         let authenticator = generation.policies().authenticator.load_full();
         self.keys.keep(&authenticator).map_err(PublishError::Keys)?;
@@ -269,11 +279,15 @@ impl Gateway {
         Ok(warnings)
     }
 
-    /// Istio's metrics of what has been served, if they are kept. They stay the same until something
-    /// about them changes.
+    /// Istio's metrics of what has been served, if they are kept, until something about them changes.
     pub fn metrics(&self) -> Option<Arc<IstioMetrics>> {
         let generation = self.generation.watch().load_full();
         generation.telemetry().metrics().cloned()
+    }
+
+    /// What has been counted so far, and will be.
+    pub fn statistics(&self) -> Statistics {
+        Statistics::new(self.generation.watch(), &self.handshakes, &self.records)
     }
 
     /// The files that certificates and authorities are read from. They are read when a configuration is

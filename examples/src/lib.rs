@@ -1,8 +1,10 @@
-//! What the example programs share: configuration files, moving HTTP, the gateway, and identities.
+//! What the example programs share: configuration files, moving HTTP, the gateway, explanations,
+//! and identities.
 
 pub mod authority;
 pub mod body;
 pub mod config;
+pub mod explain;
 pub mod gateway;
 pub mod headers;
 pub mod local;

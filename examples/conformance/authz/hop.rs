@@ -15,7 +15,7 @@ use mesh_policy::authz::layer::AuthorizationLayer;
 use mesh_policy::authz::{Forwarding, PolicySet};
 use mesh_policy::ext_authz::layer::ExtAuthzLayer;
 use mesh_policy::ext_authz::{
-    Answer, Authorize, Check, CheckFuture, Provider, Providers, ReplayBody, Settings,
+    Answer, Authorize, Check, CheckFuture, PrefixedBody, Provider, Providers, Settings,
 };
 use mesh_routing::layer::RoutingLayer;
 use mesh_routing::layer::filters::FiltersLayer;
@@ -147,7 +147,7 @@ impl Hop {
             .layer(AuthenticationLayer::new(self.authenticator))
             .layer(AuthorizationLayer::new(self.policies.clone()).with_forwarding(self.forwarding))
             .service(routed)
-            .map_request(|request: Request<ReplayBody<Empty<Bytes>>>| request.map(drop));
+            .map_request(|request: Request<PrefixedBody<Empty<Bytes>>>| request.map(drop));
         let service = ServiceBuilder::new()
             .layer(ExtAuthzLayer::new(self.policies, providers).with_forwarding(self.forwarding))
             .service(inner);

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use mesh_core::identity::SpiffeId;
 use mesh_core::resource::istio::mesh_config::{
     EnvoyExternalAuthorizationGrpcProvider, EnvoyExternalAuthorizationHttpProvider,
     EnvoyExternalAuthorizationRequestBody, ExtensionProvider,
@@ -17,9 +18,9 @@ use super::mesh_wide::MeshWide;
 use super::upstream::Upstreams;
 
 /// The providers that the CUSTOM policies of `policies` name, and which of them cannot be asked.
-/// Requests that these would be asked about are denied.
+/// What these would be asked about is denied. They are told that the gateway is `identity`.
 pub(super) fn compile(
-    policies: &PolicySet,
+    (policies, identity): (&PolicySet, Option<&SpiffeId>),
     wide: &MeshWide,
     calls: &mut Calls,
     clusters: &Upstreams,
@@ -28,7 +29,7 @@ pub(super) fn compile(
     let (mut providers, mut warnings) = (Providers::default(), Vec::new());
     for name in policies.custom().providers() {
         let found = written.iter().find(|provider| provider.name == **name);
-        match provider(found, calls, clusters) {
+        match provider((found, identity), calls, clusters) {
             Ok(provider) => providers = providers.with(&**name, provider),
             Err(why) => warnings.push(format!(
                 "what CUSTOM policies put to the provider `{name}` is denied: {why}"
@@ -56,14 +57,14 @@ enum Unusable {
 }
 
 fn provider(
-    found: Option<&ExtensionProvider>,
+    (found, identity): (Option<&ExtensionProvider>, Option<&SpiffeId>),
     calls: &mut Calls,
     clusters: &Upstreams,
 ) -> Result<Provider, Unusable> {
     let found = found.ok_or(Unusable::Unknown)?;
     match (&found.envoy_ext_authz_http, &found.envoy_ext_authz_grpc) {
         (Some(http), _) => of_http(http, calls, clusters),
-        (None, Some(grpc)) => of_grpc(grpc, calls, clusters),
+        (None, Some(grpc)) => of_grpc((grpc, identity), calls, clusters),
         (None, None) => Err(Unusable::Kind),
     }
 }
@@ -83,7 +84,7 @@ fn of_http(
 }
 
 fn of_grpc(
-    provider: &EnvoyExternalAuthorizationGrpcProvider,
+    (provider, identity): (&EnvoyExternalAuthorizationGrpcProvider, Option<&SpiffeId>),
     calls: &mut Calls,
     clusters: &Upstreams,
 ) -> Result<Provider, Unusable> {
@@ -92,7 +93,10 @@ fn of_grpc(
     let client = client(to, settings, (calls, clusters))?;
     let body = provider.include_request_body_in_check.as_ref();
     let as_bytes = |body: &EnvoyExternalAuthorizationRequestBody| body.pack_as_bytes;
-    let authorizer = GrpcAuthorizer::new(client).with_body_as_bytes(body.is_some_and(as_bytes));
+    let mut authorizer = GrpcAuthorizer::new(client).with_body_as_bytes(body.is_some_and(as_bytes));
+    if let Some(identity) = identity {
+        authorizer = authorizer.with_principal(identity.clone());
+    }
     Ok(Provider::new(authorizer, settings))
 }
 

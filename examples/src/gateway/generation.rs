@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mesh_core::model::Model;
+use mesh_policy::authz::Records;
 use mesh_routing::table::RouteTable;
 
 use super::balancing::Balancing;
@@ -11,7 +12,7 @@ use super::keys::Keys;
 use super::limits;
 use super::listeners::Listening;
 use super::mesh_wide::MeshWide;
-use super::policies::Policies;
+use super::policies::{Policies, principal};
 use super::served::{Served, Uses, route_configuration};
 use super::telemetry::Telemetry;
 use super::tls::Tls;
@@ -74,6 +75,7 @@ impl Generation {
         }
         let (mut policies, found) = Policies::compile(model, wide, keys.store())?;
         policies.rule_header.clone_from(&settings.rule_header);
+        policies.identity = settings.identity.as_ref().and_then(principal);
         warnings.extend(found);
         let (mut telemetry, found) = Telemetry::compile(model, wide, settings, &last.telemetry);
         warnings.extend(found);
@@ -138,6 +140,11 @@ impl Generation {
             telemetry: Telemetry::default(),
         };
         Ok((generation, warnings))
+    }
+
+    /// Counts in `records` what policies that do not decide say.
+    pub(super) fn record(&mut self, records: &Records) {
+        self.policies.records = records.clone();
     }
 
     /// The listeners that are served.

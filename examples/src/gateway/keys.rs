@@ -1,14 +1,17 @@
 //! Keys of those who issue tokens, fetched again and again.
 
-use std::io;
+use std::error::Error;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use bytes::Bytes;
 use http::header::HOST;
 use http::uri::{PathAndQuery, Scheme};
 use http::{Request, Uri};
 use http_body_util::Full;
-use mesh_policy::authn::{Authenticator, Fetch, FetchError, KeyLocation, KeyStore};
+use mesh_policy::authn::{
+    Authenticator, Fetch, FetchError, KeyLocation, KeyStore, KeysError, RemoteKeys,
+};
 use mesh_tls::verify::Roots;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
@@ -21,43 +24,132 @@ use tokio_rustls::TlsConnector;
 use super::secrets;
 use crate::once;
 
+/// Keys of an issuer that could not be fetched.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct FailedKeys<'a> {
+    /// Where they are.
+    pub location: &'a KeyLocation,
+    /// Why they did not come.
+    pub error: &'a KeysError,
+}
+
+impl fmt::Display for FailedKeys<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (KeyLocation::Discovery(location) | KeyLocation::Uri(location)) = self.location;
+        write!(f, "keys of `{location}` are not fetched: {}", self.error)?;
+        let mut source = self.error.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+type Observe = dyn Fn(&FailedKeys<'_>) + Send + Sync;
+
+/// Is told of each fetch of keys that fails, on the thread that fetches: it has to return at once.
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct KeysObserver(Arc<Observe>);
+
+impl KeysObserver {
+    /// Calls `observe`.
+    pub fn new(observe: impl Fn(&FailedKeys<'_>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(observe))
+    }
+}
+
+impl fmt::Debug for KeysObserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeysObserver").finish_non_exhaustive()
+    }
+}
+
 /// The keys that RequestAuthentications do not hold themselves.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Keys {
     store: KeyStore,
     // Not needed before there are keys to fetch.
     runtime: Option<Runtime>,
-    tasks: Vec<AbortHandle>,
+    kept: Vec<Kept>,
+    observer: Option<KeysObserver>,
+}
+
+/// Keys, and the task that fetches them.
+#[derive(Debug)]
+struct Kept {
+    keys: Arc<RemoteKeys>,
+    task: AbortHandle,
 }
 
 impl Keys {
+    /// No keys yet; `observer` is told of those that cannot be fetched.
+    pub(super) fn new(observer: Option<KeysObserver>) -> Self {
+        Self {
+            store: KeyStore::default(),
+            runtime: None,
+            kept: Vec::new(),
+            observer,
+        }
+    }
+
     /// The keys that are known, from one generation to the next.
     pub(super) fn store(&self) -> &KeyStore {
         &self.store
     }
 
-    /// Fetches the keys of `authenticator` from now on, and no others.
+    /// Fetches the keys of `authenticator` from now on, and no others. What is fetched already goes
+    /// on as it is.
     pub(super) fn keep(&mut self, authenticator: &Authenticator) -> io::Result<()> {
-        for task in self.tasks.drain(..) {
-            task.abort();
+        let wanted: Vec<_> = authenticator.remote_keys().collect();
+        self.kept.retain(|kept| {
+            let stays = wanted.iter().any(|keys| Arc::ptr_eq(keys, &kept.keys));
+            if !stays {
+                kept.task.abort();
+            }
+            stays
+        });
+        let known = |keys: &Arc<RemoteKeys>| {
+            let mut kept = self.kept.iter();
+            kept.any(|kept| Arc::ptr_eq(keys, &kept.keys))
+        };
+        let new: Vec<_> = wanted.into_iter().filter(|keys| !known(keys)).collect();
+        if new.is_empty() {
+            return Ok(());
         }
-        let fetcher = Fetcher::of(authenticator);
-        for keys in authenticator.remote_keys() {
-            let runtime = match self.runtime.take() {
-                Some(runtime) => runtime,
-                None => Builder::new_multi_thread()
-                    .worker_threads(1)
-                    .thread_name("keys")
-                    .enable_all()
-                    .build()?,
-            };
-            let (keys, fetch) = (keys.clone(), fetcher.clone());
-            // A failure shows where a token is refused.
-            let task = runtime.spawn(async move { keys.keep_fresh(fetch, |_| ()).await });
-            self.tasks.push(task.abort_handle());
-            self.runtime = Some(runtime);
+        let fetcher = Fetcher::of(&new);
+        for keys in new {
+            let task = self.fetch(Arc::clone(keys), fetcher.clone())?;
+            let keys = Arc::clone(keys);
+            self.kept.push(Kept { keys, task });
         }
         Ok(())
+    }
+
+    /// Starts a task that fetches keys.
+    fn fetch(&mut self, keys: Arc<RemoteKeys>, fetcher: Fetcher) -> io::Result<AbortHandle> {
+        let runtime = match self.runtime.take() {
+            Some(runtime) => runtime,
+            None => Builder::new_multi_thread()
+                .worker_threads(1)
+                .thread_name("keys")
+                .enable_all()
+                .build()?,
+        };
+        let runtime = self.runtime.insert(runtime);
+        let observer = self.observer.clone();
+        let task = runtime.spawn(async move {
+            let report = |error: &KeysError| {
+                if let Some(KeysObserver(observe)) = &observer {
+                    let location = keys.location();
+                    observe(&FailedKeys { location, error });
+                }
+            };
+            keys.keep_fresh(fetcher, report).await;
+        });
+        Ok(task.abort_handle())
     }
 }
 
@@ -80,8 +172,8 @@ struct Fetcher {
 
 impl Fetcher {
     /// Verifies servers by the authorities of the system, which are read if they are needed.
-    fn of(authenticator: &Authenticator) -> Self {
-        let is_https = authenticator.remote_keys().any(|keys| {
+    fn of(keys: &[&Arc<RemoteKeys>]) -> Self {
+        let is_https = keys.iter().any(|keys| {
             let (KeyLocation::Discovery(location) | KeyLocation::Uri(location)) = keys.location();
             location.starts_with("https://")
         });

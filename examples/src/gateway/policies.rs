@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::{HeaderName, Request};
+use mesh_core::identity::SpiffeId;
 use mesh_core::model::cluster::Cluster;
 use mesh_core::model::{Model, Notice};
 use mesh_core::path::Normalization;
@@ -11,11 +12,12 @@ use mesh_core::service::ClusterName;
 use mesh_core::watch::Watch;
 use mesh_policy::authn::layer::AuthenticationLayer;
 use mesh_policy::authn::{Algorithms, Authenticator, KeyStore};
-use mesh_policy::authz::PolicySet;
 use mesh_policy::authz::layer::AuthorizationLayer;
-use mesh_policy::ext_authz::ReplayBody;
+use mesh_policy::authz::{self, PolicySet, Recorded, Records};
 use mesh_policy::ext_authz::layer::ExtAuthzLayer;
+use mesh_policy::ext_authz::{ConnectionCheck, PrefixedBody, Providers};
 use mesh_policy::retry::budget::RetryBudgets;
+use mesh_tls::resolve::LiveIdentity;
 use rustls::crypto::aws_lc_rs;
 use tower::ServiceBuilder;
 use tower::layer::util::Stack;
@@ -39,8 +41,14 @@ pub(super) struct Policies {
     pub(super) are_any: bool,
     /// The header that names the rule that denies.
     pub(super) rule_header: Option<HeaderName>,
+    /// Counts what policies that do not decide say.
+    pub(super) records: Records,
+    /// Who the gateway is, to those who are asked.
+    pub(super) identity: Option<SpiffeId>,
     /// Who is asked about requests, if somebody is.
     pub(super) custom: Option<ExtAuthzLayer>,
+    /// Who is asked about connections.
+    pub(super) providers: Providers,
     /// How many retries each cluster bears.
     pub(super) budgets: Watch<RetryBudgets>,
 }
@@ -53,7 +61,10 @@ impl Policies {
             authorization: PolicySet::default().into(),
             are_any: false,
             rule_header: None,
+            records: Records::default(),
+            identity: None,
             custom: None,
+            providers: Providers::default(),
             budgets: RetryBudgets::default().into(),
         }
     }
@@ -101,6 +112,7 @@ impl Policies {
     pub(super) fn judge(&self) -> Option<Stack<AuthorizationLayer, AuthenticationLayer>> {
         // Paths have been brought into their form when the request came.
         let mut authorization = AuthorizationLayer::new(self.authorization.clone())
+            .with_records(self.records.clone())
             .with_path_normalization(Normalization::None);
         if let Some(name) = &self.rule_header {
             authorization = authorization.with_rule_header(name.clone());
@@ -115,9 +127,27 @@ impl Policies {
         let asked = self.custom.clone().map(|layer| {
             ServiceBuilder::new()
                 .layer(layer)
-                .map_request(|request: Request<ReplayBody<Body>>| request.map(Body::wrapped))
+                .map_request(|request: Request<PrefixedBody<Body>>| request.map(Body::wrapped))
         });
         optional(asked, service)
+    }
+
+    /// Whether a connection that carries no HTTP may pass; who CUSTOM policies name is asked.
+    pub(super) async fn allow(&self, check: ConnectionCheck) -> bool {
+        let policies = self.authorization.load_full();
+        let facts = authz::Connection {
+            server_name: check.server_name.as_deref(),
+            ..authz::Connection::of(&check.connection, check.peer.as_ref())
+        };
+        let custom = policies.custom().evaluate_connection(&facts);
+        if !self.providers.allow_connection(custom, check.clone()).await {
+            return false;
+        }
+        let verdict = policies.evaluate_connection(&facts);
+        if let Some(recorded) = Recorded::of(&verdict) {
+            self.records.count(&recorded);
+        }
+        verdict.is_allowed()
     }
 
     /// Asks the authorizers that CUSTOM policies name, by `calls` to `clusters`; and says which cannot
@@ -132,7 +162,10 @@ impl Policies {
         if policies.custom().is_empty() {
             return Vec::new();
         }
-        let (providers, warnings) = authorizers::compile(&policies, wide, calls, clusters);
+        let identity = self.identity.as_ref();
+        let compiled = authorizers::compile((&policies, identity), wide, calls, clusters);
+        let (providers, warnings) = compiled;
+        self.providers = providers.clone();
         let layer = ExtAuthzLayer::new(self.authorization.clone(), providers);
         // Paths have been brought into their form when the request came.
         self.custom = Some(layer.with_path_normalization(Normalization::None));
@@ -147,6 +180,11 @@ fn authenticator(
     let provider = aws_lc_rs::default_provider();
     let algorithms = Algorithms::new(provider.signature_verification_algorithms.all);
     Authenticator::compile(policies, keys, algorithms)
+}
+
+/// Who `identity` is, if that is known by now.
+pub(super) fn principal(identity: &LiveIdentity) -> Option<SpiffeId> {
+    Some(identity.svid()?.id().clone())
 }
 
 /// A notice as a line.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{HeaderMap, Uri};
-use mesh_core::attributes::{ConnectionInfo, PeerIdentity};
+use mesh_core::attributes::ConnectionInfo;
 use mesh_core::model::cluster::Cluster;
 use mesh_core::model::listener::{FilterChain, NetworkFilter};
 use mesh_core::model::retry::HashPolicy;
@@ -20,7 +20,7 @@ use mesh_discovery::balance::{PickRequest, hash_key};
 use mesh_discovery::circuit_breaker::{Permit, Resource};
 use mesh_discovery::health::outlier::Outcome;
 use mesh_discovery::service::Target;
-use mesh_policy::authz::{self, Custom};
+use mesh_policy::ext_authz::ConnectionCheck;
 use mesh_policy::telemetry::metrics::TcpConnection;
 use mesh_routing::l4::tcp_destination;
 use mesh_tls::connection;
@@ -49,7 +49,7 @@ pub(super) async fn forward(
     let Some((cluster, idle_timeout)) = destination(&chain.filter, &connection) else {
         return;
     };
-    if !is_allowed(&generation, &connection, &chain.filter) {
+    if !is_allowed(&generation, &connection, &chain.filter).await {
         return;
     }
     let session = Session::begin(&generation, &connection, &cluster);
@@ -84,28 +84,25 @@ fn destination(
 }
 
 /// Whether policies let a connection pass. Between networks, where its TLS does not end, they are not
-/// asked: the workload asks its own. Nobody is asked about a connection, so that a policy that wants
-/// somebody to be denies it.
-fn is_allowed(generation: &Generation, connection: &Connection, filter: &NetworkFilter) -> bool {
+/// asked: the workload asks its own.
+///
+/// An authorizer that is asked by HTTP knows nothing of connections; where Istio lets these pass
+/// without asking it, they are closed here.
+async fn is_allowed(
+    generation: &Generation,
+    connection: &Connection,
+    filter: &NetworkFilter,
+) -> bool {
     if matches!(filter, NetworkFilter::SniCluster) {
         return true;
     }
-    let Connection {
-        peer,
-        local,
-        tls,
-        server_name,
-        ..
-    } = connection;
-    let identity = tls.as_ref().and_then(|tls| tls.identity.as_ref());
-    let facts = authz::Connection {
-        peer: identity.map(|PeerIdentity(id)| id.as_str()),
-        server_name: server_name.as_deref(),
-        ..authz::Connection::new(*peer, *local)
+    let tls = connection.tls.as_ref();
+    let check = ConnectionCheck {
+        connection: info(connection),
+        peer: tls.and_then(|tls| tls.identity.clone()),
+        server_name: connection.server_name.as_deref().map(Arc::from),
     };
-    let policies = generation.policies().authorization.load();
-    let custom = policies.custom().evaluate_connection(&facts);
-    matches!(custom, Custom::Pass) && policies.evaluate_connection(&facts).is_allowed()
+    generation.policies().allow(check).await
 }
 
 /// What counts a connection to an endpoint.

@@ -5,6 +5,7 @@
 mod balancing;
 mod client_mesh;
 mod client_tls;
+mod connections_asked;
 mod front;
 mod https;
 mod mutual;
@@ -15,4 +16,5 @@ mod policies_traced;
 mod routing;
 mod scene;
 mod sidecar;
+mod statistics;
 mod tcp;

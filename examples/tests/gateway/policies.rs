@@ -3,7 +3,7 @@ use std::net::{Shutdown, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use examples::gateway::Gateway;
+use examples::gateway::{Gateway, KeysObserver};
 use examples::tokens::TokenIssuer;
 use mesh_policy::telemetry::access_log::channel;
 use tokio::runtime::Builder;
@@ -11,14 +11,14 @@ use tokio::runtime::Builder;
 use crate::scene::{Scene, settings};
 
 /// To the service, whatever is asked.
-const CART: &str = "
+pub(crate) const CART: &str = "
   - route: [{ destination: { host: cart.example } }]
 ";
 
 /// 2100, in seconds since 1970.
 const FAR: u64 = 4_102_444_800;
 
-const NO_ADMIN: &str = "
+pub(crate) const NO_ADMIN: &str = "
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: { name: no-admin, namespace: istio-system }
@@ -126,6 +126,36 @@ spec:
     let other = TokenIssuer::new("https://login.example").unwrap();
     let refused = ask(&other.token("jason", FAR).unwrap());
     assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
+}
+
+#[test]
+fn keys_that_cannot_be_fetched_are_told_once_and_not_at_each_change() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let mut settings = settings();
+    settings.keys = Some(KeysObserver::new(move |failed| {
+        let _ = tell.send(failed.to_string());
+    }));
+    let mut scene = Scene::new(CART);
+    scene.gateway = Gateway::start(settings).unwrap();
+    // Nothing listens on the discard port.
+    let policy = "
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: login, namespace: istio-system }
+spec:
+  jwtRules: [{ issuer: 'https://login.example', jwksUri: 'http://127.0.0.1:9/keys' }]
+";
+    assert_eq!(scene.publish(CART, policy), [""; 0]);
+    let failure = told.recv_timeout(Duration::from_secs(10)).unwrap();
+    let expected = "keys of `http://127.0.0.1:9/keys` are not fetched: ";
+    assert!(failure.starts_with(expected), "{failure}");
+    assert_eq!(scene.publish(CART, policy), [""; 0]);
+    // Had it begun anew, it would fail as soon as it has failed for another location.
+    let other = policy.replace("9/keys", "9/others");
+    let other = other.replace("name: login,", "name: other,");
+    assert_eq!(scene.publish(CART, &format!("{policy}---{other}")), [""; 0]);
+    let failure = told.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert!(failure.contains("9/others"), "{failure}");
 }
 
 #[test]

@@ -112,7 +112,7 @@ spec:
 }
 
 /// Mesh-wide settings with one extension provider, as istiod reads them.
-fn mesh(provider: &serde_json::Value) -> String {
+pub(crate) fn mesh(provider: &serde_json::Value) -> String {
     let mesh = json!({"extensionProviders": [provider]});
     format!(
         "
@@ -347,7 +347,7 @@ pub(crate) fn serve_grpc(routes: Routes) -> SocketAddr {
 }
 
 /// Allows what has a ticket.
-struct Tickets;
+pub(crate) struct Tickets;
 
 #[async_trait]
 impl Authorization for Tickets {
@@ -356,8 +356,12 @@ impl Authorization for Tickets {
         request: tonic::Request<CheckRequest>,
     ) -> Result<tonic::Response<CheckResponse>, tonic::Status> {
         let attributes = request.into_inner().attributes.unwrap();
-        let http = attributes.request.unwrap().http.unwrap();
         let mut response = CheckResponse::default();
+        // Connections need none.
+        let Some(request) = attributes.request else {
+            return Ok(tonic::Response::new(response));
+        };
+        let http = request.http.unwrap();
         if !http.headers.contains_key("x-ticket") {
             response.status = Some(RpcStatus {
                 code: 7,

@@ -228,12 +228,15 @@ fn is_empty(selector: &LabelSelector) -> bool {
 ///
 /// ```
 /// use mesh_core::labels::Labels;
-/// use mesh_policy::admission::decision::WebhookSelection;
+/// use mesh_policy::admission::decision::{SelectionReason, WebhookSelection};
 ///
 /// let namespace = Labels::from_iter([("istio-injection", "enabled")]);
 /// let pod = Labels::from_iter([("app", "cart")]);
-/// assert!(WebhookSelection::default().selects(&namespace, &pod));
-/// assert!(!WebhookSelection::revision("canary").selects(&namespace, &pod));
+/// assert!(WebhookSelection::default().decide(&namespace, &pod).selects);
+///
+/// let verdict = WebhookSelection::revision("canary").decide(&namespace, &pod);
+/// assert!(!verdict.selects);
+/// assert_eq!(verdict.reason, SelectionReason::NamespaceInjection);
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct WebhookSelection {
@@ -273,24 +276,78 @@ impl WebhookSelection {
     }
 
     /// Whether the webhook is called for a pod with the labels `pod` in a namespace with the labels
-    /// `namespace`.
-    pub fn selects(&self, namespace: &Labels, pod: &Labels) -> bool {
-        let refused = pod.value(INJECT) == Some("false");
-        let is_ours = |revision: Option<&str>| revision == Some(&self.revision);
-        match (
+    /// `namespace`, and by what that is decided.
+    pub fn decide(&self, namespace: &Labels, pod: &Labels) -> SelectionVerdict {
+        let (selects, reason) = self.outcome(namespace, pod);
+        SelectionVerdict { selects, reason }
+    }
+
+    fn outcome(&self, namespace: &Labels, pod: &Labels) -> (bool, SelectionReason) {
+        use SelectionReason::{
+            DefaultSelection, NamespaceInjection, NamespaceRevision, PodInject, PodRevision,
+        };
+
+        let of_namespace = match (
             namespace.value(NAMESPACE_INJECTION),
             namespace.value(REVISION),
         ) {
-            (Some("enabled"), _) => self.is_default && !refused,
-            (Some(_), _) => false,
-            (None, Some(revision)) => is_ours(Some(revision)) && !refused,
-            (None, None) => match (pod.value(INJECT), pod.value(REVISION)) {
-                (Some("false"), _) => false,
-                (_, Some(revision)) => is_ours(Some(revision)),
-                (Some("true"), None) => self.is_default,
-                (_, None) => self.is_default && self.enable_namespaces_by_default,
-            },
+            (Some(injection), _) => Some((
+                injection == "enabled" && self.is_default,
+                NamespaceInjection,
+            )),
+            (None, Some(revision)) => Some((revision == self.revision, NamespaceRevision)),
+            (None, None) => None,
+        };
+        let (inject, revision) = (pod.value(INJECT), pod.value(REVISION));
+        match (of_namespace, inject, revision) {
+            (Some((false, reason)), _, _) => (false, reason),
+            (Some((true, _)) | None, Some("false"), _) => (false, PodInject),
+            (Some((true, reason)), _, _) => (true, reason),
+            (None, _, Some(revision)) => (revision == self.revision, PodRevision),
+            (None, Some("true"), None) => (self.is_default, PodInject),
+            (None, _, None) => (
+                self.is_default && self.enable_namespaces_by_default,
+                DefaultSelection,
+            ),
         }
+    }
+}
+
+/// Whether the API server calls the webhook, and what decided it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SelectionVerdict {
+    /// Whether it does.
+    pub selects: bool,
+    /// What decided it.
+    pub reason: SelectionReason,
+}
+
+/// What decided whether the API server calls the webhook, in the order in which it is asked; but a pod
+/// that wants no sidecar is heard wherever one could be added.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SelectionReason {
+    /// The label [`NAMESPACE_INJECTION`] of the namespace.
+    NamespaceInjection,
+    /// The label [`REVISION`] of the namespace.
+    NamespaceRevision,
+    /// The label [`REVISION`] of the pod.
+    PodRevision,
+    /// The label [`INJECT`] of the pod.
+    PodInject,
+    /// Nothing else: pods are selected where that is the default.
+    DefaultSelection,
+}
+
+impl fmt::Display for SelectionReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (label, whose) = match self {
+            Self::NamespaceInjection => (NAMESPACE_INJECTION, "namespace"),
+            Self::NamespaceRevision => (REVISION, "namespace"),
+            Self::PodRevision => (REVISION, "pod"),
+            Self::PodInject => (INJECT, "pod"),
+            Self::DefaultSelection => return f.write_str("it is the default of the webhook"),
+        };
+        write!(f, "the label `{label}` of the {whose} says so")
     }
 }
 
@@ -403,34 +460,36 @@ mod tests {
         );
         let rev = (REVISION, "canary");
         let (yes, no) = ((INJECT, "true"), (INJECT, "false"));
-        // Labels of the namespace, labels of the pod, called by default, called by canary.
-        let cases: [(&[_], &[_], bool, bool); 10] = [
-            (&[enabled], &[], true, false),
-            (&[enabled, rev], &[], true, false),
-            (&[enabled], &[no], false, false),
-            (&[disabled], &[yes, rev], false, false),
-            (&[rev], &[], false, true),
-            (&[rev], &[no], false, false),
-            (&[], &[yes], true, false),
-            (&[], &[rev], false, true),
-            (&[], &[rev, no], false, false),
-            (&[], &[], false, false),
+        // Labels of the namespace, labels of the pod, called by default, called by canary, and why the
+        // default one is called or not.
+        use SelectionReason::{
+            DefaultSelection, NamespaceInjection, NamespaceRevision, PodInject, PodRevision,
+        };
+        let cases: [(&[_], &[_], bool, bool, SelectionReason); 10] = [
+            (&[enabled], &[], true, false, NamespaceInjection),
+            (&[enabled, rev], &[], true, false, NamespaceInjection),
+            (&[enabled], &[no], false, false, PodInject),
+            (&[disabled], &[yes, rev], false, false, NamespaceInjection),
+            (&[rev], &[], false, true, NamespaceRevision),
+            (&[rev], &[no], false, false, NamespaceRevision),
+            (&[], &[yes], true, false, PodInject),
+            (&[], &[rev], false, true, PodRevision),
+            (&[], &[rev, no], false, false, PodInject),
+            (&[], &[], false, false, DefaultSelection),
         ];
-        for (namespace, pod, by_default, by_canary) in cases {
+        for (namespace, pod, by_default, by_canary, reason) in cases {
             let (namespace, pod) = (labels(namespace), labels(pod));
+            let verdict = default.decide(&namespace, &pod);
+            assert_eq!(verdict.selects, by_default, "{namespace:?} {pod:?}");
+            assert_eq!(verdict.reason, reason, "{namespace:?} {pod:?}");
             assert_eq!(
-                default.selects(&namespace, &pod),
-                by_default,
-                "{namespace:?} {pod:?}"
-            );
-            assert_eq!(
-                canary.selects(&namespace, &pod),
+                canary.decide(&namespace, &pod).selects,
                 by_canary,
                 "{namespace:?} {pod:?}"
             );
         }
         let everywhere = default.enable_namespaces_by_default(true);
-        assert!(everywhere.selects(&Labels::new(), &Labels::new()));
-        assert!(!everywhere.selects(&Labels::new(), &labels(&[no])));
+        assert!(everywhere.decide(&Labels::new(), &Labels::new()).selects);
+        assert!(!everywhere.decide(&Labels::new(), &labels(&[no])).selects);
     }
 }

@@ -30,13 +30,15 @@
 //! # Ok::<(), mesh_policy::admission::review::ReviewError>(())
 //! ```
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use json_patch::Patch;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::decision::InjectionPolicy;
+use super::decision::{InjectionPolicy, Verdict};
 use super::injector::{Injector, Placement};
 use super::owner::Owner;
 use super::pod::Pod;
@@ -106,6 +108,9 @@ pub struct AdmissionResponse {
     pub message: String,
     /// What the user is told although it is.
     pub warnings: Vec<String>,
+    /// What the API server's audit log says of the answer, each under the name of the webhook and a
+    /// key.
+    pub audit_annotations: BTreeMap<String, String>,
     /// How the object is changed first. Empty leaves it.
     pub patch: Patch,
 }
@@ -118,6 +123,7 @@ impl AdmissionResponse {
             allowed: true,
             message: String::new(),
             warnings: Vec::new(),
+            audit_annotations: BTreeMap::new(),
             patch: Patch::default(),
         }
     }
@@ -139,6 +145,9 @@ impl AdmissionResponse {
         }
         if !self.warnings.is_empty() {
             response["warnings"] = json!(self.warnings);
+        }
+        if !self.audit_annotations.is_empty() {
+            response["auditAnnotations"] = json!(self.audit_annotations);
         }
         if !self.patch.0.is_empty() {
             response["patchType"] = "JSONPatch".into();
@@ -209,7 +218,11 @@ impl Webhook {
         }
     }
 
-    /// Answers a review of a pod.
+    /// Answers a review of a pod. Audit annotations say whether it gets a sidecar (`inject`) and what
+    /// has decided it (`reason`).
+    ///
+    /// A pod that has been injected stays as it is. As in Istio, that does not hold of one that has
+    /// a container `istio-proxy` of its own: what it says there is laid over the sidecar each time.
     ///
     /// # Errors
     ///
@@ -227,23 +240,40 @@ impl Webhook {
                 .or_insert_with(|| request.namespace.clone().into());
         }
         let pod = Pod::new(before);
-        if !workload::decide(&self.policy, &pod, &request.namespace).inject {
-            return Ok(AdmissionResponse::allow(&request));
-        }
+        let verdict = workload::decide(&self.policy, &pod, &request.namespace);
+        let mut answer = match verdict.inject {
+            true => self.inject(&request, &pod),
+            false => AdmissionResponse::allow(&request),
+        };
+        answer.audit_annotations = annotations(verdict);
+        Ok(answer)
+    }
+
+    fn inject(&self, request: &AdmissionRequest, pod: &Pod) -> AdmissionResponse {
         let placement = Placement {
             cluster: &self.cluster,
             network: &self.network,
             proxy_config: None,
         };
-        let injected = self.injector.inject(&pod, &Owner::of(&pod), placement);
-        Ok(match injected {
+        let injected = self.injector.inject(pod, &Owner::of(pod), placement);
+        match injected {
             Ok(injected) => AdmissionResponse {
                 patch: json_patch::diff(pod.value(), injected.value()),
-                ..AdmissionResponse::allow(&request)
+                ..AdmissionResponse::allow(request)
             },
-            Err(error) => AdmissionResponse::deny(&request, error.to_string()),
-        })
+            Err(error) => AdmissionResponse::deny(request, error.to_string()),
+        }
     }
+}
+
+/// What the audit log says of a decision.
+fn annotations(verdict: Verdict) -> BTreeMap<String, String> {
+    let Verdict { inject, reason } = verdict;
+    let said = [
+        ("inject", inject.to_string()),
+        ("reason", reason.to_string()),
+    ];
+    said.map(|(key, value)| (key.to_owned(), value)).into()
 }
 
 #[cfg(test)]
@@ -301,8 +331,19 @@ mod tests {
         let answer = webhook().mutate(&review(&pod)).unwrap();
         assert_eq!(
             answer.to_json()["response"],
-            json!({"uid": "7", "allowed": true})
+            json!({"uid": "7", "allowed": true, "auditAnnotations": {
+                "inject": "false",
+                "reason": "the label `sidecar.istio.io/inject` of the pod says so",
+            }})
         );
+    }
+
+    #[test]
+    fn the_audit_log_is_told_why_a_pod_gets_a_sidecar() {
+        let answer = webhook().mutate(&review(&pod())).unwrap();
+        let said = &answer.to_json()["response"]["auditAnnotations"];
+        let reason = "it is the default policy";
+        assert_eq!(*said, json!({"inject": "true", "reason": reason}));
     }
 
     #[test]

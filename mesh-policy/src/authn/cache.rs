@@ -1,7 +1,7 @@
 //! Tokens that were verified lately.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderName, HeaderValue};
 use mesh_core::attributes::RequestPrincipal;
@@ -13,19 +13,24 @@ use super::token::Times;
 const TAIL: usize = 16;
 /// Longer tokens are verified each time.
 const MAX_TOKEN: usize = 8192;
+/// The most shards.
+const MAX_SHARDS: usize = 16;
+/// The fewest tokens that are worth a shard of their own.
+const MIN_SHARD: usize = 64;
 
 type Tail = [u8; TAIL];
 type Generation = HashMap<Tail, Arc<VerifiedToken>>;
 
 /// Tokens that were verified, by their text.
 ///
-/// Only valid tokens get in, so that nobody but issuers can fill it. It holds two generations of
-/// half its size: when the young one is full, the old one is dropped, and what is still used moves
-/// to the young one.
+/// Only valid tokens get in, so that nobody but issuers can fill it. It consists of shards with a lock
+/// each, so that threads seldom wait for each other. A shard holds two generations of half its size:
+/// when the young one is full, the old one is dropped, and what is still used moves to the young one.
 #[derive(Debug)]
 pub(super) struct TokenCache {
+    /// Of the tokens of a shard.
     half: usize,
-    generations: Mutex<Generations>,
+    shards: Box<[Mutex<Generations>]>,
 }
 
 #[derive(Debug, Default)]
@@ -49,16 +54,19 @@ pub(super) struct VerifiedToken {
 impl TokenCache {
     /// Holds about `capacity` tokens; none, if that is less than two.
     pub(super) fn new(capacity: usize) -> Self {
+        let shards = (capacity / MIN_SHARD).clamp(1, MAX_SHARDS);
         Self {
-            half: capacity / 2,
-            generations: Mutex::default(),
+            half: capacity / shards / 2,
+            shards: std::iter::repeat_with(Mutex::default)
+                .take(shards)
+                .collect(),
         }
     }
 
     /// The token, if these keys have verified it. Whether its time is over is not looked at.
     pub(super) fn find(&self, text: &str, keys: &Arc<Jwks>) -> Option<Arc<VerifiedToken>> {
         let tail = tail(text)?;
-        let mut generations = self.lock();
+        let mut generations = self.lock(tail);
         let mut dropped = None;
         let found = match generations.young.get(tail) {
             Some(found) => Arc::clone(found),
@@ -78,7 +86,7 @@ impl TokenCache {
             return;
         }
         if let Some(&tail) = tail(&token.text) {
-            let dropped = self.push(&mut self.lock(), tail, token);
+            let dropped = self.push(&mut self.lock(&tail), tail, token);
             drop(dropped);
         }
     }
@@ -102,8 +110,10 @@ impl TokenCache {
         dropped
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Generations> {
-        let generations = self.generations.lock();
+    /// The shard of the tokens with this tail, whose first letter is as good as random.
+    fn lock(&self, tail: &Tail) -> MutexGuard<'_, Generations> {
+        let shard = usize::from(tail[0]) % self.shards.len();
+        let generations = self.shards[shard].lock();
         generations.unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -162,12 +172,31 @@ mod tests {
         for number in 1..1000 {
             cache.insert(token(&text(number), &ours));
             assert!(cache.find(&text(0), &ours).is_some(), "{number}");
-            let generations = cache.lock();
+            let generations = cache.lock(tail(&text(0)).unwrap());
             assert!(generations.young.len() + generations.old.len() <= 8);
         }
         assert!(cache.find(&text(1), &ours).is_none());
         let none = TokenCache::new(1);
         none.insert(token(&text(0), &ours));
         assert!(none.find(&text(0), &ours).is_none());
+    }
+    #[test]
+    fn a_large_one_is_in_shards_and_no_larger_than_it_may_be() {
+        let (cache, ours) = (TokenCache::new(1024), keys());
+        assert_eq!(cache.shards.len(), MAX_SHARDS);
+        let letters = ["A", "B", "C", "a", "b", "c", "0", "-"];
+        let text = |number: usize| {
+            let letter = letters[number % letters.len()];
+            format!("header.payload.{letter}{number:015}")
+        };
+        for number in 0..10_000 {
+            cache.insert(token(&text(number), &ours));
+            assert!(cache.find(&text(number), &ours).is_some(), "{number}");
+        }
+        let lengths = cache.shards.iter().map(|shard| {
+            let generations = shard.lock().unwrap();
+            generations.young.len() + generations.old.len()
+        });
+        assert!(lengths.sum::<usize>() <= 1024);
     }
 }

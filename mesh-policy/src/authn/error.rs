@@ -22,6 +22,9 @@ pub enum TokenError {
     /// The header has a `kid` that is no text.
     #[error("Jwt header [kid] field is not a string")]
     HeaderBadKid,
+    /// The header has the parameter `crit`: extensions that have to be understood, and are not.
+    #[error("Jwt header [crit] is not supported")]
+    HeaderCritical,
     /// The header names an algorithm that is not known; `none` is one.
     #[error("Jwt header [alg] is not supported")]
     HeaderNotImplementedAlg,

@@ -41,7 +41,7 @@ impl<'a> Jws<'a> {
     /// # Errors
     ///
     /// When there are not three parts, header or signature is empty, the header is not a JSON object in
-    /// Base64url, or the algorithm is not known.
+    /// Base64url, the algorithm is not known, or the header has the parameter `crit`.
     pub fn parse(text: &'a str) -> Result<Self, TokenError> {
         let [header, payload, signature] = split(text)?;
         let (algorithm, kid) = parse_header(header)?;
@@ -152,6 +152,12 @@ pub(super) fn parse_header(header: &str) -> Result<(Algorithm, String), TokenErr
     let header = encoding::base64url(header).ok_or(TokenError::HeaderParseErrorBadBase64)?;
     let header = std::str::from_utf8(&header).ok().and_then(encoding::object);
     let header = header.ok_or(TokenError::HeaderParseErrorBadJson)?;
+    // Whoever does not understand what is critical has to refuse it (RFC 7515 §4.1.11); nothing is
+    // understood here, `b64` (RFC 7797) included. Envoy does not look, and may verify what was not
+    // meant.
+    if header.contains_key("crit") {
+        return Err(TokenError::HeaderCritical);
+    }
     let name = header.get("alg").and_then(Value::as_str);
     let name = name.ok_or(TokenError::HeaderBadAlg)?;
     let algorithm = Algorithm::parse(name).ok_or(TokenError::HeaderNotImplementedAlg)?;

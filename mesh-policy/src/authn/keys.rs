@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mesh_core::resource::Value;
 use mesh_core::watch::{self, Publisher, Watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::encoding;
 use super::error::JwksError;
@@ -94,7 +94,25 @@ pub struct RemoteKeys {
     publisher: Publisher<Option<Arc<Jwks>>>,
     current: Watch<Option<Arc<Jwks>>>,
     /// Held by the task that keeps the keys fresh.
-    keeper: tokio::sync::Mutex<()>,
+    schedule: tokio::sync::Mutex<Schedule>,
+}
+
+/// When keys are fetched next.
+#[derive(Debug)]
+struct Schedule {
+    // `None` is now.
+    due: Option<Instant>,
+    /// The pause after the next failure.
+    retry: Duration,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self {
+            due: None,
+            retry: FIRST_RETRY,
+        }
+    }
 }
 
 impl RemoteKeys {
@@ -105,7 +123,7 @@ impl RemoteKeys {
             timeout,
             publisher,
             current,
-            keeper: tokio::sync::Mutex::new(()),
+            schedule: tokio::sync::Mutex::default(),
         }
     }
 
@@ -140,24 +158,28 @@ impl RemoteKeys {
 
     /// Fetches the keys now and from time to time, forever; `report` is told of each failure.
     ///
-    /// Only one such future works at a time for the same keys; others wait until it is dropped.
+    /// Only one such future works at a time for the same keys; others wait until it is dropped, and go
+    /// on as it would have: keys that are fresh are not fetched again, and failures do not follow each
+    /// other sooner.
     pub async fn keep_fresh(&self, fetch: impl Fetch, mut report: impl FnMut(&KeysError)) {
-        let _keeper = self.keeper.lock().await;
-        let mut retry = FIRST_RETRY;
+        let mut schedule = self.schedule.lock().await;
         loop {
+            if let Some(due) = schedule.due {
+                sleep_until(due).await;
+            }
             let pause = match self.refresh(&fetch).await {
                 Ok(()) => {
-                    retry = FIRST_RETRY;
+                    schedule.retry = FIRST_RETRY;
                     REFRESH_INTERVAL
                 }
                 Err(error) => {
                     report(&error);
-                    let pause = retry;
-                    retry = (retry * 2).min(LAST_RETRY);
+                    let pause = schedule.retry;
+                    schedule.retry = (pause * 2).min(LAST_RETRY);
                     pause
                 }
             };
-            sleep(pause).await;
+            schedule.due = Some(Instant::now() + pause);
         }
     }
 
@@ -303,6 +325,23 @@ mod tests {
         let hour = timeout(Duration::from_secs(3601), keys.keep_fresh(&web, |_| {}));
         assert!(hour.await.is_err());
         assert_eq!(web.fetched.load(Ordering::Relaxed), 2 + 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_goes_on_fetches_no_fresh_keys_and_no_sooner_after_failures() {
+        let web = Web::default();
+        let keys = remote(KeyLocation::Uri("https://a".to_owned()));
+        let keep = |seconds| timeout(Duration::from_secs(seconds), keys.keep_fresh(&web, |_| ()));
+        // 5 s until the timeout, and 60 s pause, of which 10 s are left.
+        assert!(keep(55).await.is_err());
+        assert!(keep(9).await.is_err());
+        assert_eq!(web.fetched.load(Ordering::Relaxed), 1);
+        web.put("https://a", JWKS);
+        assert!(keep(2).await.is_err());
+        assert!(keep(20 * 60 - 2).await.is_err());
+        assert_eq!(web.fetched.load(Ordering::Relaxed), 2);
+        assert!(keep(2).await.is_err());
+        assert_eq!(web.fetched.load(Ordering::Relaxed), 3);
     }
 
     #[tokio::test(start_paused = true)]

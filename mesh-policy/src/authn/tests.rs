@@ -189,6 +189,19 @@ fn a_key_is_chosen_by_its_id_and_algorithm() {
             json!({"alg": "EdDSA", "kid": 1}),
             Err(TokenError::HeaderBadKid),
         ),
+        // RFC 7515 §4.1.11: what is critical and not understood is refused.
+        (
+            json!({"alg": "EdDSA", "crit": ["exp"], "exp": NOW}),
+            Err(TokenError::HeaderCritical),
+        ),
+        (
+            json!({"alg": "EdDSA", "crit": ["b64"], "b64": true}),
+            Err(TokenError::HeaderCritical),
+        ),
+        (
+            json!({"alg": "EdDSA", "crit": null}),
+            Err(TokenError::HeaderCritical),
+        ),
     ];
     for (header, expected) in cases {
         let result = authenticator(&rules).verify(&mut request(&sign(&header, &claims)), now());

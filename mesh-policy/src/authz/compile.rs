@@ -1,4 +1,5 @@
-//! From rules as written to compiled ones (`pilot/pkg/security/authz/model`).
+//! From rules as written to compiled ones (`pilot/pkg/security/authz/model/model.go`, whose
+//! `checkError` says what becomes of a value that is invalid).
 //!
 //! An ALLOW rule with a value that is invalid, a key that is unknown, or a field that a TCP connection
 //! does not have, is left out, so that it allows nothing. In a DENY, AUDIT or CUSTOM rule, only that

@@ -78,16 +78,16 @@ impl CustomPolicies {
 }
 
 impl CustomPolicies {
-    /// The rules that match, for explanations.
-    pub(super) fn steps(&self, facts: &Facts<'_>) -> Vec<Step> {
+    /// What is to be done about `facts`, and the rules that say so.
+    pub(super) fn explain(&self, facts: &Facts<'_>) -> (Custom<'_>, Vec<Step>) {
         let providers = match facts.request {
             Some(_) => &self.http,
             None => &self.tcp,
         };
-        let verb = if providers.by_name.len() > 1 {
-            "denies, since there are several providers, of which one is"
-        } else {
-            "asks"
+        let custom = providers.evaluate(facts);
+        let verb = match custom {
+            Custom::Deny(_) => "denies, since there are several providers, of which one is",
+            Custom::Ask { .. } | Custom::Pass => "asks",
         };
         let found = providers.by_name.iter();
         let found = found.filter_map(|(provider, rules)| Some((provider, rules.find(facts)?)));
@@ -96,7 +96,7 @@ impl CustomPolicies {
             let what = format!("{verb} `{provider}`");
             Step::applied(subject, rule.name.origin().clone(), what)
         });
-        steps.collect()
+        (custom, steps.collect())
     }
 }
 

@@ -1,49 +1,69 @@
 //! Why a request is allowed or denied, rule by rule.
 
 use std::fmt;
+use std::sync::Arc;
 
 use mesh_core::decision::{Decision, Step};
 use serde::Serialize;
 
 use super::attributes::{Connection, Facts, HttpRequest};
+use super::custom::Custom;
 use super::policy_set::{PolicySet, Rules};
 use super::rule_set::RuleSet;
 
 /// Whether a request or connection passes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
     /// It passes.
     Allow,
+    /// It passes if the provider of this name allows it, what is not known here.
+    Ask(Arc<str>),
     /// It is refused.
     Deny,
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Allow => "allowed",
-            Self::Deny => "denied",
-        })
+        match self {
+            Self::Allow => f.write_str("allowed"),
+            Self::Ask(provider) => write!(f, "allowed if `{provider}` allows it"),
+            Self::Deny => f.write_str("denied"),
+        }
     }
 }
 
 impl PolicySet {
-    /// What [`evaluate`](Self::evaluate) says, and what each rule has to do with it.
+    /// What becomes of a request by all policies, CUSTOM ones first, and what each rule has to do
+    /// with it.
     ///
-    /// Rules of CUSTOM policies are mentioned; what their provider would say is not known here.
+    /// It is denied where [`evaluate`](Self::evaluate) denies, or CUSTOM policies do by themselves.
     pub fn explain(&self, request: &HttpRequest<'_>) -> Decision<Outcome> {
-        let facts = Facts::of_request(request);
-        self.rules(false)
-            .explain(&facts, self.custom().steps(&facts))
+        self.explain_facts(&Facts::of_request(request))
     }
 
-    /// What [`evaluate_connection`](Self::evaluate_connection) says, and what each rule has to do
-    /// with it.
+    /// What becomes of a connection that is not HTTP, as [`explain`](Self::explain) says it of
+    /// requests.
     pub fn explain_connection(&self, connection: &Connection<'_>) -> Decision<Outcome> {
-        let facts = Facts::of_connection(connection);
-        self.rules(true)
-            .explain(&facts, self.custom().steps(&facts))
+        self.explain_facts(&Facts::of_connection(connection))
+    }
+
+    fn explain_facts(&self, facts: &Facts<'_>) -> Decision<Outcome> {
+        let (custom, steps) = self.custom().explain(facts);
+        let asked = match custom {
+            Custom::Pass => Outcome::Allow,
+            Custom::Ask { provider, .. } => Outcome::Ask(Arc::clone(provider)),
+            // Whoever is denied is not judged further.
+            Custom::Deny(_) => {
+                let outcome = Outcome::Deny;
+                return Decision { outcome, steps };
+            }
+        };
+        let decision = self.rules(facts.request.is_none()).explain(facts, steps);
+        decision.map(|outcome| match outcome {
+            Outcome::Allow => asked,
+            decided => decided,
+        })
     }
 }
 

@@ -18,8 +18,9 @@
 //! The path is brought into one form before it is matched, and the inner service sees it in that
 //! form, so that both mean the same resource.
 //!
-//! A response that passes carries [`Recorded`] in its extensions if an AUDIT policy marks its
-//! request, or a policy is tried out.
+//! A response carries [`Recorded`] in its extensions if an AUDIT policy marks its request, or a policy
+//! is tried out, whether the request passed or not. [`with_records`](AuthorizationLayer::with_records)
+//! counts them, too.
 //!
 //! The inner service's error type is unchanged, and no future is allocated.
 //!
@@ -62,7 +63,6 @@
 //! # }
 //! ```
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
-use mesh_core::attributes::ResponseDetails;
+use mesh_core::attributes::{ConnectionInfo, ResponseDetails};
 use mesh_core::path::Normalization;
 use mesh_core::reply::{self, Caller};
 use mesh_core::watch::Watch;
@@ -80,8 +80,9 @@ use tower_service::Service;
 
 use super::forwarding::Forwarding;
 use super::policy_set::PolicySet;
+use super::record::{Recorded, Records};
 use super::rule::RuleName;
-use super::verdict::{Reason, Verdict};
+use super::verdict::{DryRun, Reason};
 use super::view::View;
 
 /// Layer that applies [`Authorization`].
@@ -97,6 +98,7 @@ pub struct AuthorizationLayer {
 struct Settings {
     view: View,
     rule_header: Option<HeaderName>,
+    records: Option<Records>,
 }
 
 impl AuthorizationLayer {
@@ -129,6 +131,13 @@ impl AuthorizationLayer {
     #[must_use]
     pub fn with_rule_header(mut self, name: HeaderName) -> Self {
         self.settings.rule_header = Some(name);
+        self
+    }
+
+    /// Counts what policies that do not decide say. Default: nothing is counted.
+    #[must_use]
+    pub fn with_records(mut self, records: Records) -> Self {
+        self.settings.records = Some(records);
         self
     }
 }
@@ -194,22 +203,31 @@ impl Settings {
         request: &mut Request<B>,
     ) -> Result<Option<Recorded>, Refusal> {
         let caller = Caller::of(request.headers());
-        let refuse = |reason| Refusal {
+        let refuse = |reason, recorded| Refusal {
             reason,
             caller,
             rule_header: self.rule_header.clone(),
+            recorded,
         };
         if !self.view.normalize(request) {
-            return Err(refuse(Denied::InvalidPath));
+            return Err(refuse(Denied::InvalidPath, None));
         }
         let Some(facts) = self.view.of(request, policies.needs_connection()) else {
-            return Err(refuse(Denied::UnknownConnection));
+            return Err(refuse(Denied::UnknownConnection, None));
         };
-        let verdict = policies.evaluate(&facts);
+        let mut verdict = policies.evaluate(&facts);
+        if policies.tries_connection() && request.extensions().get::<ConnectionInfo>().is_none() {
+            // What is only tried out refuses nothing, and has nothing to judge by.
+            verdict.dry_run = DryRun::default();
+        }
+        let recorded = Recorded::of(&verdict);
+        if let (Some(records), Some(recorded)) = (&self.records, &recorded) {
+            records.count(recorded);
+        }
         match verdict.reason() {
-            Reason::Allowed(_) | Reason::NoAllowPolicy => Ok(Recorded::of(&verdict)),
-            Reason::Denied(rule) => Err(refuse(Denied::Rule(Arc::clone(rule)))),
-            Reason::NotAllowed => Err(refuse(Denied::NotAllowed)),
+            Reason::Allowed(_) | Reason::NoAllowPolicy => Ok(recorded),
+            Reason::Denied(rule) => Err(refuse(Denied::Rule(Arc::clone(rule)), recorded)),
+            Reason::NotAllowed => Err(refuse(Denied::NotAllowed, recorded)),
         }
     }
 }
@@ -266,6 +284,7 @@ struct Refusal {
     reason: Denied,
     caller: Caller,
     rule_header: Option<HeaderName>,
+    recorded: Option<Recorded>,
 }
 
 impl Refusal {
@@ -276,6 +295,9 @@ impl Refusal {
         {
             response.headers_mut().insert(name, value);
         }
+        if let Some(recorded) = self.recorded {
+            response.extensions_mut().insert(recorded);
+        }
         response.extensions_mut().insert(self.reason);
         response
     }
@@ -284,16 +306,20 @@ impl Refusal {
 /// Marks a response as sent by [`Authorization`], and why.
 ///
 /// Displayed as Envoy's response code detail.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Denied {
     /// The path has no normal form; answered with `400`.
+    #[error("path_normalization_failed")]
     InvalidPath,
     /// No rule allows the request.
+    #[error("rbac_access_denied_matched_policy[none]")]
     NotAllowed,
     /// This rule denies it.
+    #[error("rbac_access_denied_matched_policy[{0}]")]
     Rule(Arc<RuleName>),
     /// A policy looks at the connection, of which nothing is known.
+    #[error("rbac_access_denied_matched_policy[none]")]
     UnknownConnection,
 }
 
@@ -309,43 +335,6 @@ impl Denied {
         let details = ResponseDetails::new(&self.to_string());
         response.extensions_mut().insert(details);
         response
-    }
-}
-
-impl fmt::Display for Denied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::InvalidPath => f.write_str("path_normalization_failed"),
-            Self::NotAllowed | Self::UnknownConnection => {
-                f.write_str("rbac_access_denied_matched_policy[none]")
-            }
-            Self::Rule(rule) => write!(f, "rbac_access_denied_matched_policy[{rule}]"),
-        }
-    }
-}
-
-/// What policies that do not decide say of a request that passed; in the extensions of its
-/// response.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Recorded {
-    /// The rule of an AUDIT policy that marks the request.
-    pub audited: Option<Arc<RuleName>>,
-    /// What the DENY policies that are tried out would have done: deny by a rule, or not.
-    pub dry_run_deny: Option<Option<Arc<RuleName>>>,
-    /// What the ALLOW policies that are tried out would have done: allow by a rule, or deny.
-    pub dry_run_allow: Option<Option<Arc<RuleName>>>,
-}
-
-impl Recorded {
-    fn of(verdict: &Verdict<'_>) -> Option<Self> {
-        let dry_run = verdict.dry_run();
-        let audited = verdict.audited().cloned();
-        let is_some = audited.is_some() || dry_run.deny.is_some() || dry_run.allow.is_some();
-        is_some.then(|| Self {
-            audited,
-            dry_run_deny: dry_run.deny.map(|rule| rule.cloned()),
-            dry_run_allow: dry_run.allow.map(|rule| rule.cloned()),
-        })
     }
 }
 
@@ -441,22 +430,78 @@ mod tests {
         assert!(response.extensions().get::<Recorded>().is_none());
     }
 
+    #[tokio::test]
+    async fn what_is_recorded_of_a_refusal_is_on_it_too_and_counted() {
+        let nothing = policy(&json!({}));
+        let audit = policy(&json!({"action": "AUDIT", "rules": [{}]}));
+        let mut trial = policy(&json!({"action": "DENY", "rules": [{}]}));
+        let annotations = &mut trial.metadata.annotations;
+        annotations.insert("istio.io/dry-run".to_owned(), "true".to_owned());
+        let records = Records::default();
+        let layer = layer([nothing, audit, trial]).with_records(records.clone());
+        let response = send_by(layer, Request::get("/")).await;
+        assert_eq!(response.status(), 403);
+        let recorded = response.extensions().get::<Recorded>().unwrap();
+        assert!(recorded.audited.is_some());
+        assert!(matches!(recorded.dry_run_deny, Some(Some(_))));
+        let text = records.encode();
+        for line in [
+            "mesh_authorization_dry_run_total{authz_dry_run_action=\"deny\",authz_dry_run_result=\"denied\"} 1\n",
+            "mesh_authorization_audited_total 1\n",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_trial_that_looks_at_an_unknown_connection_says_nothing() {
+        let rule = json!({"from": [{"source": {"notIpBlocks": ["10.0.0.1"]}}]});
+        let mut trial = policy(&json!({"action": "DENY", "rules": [rule]}));
+        let annotations = &mut trial.metadata.annotations;
+        annotations.insert("istio.io/dry-run".to_owned(), "true".to_owned());
+        let layer = layer([trial]);
+        let response = send_by(layer.clone(), Request::get("/")).await;
+        assert_eq!(response.status(), 200);
+        assert!(response.extensions().get::<Recorded>().is_none());
+
+        let connection = ConnectionInfo {
+            peer: ([10, 0, 0, 2], 1).into(),
+            local: ([10, 0, 0, 3], 80).into(),
+            tls: None,
+        };
+        let request = Request::get("/").extension(connection);
+        let response = send_by(layer, request).await;
+        let recorded = response.extensions().get::<Recorded>().unwrap();
+        assert!(matches!(recorded.dry_run_deny, Some(Some(_))));
+    }
+
     /// Sends a request through a policy to a service that answers with the URI it gets.
     async fn send(spec: &serde_json::Value, request: http::request::Builder) -> Response<Bytes> {
+        let header = HeaderName::from_static("x-denied-by");
+        send_by(layer([policy(spec)]).with_rule_header(header), request).await
+    }
+
+    fn policy(spec: &serde_json::Value) -> Resource<AuthorizationPolicy> {
         let mut policy = Resource::<AuthorizationPolicy>::default();
         policy.metadata.namespace = "shop".to_owned();
         policy.metadata.name = "p".to_owned();
         policy.spec = serde_json::from_value(spec.clone()).unwrap();
+        policy
+    }
+
+    fn layer<const N: usize>(policies: [Resource<AuthorizationPolicy>; N]) -> AuthorizationLayer {
         let domains = TrustDomains::new("cluster.local".parse().unwrap());
-        let policies = PolicySet::compile(&[Arc::new(policy)], &domains);
+        AuthorizationLayer::new(PolicySet::compile(&policies.map(Arc::new), &domains))
+    }
+
+    async fn send_by(
+        layer: AuthorizationLayer,
+        request: http::request::Builder,
+    ) -> Response<Bytes> {
         let echo = service_fn(|request: Request<()>| async move {
             Ok::<_, Infallible>(Response::new(Bytes::from(request.uri().to_string())))
         });
-        AuthorizationLayer::new(policies)
-            .with_rule_header(HeaderName::from_static("x-denied-by"))
-            .layer(echo)
-            .oneshot(request.body(()).unwrap())
-            .await
-            .unwrap()
+        let request = request.body(()).unwrap();
+        layer.layer(echo).oneshot(request).await.unwrap()
     }
 }

@@ -91,6 +91,7 @@ mod peer;
 mod policy_set;
 #[cfg(test)]
 mod property;
+mod record;
 mod rule;
 mod rule_set;
 #[cfg(test)]
@@ -103,6 +104,7 @@ pub use custom::{Custom, CustomPolicies};
 pub use explain::Outcome;
 pub use forwarding::Forwarding;
 pub use policy_set::PolicySet;
+pub use record::{Recorded, Records};
 pub use rule::RuleName;
 pub use verdict::{DryRun, Reason, Verdict};
 #[cfg(feature = "ext-authz")]

@@ -39,6 +39,8 @@ pub(super) struct Rules {
     pub(super) dry_run_deny: Option<RuleSet>,
     pub(super) dry_run_allow: Option<RuleSet>,
     pub(super) needs_connection: bool,
+    /// Whether what is tried out does.
+    pub(super) tries_connection: bool,
 }
 
 impl PolicySet {
@@ -91,6 +93,12 @@ impl PolicySet {
         self.http.needs_connection
     }
 
+    /// Whether a policy that is only tried out looks at an address, port or server name of the
+    /// connection.
+    pub fn tries_connection(&self) -> bool {
+        self.http.tries_connection
+    }
+
     pub(super) fn rules(&self, tcp: bool) -> &Rules {
         if tcp { &self.tcp } else { &self.http }
     }
@@ -105,6 +113,7 @@ impl Rules {
             dry_run_deny,
             dry_run_allow,
             needs_connection: _,
+            tries_connection: _,
         } = self;
         let denied = deny.find(facts);
         let reason = match (denied, allow) {
@@ -228,9 +237,12 @@ impl Sorted {
             dry_run_deny: dry_run_deny.map(RuleSet::new),
             dry_run_allow: dry_run_allow.map(RuleSet::new),
             needs_connection: false,
+            tries_connection: false,
         };
         let sets = [&rules.audit, &rules.deny].into_iter().chain(&rules.allow);
         rules.needs_connection = sets.into_iter().any(RuleSet::needs_connection);
+        let mut tried = rules.dry_run_deny.iter().chain(&rules.dry_run_allow);
+        rules.tries_connection = tried.any(RuleSet::needs_connection);
         Compilation { rules, custom }
     }
 }

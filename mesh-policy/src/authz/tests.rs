@@ -285,14 +285,22 @@ fn a_provider_is_asked_about_what_its_rules_match() {
     let asked = set.custom().evaluate(&request);
     assert!(matches!(asked, Custom::Ask { provider, .. } if &**provider == "opa"));
     assert!(set.evaluate(&request).is_allowed());
-    let steps = set.explain(&request).steps;
-    assert!(steps[0].to_string().contains("asks `opa`"), "{}", steps[0]);
+    let decision = set.explain(&request);
+    let step = decision.steps[0].to_string();
+    assert!(step.contains("asks `opa`"), "{step}");
+    assert_eq!(decision.outcome, Outcome::Ask("opa".into()));
+    let deny = json!({"action": "DENY", "rules": [{}]});
+    let denied = compile(&[custom("opa", "/admin"), deny]).explain(&request);
+    assert_eq!(denied.outcome, Outcome::Deny);
 
     let set = compile(&[custom("opa", "/other")]);
     assert_eq!(set.custom().evaluate(&request), Custom::Pass);
 
     let set = compile(&[custom("opa", "/admin"), custom("other", "/none")]);
     assert!(matches!(set.custom().evaluate(&request), Custom::Deny(_)));
+    assert_eq!(set.explain(&request).outcome, Outcome::Deny);
+    let connection = set.explain_connection(&request.connection);
+    assert_eq!(connection.outcome, Outcome::Deny);
 }
 
 #[test]

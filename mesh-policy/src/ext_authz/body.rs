@@ -15,14 +15,14 @@ use crate::pieces::Pieces;
 pin_project! {
     /// A body of which the beginning was read, and is given out again.
     #[derive(Debug)]
-    pub struct ReplayBody<B: Body> {
+    pub struct PrefixedBody<B: Body> {
         read: VecDeque<Frame<B::Data>>,
         #[pin]
         rest: B,
     }
 }
 
-impl<B: Body> ReplayBody<B> {
+impl<B: Body> PrefixedBody<B> {
     /// A body of which nothing was read.
     pub(super) fn new(rest: B) -> Self {
         Self {
@@ -32,7 +32,7 @@ impl<B: Body> ReplayBody<B> {
     }
 }
 
-impl<B: Body> Body for ReplayBody<B> {
+impl<B: Body> Body for PrefixedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -101,9 +101,9 @@ where
     }
 
     /// The whole body again.
-    pub(super) fn into_body(self) -> ReplayBody<B> {
+    pub(super) fn into_body(self) -> PrefixedBody<B> {
         let pieces = self.read.into_pieces().into_iter();
-        ReplayBody {
+        PrefixedBody {
             read: pieces.map(Frame::data).chain(self.trailers).collect(),
             rest: self.rest,
         }
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn its_length_is_known_if_that_of_the_rest_is() {
-        let mut body = ReplayBody::new(Full::new(Bytes::from("cd")));
+        let mut body = PrefixedBody::new(Full::new(Bytes::from("cd")));
         body.read.push_back(Frame::data(Bytes::from("ab")));
         assert_eq!(body.size_hint().exact(), Some(4));
     }

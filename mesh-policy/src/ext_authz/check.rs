@@ -1,14 +1,16 @@
 //! What an authorizer is asked, and what it answers.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, Version};
 use mesh_core::attributes::{ConnectionInfo, PeerIdentity};
 
+use super::changes::HeaderChange;
 use crate::authz::RuleName;
 
 /// Decides about requests, somewhere else.
@@ -20,6 +22,14 @@ pub trait Authorize: Send + Sync {
     ///
     /// The future may be dropped at any time: the client went away, or time is up.
     fn check(&self, check: Check) -> CheckFuture<'_>;
+
+    /// Decides about a connection that is not HTTP, whose changes would have no effect. Default: it
+    /// cannot, which is an error.
+    ///
+    /// The future may be dropped at any time, as that of [`check`](Self::check).
+    fn check_connection(&self, _connection: ConnectionCheck) -> CheckFuture<'_> {
+        Box::pin(ready(Err(AuthorizeError::HttpOnly)))
+    }
 }
 
 /// The future of [`Authorize::check`].
@@ -45,6 +55,19 @@ pub struct Check {
     pub peer: Option<PeerIdentity>,
     /// The rule because of which is asked.
     pub rule: Arc<RuleName>,
+    /// When it arrived.
+    pub time: SystemTime,
+}
+
+/// A connection that is not HTTP, and is to be decided about.
+#[derive(Clone, Debug)]
+pub struct ConnectionCheck {
+    /// What is known of it.
+    pub connection: ConnectionInfo,
+    /// The identity that the peer has proven.
+    pub peer: Option<PeerIdentity>,
+    /// The server name of its ClientHello, whether its TLS ends here or not.
+    pub server_name: Option<Arc<str>>,
 }
 
 /// The beginning of a body, or all of it.
@@ -82,16 +105,16 @@ impl Answer {
 }
 
 /// What changes on a request that is allowed.
+///
+/// Fields that frame a message or name its host stay as they are, whoever wants to change them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
-    /// Headers that are removed, before others are set.
+    /// Headers of the request that are written, in this order.
+    pub request: Vec<HeaderChange>,
+    /// Headers of the request that are removed, after others are written.
     pub remove: Vec<HeaderName>,
-    /// Headers that take the place of those of the same name.
-    pub set: HeaderMap,
-    /// Headers that are added to those of the same name.
-    pub append: HeaderMap,
-    /// Headers that are added to the response.
-    pub response: HeaderMap,
+    /// Headers of the response that are written, in this order.
+    pub response: Vec<HeaderChange>,
 }
 
 /// The answer to a request that is denied.
@@ -109,18 +132,59 @@ pub struct Denial {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthorizeError {
+    /// It failed itself, and says how the request is answered unless it passes all the same.
+    #[error("the authorizer failed, and answers in its own words")]
+    Answered(Box<FailureAnswer>),
+    /// It is asked about requests only.
+    #[error("the authorizer cannot be asked about connections that are not HTTP")]
+    HttpOnly,
     /// It failed itself, with this status.
     #[error("the authorizer failed with status {0}")]
     Status(StatusCode),
     /// It did not answer in time.
     #[error("the authorizer did not answer in time")]
     Timeout,
+    /// Its answer has more than this many bytes.
+    #[error("the answer of the authorizer has more than {0} bytes")]
+    TooLarge(usize),
     /// It was not reached, for a reason that the client knows.
     #[error("the authorizer was not reached")]
     Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Its answer is larger than this.
-    #[error("the answer of the authorizer has more than {0} bytes")]
-    TooLarge(usize),
+}
+
+/// How a request is answered whose authorizer failed.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct FailureAnswer {
+    /// The status; `None` is that of the [`Settings`](super::Settings).
+    pub status: Option<StatusCode>,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl AuthorizeError {
+    /// The answer to a request that does not pass because of this error, whose status is
+    /// `status_on_error` unless the authorizer gives another.
+    pub(super) fn into_denial(self, status_on_error: StatusCode) -> Denial {
+        let FailureAnswer {
+            status,
+            headers,
+            body,
+        } = match self {
+            Self::Answered(answer) => *answer,
+            Self::HttpOnly
+            | Self::Status(_)
+            | Self::Timeout
+            | Self::TooLarge(_)
+            | Self::Transport(_) => FailureAnswer::default(),
+        };
+        Denial {
+            status: status.unwrap_or(status_on_error),
+            headers,
+            body,
+        }
+    }
 }
 
 impl fmt::Debug for dyn Authorize {

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -11,9 +12,10 @@ use http::{HeaderMap, Request};
 use http_body::Body;
 use tokio::time::timeout;
 
-use super::body::{Read, Reading, ReplayBody};
+use super::body::{PrefixedBody, Read, Reading};
+use super::changes::{HeaderChange, is_protected};
 use super::check::{Answer, AuthorizeError, Changes, Check, CheckBody};
-use super::layer::ExtAuthzDenied;
+use super::denied::ExtAuthzDenied;
 use super::settings::Provider;
 use crate::authz::RuleName;
 
@@ -21,11 +23,16 @@ use crate::authz::RuleName;
 pub(super) struct Question {
     provider: Provider,
     rule: Arc<RuleName>,
+    time: SystemTime,
 }
 
 impl Question {
-    pub(super) fn new(provider: Provider, rule: Arc<RuleName>) -> Self {
-        Self { provider, rule }
+    pub(super) fn new(provider: Provider, rule: Arc<RuleName>, time: SystemTime) -> Self {
+        Self {
+            provider,
+            rule,
+            time,
+        }
     }
 }
 
@@ -46,9 +53,9 @@ pub(super) type Decision = Result<Box<Changes>, ExtAuthzDenied>;
 
 /// A request that passes.
 pub(super) struct Passed<B: Body> {
-    pub(super) request: Request<ReplayBody<B>>,
-    /// Headers that its response gets.
-    pub(super) response: HeaderMap,
+    pub(super) request: Request<PrefixedBody<B>>,
+    /// What is written into the headers of its response.
+    pub(super) response: Vec<HeaderChange>,
 }
 
 impl<B> Asking<B>
@@ -71,7 +78,10 @@ where
         B: Unpin,
     {
         let settings = self.question.provider.settings;
-        let failed = Err(ExtAuthzDenied::ProviderFailed(settings.status_on_error));
+        let failed = |error: AuthorizeError| {
+            let denial = error.into_denial(settings.status_on_error);
+            Err(ExtAuthzDenied::ProviderFailed(Box::new(denial)))
+        };
         let checking = match &mut self.checking {
             Some(checking) => checking,
             None => {
@@ -79,7 +89,7 @@ where
                     Ok(Read::Enough(read)) => read,
                     Ok(Read::TooLong) => return Poll::Ready(Err(ExtAuthzDenied::BodyTooLarge)),
                     // The client went away, so that nobody waits for the answer.
-                    Err(_) => return Poll::Ready(failed),
+                    Err(_) => return Poll::Ready(failed(AuthorizeError::Timeout)),
                 };
                 self.checking.insert(self.question.check(&self.head, read))
             }
@@ -88,7 +98,7 @@ where
             Ok(Answer::Allow(changes)) => Ok(changes),
             Ok(Answer::Deny(denial)) => Err(ExtAuthzDenied::Provider(denial)),
             Err(_) if settings.fail_open => Ok(Box::default()),
-            Err(_) => failed,
+            Err(error) => failed(error),
         })
     }
 
@@ -114,6 +124,7 @@ impl Question {
             connection: head.extensions.get().cloned(),
             peer: head.extensions.get().cloned(),
             rule: Arc::clone(&self.rule),
+            time: self.time,
         };
         let Provider {
             authorizer,
@@ -126,19 +137,18 @@ impl Question {
     }
 }
 
-/// Changes the headers of a request, and gives those of its response.
-fn apply(changes: Changes, headers: &mut HeaderMap) -> HeaderMap {
+/// Changes the headers of a request as Envoy does, and gives the changes of its response.
+fn apply(changes: Changes, headers: &mut HeaderMap) -> Vec<HeaderChange> {
     let Changes {
+        request,
         remove,
-        set,
-        append,
         response,
     } = changes;
-    for name in remove.iter().chain(set.keys()) {
-        headers.remove(name);
+    for change in request {
+        change.apply(headers);
     }
-    for (name, value) in set.iter().chain(&append) {
-        headers.append(name, value.clone());
+    for name in remove.iter().filter(|name| !is_protected(name)) {
+        headers.remove(name);
     }
     response
 }

@@ -1,8 +1,12 @@
 //! Ask an authorizer by gRPC: `envoy.service.auth.v3.Authorization/Check`.
 //!
-//! The authorizer gets all headers of the request, its method, host, path and protocol, the
-//! addresses and identities of both ends, and what was read of the body. See Envoy's
-//! [`CheckRequest`] for the meaning of each field.
+//! The authorizer gets all headers of the request, with `:method`, `:authority`, `:path` and
+//! `:scheme` among them, when it arrived, the addresses and identities of both ends, and what was
+//! read of the body. See Envoy's [`CheckRequest`] for the meaning of each field.
+//!
+//! It may write headers of the request and of its response, each by its `append_action`, or by the
+//! older `append` if that is there; as in Envoy, the default is to append. Those that frame a message
+//! or name its host stay as they are.
 //!
 //! [`CheckRequest`]: https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/auth/v3/external_auth.proto
 //!
@@ -23,30 +27,31 @@
 //! # }
 //! ```
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
+mod question;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
-use envoy_types::pb::envoy::config::core::v3::address::Address as AddressKind;
-use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
-use envoy_types::pb::envoy::config::core::v3::{Address, HeaderValueOption, SocketAddress};
-use envoy_types::pb::envoy::service::auth::v3::attribute_context::{
-    self, HttpRequest, Peer, TlsSession,
-};
+use envoy_types::pb::envoy::config::core::v3::HeaderValueOption;
+use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{
-    AttributeContext, CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse,
+    CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse,
 };
-use http::header::HOST;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
-use mesh_core::attributes::{ConnectionInfo, PeerIdentity};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use mesh_core::identity::SpiffeId;
 use tonic::body::Body;
 use tonic::client::GrpcService;
 use tonic::codegen::StdError;
 
-use super::check::{Answer, Authorize, AuthorizeError, Changes, Check, CheckFuture, Denial};
+use super::changes::{AppendAction, HeaderChange};
+use super::check::{
+    Answer, Authorize, AuthorizeError, Changes, Check, CheckFuture, ConnectionCheck, Denial,
+    FailureAnswer,
+};
 
 /// An authorizer that is asked by gRPC.
 ///
@@ -55,6 +60,7 @@ use super::check::{Answer, Authorize, AuthorizeError, Changes, Check, CheckFutur
 pub struct GrpcAuthorizer<T> {
     client: AuthorizationClient<T>,
     pack_as_bytes: bool,
+    principal: Option<Arc<SpiffeId>>,
 }
 
 impl<T> GrpcAuthorizer<T>
@@ -69,6 +75,7 @@ where
         Self {
             client: AuthorizationClient::new(channel),
             pack_as_bytes: false,
+            principal: None,
         }
     }
 
@@ -79,28 +86,12 @@ where
         self
     }
 
-    /// Asks about a connection that is not HTTP, when
-    /// [`evaluate_connection`](crate::authz::CustomPolicies::evaluate_connection) says so. Timeout
-    /// and failing open are up to the caller.
-    ///
-    /// # Errors
-    ///
-    /// When the authorizer is not reached or fails.
-    pub async fn check_connection(
-        &self,
-        connection: &ConnectionInfo,
-        peer: Option<&PeerIdentity>,
-    ) -> Result<bool, AuthorizeError>
-    where
-        T: Clone,
-    {
-        let request = CheckRequest {
-            attributes: Some(attributes(Some(connection), peer)),
-        };
-        let response = self.client.clone().check(request).await;
-        let response = response.map_err(|status| AuthorizeError::Transport(status.into()))?;
-        let answer = answer(response.into_inner())?;
-        Ok(matches!(answer, Answer::Allow(_)))
+    /// Who we are in the mesh: the principal of the destination, of what comes by mutual TLS.
+    /// Default: nobody.
+    #[must_use]
+    pub fn with_principal(mut self, principal: SpiffeId) -> Self {
+        self.principal = Some(Arc::new(principal));
+        self
     }
 }
 
@@ -113,144 +104,42 @@ where
     <T::ResponseBody as http_body::Body>::Error: Into<StdError> + Send,
 {
     fn check(&self, check: Check) -> CheckFuture<'_> {
-        Box::pin(async move {
-            let request = request(check, self.pack_as_bytes);
-            let mut client = self.client.clone();
-            let response = client.check(request).await;
-            let response = response.map_err(|status| AuthorizeError::Transport(status.into()))?;
-            answer(response.into_inner())
-        })
+        let request = question::of_request(check, self.pack_as_bytes, self.principal.as_deref());
+        Box::pin(ask(self.client.clone(), request))
+    }
+
+    fn check_connection(&self, check: ConnectionCheck) -> CheckFuture<'_> {
+        let request = question::of_connection(check, self.principal.as_deref());
+        Box::pin(ask(self.client.clone(), request))
     }
 }
 
-fn request(check: Check, pack_as_bytes: bool) -> CheckRequest {
-    let mut attributes = attributes(check.connection.as_ref(), check.peer.as_ref());
-    let is_tls = attributes.tls_session.is_some();
-    attributes.request = Some(attribute_context::Request {
-        http: Some(http_request(check, is_tls, pack_as_bytes)),
-        ..attribute_context::Request::default()
-    });
-    CheckRequest {
-        attributes: Some(attributes),
-    }
-}
-
-/// What is known of a connection.
-fn attributes(
-    connection: Option<&ConnectionInfo>,
-    peer: Option<&PeerIdentity>,
-) -> AttributeContext {
-    let principal = peer.map(|peer| peer.0.to_string());
-    let source = connection.map(|connection| Peer {
-        address: Some(address(connection.peer)),
-        principal: principal.unwrap_or_default(),
-        ..Peer::default()
-    });
-    let destination = connection.map(|connection| Peer {
-        address: Some(address(connection.local)),
-        ..Peer::default()
-    });
-    let tls = connection.and_then(|connection| connection.tls.as_ref());
-    let tls_session = tls.map(|tls| TlsSession {
-        sni: tls.server_name.as_deref().unwrap_or_default().to_owned(),
-    });
-    AttributeContext {
-        source,
-        destination,
-        tls_session,
-        ..AttributeContext::default()
-    }
-}
-
-fn http_request(check: Check, is_tls: bool, pack_as_bytes: bool) -> HttpRequest {
-    let path = check.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let authority = check.uri.authority().map(|authority| authority.to_string());
-    let host = authority.or_else(|| text(check.headers.get(HOST)?));
-    let scheme = check
-        .uri
-        .scheme_str()
-        .unwrap_or(if is_tls { "https" } else { "http" });
-    let length = check.headers.get(http::header::CONTENT_LENGTH);
-    let size = length
-        .and_then(|length| text(length)?.parse().ok())
-        .unwrap_or(-1);
-    let mut headers = header_texts(&check.headers);
-    if let Some(body) = &check.body {
-        let partial = body.is_partial.to_string();
-        headers.insert("x-envoy-auth-partial-body".to_owned(), partial);
-    }
-    let bytes = check.body.map(|body| body.bytes).unwrap_or_default();
-    let (body, raw_body) = if pack_as_bytes {
-        (String::new(), bytes.to_vec())
-    } else {
-        // Text in a message of protobuf has to be UTF-8.
-        (String::from_utf8_lossy(&bytes).into_owned(), Vec::new())
-    };
-    HttpRequest {
-        id: headers.get("x-request-id").cloned().unwrap_or_default(),
-        method: check.method.to_string(),
-        path: path.to_owned(),
-        host: host.unwrap_or_default(),
-        scheme: scheme.to_owned(),
-        protocol: protocol(check.version).to_owned(),
-        size,
-        headers,
-        body,
-        raw_body,
-        ..HttpRequest::default()
-    }
-}
-
-/// Headers by name, the values of one name joined by commas.
-fn header_texts(headers: &HeaderMap) -> HashMap<String, String> {
-    let mut texts: HashMap<String, String> = HashMap::new();
-    for (name, value) in headers {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        texts
-            .entry(name.as_str().to_owned())
-            .and_modify(|joined| {
-                joined.push(',');
-                joined.push_str(&value);
-            })
-            .or_insert_with(|| value.clone().into_owned());
-    }
-    texts
-}
-
-fn text(value: &HeaderValue) -> Option<String> {
-    value.to_str().ok().map(str::to_owned)
-}
-
-fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2",
-        Version::HTTP_3 => "HTTP/3",
-        _ => "HTTP/1.1",
-    }
-}
-
-fn address(address: SocketAddr) -> Address {
-    Address {
-        address: Some(AddressKind::SocketAddress(SocketAddress {
-            address: address.ip().to_string(),
-            port_specifier: Some(PortSpecifier::PortValue(address.port().into())),
-            ..SocketAddress::default()
-        })),
-    }
+async fn ask<T>(
+    mut client: AuthorizationClient<T>,
+    request: CheckRequest,
+) -> Result<Answer, AuthorizeError>
+where
+    T: GrpcService<Body>,
+    T::Error: Into<StdError>,
+    T::ResponseBody: http_body::Body<Data = Bytes> + Send + 'static,
+    <T::ResponseBody as http_body::Body>::Error: Into<StdError> + Send,
+{
+    let response = client.check(request).await;
+    let response = response.map_err(|status| AuthorizeError::Transport(status.into()))?;
+    answer(response.into_inner())
 }
 
 fn answer(response: CheckResponse) -> Result<Answer, AuthorizeError> {
     let code = response.status.map_or(0, |status| status.code);
     match (code, response.http_response) {
-        (_, Some(HttpResponse::ErrorResponse(error))) => Err(AuthorizeError::Status(status(
-            &error,
-            StatusCode::FORBIDDEN,
-        ))),
+        (_, Some(HttpResponse::ErrorResponse(error))) => {
+            Err(AuthorizeError::Answered(Box::new(failure_of(error))))
+        }
         (0, Some(HttpResponse::OkResponse(changes))) => {
             Ok(Answer::Allow(Box::new(changes_of(&changes))))
         }
         (0, None) => Ok(Answer::allow()),
+        // One that allows by its code and denies by its answer is taken at its worst.
         (_, Some(HttpResponse::DeniedResponse(denial))) => {
             Ok(Answer::Deny(Box::new(denial_of(denial))))
         }
@@ -258,52 +147,50 @@ fn answer(response: CheckResponse) -> Result<Answer, AuthorizeError> {
     }
 }
 
-fn status(response: &DeniedHttpResponse, default: StatusCode) -> StatusCode {
-    let code = response.status.as_ref().map(|status| status.code);
-    let code = code
-        .and_then(|code| u16::try_from(code).ok())
-        .filter(|code| *code != 0);
-    code.and_then(|code| StatusCode::from_u16(code).ok())
-        .unwrap_or(default)
-}
-
 fn changes_of(allowed: &OkHttpResponse) -> Changes {
-    let mut changes = Changes::default();
-    let remove = allowed.headers_to_remove.iter();
-    changes
-        .remove
-        .extend(remove.filter_map(|name| HeaderName::try_from(name.as_str()).ok()));
-    for option in &allowed.headers {
-        let Some((name, value)) = header(option) else {
-            continue;
-        };
-        if is_append(option) {
-            changes.append.append(name, value);
-        } else {
-            changes.set.insert(name, value);
-        }
+    let names = allowed.headers_to_remove.iter();
+    Changes {
+        request: allowed.headers.iter().filter_map(change).collect(),
+        remove: names
+            .filter_map(|name| HeaderName::try_from(name.as_str()).ok())
+            .collect(),
+        response: allowed
+            .response_headers_to_add
+            .iter()
+            .filter_map(change)
+            .collect(),
     }
-    let response = allowed.response_headers_to_add.iter();
-    for (name, value) in response.filter_map(header) {
-        changes.response.append(name, value);
-    }
-    changes
 }
 
 fn denial_of(denied: DeniedHttpResponse) -> Denial {
-    let mut headers = HeaderMap::new();
-    for (name, value) in denied.headers.iter().filter_map(header) {
-        headers.append(name, value);
-    }
-    Denial {
-        status: status(&denied, StatusCode::FORBIDDEN),
+    let FailureAnswer {
+        status,
         headers,
-        body: denied.body.into(),
+        body,
+    } = failure_of(denied);
+    Denial {
+        status: status.unwrap_or(StatusCode::FORBIDDEN),
+        headers,
+        body,
     }
 }
 
-/// The header, unless no header has such a name and value.
-fn header(option: &HeaderValueOption) -> Option<(HeaderName, HeaderValue)> {
+fn failure_of(answer: DeniedHttpResponse) -> FailureAnswer {
+    let mut headers = HeaderMap::new();
+    for change in answer.headers.iter().filter_map(change) {
+        change.apply(&mut headers);
+    }
+    let code = answer.status.map(|status| status.code);
+    let code = code.and_then(|code| u16::try_from(code).ok());
+    FailureAnswer {
+        status: code.and_then(|code| StatusCode::from_u16(code).ok()),
+        headers,
+        body: answer.body.into(),
+    }
+}
+
+/// The header that is written, unless no header has such a name and value.
+fn change(option: &HeaderValueOption) -> Option<HeaderChange> {
     let header = option.header.as_ref()?;
     let name = HeaderName::try_from(header.key.as_str()).ok()?;
     let value = if header.raw_value.is_empty() {
@@ -311,12 +198,27 @@ fn header(option: &HeaderValueOption) -> Option<(HeaderName, HeaderValue)> {
     } else {
         HeaderValue::from_bytes(&header.raw_value)
     };
-    Some((name, value.ok()?))
+    Some(HeaderChange {
+        name,
+        value: value.ok()?,
+        action: action(option),
+    })
 }
 
-/// Whether a header is added to those of its name. `append` decides, as in Envoy, and is false if
-/// it is not there.
-#[expect(deprecated, reason = "it is what authorizers send and Envoy reads")]
-fn is_append(option: &HeaderValueOption) -> bool {
-    option.append.as_ref().is_some_and(|append| append.value)
+/// What becomes of the headers that are there. As in Envoy, `append` decides if it is there, and an
+/// action that is not known overwrites.
+#[expect(deprecated, reason = "authorizers send it, and Envoy goes by it")]
+fn action(option: &HeaderValueOption) -> AppendAction {
+    let append = option.append.as_ref().map(|append| append.value);
+    let action = HeaderAppendAction::try_from(option.append_action);
+    match (append, action) {
+        (Some(true), _) | (None, Ok(HeaderAppendAction::AppendIfExistsOrAdd)) => {
+            AppendAction::AppendIfExistsOrAdd
+        }
+        (None, Ok(HeaderAppendAction::AddIfAbsent)) => AppendAction::AddIfAbsent,
+        (None, Ok(HeaderAppendAction::OverwriteIfExists)) => AppendAction::OverwriteIfExists,
+        (Some(false), _) | (None, Ok(HeaderAppendAction::OverwriteIfExistsOrAdd) | Err(_)) => {
+            AppendAction::OverwriteIfExistsOrAdd
+        }
+    }
 }

@@ -5,7 +5,8 @@
 //! provider names. It answers with
 //!
 //! - `200` to allow: headers that the provider names are set on the request, or added to the
-//!   response, and `x-envoy-auth-headers-to-remove` names headers that are removed from the request;
+//!   response, and `x-envoy-auth-headers-to-remove` names headers that are removed from the request.
+//!   Those that frame a message or name its host stay as they are, whatever the provider names;
 //! - `5xx`, or not at all, if it fails;
 //! - any other status to deny: status, body and headers go to the client.
 //!
@@ -45,11 +46,12 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, LOCATION, WWW_AUTHENTICA
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use http_body::Body;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use mesh_core::matcher::StringMatch;
 use mesh_core::resource::istio::mesh_config::EnvoyExternalAuthorizationHttpProvider;
 use tower_service::Service;
 
+use super::changes::{AppendAction, HeaderChange};
 use super::check::{Answer, Authorize, AuthorizeError, Changes, Check, CheckFuture, Denial};
 
 /// Names headers that are removed from an allowed request.
@@ -87,6 +89,9 @@ pub enum InvalidProviderError {
     /// The service is not the name of a host.
     #[error("`{0}` is no host")]
     Service(String),
+    /// A field has `*` among its names of headers, which Istio does not take.
+    #[error("`*` is no name of headers in `{0}`: a prefix or a suffix has to be")]
+    Wildcard(&'static str),
 }
 
 impl<C> HttpAuthorizer<C> {
@@ -95,7 +100,7 @@ impl<C> HttpAuthorizer<C> {
     ///
     /// # Errors
     ///
-    /// When the service, the path prefix or an additional header is not valid.
+    /// When the service, the path prefix, an additional header or a name of headers is not valid.
     pub fn new(
         provider: &EnvoyExternalAuthorizationHttpProvider,
         client: C,
@@ -140,11 +145,14 @@ impl<C> HttpAuthorizer<C> {
             client,
             authority,
             path_prefix: path_prefix.clone(),
-            request_headers: matchers(request_headers),
+            request_headers: matchers("includeRequestHeadersInCheck", request_headers)?,
             additional_headers,
-            upstream_headers: matchers(headers_to_upstream_on_allow),
-            denial_headers: matchers(headers_to_downstream_on_deny),
-            response_headers: matchers(headers_to_downstream_on_allow),
+            upstream_headers: matchers("headersToUpstreamOnAllow", headers_to_upstream_on_allow)?,
+            denial_headers: matchers("headersToDownstreamOnDeny", headers_to_downstream_on_deny)?,
+            response_headers: matchers(
+                "headersToDownstreamOnAllow",
+                headers_to_downstream_on_allow,
+            )?,
         })
     }
 
@@ -165,7 +173,9 @@ impl<C> HttpAuthorizer<C> {
 
         let mut headers = HeaderMap::new();
         for (name, value) in &check.headers {
-            if name == AUTHORIZATION || is_named(&self.request_headers, name) {
+            let is_sent = name == AUTHORIZATION || is_named(&self.request_headers, name);
+            // What a client says of the body that is sent is not known to it.
+            if is_sent && name != PARTIAL_BODY {
                 headers.append(name, value.clone());
             }
         }
@@ -189,12 +199,14 @@ impl<C> HttpAuthorizer<C> {
             let names = names.filter_map(|name| HeaderName::try_from(name.trim()).ok());
             changes.remove.extend(names);
         }
-        for (name, value) in answer {
+        for name in answer.keys() {
             if is_named(&self.upstream_headers, name) {
-                changes.set.append(name, value.clone());
+                changes.request.extend(written_over(name, answer));
             }
             if is_named(&self.response_headers, name) {
-                changes.response.append(name, value.clone());
+                let values = answer.get_all(name).iter();
+                let changed = values.map(|value| change(name, value, AppendAction::default()));
+                changes.response.extend(changed);
             }
         }
         Answer::Allow(Box::new(changes))
@@ -212,9 +224,6 @@ impl<C> HttpAuthorizer<C> {
         for (name, value) in answer.iter().filter(|(name, _)| goes_on(name)) {
             headers.append(name, value.clone());
         }
-        headers.remove(http::header::TRANSFER_ENCODING);
-        headers.remove(http::header::CONNECTION);
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         Answer::Deny(Box::new(Denial {
             status,
             headers,
@@ -235,7 +244,7 @@ impl<C> HttpAuthorizer<C> {
             return Err(AuthorizeError::Status(head.status));
         }
         let body = Limited::new(body, MAX_ANSWER).collect().await;
-        let body = body.map_err(AuthorizeError::Transport)?.to_bytes();
+        let body = body.map_err(too_large_or_broken)?.to_bytes();
         Ok(self.deny(head.status, &head.headers, body))
     }
 }
@@ -272,8 +281,41 @@ const fn flag(value: bool) -> &'static str {
     if value { "true" } else { "false" }
 }
 
+/// The values of a header of `answer` in the place of those that a request has.
+fn written_over<'a>(
+    name: &'a HeaderName,
+    answer: &'a HeaderMap,
+) -> impl Iterator<Item = HeaderChange> + 'a {
+    let first = [AppendAction::OverwriteIfExistsOrAdd];
+    let further = std::iter::repeat(AppendAction::AppendIfExistsOrAdd);
+    let actions = first.into_iter().chain(further);
+    let values = answer.get_all(name).iter().zip(actions);
+    values.map(|(value, action)| change(name, value, action))
+}
+
+fn change(name: &HeaderName, value: &HeaderValue, action: AppendAction) -> HeaderChange {
+    HeaderChange {
+        name: name.clone(),
+        value: value.clone(),
+        action,
+    }
+}
+
+fn too_large_or_broken(error: Box<dyn std::error::Error + Send + Sync>) -> AuthorizeError {
+    match error.is::<LengthLimitError>() {
+        true => AuthorizeError::TooLarge(MAX_ANSWER),
+        false => AuthorizeError::Transport(error),
+    }
+}
+
 /// Names of headers as Istio has them: exact, `abc*` or `*abc`, in any case.
-fn matchers(names: &[String]) -> Vec<StringMatch> {
+fn matchers(
+    field: &'static str,
+    names: &[String],
+) -> Result<Vec<StringMatch>, InvalidProviderError> {
+    if names.iter().any(|name| name == "*") {
+        return Err(InvalidProviderError::Wildcard(field));
+    }
     let matchers = names.iter().map(|name| match name.strip_prefix('*') {
         Some(suffix) => StringMatch::suffix(suffix),
         None => match name.strip_suffix('*') {
@@ -281,7 +323,7 @@ fn matchers(names: &[String]) -> Vec<StringMatch> {
             None => StringMatch::exact(name.as_str()),
         },
     });
-    matchers.map(StringMatch::ignoring_case).collect()
+    Ok(matchers.map(StringMatch::ignoring_case).collect())
 }
 
 fn is_named(matchers: &[StringMatch], name: &HeaderName) -> bool {

@@ -12,10 +12,11 @@
 //! Answers given here carry [`ExtAuthzDenied`] and the flag `UAEX` in their extensions.
 //!
 //! A request whose provider wants its body is read so far first; the inner service gets the whole
-//! body all the same, as a [`ReplayBody`].
+//! body all the same, as a [`PrefixedBody`].
 //!
 //! The inner service's error type is unchanged. A future is allocated for requests that a policy
-//! matches. The instance of the inner service that was ready is the one that is called.
+//! matches. While a provider is asked, no readiness of the inner service is held: a clone becomes
+//! ready, and is called, once the request may pass.
 //!
 //! # Example
 //!
@@ -77,21 +78,23 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use http_body::Body;
-use mesh_core::attributes::ResponseFlag;
 use mesh_core::path::Normalization;
-use mesh_core::reply::{self, Caller};
+use mesh_core::reply::Caller;
 use mesh_core::watch::Watch;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::body::ReplayBody;
+use super::body::PrefixedBody;
+use super::changes::HeaderChange;
 use super::decide::{Asking, Passed, Question};
+pub use super::denied::ExtAuthzDenied;
 use super::settings::Providers;
 use crate::authz::layer::Denied;
 use crate::authz::{Custom, Forwarding, PolicySet, View};
+use crate::clock::WallClock;
 
 /// Layer that applies [`ExtAuthz`].
 ///
@@ -101,6 +104,7 @@ pub struct ExtAuthzLayer {
     policies: Watch<PolicySet>,
     providers: Watch<Providers>,
     view: View,
+    clock: WallClock,
 }
 
 impl ExtAuthzLayer {
@@ -115,7 +119,15 @@ impl ExtAuthzLayer {
             policies: policies.into(),
             providers: providers.into(),
             view: View::default(),
+            clock: WallClock::system(),
         }
+    }
+
+    /// Which time providers are told that a request arrived. Default: that of the system.
+    #[must_use]
+    pub fn with_clock(mut self, clock: WallClock) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// Which form paths are brought into. Default: [`Normalization::Base`], as in Istio.
@@ -141,12 +153,14 @@ impl<S> Layer<S> for ExtAuthzLayer {
             policies,
             providers,
             view,
+            clock,
         } = self.clone();
         ExtAuthz {
             inner,
             policies,
             providers,
             view,
+            clock,
         }
     }
 }
@@ -160,11 +174,12 @@ pub struct ExtAuthz<S> {
     policies: Watch<PolicySet>,
     providers: Watch<Providers>,
     view: View,
+    clock: WallClock,
 }
 
 impl<S, B, ResBody> Service<Request<B>> for ExtAuthz<S>
 where
-    S: Service<Request<ReplayBody<B>>, Response = Response<ResBody>> + Clone,
+    S: Service<Request<PrefixedBody<B>>, Response = Response<ResBody>> + Clone,
     B: Body<Data = Bytes> + Unpin,
     ResBody: Default + From<Bytes>,
 {
@@ -180,18 +195,15 @@ where
         let caller = Caller::of(request.headers());
         let state = match self.judge(&mut request) {
             Ok(None) => State::Calling {
-                response: self.inner.call(request.map(ReplayBody::new)),
-                changes: HeaderMap::new(),
+                response: self.inner.call(request.map(PrefixedBody::new)),
+                changes: Vec::new(),
             },
-            Ok(Some(question)) => {
-                // The instance that is ready goes with the request.
-                let next = self.inner.clone();
-                let inner = std::mem::replace(&mut self.inner, next);
-                State::Asking {
-                    asking: Some(Box::new(Asking::new(question, request))),
-                    inner,
-                }
-            }
+            // The readiness that the inner service granted is left to the next request: an answer
+            // may take long. The clone asks for its own.
+            Ok(Some(question)) => State::Asking {
+                asking: Some(Box::new(Asking::new(question, request))),
+                inner: Some(self.inner.clone()),
+            },
             Err(denied) => State::Refused {
                 denied: Some(denied),
             },
@@ -217,7 +229,11 @@ impl<S> ExtAuthz<S> {
             Custom::Pass => Ok(None),
             Custom::Deny(rule) => Err(ExtAuthzDenied::Policy(Denied::Rule(Arc::clone(rule)))),
             Custom::Ask { provider, rule } => match self.providers.load().get(provider) {
-                Some(provider) => Ok(Some(Question::new(provider.clone(), Arc::clone(rule)))),
+                Some(provider) => Ok(Some(Question::new(
+                    provider.clone(),
+                    Arc::clone(rule),
+                    self.clock.now(),
+                ))),
                 None => Err(ExtAuthzDenied::Policy(Denied::Rule(Arc::clone(rule)))),
             },
         }
@@ -228,7 +244,7 @@ pin_project! {
     /// Response future of [`ExtAuthz`].
     pub struct ResponseFuture<S, B>
     where
-        S: Service<Request<ReplayBody<B>>>,
+        S: Service<Request<PrefixedBody<B>>>,
         B: Body,
     {
         #[pin]
@@ -241,18 +257,23 @@ pin_project! {
     #[project = StateProject]
     enum State<S, B>
     where
-        S: Service<Request<ReplayBody<B>>>,
+        S: Service<Request<PrefixedBody<B>>>,
         B: Body,
     {
         Asking {
             // Boxed, for most requests are not asked about.
             asking: Option<Box<Asking<B>>>,
+            inner: Option<S>,
+        },
+        // Boxed, too.
+        Passing {
+            passed: Option<Box<Passed<B>>>,
             inner: S,
         },
         Calling {
             #[pin]
             response: S::Future,
-            changes: HeaderMap,
+            changes: Vec<HeaderChange>,
         },
         Refused { denied: Option<ExtAuthzDenied> },
     }
@@ -260,7 +281,7 @@ pin_project! {
 
 impl<S, B> fmt::Debug for ResponseFuture<S, B>
 where
-    S: Service<Request<ReplayBody<B>>>,
+    S: Service<Request<PrefixedBody<B>>>,
     B: Body,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -270,7 +291,7 @@ where
 
 impl<S, B, ResBody> Future for ResponseFuture<S, B>
 where
-    S: Service<Request<ReplayBody<B>>, Response = Response<ResBody>>,
+    S: Service<Request<PrefixedBody<B>>, Response = Response<ResBody>>,
     B: Body<Data = Bytes> + Unpin,
     ResBody: Default + From<Bytes>,
 {
@@ -287,23 +308,30 @@ where
                             *asking = Some(held);
                             return Poll::Pending;
                         }
-                        Poll::Ready(Ok(changes)) => {
-                            let Passed { request, response } = held.pass(*changes);
-                            State::Calling {
-                                response: inner.call(request),
-                                changes: response,
-                            }
-                        }
+                        Poll::Ready(Ok(changes)) => State::Passing {
+                            passed: Some(Box::new(held.pass(*changes))),
+                            inner: inner
+                                .take()
+                                .expect("the service is there until it is called"),
+                        },
                         Poll::Ready(Err(denied)) => State::Refused {
                             denied: Some(denied),
                         },
                     }
                 }
+                StateProject::Passing { passed, inner } => {
+                    ready!(inner.poll_ready(cx))?;
+                    let passed = passed.take().expect("a request is held until it is sent");
+                    let Passed { request, response } = *passed;
+                    State::Calling {
+                        response: inner.call(request),
+                        changes: response,
+                    }
+                }
                 StateProject::Calling { response, changes } => {
                     let mut response = ready!(response.poll(cx))?;
-                    let headers = response.headers_mut();
-                    for (name, value) in changes.iter() {
-                        headers.append(name, value.clone());
+                    for change in changes.drain(..) {
+                        change.apply(response.headers_mut());
                     }
                     return Poll::Ready(Ok(response));
                 }
@@ -314,56 +342,5 @@ where
             };
             this.state.set(decided);
         }
-    }
-}
-
-/// Marks a response as given by [`ExtAuthz`], and says why.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum ExtAuthzDenied {
-    /// The body is longer than the provider takes; answered with `413`.
-    BodyTooLarge,
-    /// The provider denies; its answer.
-    Provider(Box<super::Denial>),
-    /// The provider failed, and requests do not pass then.
-    ProviderFailed(http::StatusCode),
-    /// Policies deny by themselves.
-    Policy(Denied),
-}
-
-impl ExtAuthzDenied {
-    fn into_response<ResBody: Default + From<Bytes>>(self, caller: Caller) -> Response<ResBody> {
-        let mut response = match &self {
-            Self::BodyTooLarge => reply::direct(
-                caller,
-                http::StatusCode::PAYLOAD_TOO_LARGE,
-                Bytes::from_static(b"Payload Too Large"),
-            ),
-            Self::Provider(denial) => {
-                let mut response = reply::direct(caller, denial.status, denial.body.clone());
-                if caller == Caller::Http {
-                    response.headers_mut().remove(http::header::CONTENT_TYPE);
-                }
-                for name in denial.headers.keys() {
-                    response.headers_mut().remove(name);
-                }
-                for (name, value) in &denial.headers {
-                    response.headers_mut().append(name, value.clone());
-                }
-                response
-            }
-            Self::ProviderFailed(status) => reply::direct(caller, *status, Bytes::new()),
-            Self::Policy(denied) => denied.response(caller),
-        };
-        match &self {
-            // As the other policies, these have no flag.
-            Self::Policy(_) => {}
-            Self::BodyTooLarge | Self::Provider(_) | Self::ProviderFailed(_) => {
-                let flag = ResponseFlag::UnauthorizedExternalService;
-                response.extensions_mut().insert(flag);
-            }
-        }
-        response.extensions_mut().insert(self);
-        response
     }
 }

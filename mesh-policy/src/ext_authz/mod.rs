@@ -29,8 +29,11 @@
 //! ```
 
 mod body;
+mod changes;
 mod check;
+mod connection;
 mod decide;
+mod denied;
 pub mod grpc;
 pub mod http;
 pub mod layer;
@@ -38,8 +41,10 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use body::ReplayBody;
+pub use body::PrefixedBody;
+pub use changes::{AppendAction, HeaderChange};
 pub use check::{
-    Answer, Authorize, AuthorizeError, Changes, Check, CheckBody, CheckFuture, Denial,
+    Answer, Authorize, AuthorizeError, Changes, Check, CheckBody, CheckFuture, ConnectionCheck,
+    Denial, FailureAnswer,
 };
 pub use settings::{BodySettings, InvalidStatusError, Provider, Providers, Settings};

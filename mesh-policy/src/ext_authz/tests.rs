@@ -1,43 +1,33 @@
 use std::convert::Infallible;
-use std::future::{Ready, ready};
+use std::future::{Future, Ready, poll_fn, ready};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ::http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use bytes::Bytes;
-use envoy_types::pb::envoy::config::core::v3::{HeaderValue as PbHeader, HeaderValueOption};
-use envoy_types::pb::envoy::service::auth::v3::authorization_server::{
-    Authorization, AuthorizationServer,
-};
-use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
-use envoy_types::pb::envoy::service::auth::v3::{
-    CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse,
-};
-use envoy_types::pb::envoy::r#type::v3::HttpStatus;
-use envoy_types::pb::google::rpc::Status as PbStatus;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
-use mesh_core::attributes::{ConnectionInfo, PeerIdentity, ResponseFlag};
+use mesh_core::attributes::{ConnectionInfo, ResponseFlag};
 use mesh_core::identity::TrustDomains;
 use mesh_core::resource::Resource;
 use mesh_core::resource::istio::AuthorizationPolicy;
 use mesh_core::resource::istio::mesh_config::EnvoyExternalAuthorizationHttpProvider;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_stream::wrappers::TcpListenerStream;
+use tower::limit::ConcurrencyLimit;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::grpc::GrpcAuthorizer;
 use super::http::HttpAuthorizer;
 use super::layer::{ExtAuthzDenied, ExtAuthzLayer};
 use super::*;
-use crate::authz::PolicySet;
+use crate::authz::{Connection, Custom, HttpRequest, PolicySet};
 
-type Body = Full<Bytes>;
+pub(super) type Body = Full<Bytes>;
 
 fn policies(provider: &str) -> PolicySet {
     let spec = serde_json::from_value(json!({
@@ -54,9 +44,9 @@ fn policies(provider: &str) -> PolicySet {
 }
 
 /// Sends a request through the layer to a service that answers with the headers and body it gets.
-async fn send(provider: Provider, request: Request<Body>) -> Response<Body> {
+pub(super) async fn send(provider: Provider, request: Request<Body>) -> Response<Body> {
     let providers = Providers::default().with("p", provider);
-    let echo = service_fn(|request: Request<ReplayBody<Body>>| async move {
+    let echo = service_fn(|request: Request<PrefixedBody<Body>>| async move {
         let (head, body) = request.into_parts();
         let mut response = Response::new(Full::new(body.collect().await.unwrap().to_bytes()));
         *response.headers_mut() = head.headers;
@@ -67,11 +57,11 @@ async fn send(provider: Provider, request: Request<Body>) -> Response<Body> {
     service.oneshot(request).await.unwrap()
 }
 
-async fn body(response: Response<Body>) -> Bytes {
+pub(super) async fn body(response: Response<Body>) -> Bytes {
     response.into_body().collect().await.unwrap().to_bytes()
 }
 
-fn asked() -> Request<Body> {
+pub(super) fn asked() -> Request<Body> {
     let request = Request::post("http://shop.example/asked?q").header("x-a", "1");
     request.body(Full::from("0123456789")).unwrap()
 }
@@ -225,6 +215,80 @@ async fn a_body_that_is_too_large_is_refused_unless_a_part_is_enough() {
 }
 
 #[tokio::test]
+async fn a_server_of_http_does_not_frame_the_messages_of_others() {
+    let address = http_server(|_| {
+        let mut response = Response::new(Full::from("four"));
+        let headers = response.headers_mut();
+        headers.insert("host", HeaderValue::from_static("admin.example"));
+        headers.insert("x-user", HeaderValue::from_static("ann"));
+        let remove = HeaderValue::from_static("content-length, host");
+        headers.insert("x-envoy-auth-headers-to-remove", remove);
+        response
+    })
+    .await;
+    let all = json!(["c*", "h*", "x*"]);
+    let provider = http_provider(
+        address,
+        json!({"headersToUpstreamOnAllow": all, "headersToDownstreamOnAllow": all}),
+    );
+    let mut request = asked();
+    let headers = request.headers_mut();
+    headers.insert("content-length", HeaderValue::from_static("10"));
+    headers.insert("host", HeaderValue::from_static("shop.example"));
+    // What comes back has the headers that the service got, and after them those of the response.
+    let response = send(provider, request).await;
+    let values = |name| {
+        let values = response.headers().get_all(name).iter();
+        values
+            .map(|value| value.to_str().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(values("content-length"), ["10"]);
+    assert_eq!(values("host"), ["shop.example"]);
+    assert_eq!(values("x-user"), ["ann", "ann"]);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_an_error_that_says_so() {
+    let provider: EnvoyExternalAuthorizationHttpProvider =
+        serde_json::from_value(json!({"service": "a.example", "port": 1})).unwrap();
+    let client = service_fn(|_: Request<Body>| async {
+        let mut response = Response::new(Body::from(vec![b'a'; (1 << 20) + 1]));
+        *response.status_mut() = StatusCode::FORBIDDEN;
+        Ok::<_, Infallible>(response)
+    });
+    let authorizer = HttpAuthorizer::new(&provider, client).unwrap();
+    let error = authorizer.check(check(asked())).await.unwrap_err();
+    assert!(
+        matches!(error, AuthorizeError::TooLarge(1_048_576)),
+        "{error:?}"
+    );
+}
+
+/// The question about a request, as the layer puts it.
+pub(super) fn check(request: Request<Body>) -> Check {
+    let (head, _) = request.into_parts();
+    let policies = policies("p");
+    let rebuilt = Request::from_parts(head.clone(), ());
+    let nowhere = ([0, 0, 0, 0], 0).into();
+    let facts = HttpRequest::of(&rebuilt, Connection::new(nowhere, nowhere));
+    let Custom::Ask { rule, .. } = policies.custom().evaluate(&facts) else {
+        panic!("nobody is asked")
+    };
+    Check {
+        method: head.method,
+        uri: head.uri,
+        version: head.version,
+        headers: head.headers,
+        body: None,
+        connection: head.extensions.get().cloned(),
+        peer: head.extensions.get().cloned(),
+        rule: Arc::clone(rule),
+        time: SystemTime::UNIX_EPOCH,
+    }
+}
+
+#[tokio::test]
 async fn a_failing_server_opens_or_closes() {
     let failing = http_server(|_| {
         let mut response = Response::new(Full::default());
@@ -267,10 +331,10 @@ async fn a_silent_authorizer_is_not_waited_for() {
     let response = send(Provider::new(Silent, settings), asked()).await;
     assert_eq!(response.status(), 403);
     assert_eq!(start.elapsed(), Duration::from_secs(2));
-    let denied = response.extensions().get::<ExtAuthzDenied>();
-    assert_eq!(
-        denied,
-        Some(&ExtAuthzDenied::ProviderFailed(StatusCode::FORBIDDEN))
+    let denied = response.extensions().get::<ExtAuthzDenied>().unwrap();
+    assert!(
+        matches!(denied, ExtAuthzDenied::ProviderFailed(denial) if denial.status == 403),
+        "{denied:?}"
     );
 }
 
@@ -293,7 +357,7 @@ impl Clone for Strict {
     }
 }
 
-impl Service<Request<ReplayBody<Body>>> for Strict {
+impl Service<Request<PrefixedBody<Body>>> for Strict {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;
@@ -303,7 +367,7 @@ impl Service<Request<ReplayBody<Body>>> for Strict {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: Request<ReplayBody<Body>>) -> Self::Future {
+    fn call(&mut self, _: Request<PrefixedBody<Body>>) -> Self::Future {
         assert!(
             std::mem::take(&mut self.is_ready),
             "called before it was ready"
@@ -319,10 +383,30 @@ impl Authorize for Open {
     fn check(&self, _: Check) -> CheckFuture<'_> {
         Box::pin(async { Ok(Answer::allow()) })
     }
+
+    fn check_connection(&self, _: ConnectionCheck) -> CheckFuture<'_> {
+        Box::pin(async { Ok(Answer::allow()) })
+    }
 }
 
 #[tokio::test]
-async fn the_instance_that_is_ready_is_called() {
+async fn no_readiness_is_held_while_a_provider_is_asked() {
+    let silent = Provider::new(Silent, Settings::default());
+    let layer = ExtAuthzLayer::new(policies("p"), Providers::default().with("p", silent));
+    let inner = service_fn(|_: Request<PrefixedBody<Body>>| async {
+        Ok::<_, Infallible>(Response::new(Body::default()))
+    });
+    let service = layer.layer(ConcurrencyLimit::new(inner, 1));
+    let request = |path| Request::get(path).body(Full::default()).unwrap();
+    let mut asked = pin!(service.clone().oneshot(request("/asked")));
+    let is_asked = poll_fn(|cx| Poll::Ready(asked.as_mut().poll(cx).is_pending())).await;
+    assert!(is_asked);
+    let response = service.oneshot(request("/free")).await.unwrap();
+    assert_eq!(response.status(), 200);
+}
+
+#[tokio::test]
+async fn only_what_is_ready_is_called() {
     let providers = Providers::default().with("p", Provider::new(Open, Settings::default()));
     let layer = ExtAuthzLayer::new(policies("p"), providers);
     let mut service = layer.layer(Strict::default());
@@ -335,7 +419,7 @@ async fn the_instance_that_is_ready_is_called() {
 
 #[tokio::test]
 async fn requests_for_an_unknown_provider_are_denied() {
-    let echo = service_fn(|_: Request<ReplayBody<Body>>| async {
+    let echo = service_fn(|_: Request<PrefixedBody<Body>>| async {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
     });
     let layer = ExtAuthzLayer::new(policies("p"), Providers::default());
@@ -345,134 +429,42 @@ async fn requests_for_an_unknown_provider_are_denied() {
     assert_eq!(body(response).await, "RBAC: access denied");
 }
 
-/// Decides by the header `x-a`, and answers with what it was asked.
-#[derive(Debug)]
-struct Grpc;
-
-#[tonic::async_trait]
-impl Authorization for Grpc {
-    async fn check(
-        &self,
-        request: tonic::Request<CheckRequest>,
-    ) -> Result<tonic::Response<CheckResponse>, tonic::Status> {
-        let attributes = request.into_inner().attributes.unwrap();
-        let Some(request) = attributes.request else {
-            // A connection, of which the account `a` may have one.
-            let is_allowed = attributes.source.unwrap().principal.ends_with("/sa/a");
-            return Ok(tonic::Response::new(CheckResponse {
-                status: Some(PbStatus {
-                    code: if is_allowed { 0 } else { 7 },
-                    ..PbStatus::default()
-                }),
-                ..CheckResponse::default()
-            }));
-        };
-        let http = request.http.unwrap();
-        let option = |key: &str, value: String| HeaderValueOption {
-            header: Some(PbHeader {
-                key: key.to_owned(),
-                value,
-                ..PbHeader::default()
-            }),
-            ..HeaderValueOption::default()
-        };
-        let asked = format!("{} {} {} {}", http.method, http.host, http.path, http.body);
-        let (code, response) = match http.headers.get("x-a").map(String::as_str) {
-            Some("1") => {
-                let allowed = OkHttpResponse {
-                    headers: vec![option("x-asked", asked)],
-                    headers_to_remove: vec!["x-a".to_owned()],
-                    response_headers_to_add: vec![option("x-checked", "yes".to_owned())],
-                    ..OkHttpResponse::default()
-                };
-                (0, HttpResponse::OkResponse(allowed))
-            }
-            Some("2") => return Err(tonic::Status::unavailable("busy")),
-            _ => {
-                let denied = DeniedHttpResponse {
-                    status: Some(HttpStatus { code: 401 }),
-                    headers: vec![option("x-why", "no".to_owned())],
-                    body: "not you".to_owned(),
-                };
-                (16, HttpResponse::DeniedResponse(denied))
-            }
-        };
-        Ok(tonic::Response::new(CheckResponse {
-            status: Some(PbStatus {
-                code,
-                ..PbStatus::default()
-            }),
-            http_response: Some(response),
-            ..CheckResponse::default()
-        }))
-    }
-}
-
-#[tokio::test]
-async fn a_server_of_grpc_decides() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let uri = format!("http://{}", listener.local_addr().unwrap());
-    let server = tonic::transport::Server::builder().add_service(AuthorizationServer::new(Grpc));
-    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-    let channel = tonic::transport::Endpoint::from_shared(uri)
-        .unwrap()
-        .connect_lazy();
-    let settings = Settings {
-        body: Some(BodySettings {
-            max_bytes: 4,
-            allow_partial: true,
-        }),
-        status_on_error: StatusCode::SERVICE_UNAVAILABLE,
-        ..Settings::default()
+#[tokio::test(start_paused = true)]
+async fn a_connection_passes_whom_its_provider_lets_pass() {
+    let rule = &check(asked()).rule;
+    let name = Arc::from("p");
+    let ask = Custom::Ask {
+        provider: &name,
+        rule,
     };
-    let provider = Provider::new(GrpcAuthorizer::new(channel), settings);
-
-    let response = send(provider.clone(), asked()).await;
-    assert_eq!(response.status(), 200);
-    assert_eq!(
-        response.headers()["x-asked"],
-        "POST shop.example /asked?q 0123"
-    );
-    assert_eq!(response.headers()["x-checked"], "yes");
-    assert!(!response.headers().contains_key("x-a"));
-    assert_eq!(body(response).await, "0123456789");
-
-    let with = |value: &'static str| {
-        let mut request = asked();
-        request
-            .headers_mut()
-            .insert("x-a", HeaderValue::from_static(value));
-        request
+    let silent = |fail_open| {
+        let settings = Settings {
+            fail_open,
+            ..Settings::default()
+        };
+        Providers::default().with("p", Provider::new(Silent, settings))
     };
-    let response = send(provider.clone(), with("2")).await;
-    assert_eq!(response.status(), 503);
-
-    let response = send(provider, with("3")).await;
-    assert_eq!(response.status(), 401);
-    assert_eq!(response.headers()["x-why"], "no");
-    assert_eq!(body(response).await, "not you");
-}
-
-#[tokio::test]
-async fn a_server_of_grpc_decides_about_connections() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let uri = format!("http://{}", listener.local_addr().unwrap());
-    let server = tonic::transport::Server::builder().add_service(AuthorizationServer::new(Grpc));
-    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-    let channel = tonic::transport::Endpoint::from_shared(uri)
-        .unwrap()
-        .connect_lazy();
-    let authorizer = GrpcAuthorizer::new(channel);
-    let connection = ConnectionInfo {
-        peer: ([10, 0, 0, 1], 1).into(),
-        local: ([10, 0, 0, 2], 2).into(),
-        tls: None,
-    };
-    for (account, expected) in [("a", true), ("b", false)] {
-        let id = format!("spiffe://cluster.local/ns/shop/sa/{account}");
-        let peer = PeerIdentity(id.parse().unwrap());
-        let allowed = authorizer.check_connection(&connection, Some(&peer)).await;
-        assert_eq!(allowed.unwrap(), expected, "{account}");
+    let open = Providers::default().with("p", Provider::new(Open, Settings::default()));
+    let cases = [
+        ("none is asked", Custom::Pass, Providers::default(), true),
+        ("there are several", Custom::Deny(rule), open.clone(), false),
+        ("there is none", ask, Providers::default(), false),
+        ("it allows", ask, open, true),
+        ("it knows requests only", ask, silent(false), false),
+        ("it may fail", ask, silent(true), true),
+    ];
+    for (case, custom, providers, expected) in cases {
+        let check = ConnectionCheck {
+            connection: ConnectionInfo {
+                peer: ([10, 0, 0, 1], 1).into(),
+                local: ([10, 0, 0, 2], 2).into(),
+                tls: None,
+            },
+            peer: None,
+            server_name: None,
+        };
+        let passes = providers.allow_connection(custom, check).await;
+        assert_eq!(passes, expected, "{case}");
     }
 }
 
@@ -482,6 +474,7 @@ fn a_provider_that_cannot_be_asked_is_refused() {
         json!({"service": "a b", "port": 1}),
         json!({"service": "a", "port": 1, "pathPrefix": "check"}),
         json!({"service": "a", "port": 1, "includeAdditionalHeadersInCheck": {"a b": "1"}}),
+        json!({"service": "a", "port": 1, "headersToUpstreamOnAllow": ["*"]}),
     ];
     for fields in cases {
         let provider = serde_json::from_value(fields.clone()).unwrap();

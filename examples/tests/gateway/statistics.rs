@@ -1,0 +1,77 @@
+//! What the gateway counts, and how it is scraped.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use examples::gateway::Gateway;
+
+use crate::policies::{CART, NO_ADMIN, eventually};
+use crate::scene::{Scene, settings};
+
+#[test]
+fn what_takes_longer_than_its_route_allows_is_504_and_counted() {
+    // A service that takes connections, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let service = format!(
+        "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{ name: silent, namespace: shop }}
+spec:
+  hosts: [silent.example]
+  resolution: STATIC
+  ports: [{{ number: 80, name: http, protocol: HTTP }}]
+  endpoints: [{{ address: 127.0.0.1, ports: {{ http: {port} }} }}]
+"
+    );
+    let rules = "
+  - timeout: 200ms
+    route: [{ destination: { host: silent.example } }]
+";
+    let mut settings = settings();
+    settings.metrics = true;
+    let mut scene = Scene::new(CART);
+    scene.gateway = Gateway::start(settings).unwrap();
+    assert_eq!(scene.publish(rules, &service), [""; 0]);
+    let late = scene.get("/", "");
+    assert!(late.starts_with("HTTP/1.1 504 "), "{late}");
+    assert!(late.ends_with("upstream request timeout"), "{late}");
+
+    let statistics = scene.gateway.statistics();
+    let (_workers, address) = statistics.serve(([127, 0, 0, 1], 0).into()).unwrap();
+    let scrape = || {
+        let mut client = TcpStream::connect(address).unwrap();
+        let request = "GET /stats/prometheus HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        client.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let is_counted = |text: &String| {
+        let mut lines = text.lines();
+        lines.any(|line| {
+            line.starts_with("istio_requests_total{")
+                && line.contains("response_code=\"504\"")
+                && line.contains("response_flags=\"UT\"")
+        })
+    };
+    let counts = eventually(scrape, is_counted);
+    assert!(counts.starts_with("HTTP/1.1 200 "), "{counts}");
+    assert!(is_counted(&counts), "{counts}");
+}
+
+#[test]
+fn what_is_tried_out_is_counted_and_refuses_nothing() {
+    let mut scene = Scene::new(CART);
+    let trial = NO_ADMIN.replace(
+        "name: no-admin,",
+        "name: no-admin, annotations: { istio.io/dry-run: 'true' },",
+    );
+    assert_eq!(scene.publish(CART, &trial), [""; 0]);
+    assert!(scene.get("/admin", "").starts_with("HTTP/1.1 200 "));
+    let counts = scene.gateway.statistics().encode();
+    let line = "mesh_authorization_dry_run_total{authz_dry_run_action=\"deny\",\
+                authz_dry_run_result=\"denied\"} 1\n";
+    assert!(counts.contains(line), "{counts}");
+}
