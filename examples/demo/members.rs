@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::future::{Future, ready};
-use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 
 use examples::authority::Authority;
 use examples::gateway::{Mesh, PublishError};
-use examples::serve::{Admission, Connection, FilterChains, Inspected, ListenerId, Refused};
+use examples::serve::{Admission, Admitted, Connection, FilterChains, Inspected, Refused};
 use mesh_core::config::MeshConfig;
 use mesh_core::model::listener::{FilterChain, Listener};
 use mesh_core::resolve::resolve;
 use mesh_core::workload::Workload;
 use mesh_tls::resolve::{self, LiveIdentity};
+use tokio::net::TcpStream;
 
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
@@ -109,16 +109,16 @@ impl Callers {
 }
 
 impl Admission for Callers {
-    fn chains(&self, listener: ListenerId) -> Option<Arc<FilterChains>> {
-        let index = usize::try_from(listener).ok();
+    /// A service listens on a port of the system's choice, which stands for the one that is declared.
+    fn admit(&self, connection: &Connection, _: &TcpStream) -> Result<Admitted, Refused> {
+        let index = usize::try_from(connection.listener).ok();
         let mesh = index.and_then(|index| self.meshes.get(index));
         let chains = mesh.and_then(Mesh::callers);
-        Some(chains.unwrap_or_else(|| Arc::clone(&self.closed)))
-    }
-
-    /// A service listens on a port of the system's choice, which stands for the one that is declared.
-    fn destination(&self, _: ListenerId, bound: SocketAddr) -> SocketAddr {
-        (bound.ip(), PORT).into()
+        Ok(Admitted {
+            listener: connection.listener,
+            destination: (connection.local.ip(), PORT).into(),
+            chains: Some(chains.unwrap_or_else(|| Arc::clone(&self.closed))),
+        })
     }
 
     /// The services speak HTTP only.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use examples::gateway::Settings;
+use examples::program::Files;
+use examples::program::arguments::label;
 use mesh_core::workload::Workload;
 use mesh_policy::telemetry::access_log::ChannelSink;
 
@@ -13,7 +15,7 @@ use mesh_policy::telemetry::access_log::ChannelSink;
 pub(crate) struct Options {
     /// Files, or directories of .yaml, .yml and .json files. They are watched.
     #[arg(long, required = true, num_args = 1..)]
-    pub(crate) config: Vec<PathBuf>,
+    config: Vec<PathBuf>,
     /// Namespace of the gateway.
     #[arg(long, default_value = "istio-system")]
     namespace: String,
@@ -50,12 +52,15 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    pub(crate) fn workload(&self) -> Workload {
+    pub(crate) fn files(&self) -> Files {
         let gateway = Workload::gateway(&self.namespace);
         let labels = self.labels.iter();
-        labels.fold(gateway, |gateway, (key, value)| {
-            gateway.with_label(key, value)
-        })
+        Files {
+            paths: self.config.clone(),
+            workload: labels.fold(gateway, |gateway, (key, value)| {
+                gateway.with_label(key, value)
+            }),
+        }
     }
 
     pub(crate) fn settings(&self, access_log: ChannelSink) -> Settings {
@@ -74,13 +79,6 @@ impl Options {
     pub(crate) fn drain(&self) -> Duration {
         Duration::from_secs(self.drain)
     }
-}
-
-fn label(text: &str) -> Result<(String, String), String> {
-    let pair = text
-        .split_once('=')
-        .ok_or("a label is of the form key=value")?;
-    Ok((pair.0.to_owned(), pair.1.to_owned()))
 }
 
 fn ports(text: &str) -> Result<(u16, u16), String> {

@@ -5,7 +5,9 @@
 //! cargo run --example injector -- --check   # asks itself for a sidecar, and exits
 //! ```
 //!
-//! `/inject` is for a MutatingWebhookConfiguration, `/validate` for a validating one.
+//! `/inject` is for a MutatingWebhookConfiguration, `/validate` for a validating one. A pod gets Istio's
+//! sidecar, or, with the annotation `inject.istio.io/templates: mesh-sidecar`, the one of the example
+//! `sidecar`.
 
 #![expect(clippy::print_stdout, reason = "a server says where it listens")]
 

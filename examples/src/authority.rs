@@ -61,6 +61,11 @@ impl Authority {
         &self.provider
     }
 
+    /// What signs, for those who serve it to others.
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
     /// The root.
     pub fn root(&self) -> &Certificate {
         self.issuer.signer().certificate()

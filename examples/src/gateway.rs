@@ -22,6 +22,10 @@
 //! `503`, or closed, and never sent in plaintext; [`Gateway::publish`] returns a warning for each.
 //! Handshakes that fail are [counted](Gateway::handshakes) by their cause.
 //!
+//! Connections that are redirected on their way are served as a sidecar serves them, if the settings
+//! say that they are [captured](Capture): by the listener of the model for what they were made to, in
+//! the generation that is current when they come. One that nothing has redirected is closed.
+//!
 //! # Example
 //!
 //! ```
@@ -78,7 +82,9 @@ mod authorizers;
 mod balancing;
 mod calls;
 mod capabilities;
+mod capture;
 mod current;
+mod destinations;
 mod dynamic;
 mod early_route;
 mod entrances;
@@ -95,6 +101,7 @@ mod optional;
 mod policies;
 mod secrets;
 mod served;
+mod settings;
 mod stack;
 mod statistics;
 mod tcp;
@@ -106,86 +113,36 @@ mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
 use mesh_core::analyze::fidelity::FieldFidelity;
 use mesh_core::identity::ParseSpiffeIdError;
 use mesh_core::model::Model;
 use mesh_core::watch::{self, Publisher, Watch};
 use mesh_policy::authz::Records;
-use mesh_policy::telemetry::access_log::ChannelSink;
 use mesh_policy::telemetry::metrics::IstioMetrics;
 use mesh_routing::error::CompileErrors;
-use mesh_tls::resolve::LiveIdentity;
 
 use self::admission::Admission;
 use self::balancing::Balancing;
 use self::calls::Calls;
 pub use self::capabilities::capabilities;
+pub use self::capture::{Capture, Destination, OriginalDestination};
 use self::current::Current;
-pub use self::entrances::Capture;
 use self::generation::Generation;
 pub use self::handshakes::{FailedHandshake, HandshakeObserver, Handshakes};
 use self::keys::Keys;
 pub use self::keys::{FailedKeys, KeysObserver};
 pub use self::mesh::{Mesh, MeshClient};
 pub use self::mesh_wide::MeshWide;
+pub use self::settings::Settings;
 use self::stack::Stack;
 pub use self::statistics::Statistics;
 use self::tls::Tls;
 use crate::serve::{Connection, Limits, ListenerId, Workers};
-
-/// How a gateway listens, and what it records.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The address that listeners bind. Default: all of IPv4.
-    pub bind: IpAddr,
-    /// The port to bind in place of one that a Gateway declares; 0 lets the system choose.
-    pub ports: BTreeMap<u16, u16>,
-    /// Threads, each with its own listening sockets and connection pools. Default 1.
-    pub threads: usize,
-    /// Whether requests are counted, though neither the mesh nor a Telemetry asks for it. Default:
-    /// no.
-    pub metrics: bool,
-    /// Where lines of Istio's built-in access log go. Default: nowhere.
-    pub access_log: Option<ChannelSink>,
-    /// Whether all requests are logged where neither the mesh nor a Telemetry says. Default: no.
-    pub log_all: bool,
-    /// Connections that are redirected to the gateway, as those of a sidecar. Default: none.
-    pub captures: Vec<Capture>,
-    /// Who the gateway is in the mesh, as it proves by mutual TLS. Default: nobody; what demands an
-    /// identity is not served, and not connected to.
-    pub identity: Option<LiveIdentity>,
-    /// Is told of handshakes that fail. Default: nobody; they are counted.
-    pub handshakes: Option<HandshakeObserver>,
-    /// Is told of keys of issuers that cannot be fetched. Default: nobody.
-    pub keys: Option<KeysObserver>,
-    /// The header that tells clients the rule because of which they are denied. Default: none; they
-    /// are not told.
-    pub rule_header: Option<HeaderName>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            bind: Ipv4Addr::UNSPECIFIED.into(),
-            ports: BTreeMap::new(),
-            threads: 1,
-            metrics: false,
-            access_log: None,
-            log_all: false,
-            captures: Vec::new(),
-            identity: None,
-            handshakes: None,
-            keys: None,
-            rule_header: None,
-        }
-    }
-}
 
 /// Serves a configuration. It stops when it is dropped.
 #[derive(Debug)]
@@ -269,7 +226,7 @@ impl Gateway {
         );
         let (mut generation, warnings) = compiled?;
         generation.record(&self.records);
-        let ids: BTreeSet<ListenerId> = generation.listeners().collect();
+        let ids = generation.sockets().clone();
         let authenticator = generation.policies().authenticator.load_full();
         self.keys.keep(&authenticator).map_err(PublishError::Keys)?;
         self.generation.publish(generation);

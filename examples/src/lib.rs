@@ -1,5 +1,5 @@
-//! What the example programs share: configuration files, moving HTTP, the gateway, explanations,
-//! and identities.
+//! What the example programs share: configuration files, moving HTTP, the gateway, how proxies are
+//! run, explanations, and identities.
 
 pub mod authority;
 pub mod body;
@@ -10,6 +10,7 @@ pub mod headers;
 pub mod local;
 pub mod maybe_tls;
 pub mod once;
+pub mod program;
 pub mod serve;
 pub mod tokens;
 pub mod upstream;

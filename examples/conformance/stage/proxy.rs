@@ -38,11 +38,8 @@ impl Proxy {
         direction: Direction,
         destination: SocketAddr,
     ) -> Result<Self, String> {
-        let capture = Capture {
-            direction,
-            destination,
-            bind: (Ipv4Addr::LOCALHOST, 0).into(),
-        };
+        let bind = (Ipv4Addr::LOCALHOST, 0).into();
+        let capture = Capture::fixed(direction, destination, bind);
         let settings = Settings {
             captures: vec![capture],
             ..Settings::default()

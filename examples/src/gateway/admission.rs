@@ -1,22 +1,22 @@
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mesh_core::model::listener::FilterChain;
 use mesh_core::watch::Watch;
+use tokio::net::TcpStream;
 
-use super::entrances::Capture;
+use super::capture::Capture;
 use super::generation::Generation;
 use super::handshakes::Handshakes;
 use super::tcp;
-use crate::serve::{self, Connection, FilterChains, Inspected, ListenerId, Refused};
+use crate::serve::{self, Admitted, Connection, Inspected, ListenerId, Refused};
 
 /// Takes connections by the generation that is current when they come.
 #[derive(Clone, Debug)]
 pub(super) struct Admission {
     generation: Watch<Generation>,
     handshakes: Handshakes,
-    destinations: Arc<BTreeMap<ListenerId, SocketAddr>>,
+    captures: Arc<[Capture]>,
 }
 
 impl Admission {
@@ -26,24 +26,27 @@ impl Admission {
         handshakes: Handshakes,
         captures: &[Capture],
     ) -> Self {
-        let captures = captures.iter().enumerate();
-        let destinations =
-            captures.map(|(index, capture)| (Capture::id(index), capture.destination));
         Self {
             generation,
             handshakes,
-            destinations: Arc::new(destinations.collect()),
+            captures: captures.into(),
         }
     }
 }
 
 impl serve::Admission for Admission {
-    fn chains(&self, listener: ListenerId) -> Option<Arc<FilterChains>> {
-        self.generation.load().chains(listener)
-    }
-
-    fn destination(&self, listener: ListenerId, bound: SocketAddr) -> SocketAddr {
-        self.destinations.get(&listener).copied().unwrap_or(bound)
+    fn admit(&self, connection: &Connection, stream: &TcpStream) -> Result<Admitted, Refused> {
+        let (socket, bound) = (connection.listener, connection.local);
+        let generation = self.generation.load();
+        let (listener, destination) = match Capture::of(&self.captures, socket) {
+            Some(capture) => redirect(&generation, capture, stream, bound)?,
+            None => (socket, bound),
+        };
+        Ok(Admitted {
+            listener,
+            destination,
+            chains: generation.chains(listener),
+        })
     }
 
     fn forward(
@@ -57,5 +60,21 @@ impl serve::Admission for Admission {
 
     fn refused(&self, connection: &Connection, why: &Refused) {
         self.handshakes.refused(connection, why);
+    }
+}
+
+/// The listener of a captured connection, and where its client wants to connect to.
+fn redirect(
+    generation: &Generation,
+    capture: &Capture,
+    stream: &TcpStream,
+    bound: SocketAddr,
+) -> Result<(ListenerId, SocketAddr), Refused> {
+    let destination = capture.destination(stream, bound)?;
+    let listener = generation.captured(capture.direction, destination);
+    let listener = listener.ok_or(Refused::NoListener(destination))?;
+    match generation.serves(listener) {
+        true => Ok((listener, destination)),
+        false => Err(Refused::Unserved),
     }
 }

@@ -1,122 +1,137 @@
-//! Where connections come in: the sockets that a gateway binds, and the listeners that they lead to.
+//! Where connections come in: the listeners of a model that a gateway serves.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use mesh_core::model::Model;
 use mesh_core::model::listener::{Bind, Direction, Listener};
 
 use super::Settings;
+use super::capture::{Capture, Destination};
+use super::destinations::{Destinations, is_rest};
 use crate::serve::ListenerId;
 
-/// The listener of a sidecar that takes all connections to its workload, by their destination.
-const VIRTUAL_INBOUND: &str = "virtualInbound";
-/// The one that takes those that the workload makes, and that no other listener takes.
-const VIRTUAL_OUTBOUND: &str = "virtualOutbound";
-/// The ids of captured connections begin here, beyond those of ports.
-const CAPTURED: ListenerId = 1 << 32;
-
-/// The listener that takes connections to the workload of a sidecar, whatever their port.
-pub(super) fn virtual_inbound(model: &Model) -> Option<&Listener> {
-    let mut listeners = model.listeners.iter();
-    listeners.find(|listener| listener.name == VIRTUAL_INBOUND)
+/// The listeners that are served, by their ids.
+pub(super) struct Entrances<'m> {
+    listeners: BTreeMap<ListenerId, (&'m Listener, bool)>,
+    /// The socket of each listener that has one of its own, and of captures.
+    sockets: Vec<(ListenerId, Option<ListenerId>)>,
 }
-
-/// Connections that are redirected to the gateway on their way, as those of a sidecar are.
-///
-/// A sidecar captures the connections to its workload, and those that the workload makes. Nothing is
-/// redirected here: whoever connects to [`bind`](Self::bind) is taken to have connected to
-/// [`destination`](Self::destination).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Capture {
-    /// Whether they come to the workload, or from it.
-    pub direction: Direction,
-    /// The address that clients want to connect to.
-    pub destination: SocketAddr,
-    /// The address that the gateway listens at in place of it; port 0 lets the system choose.
-    pub bind: SocketAddr,
-}
-
-impl Capture {
-    /// The id of the capture with this index.
-    pub(super) fn id(index: usize) -> ListenerId {
-        CAPTURED + index as ListenerId
-    }
-
-    /// The capture with an id.
-    pub(super) fn of(captures: &[Self], id: ListenerId) -> Option<&Self> {
-        captures.get(usize::try_from(id.checked_sub(CAPTURED)?).ok()?)
-    }
-
-    /// The listener that takes the connections: of the address and port, else of the port on any
-    /// address, else the one for whatever is left.
-    fn listener<'m>(&self, model: &'m Model) -> Option<&'m Listener> {
-        let any: IpAddr = match self.destination {
-            SocketAddr::V4(_) => [0; 4].into(),
-            SocketAddr::V6(_) => [0; 16].into(),
-        };
-        let mut own = model
-            .listeners
-            .iter()
-            .filter(|listener| listener.direction == self.direction);
-        let bound = [self.destination.ip(), any]
-            .into_iter()
-            .find_map(|address| {
-                let port = self.destination.port();
-                let bind = Bind::Ip { address, port };
-                own.clone().find(|listener| listener.bind == bind)
-            });
-        let rest = match self.direction {
-            Direction::Inbound => VIRTUAL_INBOUND,
-            Direction::Outbound => VIRTUAL_OUTBOUND,
-        };
-        bound.or_else(|| own.find(|listener| listener.name == rest))
-    }
-}
-
-/// The listeners that are served, by the ids of their sockets.
-pub(super) struct Entrances<'m>(BTreeMap<ListenerId, (&'m Listener, bool)>);
 
 impl<'m> Entrances<'m> {
     /// The inbound listeners of a model by the ports that they declare, and those of captured
-    /// connections; and what is not served.
-    pub(super) fn of(model: &'m Model, settings: &Settings) -> (Self, Vec<String>) {
-        let (mut entrances, mut warnings) = (BTreeMap::new(), Vec::new());
-        let inbound = |listener: &&Listener| {
-            listener.direction == Direction::Inbound && listener.name != VIRTUAL_INBOUND
-        };
-        for listener in model.listeners.iter().filter(inbound) {
-            let mut unserved = |why: &str| {
+    /// connections by the ids of `destinations`; and what is not served.
+    pub(super) fn of(
+        model: &'m Model,
+        settings: &Settings,
+        destinations: &Destinations,
+    ) -> (Self, Vec<String>) {
+        let (mut entrances, mut warnings) = (Self::none(), Vec::new());
+        for listener in &model.listeners {
+            if let Err(why) = entrances.add_port(listener, settings) {
                 let (name, origin) = (&listener.name, &listener.origin);
                 warnings.push(format!("listener `{name}` is not served: {why} [{origin}]"));
-            };
-            let id = listener.declared_port.into();
-            match &listener.bind {
-                Bind::Unix(_) => unserved("no Unix socket is listened on"),
-                Bind::Ip { .. } if entrances.contains_key(&id) => {
-                    unserved("another listener declares its port");
-                }
-                Bind::Ip { .. } => {
-                    entrances.insert(id, (listener, false));
-                }
             }
         }
         for (index, capture) in settings.captures.iter().enumerate() {
-            match capture.listener(model) {
-                Some(listener) => {
-                    entrances.insert(Capture::id(index), (listener, true));
+            let socket = Capture::id(index);
+            match &capture.destination {
+                Destination::Original(_) => {
+                    entrances.add_all(capture.direction, model, destinations);
+                    entrances.sockets.push((socket, None));
                 }
-                None => warnings.push(format!("nothing listens at {}", capture.destination)),
+                Destination::Fixed(destination) => {
+                    let found = destinations.lookup(capture.direction, *destination);
+                    let listener = found.and_then(|id| listener(model, destinations, id));
+                    match found.zip(listener) {
+                        Some((id, listener)) => {
+                            entrances.listeners.insert(id, (listener, true));
+                            entrances.sockets.push((socket, Some(id)));
+                        }
+                        None => warnings.push(nothing_listens(*destination)),
+                    }
+                }
             }
         }
-        (Self(entrances), warnings)
+        (entrances, warnings)
+    }
+
+    fn none() -> Self {
+        Self {
+            listeners: BTreeMap::new(),
+            sockets: Vec::new(),
+        }
+    }
+
+    /// Adds a listener that binds a socket of its own; says why it is not served.
+    fn add_port(
+        &mut self,
+        listener: &'m Listener,
+        settings: &Settings,
+    ) -> Result<(), &'static str> {
+        if is_rest(listener, listener.direction) {
+            return Ok(());
+        }
+        let calls = || {
+            let mut captures = settings.captures.iter();
+            captures.any(|capture| capture.direction == Direction::Outbound)
+        };
+        let id = listener.declared_port.into();
+        match (&listener.bind, listener.direction) {
+            (Bind::Unix(_), _) => Err("no Unix socket is listened on"),
+            (Bind::Ip { .. }, Direction::Outbound) if !listener.captured && calls() => {
+                Err("what the workload calls is served where it is captured, which this is not")
+            }
+            (Bind::Ip { .. }, Direction::Outbound) => Ok(()),
+            (Bind::Ip { .. }, Direction::Inbound) if self.listeners.contains_key(&id) => {
+                Err("another listener declares its port")
+            }
+            (Bind::Ip { .. }, Direction::Inbound) => {
+                self.listeners.insert(id, (listener, false));
+                self.sockets.push((id, Some(id)));
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds all listeners of a direction: any may be the one that a connection was made to.
+    fn add_all(&mut self, direction: Direction, model: &'m Model, destinations: &Destinations) {
+        let listeners = model.listeners.iter();
+        for listener in listeners.filter(|listener| listener.direction == direction) {
+            if let Some(id) = destinations.id(listener) {
+                self.listeners.entry(id).or_insert((listener, true));
+            }
+        }
     }
 
     /// The id, the listener, and whether its connections are captured.
     pub(super) fn iter(&self) -> impl Iterator<Item = (ListenerId, &'m Listener, bool)> {
-        let entrances = self.0.iter();
+        let entrances = self.listeners.iter();
         entrances.map(|(id, (listener, is_captured))| (*id, *listener, *is_captured))
     }
+
+    /// The sockets to listen at, given which listeners `are_served`.
+    pub(super) fn sockets(
+        &self,
+        are_served: impl Fn(ListenerId) -> bool,
+    ) -> impl Iterator<Item = ListenerId> {
+        let sockets = self.sockets.iter();
+        sockets.filter_map(move |(socket, only)| only.is_none_or(&are_served).then_some(*socket))
+    }
+}
+
+/// The listener with an id; the first one of its name.
+fn listener<'m>(
+    model: &'m Model,
+    destinations: &Destinations,
+    id: ListenerId,
+) -> Option<&'m Listener> {
+    let mut listeners = model.listeners.iter();
+    listeners.find(|listener| destinations.id(listener) == Some(id))
+}
+
+fn nothing_listens(destination: SocketAddr) -> String {
+    format!("nothing listens at {destination}")
 }
 
 #[cfg(test)]
@@ -138,9 +153,8 @@ mod tests {
         let mut unix = Listener::new("unix", 0, []);
         unix.bind = Bind::Unix("/run/gateway.sock".to_owned());
         let model = model([Listener::new("0.0.0.0_80", 80, []), second, unix]);
-        let (entrances, warnings) = Entrances::of(&model, &Settings::default());
-        let names: Vec<&str> = entrances.iter().map(|(_, one, _)| &*one.name).collect();
-        assert_eq!(names, ["0.0.0.0_80"]);
+        let (served, warnings) = served(&model, &Settings::default());
+        assert_eq!(served, ["0.0.0.0_80"]);
         let expected = [
             "listener `10.0.0.1_80` is not served: another listener declares its port [listener]",
             "listener `unix` is not served: no Unix socket is listened on [listener]",
@@ -149,44 +163,63 @@ mod tests {
     }
 
     #[test]
-    fn captured_connections_go_to_the_most_specific_listener() {
-        let outbound = |name: &str, address: [u8; 4], port| Listener {
+    fn of_what_has_one_destination_one_listener_is_served() {
+        let model = model([outbound("10.0.0.1_80", 80), outbound("10.0.0.1_81", 81)]);
+        let capture = |port| {
+            let destination = ([10, 0, 0, 1], port).into();
+            Capture::fixed(Direction::Outbound, destination, anywhere())
+        };
+        let (names, warnings) = served(&model, &capturing(capture(81)));
+        assert_eq!((names, warnings), (vec!["10.0.0.1_81"], Vec::new()));
+        let (names, warnings) = served(&model, &capturing(capture(82)));
+        assert_eq!(names, [""; 0]);
+        assert_eq!(warnings, ["nothing listens at 10.0.0.1:82"]);
+    }
+
+    #[test]
+    fn of_what_is_redirected_all_listeners_of_the_direction_are_served() {
+        let mut own = outbound("127.0.0.1_82", 82);
+        own.captured = false;
+        let model = model([
+            outbound("10.0.0.1_80", 80),
+            outbound("10.0.0.1_81", 81),
+            own,
+        ]);
+        let capture = Capture::redirected(Direction::Outbound, anywhere());
+        let (names, warnings) = served(&model, &capturing(capture));
+        assert_eq!(names, ["10.0.0.1_80", "10.0.0.1_81", "127.0.0.1_82"]);
+        let expected = "listener `127.0.0.1_82` is not served: what the workload calls is served \
+                        where it is captured, which this is not [listener]";
+        assert_eq!(warnings, [expected]);
+    }
+
+    fn served<'m>(model: &'m Model, settings: &Settings) -> (Vec<&'m str>, Vec<String>) {
+        let destinations = Destinations::none().next(model);
+        let (entrances, warnings) = Entrances::of(model, settings, &destinations);
+        let names = entrances.iter().map(|(_, listener, _)| &*listener.name);
+        (names.collect(), warnings)
+    }
+
+    fn capturing(capture: Capture) -> Settings {
+        Settings {
+            captures: vec![capture],
+            ..Settings::default()
+        }
+    }
+
+    fn anywhere() -> SocketAddr {
+        ([127, 0, 0, 1], 0).into()
+    }
+
+    fn outbound(name: &str, port: u16) -> Listener {
+        Listener {
             bind: Bind::Ip {
-                address: address.into(),
+                address: [10, 0, 0, 1].into(),
                 port,
             },
             direction: Direction::Outbound,
+            captured: true,
             ..Listener::new(name, port, [])
-        };
-        let model = model([
-            outbound("any", [0, 0, 0, 0], 80),
-            outbound("address", [10, 0, 0, 1], 80),
-            outbound(VIRTUAL_OUTBOUND, [0, 0, 0, 0], 15001),
-            Listener::new(VIRTUAL_INBOUND, 15006, []),
-        ]);
-        let cases = [
-            (Direction::Outbound, "10.0.0.1:80", "address"),
-            (Direction::Outbound, "10.0.0.2:80", "any"),
-            (Direction::Outbound, "10.0.0.1:81", VIRTUAL_OUTBOUND),
-            (Direction::Inbound, "10.0.0.1:80", VIRTUAL_INBOUND),
-        ];
-        for (direction, destination, expected) in cases {
-            let capture = Capture {
-                direction,
-                destination: destination.parse().unwrap(),
-                bind: ([127, 0, 0, 1], 0).into(),
-            };
-            let settings = Settings {
-                captures: vec![capture],
-                ..Settings::default()
-            };
-            let (entrances, warnings) = Entrances::of(&model, &settings);
-            assert_eq!(warnings, [""; 0]);
-            let served: Vec<(ListenerId, &str, bool)> = entrances
-                .iter()
-                .map(|(id, listener, is_captured)| (id, &*listener.name, is_captured))
-                .collect();
-            assert_eq!(served, [(Capture::id(0), expected, true)], "{destination}");
         }
     }
 

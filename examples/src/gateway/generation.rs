@@ -1,13 +1,16 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mesh_core::model::Model;
+use mesh_core::model::listener::Direction;
 use mesh_policy::authz::Records;
 use mesh_routing::table::RouteTable;
 
 use super::balancing::Balancing;
 use super::calls::Calls;
-use super::entrances::{self, Entrances};
+use super::destinations::{Destinations, virtual_inbound};
+use super::entrances::Entrances;
 use super::keys::Keys;
 use super::limits;
 use super::listeners::Listening;
@@ -32,6 +35,8 @@ pub(super) const CALLERS: ListenerId = 1;
 #[derive(Debug)]
 pub(super) struct Generation {
     listeners: BTreeMap<ListenerId, Listening>,
+    sockets: BTreeSet<ListenerId>,
+    destinations: Destinations,
     upstreams: Upstreams,
     policies: Policies,
     unguarded: Policies,
@@ -43,6 +48,8 @@ impl Generation {
     pub(super) fn empty() -> Self {
         Self {
             listeners: BTreeMap::new(),
+            sockets: BTreeSet::new(),
+            destinations: Destinations::none(),
             upstreams: Upstreams::none(),
             policies: Policies::none(),
             unguarded: Policies::none(),
@@ -51,8 +58,8 @@ impl Generation {
     }
 
     /// Compiles the listeners of a model that the gateway has entrances for; and says what of the
-    /// model is not served. Secrets are known to `tls`, endpoints to `balancing`, and metrics counted
-    /// on from those of `last`.
+    /// model is not served. Secrets are known to `tls`, endpoints to `balancing`; metrics are counted on
+    /// from those of `last`, and listeners keep the ids that they have there.
     pub(super) fn compile(
         (model, wide): (&Model, &MeshWide),
         settings: &Settings,
@@ -60,7 +67,8 @@ impl Generation {
         last: &Self,
     ) -> Result<(Self, Vec<String>), PublishError> {
         let compiler = tls.compiler(model, wide)?;
-        let (entrances, mut warnings) = Entrances::of(model, settings);
+        let destinations = last.destinations.next(model);
+        let (entrances, mut warnings) = Entrances::of(model, settings, &destinations);
         let mut listeners = BTreeMap::new();
         for (id, listener, is_captured) in entrances.iter() {
             let (listening, found) = Listening::compile((model, wide), listener, &compiler)?;
@@ -83,6 +91,7 @@ impl Generation {
         warnings.extend(tls.publish(&compiler, model, wide));
         let published = balancing.publish(model, wide, &tls.originations());
         let (upstreams, found) = published.map_err(PublishError::Names)?;
+        let upstreams = upstreams.redirected(settings.are_callers_redirected());
         warnings.extend(found);
         warnings.extend(policies.connect(wide, calls, &upstreams));
         warnings.extend(telemetry.connect(wide, calls, &upstreams));
@@ -95,7 +104,10 @@ impl Generation {
         // What is about several listeners was found at each.
         let mut known = BTreeSet::new();
         warnings.retain(|warning| known.insert(warning.clone()));
+        let sockets = entrances.sockets(|id| listeners.contains_key(&id));
         let generation = Self {
+            sockets: sockets.collect(),
+            destinations,
             listeners,
             upstreams,
             unguarded: policies.unguarded(),
@@ -123,7 +135,7 @@ impl Generation {
         };
         let calls = Listening::plain(configuration, served);
         let (mut listeners, mut warnings) = (BTreeMap::from([(CALLS, calls)]), Vec::new());
-        if let Some(listener) = entrances::virtual_inbound(model) {
+        if let Some(listener) = virtual_inbound(model) {
             let (listening, found) = Listening::compile((model, &wide), listener, &compiler)?;
             warnings.extend(found);
             listeners.extend(listening.map(|callers| (CALLERS, callers.of_any_port())));
@@ -134,6 +146,8 @@ impl Generation {
         warnings.extend(found);
         let generation = Self {
             listeners,
+            sockets: BTreeSet::new(),
+            destinations: Destinations::none(),
             upstreams,
             policies: Policies::of_clusters(&model.clusters),
             unguarded: Policies::none(),
@@ -147,9 +161,24 @@ impl Generation {
         self.policies.records = records.clone();
     }
 
-    /// The listeners that are served.
-    pub(super) fn listeners(&self) -> impl Iterator<Item = ListenerId> {
-        self.listeners.keys().copied()
+    /// The sockets that are listened at.
+    pub(super) fn sockets(&self) -> &BTreeSet<ListenerId> {
+        &self.sockets
+    }
+
+    /// The listener that takes captured connections to `destination`, which may be one that is not
+    /// served.
+    pub(super) fn captured(
+        &self,
+        direction: Direction,
+        destination: SocketAddr,
+    ) -> Option<ListenerId> {
+        self.destinations.lookup(direction, destination)
+    }
+
+    /// Whether a listener is served.
+    pub(super) fn serves(&self, listener: ListenerId) -> bool {
+        self.listeners.contains_key(&listener)
     }
 
     /// What is served to a connection to `listener`, of a filter chain with these routes if one was

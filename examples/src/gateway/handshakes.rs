@@ -32,7 +32,10 @@ impl fmt::Display for FailedHandshake<'_> {
             cause,
             sentence,
         } = self;
-        write!(f, "TLS with `{peer}` failed: {sentence} [{cause}]")
+        write!(
+            f,
+            "the connection with `{peer}` failed: {sentence} [{cause}]"
+        )
     }
 }
 
@@ -81,6 +84,8 @@ impl Handshakes {
             Refused::Gone => return,
             Refused::Handshake(diagnosis) => diagnosis.label(),
             Refused::NoChain => "no_filter_chain",
+            Refused::NoListener(_) => "no_listener",
+            Refused::NotRedirected(_) => "not_redirected",
             _ => "not_served",
         };
         self.failed(Side::Server, cause, &connection.peer, why);

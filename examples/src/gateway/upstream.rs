@@ -12,7 +12,7 @@ use http::{Request, Response, Version};
 use mesh_core::attributes::MatchedRoute;
 use mesh_core::model::cluster::{self, Cluster, Discovery, EndpointAddress, UpstreamTls};
 use mesh_core::reply::Caller;
-use mesh_core::service::ClusterName;
+use mesh_core::service::{ClusterName, Direction};
 use mesh_discovery::cluster::{Clusters, Upstream};
 use mesh_discovery::locality::Client;
 use mesh_discovery::service::{Dispatch, NewService, Target, TrackedBody};
@@ -28,8 +28,11 @@ use crate::body::Body;
 use crate::headers::router;
 use crate::upstream::{
     Address, Asked, ConnectionLimits, Endpoint, Origination, Pool, Protocol, Sending, Transport,
-    UpstreamError, Way,
+    UpstreamError, Way, sidecar_source,
 };
+
+/// The cluster of the ports of a workload that no service leads to.
+const INBOUND_PASSTHROUGH: &str = "InboundPassthroughCluster";
 
 /// The clusters of a generation, and how their endpoints are connected to. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -37,6 +40,7 @@ pub(super) struct Upstreams {
     clusters: Clusters,
     tls: Originations,
     dynamic: Dynamic,
+    is_redirected: bool,
 }
 
 impl Upstreams {
@@ -51,6 +55,16 @@ impl Upstreams {
             clusters,
             tls,
             dynamic: Dynamic::new(),
+            is_redirected: false,
+        }
+    }
+
+    /// Whether connections to the workload are redirected, so that those to its application have to
+    /// be told apart from them.
+    pub(super) fn redirected(self, is_redirected: bool) -> Self {
+        Self {
+            is_redirected,
+            ..self
         }
     }
 
@@ -72,12 +86,27 @@ impl Upstreams {
         let address = Address::of(&endpoint.address).ok_or_else(unreachable)?;
         let tls = towards(&self.tls, cluster, endpoint)?;
         // No request names the server, so that the service does where the settings do not.
-        let way = Way::new(address, tls, cluster.name.host());
+        let source = source(self.is_redirected, cluster, &address);
+        let way = Way::new(address, tls, cluster.name.host()).with_source(source);
         let connecting = way.connect(ApplicationProtocol::Tcp, cluster.connect_timeout);
         let transport = connecting.await?;
         let keepalive = transport.stream().set_keepalive(cluster);
         keepalive.map_err(UpstreamError::Connect)?;
         Ok(transport)
+    }
+}
+
+/// The address from which an endpoint is connected to, if it is the application of a sidecar that
+/// connections are redirected to; `None` leaves it to the system.
+fn source(is_redirected: bool, cluster: &Cluster, address: &Address) -> Option<IpAddr> {
+    let name = &cluster.name;
+    let is_application =
+        name.direction() == Some(Direction::Inbound) || name.as_str() == INBOUND_PASSTHROUGH;
+    match address {
+        Address::Ip(address) if is_redirected && is_application => {
+            Some(sidecar_source(address.ip()))
+        }
+        Address::Ip(_) | Address::Unix(_) => None,
     }
 }
 
@@ -121,6 +150,7 @@ where
         pool: pool.clone(),
         tls: upstreams.tls.clone(),
         dynamic: upstreams.dynamic.clone(),
+        is_redirected: upstreams.is_redirected,
     };
     ServiceBuilder::new()
         .map_response(|response: Response<TrackedBody<Body>>| response.map(Body::tracked))
@@ -132,6 +162,7 @@ struct Endpoints<B> {
     pool: Pool<B>,
     tls: Originations,
     dynamic: Dynamic,
+    is_redirected: bool,
 }
 
 impl<B> Clone for Endpoints<B> {
@@ -140,6 +171,7 @@ impl<B> Clone for Endpoints<B> {
             pool: self.pool.clone(),
             tls: self.tls.clone(),
             dynamic: self.dynamic.clone(),
+            is_redirected: self.is_redirected,
         }
     }
 }
@@ -165,8 +197,10 @@ impl<B> NewService for Endpoints<B> {
             address => (Address::of(address), None),
         };
         let endpoint = address.zip(tls).map(|(address, tls)| {
+            let source = source(self.is_redirected, cluster, &address);
             Endpoint::at(address, protocol)
                 .with_tls(tls)
+                .with_source(source)
                 .with_connect_timeout(cluster.connect_timeout)
                 .with_limits(ConnectionLimits::of(target))
         });

@@ -32,11 +32,12 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// An accepted connection.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Connection {
-    /// The listener that accepted it.
+    /// The listener that serves it.
     pub listener: ListenerId,
     /// The address of the client.
     pub peer: SocketAddr,
-    /// The address that the client connected to.
+    /// The address that the client wants to reach: that of the socket, unless the connection was
+    /// redirected on its way.
     pub local: SocketAddr,
     /// The name of the routes of its filter chain, if one was chosen that carries HTTP.
     pub routes: Option<Arc<str>>,
@@ -168,15 +169,21 @@ where
         let (Ok(local), Ok(())) = (stream.local_addr(), stream.set_nodelay(true)) else {
             return;
         };
-        let connection = Connection {
+        let mut connection = Connection {
             listener,
             peer,
-            local: self.admission.destination(listener, local),
+            local,
             routes: None,
             tls: None,
             server_name: None,
         };
-        match self.admission.chains(listener) {
+        let admitted = match self.admission.admit(&connection, &stream) {
+            Ok(admitted) => admitted,
+            Err(refused) => return self.admission.refused(&connection, &refused),
+        };
+        connection.listener = admitted.listener;
+        connection.local = admitted.destination;
+        match admitted.chains {
             None => self.read(stream, &connection, None, open).await,
             // Boxed, so that connections without a choice need no room for it.
             Some(chains) => Box::pin(self.choose(&chains, stream, connection, open)).await,
@@ -218,13 +225,8 @@ where
     }
 
     /// Reads HTTP.
-    async fn read<I>(
-        &self,
-        io: I,
-        connection: &Connection,
-        tracked: Option<Tracked>,
-        open: Open,
-    ) where
+    async fn read<I>(&self, io: I, connection: &Connection, tracked: Option<Tracked>, open: Open)
+    where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = (self.make_service)(connection);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mesh_core::model::listener::FilterChain;
+use tokio::net::TcpStream;
 
 use super::accept::Connection;
 use super::chains::{FilterChains, Refused};
@@ -13,15 +14,13 @@ use super::listener::ListenerId;
 
 /// How the connections of a thread are told apart, and what becomes of those that carry no HTTP.
 pub trait Admission: 'static {
-    /// The filter chains of a listener. `None` takes each of its connections as plaintext HTTP.
-    fn chains(&self, listener: ListenerId) -> Option<Arc<FilterChains>>;
-
-    /// The address that the clients of a listener connect to, which is `bound` unless they are
-    /// redirected on their way.
-    fn destination(&self, listener: ListenerId, bound: SocketAddr) -> SocketAddr {
-        let _ = listener;
-        bound
-    }
+    /// Says by which listener a connection is served that was just accepted. Until then, `connection`
+    /// has the id of the socket, and the address that the socket says it was made to.
+    ///
+    /// # Errors
+    ///
+    /// Nothing serves it. It is closed, and [`refused`](Self::refused) is told.
+    fn admit(&self, connection: &Connection, stream: &TcpStream) -> Result<Admitted, Refused>;
 
     /// Serves a connection that carries no HTTP, until it ends.
     fn forward(
@@ -35,12 +34,28 @@ pub trait Admission: 'static {
     fn refused(&self, connection: &Connection, why: &Refused);
 }
 
+/// By what a connection is served.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// The listener, of which there may be several behind a socket that connections are redirected
+    /// to.
+    pub listener: ListenerId,
+    /// The address that the client wants to reach.
+    pub destination: SocketAddr,
+    /// The filter chains that take it. `None` takes it as plaintext HTTP.
+    pub chains: Option<Arc<FilterChains>>,
+}
+
 /// Takes every connection as plaintext HTTP.
 pub(super) struct AllHttp;
 
 impl Admission for AllHttp {
-    fn chains(&self, _listener: ListenerId) -> Option<Arc<FilterChains>> {
-        None
+    fn admit(&self, connection: &Connection, _: &TcpStream) -> Result<Admitted, Refused> {
+        Ok(Admitted {
+            listener: connection.listener,
+            destination: connection.local,
+            chains: None,
+        })
     }
 
     fn forward(

@@ -93,6 +93,15 @@ pub enum Refused {
     /// No filter chain takes it.
     #[error("no filter chain takes the connection")]
     NoChain,
+    /// No listener serves the address that it was made to.
+    #[error("nothing is served at `{0}`")]
+    NoListener(SocketAddr),
+    /// It came to a socket for redirected connections by itself; it would come back for ever.
+    #[error(
+        "nothing redirected the connection to `{0}`: connect to the service itself, and let \
+         iptables or a plugin redirect that"
+    )]
+    NotRedirected(SocketAddr),
     /// The chain that takes it cannot be served.
     #[error("the filter chain of the connection is not served")]
     Unserved,

@@ -5,7 +5,8 @@
 //! and its own services, which need be neither `Send` nor locked. A connection stays on the
 //! thread that accepted it.
 //!
-//! Where an [`Admission`] has [`FilterChains`] for a listener, the first bytes of a connection choose
+//! An [`Admission`] says which listener serves a connection: that of the socket, or another if it was
+//! redirected on its way. Where there are [`FilterChains`] for the listener, the first bytes of a connection choose
 //! one of them: its TLS ends first, if it does, and then HTTP is read, or the bytes are forwarded by
 //! the admission. A connection that no chain takes, or whose handshake fails, is closed. See
 //! [`Workers::start_with`].
@@ -68,7 +69,7 @@ mod tests;
 mod workers;
 
 pub use self::accept::Connection;
-pub use self::admission::Admission;
+pub use self::admission::{Admission, Admitted};
 pub use self::chains::{Ending, FilterChains, Refused};
 pub use self::inspected::Inspected;
 pub use self::limits::Limits;

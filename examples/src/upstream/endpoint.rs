@@ -1,6 +1,6 @@
 //! Where a request is sent, and how.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +64,8 @@ pub struct Endpoint {
     pub connect_timeout: Option<Duration>,
     /// The limits of its cluster, if it has any.
     pub limits: Option<ConnectionLimits>,
+    /// The address to connect from; `None` leaves it to the system.
+    pub source: Option<IpAddr>,
 }
 
 impl Endpoint {
@@ -80,6 +82,7 @@ impl Endpoint {
             tls: None,
             connect_timeout: None,
             limits: None,
+            source: None,
         }
     }
 
@@ -93,6 +96,12 @@ impl Endpoint {
     #[must_use]
     pub fn with_limits(self, limits: Option<ConnectionLimits>) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Connects from `source`.
+    #[must_use]
+    pub fn with_source(self, source: Option<IpAddr>) -> Self {
+        Self { source, ..self }
     }
 
     /// Gives up connecting after `timeout`.

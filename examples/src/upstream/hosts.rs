@@ -12,7 +12,7 @@ use super::transport::Way;
 
 /// The hosts of a pool.
 pub(super) struct Hosts<B> {
-    /// In plaintext over TCP: found without hashing more than an address.
+    /// In plaintext over TCP, from wherever the system likes: found without hashing more than an address.
     plain: AddressMap<Rc<Host<B>>>,
     /// All others. The names of servers may be chosen by clients.
     others: HashMap<Way, Rc<Host<B>>>,
@@ -38,7 +38,10 @@ impl<B> Hosts<B> {
         host: Option<&str>,
         new: impl FnOnce(Way) -> Host<B>,
     ) -> (Rc<Host<B>>, bool) {
-        let way = || Way::new(endpoint.address.clone(), endpoint.tls.clone(), host);
+        let way = || {
+            let way = Way::new(endpoint.address.clone(), endpoint.tls.clone(), host);
+            way.with_source(endpoint.source)
+        };
         if let Some(limits) = &endpoint.limits {
             let way = way();
             let key = (limits.cluster().name.clone(), way.clone());
@@ -51,7 +54,13 @@ impl<B> Hosts<B> {
             self.limited.insert(key, Rc::clone(&new));
             return (new, true);
         }
-        if let (Address::Ip(address), None) = (&endpoint.address, &endpoint.tls) {
+        let Endpoint {
+            address,
+            tls,
+            source,
+            ..
+        } = endpoint;
+        if let (Address::Ip(address), None, None) = (address, tls, source) {
             if let Some(known) = self.plain.get(address) {
                 return (Rc::clone(known), false);
             }

@@ -1,6 +1,7 @@
 //! A connection to an endpoint, encrypted or not.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -9,13 +10,14 @@ use mesh_discovery::connect::Stream;
 use mesh_discovery::endpoint::socket_path;
 use mesh_tls::config::ApplicationProtocol;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
 
 use super::endpoint::Address;
 use super::error::UpstreamError;
 use super::origination::Origination;
+use super::source::connect_from;
 use crate::maybe_tls::MaybeTls;
 
 /// In place of a time that the clock does not reach.
@@ -31,6 +33,8 @@ pub(crate) struct Way {
     pub(crate) tls: Option<Origination>,
     /// The host that names the server, where the TLS settings do not.
     pub(crate) server: Option<Box<str>>,
+    /// The address to connect from; `None` leaves it to the system.
+    pub(crate) source: Option<IpAddr>,
 }
 
 impl Way {
@@ -41,7 +45,13 @@ impl Way {
             server: server.map(Into::into),
             address,
             tls,
+            source: None,
         }
+    }
+
+    /// Connects from `source`.
+    pub(crate) fn with_source(self, source: Option<IpAddr>) -> Self {
+        Self { source, ..self }
     }
 
     /// Establishes a connection to speak `protocol` on, within `timeout`.
@@ -52,7 +62,7 @@ impl Way {
     ) -> Result<Transport, UpstreamError> {
         let now = Instant::now();
         let deadline = now.checked_add(timeout).unwrap_or(now + FAR);
-        let stream = timeout_at(deadline, dial(&self.address))
+        let stream = timeout_at(deadline, self.dial())
             .await
             .map_err(|_elapsed| UpstreamError::ConnectTimeout)?
             .map_err(UpstreamError::Connect)?;
@@ -64,18 +74,18 @@ impl Way {
         let stream = connecting.await.map_err(UpstreamError::Handshake)?;
         Ok(Transport::Tls(Box::new(stream)))
     }
-}
 
-async fn dial(address: &Address) -> io::Result<Stream> {
-    match address {
-        Address::Ip(address) => {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            Ok(Stream::Tcp(stream))
-        }
-        Address::Unix(path) => {
-            let stream = UnixStream::connect(socket_path(path)).await?;
-            Ok(Stream::Unix(stream))
+    async fn dial(&self) -> io::Result<Stream> {
+        match &self.address {
+            Address::Ip(address) => {
+                let stream = connect_from(self.source, *address).await?;
+                stream.set_nodelay(true)?;
+                Ok(Stream::Tcp(stream))
+            }
+            Address::Unix(path) => {
+                let stream = UnixStream::connect(socket_path(path)).await?;
+                Ok(Stream::Unix(stream))
+            }
         }
     }
 }

@@ -85,11 +85,11 @@ spec:
         service.address.port()
     );
     let mut settings = settings();
-    settings.captures = vec![Capture {
-        direction: Direction::Outbound,
-        destination: "10.1.2.3:8080".parse().unwrap(),
-        bind: ([127, 0, 0, 1], 0).into(),
-    }];
+    settings.captures = vec![Capture::fixed(
+        Direction::Outbound,
+        "10.1.2.3:8080".parse().unwrap(),
+        ([127, 0, 0, 1], 0).into(),
+    )];
     settings.identity = Some(identity(&authority, CART));
     let mut gateway = Gateway::start(settings).unwrap();
     publish(&mut gateway, &entry);
@@ -146,11 +146,11 @@ fn sidecar(authority: &Authority, service: &Service) -> (Gateway, Failures) {
 
 /// The connections to the service.
 fn captured(service: &Service) -> Capture {
-    Capture {
-        direction: Direction::Inbound,
-        destination: service.address,
-        bind: ([127, 0, 0, 1], 0).into(),
-    }
+    Capture::fixed(
+        Direction::Inbound,
+        service.address,
+        ([127, 0, 0, 1], 0).into(),
+    )
 }
 
 fn publish(gateway: &mut Gateway, yaml: &str) {

@@ -42,13 +42,15 @@ pub struct Placement<'a> {
 }
 
 impl Injector {
-    /// An injector with Istio's templates: `sidecar`, `gateway`, `grpc-agent`, `grpc-simple`.
+    /// An injector with Istio's templates, `sidecar`, `gateway`, `grpc-agent` and `grpc-simple`, and
+    /// with `mesh-sidecar`, [`Template::MeshSidecar`].
     pub fn new(values: Values, mesh: MeshConfig) -> Self {
         let templates = [
             ("sidecar", Template::Sidecar),
             ("gateway", Template::Gateway),
             ("grpc-agent", Template::GrpcAgent),
             ("grpc-simple", Template::GrpcSimple),
+            ("mesh-sidecar", Template::MeshSidecar),
         ];
         Self {
             templates: templates

@@ -9,6 +9,10 @@
 //! through the agent, metrics are merged, and containers of the pod that have the names of
 //! injected ones adjust them.
 //!
+//! A pod with the annotation `inject.istio.io/templates: mesh-sidecar` gets a sidecar without Envoy:
+//! everything around it is the same, and the container `istio-proxy` runs the program of
+//! [`values::MeshSidecar::image`].
+//!
 //! # Differences from istiod
 //!
 //! Istio's templates are built in, and set by [`values::Values`]. A template of one's own is a

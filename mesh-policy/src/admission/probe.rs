@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 use super::annotation::{STATUS, STATUS_PORT};
 use super::pod::{List, PROXY, Pod, named, push_env};
 
-const APP_PROBERS: &str = "ISTIO_KUBE_APP_PROBERS";
+/// The variable that tells the proxy what to ask the application.
+pub(super) const APP_PROBERS: &str = "ISTIO_KUBE_APP_PROBERS";
 
 /// Probes of a container, as pointers, and the last segment of the agent's path for each.
 const PROBES: [(&str, &str); 3] = [

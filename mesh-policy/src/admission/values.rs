@@ -1,6 +1,6 @@
 //! Settings of injection: the part of Istio's Helm values that templates read.
 //!
-//! Names and defaults are those of the chart `istiod`. Values that concern other parts of an
+//! Names and defaults are those of the chart `istiod`, to which [`MeshSidecar`] is added. Values that concern other parts of an
 //! installation are not read.
 //!
 //! # Example
@@ -31,6 +31,8 @@ pub struct Values {
     pub pilot: Pilot,
     /// Settings of gateways.
     pub gateways: Gateways,
+    /// Settings of the template `mesh-sidecar`.
+    pub mesh_sidecar: MeshSidecar,
     /// Settings of the webhook.
     pub sidecar_injector_webhook: SidecarInjectorWebhook,
 }
@@ -334,6 +336,27 @@ impl Default for Cni {
 pub struct Gateways {
     /// Security context of their pods, in place of the template's.
     pub security_context: Value,
+}
+
+/// Settings of the template `mesh-sidecar`; Istio's chart has none of them.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MeshSidecar {
+    /// Reference of the image, whose entry point is the example `sidecar`, which is in its `PATH`.
+    /// Default: `mesh-sidecar:latest`.
+    pub image: String,
+    /// ConfigMap with the configuration of the mesh, in the namespace of the pod: each entry is a
+    /// file of resources. Pods wait for it. Default: `mesh-sidecar`.
+    pub config_map_name: String,
+}
+
+impl Default for MeshSidecar {
+    fn default() -> Self {
+        Self {
+            image: "mesh-sidecar:latest".into(),
+            config_map_name: "mesh-sidecar".into(),
+        }
+    }
 }
 
 /// Settings of the webhook.

@@ -92,8 +92,7 @@ pub(super) fn render_agent(render: &Render<'_>) -> Value {
 
 fn agent(render: &Render<'_>) -> Value {
     let mut container = proxy::container(render, "sidecar");
-    container["ports"] =
-        json!([{"containerPort": 15020, "protocol": "TCP", "name": "mesh-metrics"}]);
+    container["ports"] = proxy::agent_port();
     let url = "--url=http://localhost:15020/healthz/ready";
     container["lifecycle"] =
         json!({"postStart": {"exec": {"command": ["pilot-agent", "wait", url]}}});

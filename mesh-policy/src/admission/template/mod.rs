@@ -1,6 +1,6 @@
 //! What is laid over a pod: templates.
 //!
-//! Istio's own templates are code here, rendered from [`Values`](super::values::Values), the mesh
+//! Istio's own templates are code here, and so is that of a sidecar of ours: rendered from [`Values`](super::values::Values), the mesh
 //! configuration and the pod; a template of one's own is a partial pod, as data. The language of
 //! Go's templates is not evaluated.
 
@@ -8,6 +8,7 @@ mod environment;
 mod gateway;
 mod grpc;
 mod iptables;
+mod mesh_sidecar;
 mod proxy;
 mod render;
 mod sidecar;
@@ -36,6 +37,10 @@ pub enum Template {
     GrpcAgent,
     /// Only the bootstrap for applications that speak xDS themselves.
     GrpcSimple,
+    /// A sidecar without Envoy and istiod's xDS: the program of
+    /// [`MeshSidecar::image`](super::values::MeshSidecar::image), with the configuration of a
+    /// ConfigMap.
+    MeshSidecar,
     /// A partial pod, the same for all.
     Overlay(Box<Value>),
     /// Istio's sidecar.
@@ -53,6 +58,7 @@ impl Template {
             Self::Gateway => gateway::render(render),
             Self::GrpcAgent => grpc::render_agent(render),
             Self::GrpcSimple => grpc::render_simple(render),
+            Self::MeshSidecar => mesh_sidecar::render(render),
             Self::Overlay(pod) => (**pod).clone(),
             Self::Sidecar => sidecar::render(render),
         }

@@ -8,11 +8,14 @@ use crate::admission::pod::PROXY;
 
 /// A container named `istio-proxy` that runs the agent in `role`.
 pub(super) fn container(render: &Render<'_>, role: &str) -> Value {
-    let mut container = json!({
-        "name": PROXY,
-        "image": render.proxy_image(),
-        "args": arguments(render, role),
-    });
+    running(render, render.proxy_image(), arguments(render, role))
+}
+
+/// A container named `istio-proxy` that runs the program of `image`.
+pub(super) fn running(render: &Render<'_>, image: String, arguments: Vec<String>) -> Value {
+    let mut container = json!({ "name": PROXY });
+    container["image"] = image.into();
+    container["args"] = arguments.into();
     let policy = &render.values.global.image_pull_policy;
     if !policy.is_empty() {
         container["imagePullPolicy"] = policy.as_str().into();
@@ -70,6 +73,43 @@ fn arguments(render: &Render<'_>, role: &str) -> Vec<String> {
 /// Envoy's metrics.
 pub(super) fn metrics_port() -> Value {
     json!([{"containerPort": 15090, "protocol": "TCP", "name": "http-envoy-prom"}])
+}
+
+/// The metrics of what answers for the pod.
+pub(super) fn agent_port() -> Value {
+    json!([{"containerPort": 15020, "protocol": "TCP", "name": "mesh-metrics"}])
+}
+
+/// Whether the application waits until the proxy is ready.
+pub(super) fn is_waited_for(render: &Render<'_>) -> bool {
+    render.proxy.hold_application_until_proxy_starts == Some(true)
+        || render
+            .values
+            .global
+            .proxy
+            .hold_application_until_proxy_starts
+}
+
+/// Asks whether a sidecar is ready, unless nobody can be asked.
+pub(super) fn add_probes(container: &mut Value, render: &Render<'_>) {
+    if render.status_port() == "0" {
+        return;
+    }
+    let startup = &render.values.global.proxy.startup_probe;
+    if startup.enabled {
+        container["startupProbe"] = startup_probe(startup.failure_threshold);
+    }
+    container["readinessProbe"] = readiness_probe(render, 15021);
+}
+
+fn startup_probe(failure_threshold: u32) -> Value {
+    json!({
+        "httpGet": {"path": "/healthz/ready", "port": 15021},
+        "initialDelaySeconds": 0,
+        "periodSeconds": 1,
+        "timeoutSeconds": 3,
+        "failureThreshold": failure_threshold,
+    })
 }
 
 /// A readiness probe at `port`, with what annotations or values say.

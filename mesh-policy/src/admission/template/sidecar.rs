@@ -20,14 +20,21 @@ const MOUNTS: Mounts = Mounts {
 const LABEL_LENGTH: usize = 63;
 
 pub(super) fn render(render: &Render<'_>) -> Value {
+    let volumes = volumes::volumes(render, MOUNTS);
+    captured(render, container(render), volumes)
+}
+
+/// A pod whose traffic is redirected to the container `proxy`.
+pub(super) fn captured(render: &Render<'_>, proxy: Value, volumes: Vec<Value>) -> Value {
     let mut annotations = render.common_annotations();
     annotations.extend(plugin_annotations(render));
-    let mut spec = json!({ "volumes": volumes::volumes(render, MOUNTS) });
+    let mut spec = json!({});
+    spec["volumes"] = volumes.into();
     let mut init: Vec<_> = iptables::container(render).into_iter().collect();
     if render.native {
-        init.push(container(render));
+        init.push(proxy);
     } else {
-        spec["containers"] = json!([container(render)]);
+        spec["containers"] = json!([proxy]);
     }
     spec["initContainers"] = init.into();
     if let Some(secrets) = proxy::image_pull_secrets(render) {
@@ -159,13 +166,7 @@ fn container(render: &Render<'_>) -> Value {
         }
     }
     container["env"] = environment(render).into();
-    if render.status_port() != "0" {
-        let startup = &render.values.global.proxy.startup_probe;
-        if startup.enabled {
-            container["startupProbe"] = startup_probe(startup.failure_threshold);
-        }
-        container["readinessProbe"] = proxy::readiness_probe(render, 15021);
-    }
+    proxy::add_probes(&mut container, render);
     container["securityContext"] = proxy::security_context(render);
     container["resources"] = render.resources();
     container["volumeMounts"] = volumes::mounts(render, MOUNTS).into();
@@ -179,23 +180,7 @@ fn lifecycle(render: &Render<'_>) -> Option<Value> {
         let drain = run(&["pilot-agent", "request", &port, "POST", "drain"]);
         return Some(json!({"preStop": drain}));
     }
-    let holds = render.proxy.hold_application_until_proxy_starts == Some(true)
-        || render
-            .values
-            .global
-            .proxy
-            .hold_application_until_proxy_starts;
-    holds.then(|| json!({"postStart": run(&["pilot-agent", "wait"])}))
-}
-
-fn startup_probe(failure_threshold: u32) -> Value {
-    json!({
-        "httpGet": {"path": "/healthz/ready", "port": 15021},
-        "initialDelaySeconds": 0,
-        "periodSeconds": 1,
-        "timeoutSeconds": 3,
-        "failureThreshold": failure_threshold,
-    })
+    proxy::is_waited_for(render).then(|| json!({"postStart": run(&["pilot-agent", "wait"])}))
 }
 
 fn environment(render: &Render<'_>) -> Vec<Value> {

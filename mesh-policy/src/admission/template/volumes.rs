@@ -107,7 +107,8 @@ fn is_gke(render: &Render<'_>) -> bool {
     render.values.global.ca_name == "GkeWorkloadCertificate"
 }
 
-fn mount(name: &str, path: &str) -> Value {
+/// Where a volume is mounted.
+pub(super) fn mount(name: &str, path: &str) -> Value {
     json!({"name": name, "mountPath": path})
 }
 
@@ -119,7 +120,8 @@ fn or_default<'a>(value: &'a str, default: &'a str) -> &'a str {
     if value.is_empty() { default } else { value }
 }
 
-fn pod_info() -> Value {
+/// The pod's own labels and annotations.
+pub(super) fn pod_info() -> Value {
     let item = |path: &str| {
         let field = format!("metadata.{path}");
         json!({"path": path, "fieldRef": {"fieldPath": field}})
@@ -128,13 +130,15 @@ fn pod_info() -> Value {
     json!({"name": "istio-podinfo", "downwardAPI": {"items": items}})
 }
 
-fn token(audience: &str) -> Value {
+/// The token that proves to an authority who the pod is.
+pub(super) fn token(audience: &str) -> Value {
     let token = json!({"path": "istio-token", "expirationSeconds": 43200, "audience": audience});
     let sources = [json!({"serviceAccountToken": token})];
     json!({"name": "istio-token", "projected": {"sources": sources}})
 }
 
-fn roots(render: &Render<'_>) -> Value {
+/// The roots by which istiod is verified.
+pub(super) fn roots(render: &Render<'_>) -> Value {
     let name = &render.values.global.trust_bundle_name;
     let bundles = render
         .values
@@ -161,7 +165,7 @@ fn mtls_certificates(render: &Render<'_>) -> Value {
 }
 
 /// Volumes that an annotation of the pod lists, as a JSON object by their names.
-fn of_user(render: &Render<'_>, annotation: &str) -> Vec<Value> {
+pub(super) fn of_user(render: &Render<'_>, annotation: &str) -> Vec<Value> {
     let text = render.pod.annotation(annotation).unwrap_or_default();
     let all = serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default();
     let named = all.into_iter().map(|(name, mut value)| {

@@ -111,7 +111,10 @@ pub(super) struct Heads {
 
 /// What is known of an exchange when it has ended.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(feature = "cel"), expect(dead_code, reason = "only expressions read it"))]
+#[cfg_attr(
+    not(feature = "cel"),
+    expect(dead_code, reason = "only expressions read it")
+)]
 pub(super) struct Ending<'a> {
     pub(super) flags: ResponseFlags,
     pub(super) trailers: Option<&'a HeaderMap>,

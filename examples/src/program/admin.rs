@@ -1,58 +1,35 @@
-use std::convert::Infallible;
+//! Answers questions about what is served: whether it is, by which configuration, and why a request
+//! goes where it goes.
+
+use std::future::ready;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
-use std::time::{Duration, SystemTime};
+use std::net::TcpListener;
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use examples::explain::{Asked, Explained, explain};
-use examples::gateway::Statistics;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use mesh_core::watch::Watch;
-use tokio::net::TcpListener;
 
-use crate::Generation;
-
-/// How long a connection may be open: a client that is slow keeps no other waiting, but a socket.
-const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Binds the address where questions are answered.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<StdTcpListener> {
-    let listener = StdTcpListener::bind(address).map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("{address}, of --admin, is not free: {error}"),
-        )
-    })?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
+use super::files::Generation;
+use super::questions::{self, text};
+use crate::explain::{Asked, Explained, explain};
+use crate::gateway::Statistics;
 
 /// Answers questions about what is served.
-pub(crate) async fn serve(
-    listener: StdTcpListener,
+///
+/// # Errors
+///
+/// Connections cannot be accepted.
+pub async fn serve(
+    listener: TcpListener,
     current: Watch<Generation>,
     statistics: Statistics,
 ) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
-    loop {
-        let (stream, _) = listener.accept().await?;
-        let (current, statistics) = (current.clone(), statistics.clone());
-        tokio::spawn(async move {
-            let answer = service_fn(|request| {
-                let response = answer(&current.load(), &statistics, &request);
-                async move { Ok::<_, Infallible>(response) }
-            });
-            let mut http = hyper::server::conn::http1::Builder::new();
-            let http = http.keep_alive(false);
-            let connection = http.serve_connection(TokioIo::new(stream), answer);
-            // The client's trouble is not ours.
-            let _ = tokio::time::timeout(TIMEOUT, connection).await;
-        });
-    }
+    let answer =
+        move |request: Request<Incoming>| ready(answer(&current.load(), &statistics, &request));
+    questions::serve(listener, answer).await
 }
 
 fn answer(
@@ -60,15 +37,11 @@ fn answer(
     statistics: &Statistics,
     request: &Request<Incoming>,
 ) -> Response<Full<Bytes>> {
-    let Generation {
-        model,
-        wide: _,
-        fidelity,
-    } = current;
+    let model = &current.model;
     match request.uri().path() {
-        "/healthz/ready" => text(StatusCode::OK, "ready\n".to_owned()),
+        "/healthz/ready" => text(StatusCode::OK, "ready\n"),
         "/config" => json(model),
-        "/fidelity" => json(fidelity),
+        "/fidelity" => json(&current.fidelity),
         "/explain" => match explained(current, request.uri().query().unwrap_or_default()) {
             Ok(response) => response,
             Err(message) => text(StatusCode::BAD_REQUEST, message + "\n"),
@@ -78,8 +51,7 @@ fn answer(
         _ => text(
             StatusCode::NOT_FOUND,
             "there are /healthz/ready, /config, /fidelity, /stats/prometheus and \
-             /explain?method=GET&port=80&host=HOST&path=/PATH&header=NAME:VALUE\n"
-                .to_owned(),
+             /explain?method=GET&port=80&host=HOST&path=/PATH&header=NAME:VALUE\n",
         ),
     }
 }
@@ -146,10 +118,4 @@ fn json<T: serde::Serialize>(value: &T) -> Response<Full<Bytes>> {
         }
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
-}
-
-fn text(status: StatusCode, text: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(text));
-    *response.status_mut() = status;
-    response
 }

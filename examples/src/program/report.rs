@@ -1,13 +1,17 @@
+//! What whoever runs a program is told, on standard error.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::net::SocketAddr;
 
-use examples::gateway::Gateway;
 use mesh_core::model::Model;
+use mesh_core::workload::WorkloadKind;
 
-/// Tells whoever runs the gateway what has changed.
+use crate::gateway::Gateway;
+
+/// Tells whoever runs a gateway what has changed.
 #[derive(Debug, Default)]
-pub(crate) struct Report {
+pub struct Report {
     /// What the last generation was warned about, which is not said again.
     warnings: BTreeSet<String>,
     /// The ports that are served, and where.
@@ -17,7 +21,7 @@ pub(crate) struct Report {
 impl Report {
     /// Tells what of `model` refers to nothing, and what of it is not served, unless it was told of
     /// the generation before.
-    pub(crate) fn warn(&mut self, model: &Model, unserved: Vec<String>) {
+    pub fn warn(&mut self, model: &Model, unserved: Vec<String>) {
         let notices = model.notices.iter();
         let notices = notices.map(|notice| format!("{} [{}]", notice.message, notice.origin));
         let warnings: BTreeSet<String> = notices.chain(unserved).collect();
@@ -28,11 +32,13 @@ impl Report {
     }
 
     /// Tells which ports are served now and were not, and the reverse.
-    pub(crate) fn ports(&mut self, gateway: &Gateway, model: &Model) {
+    pub fn served(&mut self, gateway: &Gateway, model: &Model) {
         let served: BTreeMap<u16, SocketAddr> = gateway.addresses().collect();
         let before = self.served.take();
-        if served.is_empty() && before.as_ref().is_none_or(|before| !before.is_empty()) {
-            let workload = &model.workload;
+        let workload = &model.workload;
+        let is_gateway = workload.kind == WorkloadKind::Gateway;
+        let is_news = before.as_ref().is_none_or(|before| !before.is_empty());
+        if served.is_empty() && is_gateway && is_news {
             let (namespace, labels) = (&workload.namespace, &workload.labels);
             eprintln!("no port is served: no Gateway selects {labels} in {namespace}");
         }
@@ -50,7 +56,7 @@ impl Report {
 }
 
 /// What `error` says, and what its sources say.
-pub(crate) fn chain(error: &dyn Error) -> String {
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

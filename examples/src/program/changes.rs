@@ -1,3 +1,5 @@
+//! Changes of files, told when they are quiet again.
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,12 +15,15 @@ const QUIET: Duration = Duration::from_millis(30);
 /// stays empty is read as it is.
 const EMPTIED: usize = 10;
 
+/// How often files that keep changing are looked at before they are read.
+const MOST: usize = 100;
+
 /// How often the files are looked at, where the system does not tell of changes.
 const POLL: Duration = Duration::from_secs(2);
 
 /// Tells of changes of files.
 #[derive(Debug)]
-pub(crate) struct Changes {
+pub struct Changes {
     told: Seen,
     /// Files that nothing tells of.
     polled: Seen,
@@ -48,7 +53,11 @@ impl Seen {
 
 /// Watches `paths`, by the directories that they are in: a file may be replaced, and a mounted
 /// ConfigMap is swapped by a link beside it.
-pub(crate) fn changes(paths: &[PathBuf]) -> std::io::Result<Changes> {
+///
+/// # Errors
+///
+/// One of the directories is not there, or the system watches no more.
+pub fn watch(paths: &[PathBuf]) -> std::io::Result<Changes> {
     let (sender, events) = mpsc::channel(1);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // A mere look at a file is none; this program looks itself.
@@ -81,7 +90,7 @@ pub(crate) fn changes(paths: &[PathBuf]) -> std::io::Result<Changes> {
 impl Changes {
     /// Looks at these files as well, in place of those of the last call. Nothing tells of their
     /// changes, which take a little longer to be seen.
-    pub(crate) fn look_at(&mut self, further: &[PathBuf]) {
+    pub fn look_at(&mut self, further: &[PathBuf]) {
         // Those that stay may have changed since they were seen.
         if self.polled.paths != further {
             self.polled = Seen::new(further);
@@ -89,7 +98,11 @@ impl Changes {
     }
 
     /// Waits until the files have changed and are quiet. `false` if no more is told.
-    pub(crate) async fn changed(&mut self) -> bool {
+    ///
+    /// # Cancel safety
+    ///
+    /// A change that was not told yet is told by the next call.
+    pub async fn changed(&mut self) -> bool {
         loop {
             if timeout(POLL, self.events.recv()).await == Ok(None) {
                 return false;
@@ -106,6 +119,8 @@ impl Changes {
                 let is_emptied = later.0.is_emptied_since(&self.told.as_of)
                     || later.1.is_emptied_since(&self.polled.as_of);
                 let is_quiet = later == now && (!is_emptied || looks > EMPTIED);
+                // Files that never are quiet are read all the same.
+                let is_quiet = is_quiet || looks >= MOST;
                 now = later;
                 if is_quiet {
                     break;

@@ -6,15 +6,20 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 
-use examples::gateway::HandshakeObserver;
 use mesh_policy::telemetry::access_log::{ChannelSink, LogLines, channel};
+
+use crate::gateway::HandshakeObserver;
 
 /// How many lines may wait to be written. Beyond that they are dropped: no request waits for a disk.
 const WAITING: usize = 8192;
 
 /// A sink whose lines a thread appends to `file`, or writes to standard output if that is `None` or
 /// `-`.
-pub(crate) fn open(file: Option<&Path>) -> io::Result<ChannelSink> {
+///
+/// # Errors
+///
+/// The file cannot be opened, or the system refuses the thread.
+pub fn open(file: Option<&Path>) -> io::Result<ChannelSink> {
     let out: Box<dyn Write + Send> = match file {
         None => Box::new(io::stdout()),
         Some(file) if file.as_os_str() == "-" => Box::new(io::stdout()),
@@ -43,7 +48,11 @@ async fn write(mut lines: LogLines, out: Box<dyn Write + Send>) -> io::Result<()
 }
 
 /// Writes handshakes that fail to standard error, by a thread: no connection waits for it.
-pub(crate) fn handshakes() -> io::Result<HandshakeObserver> {
+///
+/// # Errors
+///
+/// The system refuses the thread.
+pub fn handshakes() -> io::Result<HandshakeObserver> {
     let (sender, lines) = mpsc::sync_channel::<String>(WAITING);
     thread::Builder::new()
         .name("handshakes".to_owned())
