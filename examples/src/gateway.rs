@@ -102,6 +102,7 @@ mod policies;
 mod secrets;
 mod served;
 mod settings;
+mod sockets;
 mod stack;
 mod statistics;
 mod tcp;
@@ -111,7 +112,6 @@ mod tracing;
 mod unrouted;
 mod upstream;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -139,10 +139,11 @@ pub use self::keys::{FailedKeys, KeysObserver};
 pub use self::mesh::{Mesh, MeshClient};
 pub use self::mesh_wide::MeshWide;
 pub use self::settings::Settings;
+use self::sockets::Sockets;
 use self::stack::Stack;
 pub use self::statistics::Statistics;
 use self::tls::Tls;
-use crate::serve::{Connection, Limits, ListenerId, Workers};
+use crate::serve::{Connection, Limits, Workers};
 
 /// Serves a configuration. It stops when it is dropped.
 #[derive(Debug)]
@@ -156,7 +157,7 @@ pub struct Gateway {
     keys: Keys,
     calls: Calls,
     records: Records,
-    addresses: BTreeMap<ListenerId, SocketAddr>,
+    sockets: Sockets,
 }
 
 impl Gateway {
@@ -180,7 +181,7 @@ impl Gateway {
             balancing: Balancing::new(),
             calls: Calls::default(),
             records: Records::default(),
-            addresses: BTreeMap::new(),
+            sockets: Sockets::default(),
         })
     }
 
@@ -201,9 +202,8 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// Policies that nothing here enforces, or routes or trust domains that cannot be compiled, in
-    /// which cases nothing has changed; or sockets that cannot be bound, in which case all other
-    /// listeners serve `model`, and the error is that of the first port.
+    /// Policies that nothing here enforces, routes or trust domains that cannot be compiled, or sockets
+    /// that cannot be bound: what was served is served on.
     pub fn publish_in(
         &mut self,
         model: &Model,
@@ -213,6 +213,7 @@ impl Gateway {
             return Err(PublishError::Unenforced(Box::new(field)));
         }
         let last = self.generation.watch().load_full();
+        let mut prepared = None;
         let compiled = Generation::compile(
             (model, wide),
             &self.settings,
@@ -222,17 +223,20 @@ impl Gateway {
                 &self.keys,
                 &mut self.calls,
             ),
+            |addresses| {
+                prepared = Some(self.sockets.prepare(&self.workers, addresses)?);
+                Ok(())
+            },
             &last,
         );
         let (mut generation, warnings) = compiled?;
         generation.record(&self.records);
-        let ids = generation.sockets().clone();
         let authenticator = generation.policies().authenticator.load_full();
         self.keys.keep(&authenticator).map_err(PublishError::Keys)?;
         self.generation.publish(generation);
-        self.close_all_but(&ids);
-        let opened = ids.into_iter().map(|id| self.open(id));
-        opened.fold(Ok(()), Result::and)?;
+        if let Some(prepared) = prepared {
+            self.sockets.replace(&self.workers, prepared);
+        }
         Ok(warnings)
     }
 
@@ -260,54 +264,24 @@ impl Gateway {
 
     /// The address that serves the port `declared` by a Gateway, if it is served.
     pub fn address(&self, declared: u16) -> Option<SocketAddr> {
-        self.addresses.get(&declared.into()).copied()
+        self.sockets.get(declared.into())
     }
 
     /// The declared ports that are served, and their addresses.
     pub fn addresses(&self) -> impl Iterator<Item = (u16, SocketAddr)> {
-        let addresses = self.addresses.iter();
-        addresses.filter_map(|(id, address)| Some((u16::try_from(*id).ok()?, *address)))
+        let sockets = self.sockets.iter();
+        sockets.filter_map(|(id, address)| Some((u16::try_from(id).ok()?, address)))
     }
 
     /// The address that serves the capture of the [`Settings`] with this index, if it is served.
     pub fn captured(&self, index: usize) -> Option<SocketAddr> {
-        self.addresses.get(&Capture::id(index)).copied()
+        self.sockets.get(Capture::id(index))
     }
 
     /// Stops listening, and waits until all connections have ended, no longer than `deadline`.
     /// Returns whether all did.
     pub fn drain(self, deadline: Duration) -> bool {
         self.workers.drain(deadline)
-    }
-
-    fn open(&mut self, id: ListenerId) -> io::Result<()> {
-        if self.addresses.contains_key(&id) {
-            return Ok(());
-        }
-        let address = match u16::try_from(id) {
-            Ok(declared) => {
-                let port = self.settings.ports.get(&declared);
-                (self.settings.bind, port.copied().unwrap_or(declared)).into()
-            }
-            Err(_) => match Capture::of(&self.settings.captures, id) {
-                Some(capture) => capture.bind,
-                None => return Ok(()),
-            },
-        };
-        let address = self.workers.listen(id, address)?;
-        self.addresses.insert(id, address);
-        Ok(())
-    }
-
-    fn close_all_but(&mut self, ids: &BTreeSet<ListenerId>) {
-        let workers = &self.workers;
-        self.addresses.retain(|id, _| {
-            let stays = ids.contains(id);
-            if !stays {
-                workers.unlisten(*id);
-            }
-            stays
-        });
     }
 }
 

@@ -105,5 +105,9 @@ pub mod stack;
 pub mod telemetry;
 #[cfg(feature = "timeout")]
 pub mod timeout;
-#[cfg(any(feature = "fault", feature = "global-rate-limit"))]
+#[cfg(any(
+    feature = "ext-authz",
+    feature = "fault",
+    feature = "global-rate-limit"
+))]
 mod unready;

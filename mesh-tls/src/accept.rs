@@ -54,9 +54,10 @@ use crate::client_hello::Detected;
 use crate::config::ServerTls;
 use crate::connection::TlsPeer;
 use crate::diagnose::{Cause, Diagnosis, OwnCertificate, Side};
-use crate::drain::Tracked;
+use crate::drain::{DrainList, Handshake, Tracked};
 use crate::mode::{Action, PortMode};
 use crate::peek::{Peeked, peek_until, until};
+use crate::verify::Purpose;
 
 /// How long a handshake may take (`PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT`).
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -167,6 +168,7 @@ impl TlsAcceptor {
             Detected::Incomplete { .. } if io.has_ended() => return failed(Cause::Closed),
             Detected::Incomplete { .. } => return failed(Cause::TimedOut),
         };
+        let rounds = self.tls.drain_list().map(DrainList::rounds);
         let config = self.tls.config(&offered).clone();
         let handshake = tokio_rustls::TlsAcceptor::from(config).accept(io);
         let Some(accepted) = until(deadline, handshake).await else {
@@ -178,13 +180,28 @@ impl TlsAcceptor {
             own: self.tls.own_certificate(),
             ..TlsPeer::new(state, state.server_name(), self.tls.verifier())
         };
-        let chain = peer.certificates.as_ref();
-        let tracked = chain.and_then(|chain| self.tls.track(&chain.0));
+        let tracked = self.track(&peer, rounds);
         Ok(Accepted {
             stream,
             peer,
             tracked,
         })
+    }
+
+    /// Lists a connection that was accepted when there had been so many rounds.
+    fn track(&self, peer: &TlsPeer, rounds: Option<u64>) -> Option<Tracked> {
+        let list = self.tls.drain_list()?;
+        let handshake = Handshake {
+            chain: peer.certificates.as_ref()?.0.to_vec(),
+            purpose: Purpose::Client,
+            server_name: None,
+            at: self.tls.config(&[]).time_provider.current_time()?,
+        };
+        let tracked = list.register(handshake, self.tls.verifier()?.clone());
+        if Some(list.rounds()) != rounds {
+            tracked.recheck();
+        }
+        Some(tracked)
     }
 
     /// What an error of a handshake means, on the thread that got it.

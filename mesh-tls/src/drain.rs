@@ -83,6 +83,7 @@ pub struct DrainList {
 #[derive(Default)]
 struct Entries {
     last: u64,
+    rounds: u64,
     open: HashMap<u64, Entry>,
 }
 
@@ -120,6 +121,13 @@ impl DrainList {
         Self::default()
     }
 
+    /// How often the connections were rechecked. Ask before a handshake and after
+    /// [`register`](Self::register): if there was a round between, the connection may have been accepted
+    /// with what was known before it, and has to be [rechecked](Tracked::recheck) itself.
+    pub fn rounds(&self) -> u64 {
+        self.lock().rounds
+    }
+
     /// Adds a connection that `verifier` has accepted, until the value that this gives is dropped.
     pub fn register(&self, handshake: Handshake, verifier: PeerVerifier) -> Tracked {
         let made = Arc::new(Made {
@@ -152,6 +160,7 @@ impl DrainList {
     /// Drains the connections whose verifier would refuse their handshake with the trust bundles,
     /// secrets and revocation lists that it has now. Gives how many were not draining before.
     pub fn recheck(&self) -> usize {
+        self.lock().rounds += 1;
         self.drain_where(|made| !made.is_accepted())
     }
 
@@ -211,6 +220,16 @@ impl Tracked {
     /// Whether the connection has to drain.
     pub fn is_draining(&self) -> bool {
         **self.draining.load()
+    }
+
+    /// As [`DrainList::recheck`], of this connection alone.
+    pub fn recheck(&self) {
+        let entries = self.list.lock();
+        let made = entries.open.get(&self.id).map(|one| Arc::clone(&one.made));
+        drop(entries);
+        if made.is_some_and(|made| !made.is_accepted()) {
+            self.list.drain(self.id);
+        }
     }
 
     /// Waits until the connection has to drain.
@@ -342,6 +361,20 @@ mod tests {
         publisher.publish(bundles(&[&new]));
         assert_eq!(list.recheck(), 1);
         assert!(of_old.is_draining() && !of_new.is_draining());
+    }
+
+    #[test]
+    fn a_connection_that_a_round_has_missed_is_rechecked_alone() {
+        let authority = Authority::new("mesh");
+        let (publisher, known) = watch::channel(bundles(&[&authority]));
+        let list = DrainList::new();
+        let before = list.rounds();
+        publisher.publish(TrustBundles::default());
+        assert_eq!(list.recheck(), 0, "it is not there yet");
+        let connection = list.register(handshake(&authority.svid("/w")), verifier(known));
+        assert_ne!(list.rounds(), before);
+        connection.recheck();
+        assert!(connection.is_draining());
     }
 
     #[test]

@@ -9,13 +9,14 @@ use mesh_core::model::listener::{Bind, Direction, Listener};
 use super::Settings;
 use super::capture::{Capture, Destination};
 use super::destinations::{Destinations, is_rest};
+use super::sockets::Addresses;
 use crate::serve::ListenerId;
 
 /// The listeners that are served, by their ids.
 pub(super) struct Entrances<'m> {
     listeners: BTreeMap<ListenerId, (&'m Listener, bool)>,
-    /// The socket of each listener that has one of its own, and of captures.
-    sockets: Vec<(ListenerId, Option<ListenerId>)>,
+    /// The socket of each listener that has one of its own, and of captures; and where it is.
+    sockets: Vec<(ListenerId, Option<ListenerId>, SocketAddr)>,
 }
 
 impl<'m> Entrances<'m> {
@@ -38,7 +39,7 @@ impl<'m> Entrances<'m> {
             match &capture.destination {
                 Destination::Original(_) => {
                     entrances.add_all(capture.direction, model, destinations);
-                    entrances.sockets.push((socket, None));
+                    entrances.sockets.push((socket, None, capture.bind));
                 }
                 Destination::Fixed(destination) => {
                     let found = destinations.lookup(capture.direction, *destination);
@@ -46,7 +47,7 @@ impl<'m> Entrances<'m> {
                     match found.zip(listener) {
                         Some((id, listener)) => {
                             entrances.listeners.insert(id, (listener, true));
-                            entrances.sockets.push((socket, Some(id)));
+                            entrances.sockets.push((socket, Some(id), capture.bind));
                         }
                         None => warnings.push(nothing_listens(*destination)),
                     }
@@ -86,9 +87,14 @@ impl<'m> Entrances<'m> {
             (Bind::Ip { .. }, Direction::Inbound) if self.listeners.contains_key(&id) => {
                 Err("another listener declares its port")
             }
-            (Bind::Ip { .. }, Direction::Inbound) => {
+            (Bind::Ip { address, port }, Direction::Inbound) => {
+                let ip = match address.is_unspecified() {
+                    true => settings.bind,
+                    false => *address,
+                };
+                let port = settings.ports.get(&listener.declared_port).unwrap_or(port);
                 self.listeners.insert(id, (listener, false));
-                self.sockets.push((id, Some(id)));
+                self.sockets.push((id, Some(id), (ip, *port).into()));
                 Ok(())
             }
         }
@@ -110,13 +116,12 @@ impl<'m> Entrances<'m> {
         entrances.map(|(id, (listener, is_captured))| (*id, *listener, *is_captured))
     }
 
-    /// The sockets to listen at, given which listeners `are_served`.
-    pub(super) fn sockets(
-        &self,
-        are_served: impl Fn(ListenerId) -> bool,
-    ) -> impl Iterator<Item = ListenerId> {
+    /// Where to listen, given which listeners `are_served`: at the address and port that a listener
+    /// binds, where the settings do not name another.
+    pub(super) fn sockets(&self, are_served: impl Fn(ListenerId) -> bool) -> Addresses {
         let sockets = self.sockets.iter();
-        sockets.filter_map(move |(socket, only)| only.is_none_or(&are_served).then_some(*socket))
+        let served = sockets.filter(|(_, only, _)| only.is_none_or(&are_served));
+        served.map(|(id, _, address)| (*id, *address)).collect()
     }
 }
 

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use super::listeners::Listening;
 use super::mesh_wide::MeshWide;
 use super::policies::{Policies, principal};
 use super::served::{Served, Uses, route_configuration};
+use super::sockets::Addresses;
 use super::telemetry::Telemetry;
 use super::tls::Tls;
 use super::upstream::Upstreams;
@@ -35,7 +37,6 @@ pub(super) const CALLERS: ListenerId = 1;
 #[derive(Debug)]
 pub(super) struct Generation {
     listeners: BTreeMap<ListenerId, Listening>,
-    sockets: BTreeSet<ListenerId>,
     destinations: Destinations,
     upstreams: Upstreams,
     policies: Policies,
@@ -48,7 +49,6 @@ impl Generation {
     pub(super) fn empty() -> Self {
         Self {
             listeners: BTreeMap::new(),
-            sockets: BTreeSet::new(),
             destinations: Destinations::none(),
             upstreams: Upstreams::none(),
             policies: Policies::none(),
@@ -59,11 +59,13 @@ impl Generation {
 
     /// Compiles the listeners of a model that the gateway has entrances for; and says what of the
     /// model is not served. Secrets are known to `tls`, endpoints to `balancing`; metrics are counted on
-    /// from those of `last`, and listeners keep the ids that they have there.
+    /// from those of `last`, and listeners keep the ids that they have there. Sockets are bound by
+    /// `bind`, once nothing else can be refused.
     pub(super) fn compile(
         (model, wide): (&Model, &MeshWide),
         settings: &Settings,
         (tls, balancing, keys, calls): (&mut Tls, &mut Balancing, &Keys, &mut Calls),
+        bind: impl FnOnce(&Addresses) -> io::Result<()>,
         last: &Self,
     ) -> Result<(Self, Vec<String>), PublishError> {
         let compiler = tls.compiler(model, wide)?;
@@ -88,6 +90,8 @@ impl Generation {
         let (mut telemetry, found) = Telemetry::compile(model, wide, settings, &last.telemetry);
         warnings.extend(found);
         warnings.extend(limits::unserved(model, wide));
+        // What follows takes effect for what is served already.
+        bind(&entrances.sockets(|id| listeners.contains_key(&id)))?;
         warnings.extend(tls.publish(&compiler, model, wide));
         let published = balancing.publish(model, wide, &tls.originations());
         let (upstreams, found) = published.map_err(PublishError::Names)?;
@@ -104,9 +108,7 @@ impl Generation {
         // What is about several listeners was found at each.
         let mut known = BTreeSet::new();
         warnings.retain(|warning| known.insert(warning.clone()));
-        let sockets = entrances.sockets(|id| listeners.contains_key(&id));
         let generation = Self {
-            sockets: sockets.collect(),
             destinations,
             listeners,
             upstreams,
@@ -146,7 +148,6 @@ impl Generation {
         warnings.extend(found);
         let generation = Self {
             listeners,
-            sockets: BTreeSet::new(),
             destinations: Destinations::none(),
             upstreams,
             policies: Policies::of_clusters(&model.clusters),
@@ -159,11 +160,6 @@ impl Generation {
     /// Counts in `records` what policies that do not decide say.
     pub(super) fn record(&mut self, records: &Records) {
         self.policies.records = records.clone();
-    }
-
-    /// The sockets that are listened at.
-    pub(super) fn sockets(&self) -> &BTreeSet<ListenerId> {
-        &self.sockets
     }
 
     /// The listener that takes captured connections to `destination`, which may be one that is not

@@ -47,8 +47,9 @@ pub(super) fn files(name: &SecretName) -> Vec<PathBuf> {
     }
 }
 
-/// Publishes the secrets of these names, and says which cannot be had. What needs one of these is not
-/// served: its handshakes fail.
+/// Publishes the secrets of these names, and says which cannot be had. One that could be had before, such
+/// as a certificate whose key is not written yet, stays what it was, as in Envoy. What needs another is
+/// not served: its handshakes fail.
 pub(super) fn publish(
     compiler: &TlsCompiler,
     names: &BTreeSet<SecretName>,
@@ -61,8 +62,12 @@ pub(super) fn publish(
             Ok(Some(secret)) => secrets.publish(name, secret),
             Ok(None) => secrets.withdraw(name),
             Err(problem) => {
-                secrets.withdraw(name);
-                warnings.push(format!("secret `{name}`: {problem}"));
+                let stays = !problem.is_refusal() && secrets.watch(name).load().is_some();
+                if !stays {
+                    secrets.withdraw(name);
+                }
+                let stays = if stays { "; it stays what it was" } else { "" };
+                warnings.push(format!("secret `{name}`: {problem}{stays}"));
             }
         }
     }
@@ -74,7 +79,7 @@ fn load(
     name: &SecretName,
     provider: &CryptoProvider,
     (model, wide): (&Model, &MeshWide),
-) -> Result<Option<TlsSecret>, String> {
+) -> Result<Option<TlsSecret>, Unavailable> {
     let read = |path: &String| fs::read(path).map_err(|error| error.to_string());
     let own = &model.workload.namespace;
     let secret = TlsSecret::default();
@@ -82,12 +87,10 @@ fn load(
         SecretName::Kubernetes {
             namespace: Some(other),
             ..
-        } if other != own => Err(format!(
-            "a workload of namespace `{own}` is given none of others"
-        )),
-        SecretName::Kubernetes { name, .. } => of_kubernetes((own, name), provider, wide),
+        } if other != own => Err(Unavailable::Refused(own.clone())),
+        SecretName::Kubernetes { name, .. } => Ok(of_kubernetes((own, name), provider, wide)?),
         SecretName::KubernetesGateway { namespace, name } => {
-            of_kubernetes((namespace, name), provider, wide)
+            Ok(of_kubernetes((namespace, name), provider, wide)?)
         }
         SecretName::CredentialFiles { certificate, key } => {
             let credential = Credential::from_pem(&read(certificate)?, &read(key)?, provider);
@@ -118,8 +121,29 @@ fn load(
             let data = data.map(|(key, value)| (key.as_str(), value.as_str()));
             TlsSecret::from_config_map(data)
                 .map(Some)
-                .map_err(|error| error.to_string())
+                .map_err(|error| error.to_string().into())
         }
+    }
+}
+
+/// Why a secret cannot be had.
+#[derive(Debug, thiserror::Error)]
+enum Unavailable {
+    #[error("a workload of namespace `{0}` is given none of others")]
+    Refused(String),
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+impl Unavailable {
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+}
+
+impl From<String> for Unavailable {
+    fn from(why: String) -> Self {
+        Self::Unreadable(why)
     }
 }
 
@@ -161,9 +185,11 @@ fn find<'r, T>(
 #[cfg(test)]
 mod tests {
     use mesh_core::config::MeshConfig;
+    use mesh_core::load::Loaded;
     use mesh_core::parse::{Limits, parse};
     use mesh_core::resolve::resolve;
     use mesh_core::workload::Workload;
+    use mesh_tls::secret_store::SecretStore;
     use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
     use rustls::crypto::aws_lc_rs;
 
@@ -213,8 +239,45 @@ stringData:
         for name in ["kubernetes://shop/secret", "shop/secret-cacert"] {
             let error = load_in("istio-system", name).unwrap_err();
             let given = "a workload of namespace `istio-system` is given none of others";
-            assert_eq!(error, given, "{name}");
+            assert_eq!(error.to_string(), given, "{name}");
         }
         assert!(load_in("shop", "configmap://shop/none-cacert").is_err());
+    }
+
+    #[test]
+    fn a_certificate_whose_key_is_not_there_yet_leaves_the_one_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| directory.path().join(name);
+        let issue = || {
+            let key = KeyPair::generate().unwrap();
+            let certificate = CertificateParams::default().self_signed(&key).unwrap();
+            (certificate.pem(), key.serialize_pem())
+        };
+        let name = SecretName::CredentialFiles {
+            certificate: file("tls.crt").display().to_string(),
+            key: file("tls.key").display().to_string(),
+        };
+        let (config, _) = Loaded::default().build(MeshConfig::builder(), 1).unwrap();
+        let model = resolve(&config, &Workload::gateway("shop"));
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let compiler = TlsCompiler::new(provider, SecretStore::default());
+        let names = BTreeSet::from([name.clone()]);
+        let publish = || publish(&compiler, &names, (&model, &MeshWide::default()));
+
+        let (first, second) = (issue(), issue());
+        assert_eq!(publish().len(), 1, "there is no file");
+        assert!(compiler.secrets().watch(&name).load().is_none());
+        fs::write(file("tls.crt"), first.0).unwrap();
+        fs::write(file("tls.key"), first.1).unwrap();
+        assert_eq!(publish(), [""; 0]);
+        fs::write(file("tls.crt"), second.0).unwrap();
+        let warnings = publish();
+        assert!(
+            warnings[0].ends_with("; it stays what it was"),
+            "{warnings:?}"
+        );
+        assert!(compiler.secrets().watch(&name).load().is_some());
+        fs::write(file("tls.key"), second.1).unwrap();
+        assert_eq!(publish(), [""; 0]);
     }
 }

@@ -13,9 +13,11 @@ use super::keys::KeysObserver;
 /// How a gateway listens, and what it records.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The address that listeners bind. Default: all of IPv4.
+    /// The address of listeners that do not bind one of their own. Default: all of IPv4.
     pub bind: IpAddr,
-    /// The port to bind in place of one that a Gateway declares; 0 lets the system choose.
+    /// The port to bind in place of that of the listener for one that a Gateway declares; 0 lets the
+    /// system choose. By default that is the declared port, or the target port where a Service of the
+    /// gateway says, as in Istio.
     pub ports: BTreeMap<u16, u16>,
     /// Threads, each with its own listening sockets and connection pools. Default 1.
     pub threads: usize,

@@ -11,23 +11,43 @@ pub type ListenerId = u64;
 /// How many connections may wait to be accepted. The kernel caps it at `somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// Binds one socket for each of `threads` to `address`, all to the same port.
-///
-/// A port that another process listens on is refused, though the two could share it: its clients
-/// would be answered by either.
-pub(super) fn bind(address: SocketAddr, threads: usize) -> io::Result<Vec<TcpListener>> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
-    if address.port() != 0 {
-        is_free(address).map_err(named)?;
+/// Sockets that are bound, one for each thread.
+#[derive(Debug)]
+pub struct Bound {
+    pub(super) sockets: Vec<TcpListener>,
+    address: SocketAddr,
+}
+
+impl Bound {
+    /// The address, with the port that the system chose if it was 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
-    let first = bind_one(address).map_err(named)?;
+}
+
+/// Fails if another process listens at `address`. The two could share it, but clients would be
+/// answered by either.
+pub(super) fn check(address: SocketAddr) -> io::Result<()> {
+    match address.port() {
+        0 => Ok(()),
+        _ => is_free(address).map_err(|error| named(address, &error)),
+    }
+}
+
+/// Binds one socket for each of `threads` to `address`, all to the same port.
+pub(super) fn bind(address: SocketAddr, threads: usize) -> io::Result<Bound> {
+    let first = bind_one(address).map_err(|error| named(address, &error))?;
     // With port 0 the first decides which port it is.
     let address = first.local_addr()?;
-    let mut listeners = vec![first];
+    let mut sockets = vec![first];
     for _ in 1..threads {
-        listeners.push(bind_one(address)?);
+        sockets.push(bind_one(address)?);
     }
-    Ok(listeners)
+    Ok(Bound { sockets, address })
+}
+
+fn named(address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{address}: {error}"))
 }
 
 /// Fails if somebody listens at `address`.
@@ -57,23 +77,23 @@ mod tests {
 
     #[test]
     fn threads_share_a_port_chosen_by_the_system() {
-        let listeners = bind(([127, 0, 0, 1], 0).into(), 3).unwrap();
-        let port = listeners[0].local_addr().unwrap().port();
-        assert_ne!(port, 0);
-        for listener in &listeners {
-            assert_eq!(listener.local_addr().unwrap().port(), port);
+        let bound = bind(([127, 0, 0, 1], 0).into(), 3).unwrap();
+        assert_ne!(bound.address().port(), 0);
+        assert_eq!(bound.sockets.len(), 3);
+        for socket in &bound.sockets {
+            assert_eq!(socket.local_addr().unwrap(), bound.address());
         }
     }
 
     #[test]
     fn a_port_that_is_served_already_is_refused() {
         let others = bind(([127, 0, 0, 1], 0).into(), 2).unwrap();
-        let address = others[0].local_addr().unwrap();
-        let error = bind(address, 2).unwrap_err();
+        let address = others.address();
+        let error = check(address).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         assert!(error.to_string().starts_with(&address.to_string()));
         drop(others);
-        assert_eq!(bind(address, 2).unwrap().len(), 2);
+        check(address).unwrap();
     }
 
     #[test]

@@ -73,5 +73,5 @@ pub use self::admission::{Admission, Admitted};
 pub use self::chains::{Ending, FilterChains, Refused};
 pub use self::inspected::Inspected;
 pub use self::limits::Limits;
-pub use self::listener::ListenerId;
+pub use self::listener::{Bound, ListenerId};
 pub use self::workers::Workers;

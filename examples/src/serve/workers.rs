@@ -18,7 +18,7 @@ use super::accept::{self, Command, Connection};
 use super::admission::{Admission, AllHttp};
 use super::connection::BoxError;
 use super::limits::Limits;
-use super::listener::{self, ListenerId};
+use super::listener::{self, Bound, ListenerId};
 
 /// Threads that serve HTTP.
 ///
@@ -86,15 +86,36 @@ impl Workers {
     /// The address is in use by something else, is not one of this machine, or needs a privilege
     /// that is missing.
     pub fn listen(&self, id: ListenerId, address: SocketAddr) -> io::Result<SocketAddr> {
-        let sockets = listener::bind(address, self.threads.len())?;
-        let address = match sockets.first() {
-            Some(socket) => socket.local_addr()?,
-            None => address,
-        };
-        for (thread, socket) in self.threads.iter().zip(sockets) {
+        let bound = self.bind(address)?;
+        let address = bound.address();
+        self.accept(id, bound);
+        Ok(address)
+    }
+
+    /// Binds `address`, for [`accept`](Self::accept). Until then nobody is accepted there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`listen`](Self::listen).
+    pub fn bind(&self, address: SocketAddr) -> io::Result<Bound> {
+        listener::check(address)?;
+        self.bind_again(address)
+    }
+
+    /// Binds an address that the same workers listen at, whose socket is about to be closed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`listen`](Self::listen).
+    pub fn bind_again(&self, address: SocketAddr) -> io::Result<Bound> {
+        listener::bind(address, self.threads.len())
+    }
+
+    /// Accepts connections under the name `id`, which replaces what had that name.
+    pub fn accept(&self, id: ListenerId, bound: Bound) {
+        for (thread, socket) in self.threads.iter().zip(bound.sockets) {
             thread.command(Command::Listen(id, socket));
         }
-        Ok(address)
     }
 
     /// Stops listening under the name `id`, and waits until its sockets are closed. Its connections are

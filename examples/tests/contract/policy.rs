@@ -33,6 +33,7 @@ use mesh_policy::telemetry::metrics::{IstioMetrics, MetricsLayer, Reporter};
 use mesh_policy::telemetry::route::RecordRouteLayer;
 use mesh_policy::telemetry::trace::TraceLayer;
 use mesh_policy::timeout::TimeoutLayer;
+use mesh_policy::timeout::idle::IdleTimeoutLayer;
 use mesh_policy::timeout::stream::StreamTimeoutLayer;
 use rustls::crypto::aws_lc_rs;
 use serde::de::DeserializeOwned;
@@ -52,6 +53,7 @@ contracts! {
     metrics: MetricsLayer::new(istio_metrics()), any();
     record_route: RecordRouteLayer::new(), any();
     stream_timeout: StreamTimeoutLayer::new(), any();
+    idle_timeout: IdleTimeoutLayer::new(Duration::from_secs(300)), any();
     timeout: TimeoutLayer::new(), any();
     concurrency_limit: ConcurrencyLimitLayer::new(1), any();
     load_shed: LoadShedLayer::new(), any().ready(Readiness::Shed);

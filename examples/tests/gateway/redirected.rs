@@ -82,7 +82,9 @@ fn the_application_is_called_from_an_address_that_is_not_redirected() {
     });
     let mut sidecar = Sidecar::start(Direction::Inbound);
     sidecar.publish(&[]);
-    let client = sidecar.connect(&application.to_string());
+    let mut client = sidecar.connect(&application.to_string());
+    // What it speaks is waited for, before anybody is called.
+    client.write_all(b"hello\r\n").unwrap();
     let source = source.recv_timeout(Duration::from_secs(20)).unwrap();
     assert_eq!(source, IpAddr::from([127, 0, 0, 6]));
     drop(client);

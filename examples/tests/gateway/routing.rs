@@ -1,5 +1,5 @@
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 
 use examples::gateway::{Gateway, PublishError};
 
@@ -186,7 +186,7 @@ fn a_client_cannot_forge_what_upstreams_are_told_of_its_certificate() {
 }
 
 #[test]
-fn a_port_that_is_taken_leaves_the_others_served() {
+fn a_port_that_is_taken_leaves_what_was_served() {
     let other = "
 ---
 apiVersion: networking.istio.io/v1
@@ -199,17 +199,46 @@ spec:
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut settings = settings();
     let port = taken.local_addr().unwrap().port();
-    settings.ports.extend([(80, port), (81, 0)]);
+    settings.ports.extend([(80, 0), (81, port)]);
     let mut gateway = Gateway::start(settings).unwrap();
+    gateway.publish(&model_of(LISTEN)).unwrap();
+    let served = gateway.address(80).unwrap();
+
     let model = model_of(&format!("{LISTEN}{other}"));
     let published = gateway.publish(&model);
     assert!(matches!(published, Err(PublishError::Bind(_))));
-    assert_eq!(gateway.address(80), None);
-    assert!(gateway.address(81).is_some());
+    assert_eq!(gateway.addresses().collect::<Vec<_>>(), [(80, served)]);
 
     drop(taken);
     gateway.publish(&model).unwrap();
-    assert_eq!(gateway.address(80).unwrap().port(), port);
+    assert_eq!(gateway.address(80), Some(served));
+    assert_eq!(gateway.address(81).unwrap().port(), port);
+}
+
+#[test]
+fn a_port_can_change_hands() {
+    let declaring = |number: u16| LISTEN.replace("number: 80", &format!("number: {number}"));
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let mut settings = settings();
+    settings.ports.extend([(80, port), (81, port)]);
+    let mut gateway = Gateway::start(settings).unwrap();
+    for declared in [80, 81] {
+        gateway.publish(&model_of(&declaring(declared))).unwrap();
+        let addresses: Vec<_> = gateway.addresses().collect();
+        assert_eq!(addresses.len(), 1);
+        assert_eq!((addresses[0].0, addresses[0].1.port()), (declared, port));
+    }
+}
+
+#[test]
+fn a_listener_is_bound_where_it_says() {
+    let text = LISTEN.replace("hosts:", "bind: 127.0.0.7, hosts:");
+    let mut gateway = Gateway::start(settings()).unwrap();
+    gateway.publish(&model_of(&text)).unwrap();
+    let bound = gateway.address(80).unwrap();
+    assert_eq!(bound.ip(), IpAddr::from([127, 0, 0, 7]));
 }
 
 #[test]

@@ -115,7 +115,10 @@ impl Balancer {
     /// let balancer = Balancer::new(Arc::new(cluster), Default::default(), now, 0);
     /// let balancer = balancer.with_policy(Policy::PeakEwma, now)?;
     ///
-    /// let pick = || balancer.pick(&PickRequest::new(now), || 0).unwrap();
+    /// // Both endpoints are drawn by two numbers in a row.
+    /// let mut random = 0..;
+    /// let mut draw = || random.next().unwrap_or(0);
+    /// let mut pick = || balancer.pick(&PickRequest::new(now), &mut draw).unwrap();
     /// let slow = pick();
     /// slow.state().latency().record(Duration::from_secs(1), now);
     /// assert_ne!(pick().endpoint().address, slow.endpoint().address);

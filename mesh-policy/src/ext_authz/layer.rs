@@ -95,6 +95,7 @@ use super::settings::Providers;
 use crate::authz::layer::Denied;
 use crate::authz::{Custom, Forwarding, PolicySet, View};
 use crate::clock::WallClock;
+use crate::unready;
 
 /// Layer that applies [`ExtAuthz`].
 ///
@@ -198,11 +199,9 @@ where
                 response: self.inner.call(request.map(PrefixedBody::new)),
                 changes: Vec::new(),
             },
-            // The readiness that the inner service granted is left to the next request: an answer
-            // may take long. The clone asks for its own.
             Ok(Some(question)) => State::Asking {
                 asking: Some(Box::new(Asking::new(question, request))),
-                inner: Some(self.inner.clone()),
+                inner: Some(unready::give_back(&mut self.inner)),
             },
             Err(denied) => State::Refused {
                 denied: Some(denied),

@@ -8,16 +8,15 @@ use mesh_core::origin::Origin;
 use mesh_core::resource::istio::gateway::{ServerTlsMode, ServerTlsSettings, TlsCertificate};
 use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
-use rustls_pki_types::CertificateDer;
 
 use super::certificates::{Own, SecretCertificates};
 use super::error::{Problems, TlsConfigErrorKind, TlsConfigErrors};
 use super::protocol::{self, Limits, Protocol};
 use super::{MeshIdentity, TlsCompiler};
 use crate::certificate::Certificate;
-use crate::drain::{DrainList, Handshake, Tracked};
+use crate::drain::DrainList;
 use crate::secret_store::SecretName;
-use crate::verify::{ClientVerifier, PeerVerifier, Pins, Purpose, SanList, SecretRoots};
+use crate::verify::{ClientVerifier, PeerVerifier, Pins, SanList, SecretRoots};
 
 /// How a filter chain terminates TLS. Cheap to clone; credentials are live.
 #[derive(Clone, Debug)]
@@ -55,19 +54,9 @@ impl ServerTls {
         self.own.certificate()
     }
 
-    /// Lists a connection whose client has presented these certificates, the leaf first. `None` if nobody
-    /// [lists](TlsCompiler::with_drain_list) connections, or clients are not verified.
-    ///
-    /// The acceptor does so by itself.
-    pub fn track(&self, chain: &[CertificateDer<'static>]) -> Option<Tracked> {
-        let (list, verifier) = self.connections.as_ref().zip(self.verifier.as_ref())?;
-        let handshake = Handshake {
-            chain: chain.to_vec(),
-            purpose: Purpose::Client,
-            server_name: None,
-            at: self.config.time_provider.current_time()?,
-        };
-        Some(list.register(handshake, verifier.clone()))
+    /// Where connections are [listed](TlsCompiler::with_drain_list). The acceptor does so by itself.
+    pub fn drain_list(&self) -> Option<&DrainList> {
+        self.connections.as_ref()
     }
 
     /// What the settings say without effect.
