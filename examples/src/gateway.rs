@@ -77,6 +77,7 @@
 //! # }
 //! ```
 
+mod access_logs;
 mod admission;
 mod authorizers;
 mod balancing;

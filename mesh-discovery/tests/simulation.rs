@@ -163,7 +163,9 @@ impl Mesh {
     async fn wait(&mut self) {
         advance(Duration::from_secs(self.random.u64(1..45))).await;
         // A pick leaves it to the next to let endpoints return while a table is compiled beside it.
-        self.upstream.balancer().handle_time(Instant::now().into_std());
+        self.upstream
+            .balancer()
+            .handle_time(Instant::now().into_std());
         self.end_intervals();
     }
 

@@ -6,19 +6,17 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use mesh_core::model::{Model, Notice};
 use mesh_core::resource::Resource;
-use mesh_core::resource::istio::mesh_config::AccessLogEncoding;
 use mesh_core::resource::istio::telemetry::Telemetry as TelemetryResource;
 use mesh_core::service::{ClusterName, Direction};
 use mesh_core::workload::WorkloadKind;
 use mesh_policy::telemetry::PeerWorkload;
-use mesh_policy::telemetry::access_log::{
-    AccessLogLayer, LogFormat, Logged, Logger, Uploaded, log_providers,
-};
+use mesh_policy::telemetry::access_log::{AccessLogLayer, Logged, Uploaded};
 use mesh_policy::telemetry::metrics::{IstioMetrics, MetricsLayer, Recorded, Reporter};
 use tower::{BoxError, ServiceBuilder};
 use tower_service::Service;
 
 use super::Settings;
+use super::access_logs::access_logs;
 use super::calls::Calls;
 use super::mesh_wide::MeshWide;
 use super::optional::{Layered, optional};
@@ -63,8 +61,6 @@ impl Metrics {
     }
 }
 
-/// Istio's built-in provider of access logs.
-const ENVOY: &str = "envoy";
 /// Istio's built-in provider of metrics.
 const PROMETHEUS: &str = "prometheus";
 
@@ -103,7 +99,7 @@ impl Telemetry {
         };
         let (tracing, found) = Tracing::compile(model, wide);
         notices.extend(found);
-        let (access_log, found, mut warnings) = access_log(resources, wide, settings);
+        let (access_log, found, mut warnings) = access_logs(resources, wide, settings);
         notices.extend(found);
         warnings.extend(notices.iter().map(warning));
         let telemetry = Self {
@@ -154,77 +150,6 @@ fn wants_metrics(
         names.any(|name| name == PROMETHEUS)
     });
     settings.metrics || by_default || resources.iter().any(|one| !one.spec.metrics.is_empty())
-}
-
-type AccessLog = (Option<AccessLogLayer>, Vec<Notice>, Vec<String>);
-
-/// The access log of Istio's built-in provider.
-fn access_log(
-    resources: &[Arc<Resource<TelemetryResource>>],
-    wide: &MeshWide,
-    settings: &Settings,
-) -> AccessLog {
-    let mesh = wide.options.as_written();
-    let mut defaults = mesh
-        .default_providers
-        .as_ref()
-        .map_or_else(Vec::new, |defaults| defaults.access_logging.clone());
-    let has_file = mesh
-        .access_log_file
-        .as_ref()
-        .is_some_and(|file| !file.is_empty());
-    if defaults.is_empty() && (settings.log_all || has_file) {
-        defaults.push(ENVOY.to_owned());
-    }
-    let (providers, notices) = log_providers(resources, &defaults, true);
-    let others = providers.keys().filter(|name| *name != ENVOY);
-    let mut warnings: Vec<String> = others
-        .map(|name| format!("nothing is logged to the provider `{name}`"))
-        .collect();
-    let Some(filter) = providers.get(ENVOY) else {
-        return (None, notices, warnings);
-    };
-    let Some(sink) = settings.access_log.clone() else {
-        warnings.push("an access log is asked for, and there is nowhere to write it".to_owned());
-        return (None, notices, warnings);
-    };
-    let (format, problem) = log_format(wide);
-    warnings.extend(problem);
-    let mut logger = Logger::new(format, sink);
-    if let Some(filter) = filter {
-        logger = logger.with_filter(filter.clone());
-    }
-    (Some(AccessLogLayer::new([logger])), notices, warnings)
-}
-
-/// The format that the mesh asks for. One that cannot be written is told, and Istio's stands for it.
-fn log_format(wide: &MeshWide) -> (LogFormat, Option<String>) {
-    let mesh = wide.options.as_written();
-    let is_json = mesh.access_log_encoding == Some(AccessLogEncoding::Json);
-    let istio = match is_json {
-        true => LogFormat::istio_json(),
-        false => LogFormat::istio_text(),
-    };
-    let Some(written) = mesh
-        .access_log_format
-        .as_deref()
-        .filter(|text| !text.is_empty())
-    else {
-        return (istio, None);
-    };
-    let parsed = match is_json {
-        false => LogFormat::text(written).map_err(|error| error.to_string()),
-        true => serde_json::from_str(written)
-            .map_err(|error| error.to_string())
-            .and_then(|labels| LogFormat::json(&labels).map_err(|error| error.to_string())),
-    };
-    match parsed {
-        Ok(format) => (format, None),
-        Err(error) => {
-            let problem = format!("`accessLogFormat` is not used, Istio's is: {error}");
-            (istio, Some(problem))
-        }
-    }
 }
 
 /// What is recorded of a body, as a body whose errors are what they were.

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use examples::gateway::{Gateway, KeysObserver};
 use examples::tokens::TokenIssuer;
 use mesh_policy::telemetry::access_log::channel;
+use serde_json::json;
 use tokio::runtime::Builder;
 
+use crate::policies_asked::{documents, mesh};
 use crate::scene::{Scene, settings};
 
 /// To the service, whatever is asked.
@@ -223,6 +225,35 @@ fn a_request_is_tried_again_as_its_route_says() {
     let answer = scene.get("/", "");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert!(answer.ends_with("attempt 3"), "{answer}");
+}
+
+#[test]
+fn what_the_mesh_calls_a_log_file_is_logged_to_in_its_format() {
+    let (sink, mut lines) = channel(10);
+    let mut settings = settings();
+    settings.access_log = Some(sink);
+    let mut scene = Scene::new(CART);
+    scene.gateway = Gateway::start(settings).unwrap();
+    let labels = json!({"code": "%RESPONSE_CODE%", "path": "%REQ(:path)%", "none": "%REQ(x)%"});
+    let provider = json!({"name": "mine", "envoyFileAccessLog": {
+        "logFormat": {"labels": labels},
+        "omitEmptyValues": true,
+    }});
+    let telemetry = "
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: { name: all, namespace: istio-system }
+spec:
+  accessLogging: [{ providers: [{ name: mine }, { name: nobody }] }]
+";
+    let warnings = scene.publish(CART, &documents(&[&mesh(&provider), telemetry]));
+    assert_eq!(warnings, ["nothing is logged to the provider `nobody`"]);
+    assert!(scene.get("/basket", "").starts_with("HTTP/1.1 200 "));
+    let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+    let line = runtime
+        .block_on(async { tokio::time::timeout(Duration::from_secs(10), lines.recv()).await });
+    let line: serde_json::Value = serde_json::from_slice(&line.unwrap().unwrap()).unwrap();
+    assert_eq!(line, json!({"code": 200, "path": "/basket"}));
 }
 
 #[test]

@@ -1,0 +1,143 @@
+//! Access logs: of Istio's built-in provider, and of the files that MeshConfig names.
+
+use std::sync::Arc;
+
+use mesh_core::model::Notice;
+use mesh_core::resource::Resource;
+use mesh_core::resource::istio::mesh_config::{
+    AccessLogEncoding, EnvoyFileAccessLogProvider, LogFormat as WrittenFormat,
+};
+use mesh_core::resource::istio::telemetry::Telemetry;
+use mesh_policy::telemetry::access_log::{AccessLogLayer, LogFormat, Logger, log_providers};
+
+use super::Settings;
+use super::mesh_wide::MeshWide;
+
+/// Istio's built-in provider of access logs.
+const ENVOY: &str = "envoy";
+/// Where logs go that say nothing else.
+const STDOUT: &str = "/dev/stdout";
+
+type AccessLogs = (Option<AccessLogLayer>, Vec<Notice>, Vec<String>);
+
+/// What `telemetry`, the mesh and the settings ask to be logged, and what of it is not.
+pub(super) fn access_logs(
+    telemetry: &[Arc<Resource<Telemetry>>],
+    wide: &MeshWide,
+    settings: &Settings,
+) -> AccessLogs {
+    let (providers, notices) = log_providers(telemetry, &defaults(wide, settings), true);
+    let mut warnings = Vec::new();
+    let mut formats = Vec::new();
+    for (name, filter) in &providers {
+        let format = format(name, wide, &mut warnings);
+        formats.extend(format.map(|format| (format, filter)));
+    }
+    if formats.is_empty() {
+        return (None, notices, warnings);
+    }
+    let Some(sink) = &settings.access_log else {
+        warnings.push("an access log is asked for, and there is nowhere to write it".to_owned());
+        return (None, notices, warnings);
+    };
+    let loggers = formats.into_iter().map(|(format, filter)| {
+        let logger = Logger::new(format, sink.clone());
+        match filter {
+            Some(filter) => logger.with_filter(filter.clone()),
+            None => logger,
+        }
+    });
+    (Some(AccessLogLayer::new(loggers)), notices, warnings)
+}
+
+/// The providers where no Telemetry names any.
+fn defaults(wide: &MeshWide, settings: &Settings) -> Vec<String> {
+    let mesh = wide.options.as_written();
+    let named = mesh.default_providers.as_ref();
+    let named = named.map_or_else(Vec::new, |defaults| defaults.access_logging.clone());
+    let file = mesh.access_log_file.as_deref().unwrap_or_default();
+    match named.is_empty() && (settings.log_all || !file.is_empty()) {
+        true => vec![ENVOY.to_owned()],
+        false => named,
+    }
+}
+
+/// The format of a provider; `None` if nothing is logged to it.
+fn format(name: &str, wide: &MeshWide, warnings: &mut Vec<String>) -> Option<LogFormat> {
+    let (format, problem) = if name == ENVOY {
+        of_mesh(wide)
+    } else {
+        let mut providers = wide.options.as_written().extension_providers.iter();
+        let provider = providers.find(|provider| provider.name == name);
+        let Some(file) = provider.and_then(|provider| provider.envoy_file_access_log.as_ref())
+        else {
+            warnings.push(format!("nothing is logged to the provider `{name}`"));
+            return None;
+        };
+        if !file.path.is_empty() && file.path != STDOUT {
+            let path = &file.path;
+            let message = format!("provider `{name}` logs where the others do, not to `{path}`");
+            warnings.push(message);
+        }
+        of_file(name, file)
+    };
+    warnings.extend(problem);
+    Some(format)
+}
+
+/// A format, and why it is Istio's and not the one that was written.
+type Told = (LogFormat, Option<String>);
+
+/// The format of the built-in provider.
+fn of_mesh(wide: &MeshWide) -> Told {
+    let mesh = wide.options.as_written();
+    let written = mesh.access_log_format.as_deref();
+    let written = written.filter(|text| !text.is_empty());
+    match (mesh.access_log_encoding, written) {
+        (Some(AccessLogEncoding::Json), None) => (LogFormat::istio_json(), None),
+        (_, None) => (LogFormat::istio_text(), None),
+        (Some(AccessLogEncoding::Json), Some(written)) => {
+            let labels = serde_json::from_str(written).map_err(|error| error.to_string());
+            let json = |labels| LogFormat::json(&labels).map_err(|error| error.to_string());
+            told(
+                "accessLogFormat",
+                labels.and_then(json),
+                LogFormat::istio_json,
+            )
+        }
+        (_, Some(written)) => {
+            let parsed = LogFormat::text(written).map_err(|error| error.to_string());
+            told("accessLogFormat", parsed, LogFormat::istio_text)
+        }
+    }
+}
+
+/// The format of a file that MeshConfig names.
+fn of_file(name: &str, file: &EnvoyFileAccessLogProvider) -> Told {
+    let WrittenFormat { text, labels } = file.log_format.clone().unwrap_or_default();
+    let text = text.filter(|text| !text.is_empty());
+    let (format, problem) = match (text, labels) {
+        (Some(text), _) => {
+            let parsed = LogFormat::text(&text).map_err(|error| error.to_string());
+            told(name, parsed, LogFormat::istio_text)
+        }
+        (None, Some(labels)) if labels.is_empty() => (LogFormat::istio_json(), None),
+        (None, Some(labels)) => {
+            let parsed = LogFormat::json(&labels).map_err(|error| error.to_string());
+            told(name, parsed, LogFormat::istio_json)
+        }
+        (None, None) => (LogFormat::istio_text(), None),
+    };
+    (format.with_empty_omitted(file.omit_empty_values), problem)
+}
+
+/// One that cannot be written is told, and Istio's stands for it.
+fn told(of: &str, parsed: Result<LogFormat, String>, istio: fn() -> LogFormat) -> Told {
+    match parsed {
+        Ok(format) => (format, None),
+        Err(error) => {
+            let problem = format!("the format of `{of}` is not used, Istio's is: {error}");
+            (istio(), Some(problem))
+        }
+    }
+}
