@@ -48,6 +48,7 @@ struct Parsed {
     validity: Validity,
     names: Vec<SubjectAltName>,
     is_ca: bool,
+    has_extensions: bool,
     key_usage: Option<KeyUsage>,
     extended_key_usage: Option<ExtendedKeyUsage>,
     public_key: Range<usize>,
@@ -80,6 +81,7 @@ impl Certificate {
             validity: Validity::new(unix(validity.not_before), unix(validity.not_after)),
             names: names(&certificate)?,
             is_ca: basic_constraints.is_some_and(|constraints| constraints.value.ca),
+            has_extensions: !certificate.extensions().is_empty(),
             key_usage: key_usage.map(|usage| KeyUsage(usage.value.flags)),
             extended_key_usage: extended.map(|usage| ExtendedKeyUsage {
                 any: usage.value.any,
@@ -141,6 +143,12 @@ impl Certificate {
     /// Whether it is an authority's (basic constraints, `cA`).
     pub fn is_ca(&self) -> bool {
         self.0.is_ca
+    }
+
+    /// Whether it can be an authority's: it [is one's](Self::is_ca), or it has no extensions to say so,
+    /// as a root of X.509 v1.
+    pub fn can_be_ca(&self) -> bool {
+        self.0.is_ca || !self.0.has_extensions
     }
 
     /// What its key may be used for; `None` if it does not say.

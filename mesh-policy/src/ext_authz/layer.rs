@@ -15,8 +15,8 @@
 //! body all the same, as a [`PrefixedBody`].
 //!
 //! The inner service's error type is unchanged. A future is allocated for requests that a policy
-//! matches. While a provider is asked, no readiness of the inner service is held: a clone becomes
-//! ready, and is called, once the request may pass.
+//! matches. While a provider is asked, the readiness of the inner service is given back: a clone
+//! becomes ready, and is called, once the request may pass.
 //!
 //! # Example
 //!

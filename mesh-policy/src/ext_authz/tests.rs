@@ -398,7 +398,9 @@ async fn no_readiness_is_held_while_a_provider_is_asked() {
     });
     let service = layer.layer(ConcurrencyLimit::new(inner, 1));
     let request = |path| Request::get(path).body(Full::default()).unwrap();
-    let mut asked = pin!(service.clone().oneshot(request("/asked")));
+    // Not even by the instance that was ready and has been called.
+    let mut called = service.clone();
+    let mut asked = pin!(called.ready().await.unwrap().call(request("/asked")));
     let is_asked = poll_fn(|cx| Poll::Ready(asked.as_mut().poll(cx).is_pending())).await;
     assert!(is_asked);
     let response = service.oneshot(request("/free")).await.unwrap();

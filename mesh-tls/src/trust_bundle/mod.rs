@@ -67,7 +67,8 @@ impl TrustBundle {
     ///
     /// # Errors
     ///
-    /// When a certificate is not an authority's (X509-SVID section 6 has no others in bundles), or there are more than [`MAX_AUTHORITIES`].
+    /// When a certificate [cannot be](Certificate::can_be_ca) an authority's (X509-SVID section 6 has no
+    /// others in bundles), or there are more than [`MAX_AUTHORITIES`].
     pub fn new(
         trust_domain: TrustDomain,
         authorities: impl IntoIterator<Item = Certificate>,
@@ -207,7 +208,7 @@ impl TrustBundle {
         if self.authorities.len() == MAX_AUTHORITIES {
             return Err(TrustBundleError::TooMany);
         }
-        if !authority.is_ca() {
+        if !authority.can_be_ca() {
             let source = webpki::Error::EndEntityUsedAsCa;
             let subject = authority.subject().to_owned();
             return Err(TrustBundleError::Authority { subject, source });
