@@ -8,7 +8,7 @@
 //! | read from the request | for |
 //! |---|---|
 //! | [`PeerIdentity`](mesh_core::attributes::PeerIdentity) | principals, namespaces, service accounts, trust domains |
-//! | [`ConnectionInfo`](mesh_core::attributes::ConnectionInfo) | addresses, ports, server name |
+//! | [`ConnectionInfo`] | addresses, ports, server name |
 //! | [`ClientAddress`](mesh_core::attributes::ClientAddress), else `x-forwarded-for` as [`Forwarding`] says | `remote.ip` |
 //! | [`RequestPrincipal`](mesh_core::attributes::RequestPrincipal) | request principals and claims |
 //!
