@@ -85,3 +85,6 @@ async fn within<T>(
     let answered = tokio::time::timeout(timeout, asking).await;
     answered.unwrap_or_else(|_| Err(format!("no answer within {timeout:?}").into()))
 }
+
+#[cfg(test)]
+mod tests;
