@@ -19,7 +19,7 @@
 
 use std::time::Duration;
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Serialize, Serializer};
 
 use crate::format_string::HeaderFormat;
@@ -115,6 +115,52 @@ pub enum AppendAction {
     OverwriteIfExists,
     /// Replaces it, and adds it where it is absent.
     OverwriteIfExistsOrAdd,
+}
+
+impl AppendAction {
+    /// Whether anything is written where the field is there already, or is not.
+    pub const fn applies(self, exists: bool) -> bool {
+        match self {
+            Self::AddIfAbsent => !exists,
+            Self::OverwriteIfExists => exists,
+            Self::AppendIfExistsOrAdd | Self::OverwriteIfExistsOrAdd => true,
+        }
+    }
+
+    /// Whether it depends on the field whether anything is written.
+    pub const fn is_conditional(self) -> bool {
+        matches!(self, Self::AddIfAbsent | Self::OverwriteIfExists)
+    }
+
+    /// Whether what is written takes the place of what is there.
+    pub const fn overwrites(self) -> bool {
+        matches!(self, Self::OverwriteIfExists | Self::OverwriteIfExistsOrAdd)
+    }
+
+    /// Writes a field.
+    ///
+    /// ```
+    /// use http::{HeaderMap, HeaderName, HeaderValue};
+    /// use mesh_core::model::filter::AppendAction;
+    ///
+    /// let name = HeaderName::from_static("x-a");
+    /// let mut headers = HeaderMap::new();
+    /// for value in ["first", "second"] {
+    ///     let value = HeaderValue::from_static(value);
+    ///     AppendAction::AddIfAbsent.write(name.clone(), value, &mut headers);
+    /// }
+    /// assert_eq!(headers["x-a"], "first");
+    /// ```
+    pub fn write(self, name: HeaderName, value: HeaderValue, headers: &mut HeaderMap) {
+        if !self.applies(headers.contains_key(&name)) {
+            return;
+        }
+        if self.overwrites() {
+            headers.insert(name, value);
+        } else {
+            headers.append(name, value);
+        }
+    }
 }
 
 /// Cross-origin rules, answered by the proxy.

@@ -4,6 +4,7 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
+use mesh_core::model::filter::AppendAction;
 
 /// Of HTTP/1, and of no standard.
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -21,21 +22,6 @@ pub struct HeaderChange {
     pub action: AppendAction,
 }
 
-/// What becomes of headers that are there already when another of their name is written: Envoy's
-/// `HeaderAppendAction`.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum AppendAction {
-    /// Nothing is written if there is one.
-    AddIfAbsent,
-    /// They stay, and the new one is added.
-    #[default]
-    AppendIfExistsOrAdd,
-    /// The new one takes their place; nothing is written if there is none.
-    OverwriteIfExists,
-    /// The new one takes their place.
-    OverwriteIfExistsOrAdd,
-}
-
 impl HeaderChange {
     /// Writes the header, unless it frames the message or names its host.
     pub(super) fn apply(self, headers: &mut HeaderMap) {
@@ -44,18 +30,8 @@ impl HeaderChange {
             value,
             action,
         } = self;
-        if is_protected(&name) {
-            return;
-        }
-        let exists = headers.contains_key(&name);
-        match (action, exists) {
-            (AppendAction::AddIfAbsent, true) | (AppendAction::OverwriteIfExists, false) => {}
-            (AppendAction::AddIfAbsent, false) | (AppendAction::AppendIfExistsOrAdd, _) => {
-                headers.append(name, value);
-            }
-            (AppendAction::OverwriteIfExists, true) | (AppendAction::OverwriteIfExistsOrAdd, _) => {
-                headers.insert(name, value);
-            }
+        if !is_protected(&name) {
+            action.write(name, value, headers);
         }
     }
 }

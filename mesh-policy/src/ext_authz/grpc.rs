@@ -43,11 +43,12 @@ use envoy_types::pb::envoy::service::auth::v3::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use mesh_core::identity::SpiffeId;
+use mesh_core::model::filter::AppendAction;
 use tonic::body::Body;
 use tonic::client::GrpcService;
 use tonic::codegen::StdError;
 
-use super::changes::{AppendAction, HeaderChange};
+use super::changes::HeaderChange;
 use super::check::{
     Answer, Authorize, AuthorizeError, Changes, Check, CheckFuture, ConnectionCheck, Denial,
     FailureAnswer,

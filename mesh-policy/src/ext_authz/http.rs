@@ -48,10 +48,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Ur
 use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use mesh_core::matcher::StringMatch;
+use mesh_core::model::filter::AppendAction;
 use mesh_core::resource::istio::mesh_config::EnvoyExternalAuthorizationHttpProvider;
 use tower_service::Service;
 
-use super::changes::{AppendAction, HeaderChange};
+use super::changes::HeaderChange;
 use super::check::{Answer, Authorize, AuthorizeError, Changes, Check, CheckFuture, Denial};
 
 /// Names headers that are removed from an allowed request.

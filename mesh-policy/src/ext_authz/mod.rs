@@ -42,7 +42,7 @@ mod settings;
 mod tests;
 
 pub use body::PrefixedBody;
-pub use changes::{AppendAction, HeaderChange};
+pub use changes::HeaderChange;
 pub use check::{
     Answer, Authorize, AuthorizeError, Changes, Check, CheckBody, CheckFuture, ConnectionCheck,
     Denial, FailureAnswer,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, request};
 use mesh_core::attributes::ResponseFlag;
 use mesh_core::format_string::Exchange;
-use mesh_core::model::filter::{AppendAction, HeaderOption};
+use mesh_core::model::filter::HeaderOption;
 use mesh_core::reply::{self, Caller};
 use mesh_core::watch::Watch;
 use pin_project_lite::pin_project;
@@ -254,16 +254,8 @@ fn tell(check: &Check, headers: &mut HeaderMap) {
 
 fn write(headers: &mut HeaderMap, options: &[HeaderOption], values: Values) {
     for (option, value) in options.iter().zip(values) {
-        let Some(value) = value else { continue };
-        let exists = headers.contains_key(&option.name);
-        match (option.action, exists) {
-            (AppendAction::AppendIfExistsOrAdd, _) | (AppendAction::AddIfAbsent, false) => {
-                headers.append(option.name.clone(), value);
-            }
-            (AppendAction::OverwriteIfExistsOrAdd, _) | (AppendAction::OverwriteIfExists, true) => {
-                headers.insert(option.name.clone(), value);
-            }
-            (AppendAction::AddIfAbsent, true) | (AppendAction::OverwriteIfExists, false) => {}
+        if let Some(value) = value {
+            option.action.write(option.name.clone(), value, headers);
         }
     }
 }

@@ -44,7 +44,7 @@ use http::header::HeaderMap;
 use http::{HeaderValue, request, response};
 use mesh_core::attributes::MatchedRoute;
 use mesh_core::format_string::Exchange;
-use mesh_core::model::filter::{AppendAction, HeaderMutation, HeaderMutations, HeaderOption};
+use mesh_core::model::filter::{HeaderMutation, HeaderMutations, HeaderOption};
 
 /// The operations that apply to a request of the route, in order.
 pub fn levels(matched: &MatchedRoute) -> impl Iterator<Item = &HeaderMutations> {
@@ -122,11 +122,8 @@ fn values(
         return None;
     }
     let value = |option: &HeaderOption| {
-        let applies = match option.action {
-            AppendAction::AddIfAbsent => !headers.contains_key(&option.name),
-            AppendAction::OverwriteIfExists => headers.contains_key(&option.name),
-            AppendAction::AppendIfExistsOrAdd | AppendAction::OverwriteIfExistsOrAdd => true,
-        };
+        let exists = || headers.contains_key(&option.name);
+        let applies = !option.action.is_conditional() || option.action.applies(exists());
         applies.then(|| option.value.evaluate(exchange)).flatten()
     };
     Some(mutation.options.iter().map(value).collect())
@@ -134,18 +131,7 @@ fn values(
 
 /// Whether what the option writes depends neither on a request nor on its fields.
 fn is_unconditional(option: &HeaderOption) -> bool {
-    let conditional = match option.action {
-        AppendAction::AddIfAbsent | AppendAction::OverwriteIfExists => true,
-        AppendAction::AppendIfExistsOrAdd | AppendAction::OverwriteIfExistsOrAdd => false,
-    };
-    !conditional && option.value.fixed().is_some()
-}
-
-fn overwrites(option: &HeaderOption) -> bool {
-    match option.action {
-        AppendAction::OverwriteIfExists | AppendAction::OverwriteIfExistsOrAdd => true,
-        AppendAction::AddIfAbsent | AppendAction::AppendIfExistsOrAdd => false,
-    }
+    !option.action.is_conditional() && option.value.fixed().is_some()
 }
 
 fn write(options: &[HeaderOption], values: &[Option<HeaderValue>], headers: &mut HeaderMap) {
@@ -165,10 +151,13 @@ fn write_pairs<'a>(
     let pairs = pairs
         .filter_map(|(option, value)| Some((option, value?.clone())))
         .filter(|(_, value)| !value.is_empty());
-    for (option, value) in pairs.clone().filter(|(option, _)| overwrites(option)) {
+    for (option, value) in pairs
+        .clone()
+        .filter(|(option, _)| option.action.overwrites())
+    {
         headers.insert(option.name.clone(), value);
     }
-    for (option, value) in pairs.filter(|(option, _)| !overwrites(option)) {
+    for (option, value) in pairs.filter(|(option, _)| !option.action.overwrites()) {
         headers.append(option.name.clone(), value);
     }
 }
@@ -179,6 +168,7 @@ mod tests {
 
     use http::{HeaderName, Request, Response};
     use mesh_core::attributes::EnclosingHeaders;
+    use mesh_core::model::filter::AppendAction;
     use mesh_core::model::route::{Route, RouteAction, RouteMatch};
     use mesh_core::service::ClusterName;
 
