@@ -94,6 +94,8 @@
 //!
 //! 1.89, as the whole workspace; it is always at least six months old when it is raised.
 
+#[cfg(any(feature = "connect", feature = "dns", feature = "kubernetes"))]
+mod backoff;
 pub mod balance;
 pub mod circuit_breaker;
 pub mod cluster;

@@ -257,7 +257,7 @@ impl Mesh<Endpoint> {
                 connect(server.clone(), made.clone(), gate.clone(), protocol)
             })
         };
-        let pools = Pools::new(connector).with_random(|| 0);
+        let pools = Pools::new(connector).with_random(|| u64::MAX);
         let service = service_fn(move |(target, request): (Target, Request<Full<Bytes>>)| {
             pools.new_service(&target).call(request)
         });

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::Answer;
+use crate::backoff::{fraction, longest};
 
 /// How often names are looked up.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,17 +42,10 @@ pub struct Backoff {
 impl Backoff {
     /// The time to wait after `failures` failures in a row, by `random`, uniform over all values.
     pub(super) fn pause(&self, failures: u32, random: u64) -> Duration {
-        let doublings = failures.saturating_sub(1).min(31);
-        let most = self.base.saturating_mul(1 << doublings).min(self.max);
+        let most = longest(self.base, self.max, failures.saturating_sub(1));
         // Never at once: a server that fails fast is not to be asked in a loop.
         fraction(most, random).max(Duration::from_millis(1))
     }
-}
-
-/// A part of `whole`, uniform in `random`.
-fn fraction(whole: Duration, random: u64) -> Duration {
-    let nanos = (u128::from(random) * whole.as_nanos()) >> 64;
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 /// What is known of a name.

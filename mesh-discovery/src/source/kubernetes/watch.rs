@@ -18,6 +18,7 @@ use super::Pauses;
 use super::discovery::served;
 use super::received::{FILE, Read, Received};
 use super::sync::KindEvent;
+use crate::backoff::{half_or_more, longest};
 
 /// Watches one kind, and reports to the source, until that is gone.
 pub(super) struct Watcher {
@@ -235,10 +236,9 @@ impl Backoff {
     }
 
     fn next(&mut self) -> Duration {
-        let doubled = self.pauses.base.saturating_mul(1 << self.errors.min(16));
+        let most = longest(self.pauses.base, self.pauses.max, self.errors);
         self.errors = self.errors.saturating_add(1);
-        let most = doubled.min(self.pauses.max);
-        most.mul_f64(0.5 + self.random.f64() / 2.0)
+        half_or_more(most, self.random.u64(..))
     }
 }
 
