@@ -111,3 +111,13 @@ pub mod timeout;
     feature = "global-rate-limit"
 ))]
 mod unready;
+
+/// Why a body fails, whatever its own error is.
+#[cfg(any(
+    feature = "access-log",
+    feature = "metrics",
+    feature = "retry",
+    feature = "timeout",
+    feature = "trace"
+))]
+type BoxError = Box<dyn std::error::Error + Send + Sync>;

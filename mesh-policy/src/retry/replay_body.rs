@@ -39,9 +39,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::BoxError;
 use crate::pieces::{Pieces, Position};
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of one attempt.
 ///

@@ -15,7 +15,7 @@ use mesh_core::attributes::{ResponseFlag, StreamFailure};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-type BoxError = Box<dyn Error + Send + Sync>;
+use crate::BoxError;
 
 /// What has passed of the bodies of an exchange.
 #[derive(Debug, Default)]

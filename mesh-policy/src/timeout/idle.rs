@@ -52,7 +52,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use tower_layer::Layer;
 use tower_service::Service;
 
-type BoxError = Box<dyn Error + Send + Sync>;
+use crate::BoxError;
 
 /// A longer timeout than this, of thirty years, makes no difference.
 const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);

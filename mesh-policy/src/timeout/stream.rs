@@ -46,7 +46,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower_layer::Layer;
 use tower_service::Service;
 
-type BoxError = Box<dyn Error + Send + Sync>;
+use crate::BoxError;
 
 /// When the exchange of a response has to be over, in its extensions.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
