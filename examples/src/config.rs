@@ -23,7 +23,7 @@
 //!   htttp: []
 //! ")?;
 //! let loaded = config::load(&[directory.path().into()]);
-//! assert!(loaded.has_errors());
+//! assert!(loaded.diagnostics.has_errors());
 //! let drawn = loaded.diagnostics.to_string();
 //! assert!(drawn.contains("reviews.yaml:7:3"), "{drawn}");
 //!

@@ -87,11 +87,6 @@ impl Loaded {
         &self.limits
     }
 
-    /// Whether anything found is an error.
-    pub fn has_errors(&self) -> bool {
-        self.diagnostics.has_errors()
-    }
-
     /// Puts the resources together, after those that `builder` has. The ConfigMap `istio` of the root
     /// namespace, if it is among them, holds the mesh-wide settings, as with istiod.
     ///

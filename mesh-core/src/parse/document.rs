@@ -25,28 +25,6 @@ pub struct Parsed {
     pub problems: Vec<Problem>,
 }
 
-impl Parsed {
-    /// The resources, if all of them could be read: else one that guards something might be missing.
-    ///
-    /// # Errors
-    ///
-    /// All problems, if there is one.
-    ///
-    /// ```
-    /// use mesh_core::parse::{Limits, parse};
-    ///
-    /// let text = "{apiVersion: v1, kind: Namespace, metadata: {name: prod, label: {}}}";
-    /// let problems = parse("mesh.yaml", text, &Limits::default()).into_result().unwrap_err();
-    /// assert_eq!(problems.len(), 1);
-    /// ```
-    pub fn into_result(self) -> Result<Vec<Object>, Vec<Problem>> {
-        match self.problems.is_empty() {
-            true => Ok(self.objects),
-            false => Err(self.problems),
-        }
-    }
-}
-
 /// A resource of a kind that is not read here.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct UnknownKind {

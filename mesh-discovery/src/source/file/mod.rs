@@ -188,7 +188,7 @@ impl Files {
             Look::Read(seen, loaded) => {
                 self.seen = seen;
                 self.settled = true;
-                if loaded.has_errors() {
+                if loaded.diagnostics.has_errors() {
                     let found = loaded.diagnostics.into_iter().collect();
                     self.updates.push_back(Update::Failed(found));
                 } else {
