@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let files = options.files();
     let generation = files.load_first()?;
-    let mut settings = options.settings(log::open(options.access_log.as_deref())?);
+    let mut settings = options.settings(log::open(options.serving.access_log.as_deref())?);
     settings.handshakes = Some(log::handshakes()?);
     settings.keys = Some(KeysObserver::new(|failed| eprintln!("{failed}")));
     if let Some(directory) = &options.identity {

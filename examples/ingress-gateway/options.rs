@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Parser;
 use examples::gateway::Settings;
 use examples::program::Files;
-use examples::program::arguments::label;
+use examples::program::arguments::{Serving, label};
 use mesh_core::workload::Workload;
 use mesh_policy::telemetry::access_log::ChannelSink;
 
@@ -28,16 +28,8 @@ pub(crate) struct Options {
     /// Listen on another port than a Gateway declares: DECLARED=BOUND. May be repeated.
     #[arg(long, value_parser = ports, num_args = 1..)]
     map_port: Vec<(u16, u16)>,
-    /// Threads that serve; one for each core by default.
-    #[arg(long)]
-    threads: Option<usize>,
-    /// Count requests, though neither meshConfig.defaultProviders nor a Telemetry asks for it.
-    #[arg(long)]
-    metrics: bool,
-    /// Log all requests to a file, or to standard output if it is `-`. Without it, those that
-    /// meshConfig or a Telemetry asks for are logged to standard output.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) access_log: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) serving: Serving,
     /// Directory with the gateway's identity in the mesh: cert-chain.pem, key.pem, root-cert.pem. It
     /// is watched. Without it, nothing that demands an identity is served or connected to.
     #[arg(long, value_name = "DIRECTORY")]
@@ -64,15 +56,10 @@ impl Options {
     }
 
     pub(crate) fn settings(&self, access_log: ChannelSink) -> Settings {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Settings {
             bind: self.bind,
             ports: self.map_port.iter().copied().collect(),
-            threads: self.threads.unwrap_or_else(cores),
-            metrics: self.metrics,
-            access_log: Some(access_log),
-            log_all: self.access_log.is_some(),
-            ..Settings::default()
+            ..self.serving.settings(access_log)
         }
     }
 

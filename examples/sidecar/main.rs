@@ -99,7 +99,7 @@ impl Sidecar {
     pub(crate) fn start(options: &Options) -> Result<Self, Box<dyn Error>> {
         let files = options.files()?;
         let generation = files.load_first()?;
-        let mut settings = options.settings(log::open(options.access_log.as_deref())?);
+        let mut settings = options.settings(log::open(options.serving.access_log.as_deref())?);
         settings.handshakes = Some(log::handshakes()?);
         settings.identity = live_identity(options, &generation.0)?;
         let (identity, captures) = (settings.identity.clone(), settings.captures.clone());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use examples::gateway::{Capture, Settings};
 use examples::program::Files;
-use examples::program::arguments::label;
+use examples::program::arguments::{Serving, label};
 use examples::program::identity::CertificateAuthority;
 use http::Uri;
 use mesh_core::identity::TrustDomain;
@@ -82,16 +82,8 @@ pub(crate) struct Options {
     /// File with the token that proves to the authority who the workload is.
     #[arg(long, value_name = "FILE")]
     token: Option<PathBuf>,
-    /// Threads that serve; one for each core by default.
-    #[arg(long)]
-    threads: Option<usize>,
-    /// Count requests, though neither meshConfig.defaultProviders nor a Telemetry asks for it.
-    #[arg(long)]
-    metrics: bool,
-    /// Log all requests to a file, or to standard output if it is `-`. Without it, those that
-    /// meshConfig or a Telemetry asks for are logged to standard output.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) access_log: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) serving: Serving,
     /// Where the state of the sidecar can be asked for: /healthz/ready, /config, /fidelity,
     /// /explain, /stats/prometheus.
     #[arg(long, default_value = "127.0.0.1:15000")]
@@ -151,14 +143,9 @@ impl Options {
     }
 
     pub(crate) fn settings(&self, access_log: ChannelSink) -> Settings {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Settings {
             captures: self.captures(),
-            threads: self.threads.unwrap_or_else(cores),
-            metrics: self.metrics,
-            access_log: Some(access_log),
-            log_all: self.access_log.is_some(),
-            ..Settings::default()
+            ..self.serving.settings(access_log)
         }
     }
 

@@ -9,6 +9,43 @@
 //! assert!(label("cart").is_err());
 //! ```
 
+use std::path::PathBuf;
+use std::thread;
+
+use clap::Args;
+use mesh_policy::telemetry::access_log::ChannelSink;
+
+use crate::gateway::Settings;
+
+/// How a proxy serves, and what it records.
+#[derive(Clone, Debug, Args)]
+pub struct Serving {
+    /// Threads that serve; one for each core by default.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Count requests, though neither meshConfig.defaultProviders nor a Telemetry asks for it.
+    #[arg(long)]
+    pub metrics: bool,
+    /// Log all requests to a file, or to standard output if it is `-`. Without it, those that
+    /// meshConfig or a Telemetry asks for are logged to standard output.
+    #[arg(long, value_name = "FILE")]
+    pub access_log: Option<PathBuf>,
+}
+
+impl Serving {
+    /// Settings that say so, where lines of the access log go to `access_log`.
+    pub fn settings(&self, access_log: ChannelSink) -> Settings {
+        let cores = || thread::available_parallelism().map_or(1, usize::from);
+        Settings {
+            threads: self.threads.unwrap_or_else(cores),
+            metrics: self.metrics,
+            access_log: Some(access_log),
+            log_all: self.access_log.is_some(),
+            ..Settings::default()
+        }
+    }
+}
+
 /// A label, `KEY=VALUE`.
 ///
 /// # Errors
