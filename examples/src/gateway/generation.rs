@@ -18,7 +18,7 @@ use super::listeners::Listening;
 use super::mesh_wide::MeshWide;
 use super::policies::{Policies, principal};
 use super::served::{Served, Uses, route_configuration};
-use super::sockets::Addresses;
+use super::sockets::{Addresses, Prepared};
 use super::telemetry::Telemetry;
 use super::tls::Tls;
 use super::upstream::Upstreams;
@@ -65,9 +65,9 @@ impl Generation {
         (model, wide): (&Model, &MeshWide),
         settings: &Settings,
         (tls, balancing, keys, calls): (&mut Tls, &mut Balancing, &Keys, &mut Calls),
-        bind: impl FnOnce(&Addresses) -> io::Result<()>,
+        bind: impl FnOnce(Addresses) -> io::Result<Prepared>,
         last: &Self,
-    ) -> Result<(Self, Vec<String>), PublishError> {
+    ) -> Result<(Self, Prepared, Vec<String>), PublishError> {
         let compiler = tls.compiler(model, wide)?;
         let destinations = last.destinations.next(model);
         let (entrances, mut warnings) = Entrances::of(model, settings, &destinations);
@@ -91,7 +91,7 @@ impl Generation {
         warnings.extend(found);
         warnings.extend(limits::unserved(model, wide));
         // What follows takes effect for what is served already.
-        bind(&entrances.sockets(|id| listeners.contains_key(&id)))?;
+        let prepared = bind(entrances.sockets(|id| listeners.contains_key(&id)))?;
         warnings.extend(tls.publish(&compiler, model, wide));
         let published = balancing.publish(model, wide, &tls.originations());
         let (upstreams, found) = published.map_err(PublishError::Names)?;
@@ -116,7 +116,7 @@ impl Generation {
             policies,
             telemetry,
         };
-        Ok((generation, warnings))
+        Ok((generation, prepared, warnings))
     }
 
     /// Compiles what a workload without a sidecar needs of its model in its own process: the routes of

@@ -32,7 +32,7 @@ impl Sockets {
     /// # Errors
     ///
     /// That of the first address that cannot be bound.
-    pub(super) fn prepare(&self, workers: &Workers, addresses: &Addresses) -> io::Result<Prepared> {
+    pub(super) fn prepare(&self, workers: &Workers, addresses: Addresses) -> io::Result<Prepared> {
         let is_new = |id: &ListenerId, address: &SocketAddr| {
             self.0.get(id).is_none_or(|open| open.asked != *address)
         };
@@ -46,7 +46,7 @@ impl Sockets {
             };
             new.push((*id, *address, bound));
         }
-        let all = addresses.clone();
+        let all = addresses;
         Ok(Prepared { new, all })
     }
 
