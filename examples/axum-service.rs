@@ -13,16 +13,13 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{self, ConnectInfo};
-use axum::middleware::map_request;
 use axum::routing::get;
 use axum::{Router, serve};
 use bytes::Bytes;
-use examples::once;
 use examples::tokens::TokenIssuer;
+use examples::{connection_info, once};
 use http::Request;
 use http_body_util::Full;
-use mesh_core::attributes::ConnectionInfo;
 use mesh_core::config::MeshConfig;
 use mesh_core::load::Loaded;
 use mesh_core::resolve::resolve;
@@ -48,7 +45,8 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let app = policies(&include_str!("policies/cart.yaml").replace("KEYS", &issuer.jwks()))?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let app = told_of_connections(app, address).into_make_service_with_connect_info::<SocketAddr>();
+    // Policies with conditions on addresses have to know them.
+    let app = connection_info::attach(app, address);
     tokio::spawn(serve(listener, app).into_future());
 
     let expires = UnixTime::now().as_secs() + 3600;
@@ -112,22 +110,6 @@ fn policies(yaml: &str) -> Result<Router, Box<dyn Error + Send + Sync>> {
     let cart = Router::new().route("/cart", get(|| async { "one book" }));
     let stats = get(move || async move { metrics.encode() });
     Ok(cart.layer(policies).route("/stats/prometheus", stats))
-}
-
-/// Tells the policies which connection a request came by. A condition on addresses takes nobody's word
-/// for that, so that it denies everybody without.
-fn told_of_connections(app: Router, local: SocketAddr) -> Router {
-    app.layer(map_request(
-        move |ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: extract::Request| async move {
-            let connection = ConnectionInfo {
-                peer,
-                local,
-                tls: None,
-            };
-            request.extensions_mut().insert(connection);
-            request
-        },
-    ))
 }
 
 /// The status of a request with a token, or without one if it is empty.

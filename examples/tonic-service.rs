@@ -11,17 +11,14 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::extract::{self, ConnectInfo};
-use axum::middleware::map_request;
 use axum::{Router, serve};
+use examples::connection_info;
 use examples::tokens::TokenIssuer;
 use http::uri::PathAndQuery;
-use mesh_core::attributes::ConnectionInfo;
 use mesh_core::config::MeshConfig;
 use mesh_core::load::Loaded;
 use mesh_core::resolve::resolve;
@@ -56,7 +53,8 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let app = policies(&yaml, Arc::clone(&metrics))?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let app = told_of_connections(app, address).into_make_service_with_connect_info::<SocketAddr>();
+    // Policies with conditions on addresses have to know them.
+    let app = connection_info::attach(app, address);
     tokio::spawn(serve(listener, app).into_future());
 
     let channel = Endpoint::from_shared(format!("http://{address}"))?;
@@ -120,22 +118,6 @@ fn policies(
         .layer(AuthorizationLayer::new(allowed))
         .layer(LocalRateLimitLayer::new(limits.limits));
     Ok(Routes::new(Cart).into_axum_router().layer(policies))
-}
-
-/// Tells the policies which connection a request came by. A condition on addresses takes nobody's word
-/// for that, so that it denies everybody without.
-fn told_of_connections(app: Router, local: SocketAddr) -> Router {
-    app.layer(map_request(
-        move |ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: extract::Request| async move {
-            let connection = ConnectionInfo {
-                peer,
-                local,
-                tls: None,
-            };
-            request.extensions_mut().insert(connection);
-            request
-        },
-    ))
 }
 
 /// What a build script makes of `service Cart { rpc Get(StringValue) returns (StringValue); }`.

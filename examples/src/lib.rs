@@ -4,6 +4,7 @@
 pub mod authority;
 pub mod body;
 pub mod config;
+pub mod connection_info;
 pub mod explain;
 pub mod gateway;
 pub mod headers;
