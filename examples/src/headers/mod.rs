@@ -56,5 +56,5 @@ pub mod request_id;
 pub mod router;
 
 pub use self::layer::{HeaderPolicyLayer, HeaderPolicyService, ResponseFuture};
-pub use self::policy::{HeaderPolicy, MAX_HEADERS, Scheme};
+pub use self::policy::{HeaderPolicy, Scheme};
 pub use self::refusal::Refusal;

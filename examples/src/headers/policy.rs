@@ -11,10 +11,6 @@ use super::method;
 use super::refusal::Refusal;
 use super::request_id::{self, X_REQUEST_ID};
 
-/// How many header fields a request has at most: Envoy's `max_headers_count`. A server of HTTP/1.1
-/// refuses more before; one of HTTP/2 counts only their bytes.
-pub const MAX_HEADERS: usize = 100;
-
 /// How a client is connected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scheme {
@@ -41,6 +37,9 @@ impl Scheme {
 pub struct HeaderPolicy {
     /// How paths are normalized: `meshConfig.pathNormalization`. Default: `BASE`.
     pub normalization: Normalization,
+    /// How many header fields a request has at most. A server of HTTP/1.1 may refuse fewer before; one of
+    /// HTTP/2 counts only their bytes. Default: 100, as Envoy's `max_headers_count`.
+    pub max_headers: usize,
     /// To what clients may switch, by `Upgrade` or by extended `CONNECT` (RFC 8441). Default:
     /// WebSocket only.
     pub upgrades: Upgrades,
@@ -61,6 +60,7 @@ impl Default for HeaderPolicy {
     fn default() -> Self {
         Self {
             normalization: Normalization::default(),
+            max_headers: 100,
             upgrades: Upgrades::default(),
             forwarded: Some(Trust::default()),
             request_id: true,
@@ -91,7 +91,7 @@ impl HeaderPolicy {
         if request.version() == Version::HTTP_11 && !method::is_known(request.method()) {
             return Err(Refusal::Method);
         }
-        if request.headers().len() > MAX_HEADERS {
+        if request.headers().len() > self.max_headers {
             return Err(Refusal::HeaderCount);
         }
         match request.extensions().get::<Protocol>() {
@@ -147,8 +147,8 @@ mod tests {
             let peer = Peer::new([192, 0, 2, 1].into(), Scheme::Https, &Trust::default());
             HeaderPolicy::default().admit(&mut request, &peer, Scheme::Https, || 0)
         };
-        assert_eq!(admitted(MAX_HEADERS), Ok(()));
-        assert_eq!(admitted(MAX_HEADERS + 1), Err(Refusal::HeaderCount));
+        assert_eq!(admitted(100), Ok(()));
+        assert_eq!(admitted(101), Err(Refusal::HeaderCount));
     }
 
     #[test]

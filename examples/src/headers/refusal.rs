@@ -19,7 +19,7 @@ pub enum Refusal {
     /// `https:` in the request line of a plaintext connection.
     #[error("https on a plaintext connection")]
     Https,
-    /// More header fields than [`MAX_HEADERS`](super::MAX_HEADERS).
+    /// More header fields than [`max_headers`](super::HeaderPolicy::max_headers).
     #[error("too many headers")]
     HeaderCount,
     /// A method that no standard names.
