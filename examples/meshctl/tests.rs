@@ -280,7 +280,7 @@ fn a_connection_that_carries_no_http_is_judged_too() {
     let workload = ["shop/gateway:istio=ingressgateway"];
     for (source, is_good, outcome) in [
         ("10.0.0.1", false, "=> denied: the connection is closed\n"),
-        ("192.0.2.1", true, "=> passed through to "),
+        ("192.0.2.1", true, "=> passed through to `"),
     ] {
         let request = ["GET http://shop.example:5432/", "--source", source];
         let answer = explained(yaml, &request, &workload);

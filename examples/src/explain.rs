@@ -52,6 +52,7 @@ use mesh_core::decision::{Decision, Step};
 use mesh_core::identity::SpiffeId;
 use mesh_core::model::Model;
 use mesh_core::model::listener::{Direction, FilterChain, Listener, NetworkFilter, Transport};
+use mesh_core::model::route::ClusterSpecifier;
 use mesh_core::origin::Origin;
 use mesh_core::resource::Value;
 use mesh_core::workload::WorkloadKind;
@@ -59,10 +60,7 @@ use mesh_policy::authz::Outcome;
 use mesh_routing::l4::{Connection, FilterChainTable, tcp_destination};
 use mesh_routing::table::{Lookup, RouteTable};
 
-use crate::gateway::MeshWide;
-
-/// The listener that takes what a sidecar's application is called by.
-const VIRTUAL_INBOUND: &str = "virtualInbound";
+use crate::gateway::{MeshWide, virtual_inbound};
 
 /// A request, and what is known of the connection that it comes by.
 #[derive(Debug)]
@@ -133,7 +131,11 @@ pub fn explain(
     };
     match (model.workload.kind, asked.is_inbound) {
         (WorkloadKind::Gateway, _) => asking.received_by(gateway_listener(model, asked.port)?),
-        (WorkloadKind::Sidecar, true) => asking.received_by(inbound_listener(model)?),
+        (WorkloadKind::Sidecar, true) => {
+            let inbound = virtual_inbound(model);
+            let inbound = inbound.ok_or_else(|| "the workload takes no requests".to_owned())?;
+            asking.received_by(inbound)
+        }
         (WorkloadKind::Sidecar, false) => asking.sent(),
     }
 }
@@ -190,10 +192,14 @@ impl Asking<'_> {
                 "passed through to the cluster that its server name names",
                 steps,
             ),
-            NetworkFilter::Tcp(proxy) => match tcp_destination(proxy, self.random) {
-                Some(to) => Explained::good(format!("passed through to {:?}", to.cluster), steps),
-                None => Explained::good("closed", steps),
-            },
+            NetworkFilter::Tcp(proxy) => {
+                match tcp_destination(proxy, self.random).map(|to| &to.cluster) {
+                    Some(ClusterSpecifier::Name(to)) => {
+                        Explained::good(format!("passed through to `{to}`"), steps)
+                    }
+                    _ => Explained::good("closed", steps),
+                }
+            }
         };
         explained.decision.outcome.insert_str(0, &condition);
         Ok(explained)
@@ -285,10 +291,4 @@ fn gateway_listener(model: &Model, port: u16) -> Result<&Listener, String> {
                 ),
             }
         })
-}
-
-fn inbound_listener(model: &Model) -> Result<&Listener, String> {
-    let mut listeners = model.listeners.iter();
-    let found = listeners.find(|listener| listener.name == VIRTUAL_INBOUND);
-    found.ok_or_else(|| "the workload takes no requests".to_owned())
 }

@@ -133,6 +133,7 @@ use self::calls::Calls;
 pub use self::capabilities::capabilities;
 pub use self::capture::{Capture, Destination, OriginalDestination};
 use self::current::Current;
+pub(crate) use self::destinations::virtual_inbound;
 use self::generation::Generation;
 pub use self::handshakes::{FailedHandshake, HandshakeObserver, Handshakes};
 use self::keys::Keys;
@@ -214,7 +215,6 @@ impl Gateway {
             return Err(PublishError::Unenforced(Box::new(field)));
         }
         let last = self.generation.watch().load_full();
-        let mut prepared = None;
         let compiled = Generation::compile(
             (model, wide),
             &self.settings,
@@ -224,20 +224,15 @@ impl Gateway {
                 &self.keys,
                 &mut self.calls,
             ),
-            |addresses| {
-                prepared = Some(self.sockets.prepare(&self.workers, addresses)?);
-                Ok(())
-            },
+            |addresses| self.sockets.prepare(&self.workers, addresses),
             &last,
         );
-        let (mut generation, warnings) = compiled?;
+        let (mut generation, prepared, warnings) = compiled?;
         generation.record(&self.records);
         let authenticator = generation.policies().authenticator.load_full();
         self.keys.keep(&authenticator).map_err(PublishError::Keys)?;
         self.generation.publish(generation);
-        if let Some(prepared) = prepared {
-            self.sockets.replace(&self.workers, prepared);
-        }
+        self.sockets.replace(&self.workers, prepared);
         Ok(warnings)
     }
 

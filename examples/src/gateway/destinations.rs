@@ -17,7 +17,7 @@ const INBOUND: ListenerId = 1 << 33;
 const OUTBOUND: ListenerId = 1 << 34;
 
 /// The listener that takes connections to the workload of a sidecar, whatever their port.
-pub(super) fn virtual_inbound(model: &Model) -> Option<&Listener> {
+pub(crate) fn virtual_inbound(model: &Model) -> Option<&Listener> {
     let mut listeners = model.listeners.iter();
     listeners.find(|listener| is_rest(listener, Direction::Inbound))
 }
