@@ -117,7 +117,10 @@ impl TlsConnector {
         let connected = connected.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
         let stream = connected.map_err(|error| self.diagnose(&error))?;
         let (_, state) = stream.get_ref();
-        let peer = TlsPeer::new(state, Some(&sent), Some(self.tls.verifier()));
+        let peer = TlsPeer {
+            own: self.tls.own_certificate(),
+            ..TlsPeer::new(state, Some(&sent), Some(self.tls.verifier()))
+        };
         Ok(Connected { stream, peer })
     }
 

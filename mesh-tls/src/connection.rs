@@ -69,7 +69,8 @@ pub struct TlsPeer {
     pub claimed: Option<ClaimedIdentity>,
     /// The certificates that were verified.
     pub certificates: Option<PeerCertificates>,
-    /// The certificate that the other end was shown; of two for one name, the first.
+    /// The certificate that the other end was shown, or would have been if it had asked; of two for one
+    /// name, the first.
     pub own: Option<Certificate>,
 }
 

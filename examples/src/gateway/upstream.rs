@@ -27,8 +27,8 @@ use super::tls::Originations;
 use crate::body::Body;
 use crate::headers::router;
 use crate::upstream::{
-    Address, Asked, ConnectionLimits, Endpoint, Origination, Pool, Protocol, Sending, Transport,
-    UpstreamError, Way, sidecar_source,
+    Address, Asked, ConnectionLimits, Endpoint, Established, Origination, Pool, Protocol, Sending,
+    Transport, UpstreamError, Way, sidecar_source,
 };
 
 /// The cluster of the ports of a workload that no service leads to.
@@ -89,7 +89,7 @@ impl Upstreams {
         let source = source(self.is_redirected, cluster, &address);
         let way = Way::new(address, tls, cluster.name.host()).with_source(source);
         let connecting = way.connect(ApplicationProtocol::Tcp, cluster.connect_timeout);
-        let transport = connecting.await?;
+        let Established { transport, .. } = connecting.await?;
         let keepalive = transport.stream().set_keepalive(cluster);
         keepalive.map_err(UpstreamError::Connect)?;
         Ok(transport)

@@ -4,7 +4,9 @@ use std::error::Error as _;
 use std::io;
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use mesh_core::attributes::{ResetReason, ResponseFlag, TransportFailure, UpstreamReset};
+use mesh_core::attributes::{
+    ResetReason, ResponseFlag, StreamFailure, TransportFailure, UpstreamReset,
+};
 use mesh_core::reply::{self, Caller};
 use mesh_discovery::connect::is_refused;
 use mesh_tls::connect::ConnectError;
@@ -70,7 +72,7 @@ pub enum BodyError {
     TimedOut(#[source] BoxError),
     /// The upstream closed the connection before the end.
     #[error("response body broke off")]
-    Truncated,
+    Truncated(#[source] StreamFailure),
 }
 
 /// What a source says of itself, whichever of the two protocols it is of.

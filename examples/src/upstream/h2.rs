@@ -10,12 +10,13 @@ use http::{Request, Response};
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use mesh_core::attributes::UpstreamConnection;
 use tokio::sync::Mutex;
 
 use super::error::{BoxError, UpstreamError};
 use super::limits::{Gate, Life, Slot};
 use super::pool::PoolSettings;
-use super::transport::Transport;
+use super::transport::Established;
 use crate::body::Body;
 use crate::local::LocalExecutor;
 
@@ -46,6 +47,8 @@ struct Streams {
     // What the upstream allows: SETTINGS_MAX_CONCURRENT_STREAMS.
     max: Cell<usize>,
     idle_sweeps: Cell<u32>,
+    /// What responses tell of the connection.
+    known: UpstreamConnection,
     // `None` if that has no limits.
     life: Option<Life>,
 }
@@ -75,7 +78,7 @@ where
         gate: Option<&Rc<Gate>>,
     ) -> Result<(Connection<B>, bool), UpstreamError>
     where
-        D: Future<Output = Result<Transport, UpstreamError>>,
+        D: Future<Output = Result<Established, UpstreamError>>,
     {
         if let Some(connection) = self.with_capacity() {
             return Ok((connection, false));
@@ -167,7 +170,7 @@ where
     B::Error: Into<BoxError>,
 {
     async fn handshake(
-        stream: Transport,
+        established: Established,
         settings: &PoolSettings,
         mut life: Option<Life>,
     ) -> Result<Self, UpstreamError> {
@@ -184,12 +187,15 @@ where
                 .keep_alive_timeout(timeout)
                 .keep_alive_while_idle(true);
         }
-        let (sender, mut connection) = builder.handshake(TokioIo::new(stream)).await?;
+        let (sender, mut connection) = builder
+            .handshake(TokioIo::new(established.transport))
+            .await?;
         let slot = life.as_mut().and_then(Life::take_slot);
         let streams = Rc::new(Streams {
             open: Cell::new(0),
             max: Cell::new(connection.current_max_send_streams()),
             idle_sweeps: Cell::new(0),
+            known: established.known,
             life,
         });
         let allowed = Rc::clone(&streams);
@@ -216,7 +222,9 @@ where
         request: Request<B>,
     ) -> Result<Response<Body>, TrySendError<Request<B>>> {
         let stream = Streams::open(&self.streams);
-        let response = self.sender.try_send_request(request).await?;
+        let mut response = self.sender.try_send_request(request).await?;
+        let known = self.streams.known.clone();
+        response.extensions_mut().insert(known);
         Ok(response.map(|incoming| Body::stream(incoming, stream)))
     }
 }

@@ -16,7 +16,7 @@ use super::h1::{Answer, Connection, Exchange, Idle};
 use super::h2;
 use super::limits::{ConnectionLimits, Gate, Life, Slot, max_sweeps};
 use super::pool::PoolSettings;
-use super::transport::{Transport, Way};
+use super::transport::{Established, Way};
 use crate::body::Body;
 
 /// The connections to one endpoint, which prove the same.
@@ -103,14 +103,14 @@ where
         self: Rc<Self>,
         protocol: Protocol,
         timeout: Option<Duration>,
-    ) -> Result<Transport, UpstreamError> {
+    ) -> Result<Established, UpstreamError> {
         let timeout = timeout.unwrap_or(self.settings.connect_timeout);
-        let transport = self.way.connect(protocol.into(), timeout).await?;
+        let established = self.way.connect(protocol.into(), timeout).await?;
         if let Some(gate) = &self.gate {
-            let prepared = gate.limits().prepare(&transport);
+            let prepared = gate.limits().prepare(&established.transport);
             prepared.map_err(UpstreamError::Connect)?;
         }
-        Ok(transport)
+        Ok(established)
     }
 
     /// Tells who observes the TLS of an error of it.
@@ -158,7 +158,7 @@ enum Carrier {
 
 /// A connection that is being made, by the right of a slot where that is limited.
 struct Connecting {
-    connecting: Pin<Box<dyn Future<Output = Result<Transport, UpstreamError>>>>,
+    connecting: Pin<Box<dyn Future<Output = Result<Established, UpstreamError>>>>,
     slot: Option<Slot>,
 }
 
@@ -214,10 +214,10 @@ where
                     continue;
                 }
                 Carrier::Connecting(Connecting { connecting, slot }) => {
-                    let transport = ready!(connecting.as_mut().poll(cx))?;
+                    let established = ready!(connecting.as_mut().poll(cx))?;
                     let life = slot.take().map(Life::new);
                     self.is_new = true;
-                    self.begin(Connection::new(transport, life));
+                    self.begin(Connection::new(established, life));
                     continue;
                 }
                 Carrier::Connected(connection) => ready!(self.exchange.poll(connection, cx)),

@@ -66,4 +66,4 @@ pub use self::limits::ConnectionLimits;
 pub use self::origination::Origination;
 pub use self::pool::{Pool, PoolSettings, Sending};
 pub use self::source::{connect_from, sidecar_source};
-pub(crate) use self::transport::{Transport, Way};
+pub(crate) use self::transport::{Established, Transport, Way};

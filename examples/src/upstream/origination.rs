@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_tls::config::{ApplicationProtocol, ClientTls};
-use mesh_tls::connect::{ConnectError, TlsConnector};
+use mesh_tls::connect::{ConnectError, Connected, TlsConnector};
 use mesh_tls::diagnose::{Diagnosis, Side};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::client::TlsStream;
 
 use super::error::UpstreamError;
 
@@ -52,14 +51,14 @@ impl Origination {
         io: IO,
         (protocol, host): (ApplicationProtocol, Option<&str>),
         timeout: Duration,
-    ) -> Result<TlsStream<IO>, ConnectError>
+    ) -> Result<Connected<IO>, ConnectError>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let connector = TlsConnector::new(self.0.tls.clone(), protocol);
         let connector = connector.with_handshake_timeout(timeout);
         match connector.connect(io, host).await {
-            Ok(connected) => Ok(connected.stream),
+            Ok(connected) => Ok(connected),
             Err(error) => {
                 (self.0.observer)(&error);
                 Err(error)

@@ -6,9 +6,13 @@ use std::pin::Pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use mesh_core::attributes::{PeerIdentity, UpstreamConnection};
+use mesh_core::identity::SpiffeId;
 use mesh_discovery::connect::Stream;
 use mesh_discovery::endpoint::socket_path;
+use mesh_tls::certificate::Certificate;
 use mesh_tls::config::ApplicationProtocol;
+use mesh_tls::connect::Connected;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
@@ -25,6 +29,12 @@ const FAR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A connection to an endpoint.
 pub(crate) type Transport = MaybeTls<Stream, TlsStream<Stream>>;
+
+/// A connection that was made, and what is known of it.
+pub(crate) struct Established {
+    pub(crate) transport: Transport,
+    pub(crate) known: UpstreamConnection,
+}
 
 /// What a connection leads to, and what it proves.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -59,20 +69,28 @@ impl Way {
         &self,
         protocol: ApplicationProtocol,
         timeout: Duration,
-    ) -> Result<Transport, UpstreamError> {
+    ) -> Result<Established, UpstreamError> {
         let now = Instant::now();
         let deadline = now.checked_add(timeout).unwrap_or(now + FAR);
         let stream = timeout_at(deadline, self.dial())
             .await
             .map_err(|_elapsed| UpstreamError::ConnectTimeout)?
             .map_err(UpstreamError::Connect)?;
+        let mut known = UpstreamConnection {
+            local: stream.local_addr(),
+            ..UpstreamConnection::default()
+        };
         let Some(tls) = &self.tls else {
-            return Ok(Transport::Plain(stream));
+            let transport = Transport::Plain(stream);
+            return Ok(Established { transport, known });
         };
         let left = deadline.saturating_duration_since(Instant::now());
         let connecting = tls.connect(stream, (protocol, self.server.as_deref()), left);
-        let stream = connecting.await.map_err(UpstreamError::Handshake)?;
-        Ok(Transport::Tls(Box::new(stream)))
+        let Connected { stream, peer } = connecting.await.map_err(UpstreamError::Handshake)?;
+        known.identity = peer.own.as_ref().and_then(named);
+        known.peer = peer.identity.map(|PeerIdentity(id)| id);
+        let transport = Transport::Tls(Box::new(stream));
+        Ok(Established { transport, known })
     }
 
     async fn dial(&self) -> io::Result<Stream> {
@@ -88,6 +106,11 @@ impl Way {
             }
         }
     }
+}
+
+/// Who a certificate names in the mesh.
+fn named(certificate: &Certificate) -> Option<SpiffeId> {
+    certificate.uris().find_map(|uri| uri.parse().ok())
 }
 
 impl Transport {

@@ -287,7 +287,9 @@ spec:
         line.contains("\"GET /basket HTTP/1.1\" 200 - via_upstream"),
         "{line}"
     );
-    assert!(line.contains("outbound|80||cart.example"), "{line}");
+    // And our own address of the connection to it.
+    let upstream = "outbound|80||cart.example 127.0.0.1:";
+    assert!(line.contains(upstream), "{line}");
     let metrics = || scene.gateway.metrics().unwrap().encode();
     let counted = |text: &String| text.contains("destination_service=\"cart.example\"");
     // It is counted when the last byte has left, of which the client may know earlier.

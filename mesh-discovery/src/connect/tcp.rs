@@ -93,6 +93,15 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// Our address; `None` if it is not over TCP.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok(),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Has the operating system probe the connection as a cluster asks for, if it is over TCP.
     ///
     /// # Errors

@@ -8,11 +8,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
+use mesh_core::attributes::UpstreamConnection;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use super::head::Parser;
 use crate::upstream::limits::Life;
-use crate::upstream::transport::Transport;
+use crate::upstream::transport::{Established, Transport};
 
 /// How many bytes are read at once, at least and at most.
 const MIN_READ: usize = 8 * 1024;
@@ -21,6 +22,8 @@ const MAX_READ: usize = 64 * 1024;
 /// A connection that is in use, or waits for the next request.
 pub(in crate::upstream) struct Connection {
     pub(super) transport: Transport,
+    /// What responses tell of it.
+    pub(super) known: UpstreamConnection,
     pub(super) received: Received,
     /// Where requests are encoded; kept for its capacity.
     pub(super) scratch: Vec<u8>,
@@ -30,9 +33,11 @@ pub(in crate::upstream) struct Connection {
 }
 
 impl Connection {
-    pub(in crate::upstream) fn new(transport: Transport, life: Option<Life>) -> Box<Self> {
+    pub(in crate::upstream) fn new(established: Established, life: Option<Life>) -> Box<Self> {
+        let Established { transport, known } = established;
         Box::new(Self {
             transport,
+            known,
             received: Received {
                 buffer: BytesMut::new(),
                 parser: Parser::default(),

@@ -3,6 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
+use mesh_core::attributes::{ResponseFlag, StreamFailure};
 
 use super::head::BodyLength;
 use crate::upstream::error::BodyError;
@@ -144,7 +145,9 @@ impl Decoder {
                 self.state = State::End;
                 Ok(())
             }
-            _ => Err(BodyError::Truncated),
+            _ => Err(BodyError::Truncated(StreamFailure(
+                ResponseFlag::UpstreamConnectionTermination,
+            ))),
         }
     }
 }

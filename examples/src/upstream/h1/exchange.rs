@@ -106,6 +106,7 @@ where
         *response.headers_mut() = head.headers;
         // They tell of the exchange; and what they are kept in is not allocated anew.
         *response.extensions_mut() = std::mem::take(&mut self.parts.extensions);
+        response.extensions_mut().insert(connection.known.clone());
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             let switched = Some(connection.switch());
             return Answer { response, switched };
