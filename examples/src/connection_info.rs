@@ -8,8 +8,6 @@
 //! use axum::{Extension, Router, routing::get};
 //! use examples::{connection_info, once};
 //! use http::Request;
-//! use http_body_util::Empty;
-//! use bytes::Bytes;
 //! use mesh_core::attributes::ConnectionInfo;
 //! use tokio::net::TcpListener;
 //!
@@ -21,7 +19,7 @@
 //! let app = connection_info::attach(Router::new().route("/", get(port)), address);
 //! tokio::spawn(axum::serve(listener, app).into_future());
 //!
-//! let response = once::send(address, Request::get("/").body(Empty::<Bytes>::new())?).await?;
+//! let response = once::send(address, Request::get("/").body(Default::default())?).await?;
 //! assert_eq!(response.body(), &address.port().to_string());
 //! # Ok(())
 //! # }
