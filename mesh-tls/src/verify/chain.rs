@@ -10,6 +10,7 @@ use webpki::{
     RevocationOptionsBuilder, UnknownStatusPolicy, VerifiedPath,
 };
 
+use super::known::Chain;
 use super::peer::Presented;
 use super::trust::Trusted;
 use super::{PeerVerifier, Purpose, UntrustedIssuer, VerifyError};
@@ -46,10 +47,18 @@ impl PeerVerifier {
         purpose: Purpose,
         now: UnixTime,
     ) -> Result<(), VerifyError> {
+        let lists = trusted.revocations.filter(|lists| !lists.is_empty());
+        // Whether a certificate is revoked is asked each time.
+        let chain = lists.is_none().then(|| Chain::of(presented, purpose));
+        let chain = chain.flatten();
+        let is_known = |chain| self.known.contains(chain, trusted.anchors, now);
+        if chain.as_ref().is_some_and(is_known) {
+            return Ok(());
+        }
         let verify = |lists: &[&CertRevocationList<'_>]| {
             self.verify_path(presented, trusted.anchors, lists, (purpose, now))
         };
-        let verified = match trusted.revocations.filter(|lists| !lists.is_empty()) {
+        let verified = match lists {
             Some(lists) => {
                 let orders = lists.orders(&issuers(presented));
                 verify_in_each_order(orders.ok_or(VerifyError::RevocationLists)?, verify)
@@ -57,7 +66,12 @@ impl PeerVerifier {
             None => verify(&[]),
         };
         match verified {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                if let Some((chain, validity)) = chain.zip(presented.validity()) {
+                    self.known.insert(chain, trusted.anchors, validity);
+                }
+                Ok(())
+            }
             // Authorities of one name and different keys are common: every mesh calls its own the
             // same.
             Err(

@@ -17,6 +17,9 @@
 //!    any of the mesh's trust domains ([`with_trust_domains`](PeerVerifier::with_trust_domains)).
 //! 5. The certificate or its key is pinned, if there are [`Pins`].
 //!
+//! That a chain leads to an authority is remembered, for as long as its certificates count and the
+//! authorities are the same, unless revocation lists are given.
+//!
 //! [`PeerVerifier::server_verifier`] and [`PeerVerifier::client_verifier`] make rustls verifiers of
 //! it. They tell rustls why a peer was refused by its own errors where it has them, so that the
 //! peer gets the right alert, and keep the whole [`VerifyError`] for
@@ -57,6 +60,7 @@ mod chain;
 mod error;
 #[cfg(feature = "tokio")]
 mod identity;
+mod known;
 mod names;
 mod peer;
 mod pins;

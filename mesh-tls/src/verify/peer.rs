@@ -8,6 +8,7 @@ use rustls::crypto::CryptoProvider;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use webpki::EndEntityCert;
 
+use super::known::KnownChains;
 use super::refusals::Refusals;
 use super::trust::{SecretRoots, Trust, Trusted};
 use super::{
@@ -42,6 +43,7 @@ pub struct PeerVerifier {
     has_claimed_identities: bool,
     pins: Arc<Pins>,
     revocations: Option<Watch<Revocations>>,
+    pub(super) known: Arc<KnownChains>,
     refusals: Arc<Refusals>,
 }
 
@@ -117,6 +119,7 @@ impl PeerVerifier {
             has_claimed_identities: false,
             pins: Arc::default(),
             revocations: None,
+            known: Arc::default(),
             refusals: Arc::default(),
         })
     }

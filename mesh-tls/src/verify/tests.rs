@@ -9,7 +9,7 @@ use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, ServerName}
 use super::*;
 use crate::svid::SvidError;
 use crate::testing::{self, Authority, DAY, NOW, at, now, provider};
-use crate::trust_bundle::{ExtraAuthorities, TrustBundles};
+use crate::trust_bundle::{ExtraAuthorities, TrustBundle, TrustBundles};
 
 fn spiffe(authorities: &[&Authority]) -> PeerVerifier {
     let bundles = authorities.iter().map(|authority| authority.bundle());
@@ -570,4 +570,56 @@ fn all_key_kinds_of_the_provider_can_sign() {
         let verified = spiffe(&[&authority]).verify(&ders(leaf.chain()), Purpose::Server, now());
         assert!(verified.is_ok(), "{kind:?}");
     }
+}
+
+#[test]
+fn what_is_remembered_changes_no_verdict() {
+    let [a, b] = [Authority::new("td"), Authority::new("td")];
+    let below = a.intermediate();
+    let mut through = ders(below.svid("/w").chain());
+    through.push(below.certificate().der().clone());
+    let mut forged = a.svid("/w").leaf().der().to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    let mut clients = testing::leaf_params([SanType::URI("spiffe://td/w".try_into().unwrap())]);
+    clients.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let chains = [
+        ders(a.svid("/w").chain()),
+        ders(b.svid("/w").chain()),
+        ders(a.leaf(clients).chain()),
+        vec![through[0].clone()],
+        through,
+        vec![forged.into()],
+    ];
+    let bundles = |authorities: &[&Authority]| {
+        let domain = "td".parse().unwrap();
+        let certificates = authorities.iter().map(|authority| authority.certificate());
+        TrustBundles::from_iter([TrustBundle::new(domain, certificates).unwrap()])
+    };
+    let revoking = TrustBundle::clone(&a.bundle()).with_revocations(a.revocations(&[7]));
+    let states = [
+        bundles(&[&a]),
+        bundles(&[&b]),
+        bundles(&[&a, &b]),
+        TrustBundles::from_iter([revoking]),
+    ];
+    let (publisher, watch) = watch::channel(TrustBundles::default());
+    let verifier = PeerVerifier::spiffe(watch, provider()).unwrap();
+    let mut accepted = 0;
+    for state in states.iter().chain(&states) {
+        publisher.publish(state.clone());
+        let purposes = [Purpose::Client, Purpose::Server];
+        for (chain, purpose) in chains
+            .iter()
+            .flat_map(|chain| purposes.map(|purpose| (chain, purpose)))
+        {
+            for now in [NOW, NOW - 1, NOW + DAY, NOW, NOW + DAY + 1].map(at) {
+                let fresh = PeerVerifier::spiffe(state.clone(), provider()).unwrap();
+                let expected = fresh.verify(chain, purpose, now).map_err(|e| e.to_string());
+                let verified = verifier.verify(chain, purpose, now);
+                assert_eq!(verified.map_err(|e| e.to_string()), expected);
+                accepted += usize::from(expected.is_ok());
+            }
+        }
+    }
+    assert!(accepted > 20, "{accepted}");
 }
