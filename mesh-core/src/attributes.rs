@@ -280,7 +280,8 @@ pub struct UpstreamConnection {
     pub peer: Option<SpiffeId>,
 }
 
-/// How often a request was sent, if it may have been more than once.
+/// How often a request was sent. Of a response that names its [`SelectedEndpoint`] and has no number,
+/// it was once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Attempts(pub u32);
 

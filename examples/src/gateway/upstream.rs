@@ -99,15 +99,19 @@ impl Upstreams {
 /// The address from which an endpoint is connected to, if it is the application of a sidecar that
 /// connections are redirected to; `None` leaves it to the system.
 fn source(is_redirected: bool, cluster: &Cluster, address: &Address) -> Option<IpAddr> {
-    let name = &cluster.name;
-    let is_application =
-        name.direction() == Some(Direction::Inbound) || name.as_str() == INBOUND_PASSTHROUGH;
-    match address {
-        Address::Ip(address) if is_redirected && is_application => {
-            Some(sidecar_source(address.ip()))
-        }
-        Address::Ip(_) | Address::Unix(_) => None,
+    // Most are not redirected, and need not be told apart.
+    if !is_redirected || !leads_to_application(&cluster.name) {
+        return None;
     }
+    match address {
+        Address::Ip(address) => Some(sidecar_source(address.ip())),
+        Address::Unix(_) => None,
+    }
+}
+
+/// Whether the endpoints of a cluster are the ports of the workload itself.
+fn leads_to_application(cluster: &ClusterName) -> bool {
+    cluster.direction() == Some(Direction::Inbound) || cluster.as_str() == INBOUND_PASSTHROUGH
 }
 
 /// The TLS towards an endpoint; `None` is plaintext.

@@ -225,7 +225,11 @@ impl<S, B, E> Retrying<S, B, E> {
         if let Some(flag) = flag {
             ResponseFlags::add(response.extensions_mut(), flag);
         }
-        response.extensions_mut().insert(Attempts(self.attempts));
+        let extensions = response.extensions_mut();
+        // One attempt at an endpoint needs no number.
+        if self.attempts > 1 || extensions.get::<SelectedEndpoint>().is_none() {
+            extensions.insert(Attempts(self.attempts));
+        }
         Step::Finish(Ok(response))
     }
 
