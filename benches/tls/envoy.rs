@@ -27,6 +27,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 
 use crate::handshake::{Mesh, svid};
+use crate::lines::Lines;
 use crate::{id, issuer};
 
 /// Handshakes in a round.
@@ -137,7 +138,7 @@ async fn call(connector: &TlsConnector, port: u16) {
 struct Envoy {
     process: Child,
     port: u16,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Envoy {
@@ -155,21 +156,23 @@ impl Envoy {
         command.arg("--config-path").arg(file("envoy.json"));
         command.arg("--admin-address-path").arg(file("admin"));
         command.args(["--disable-hot-restart", "--concurrency", "1"]);
-        command.args(["--log-level", "error"]).stdout(Stdio::null());
-        let mut process = command.spawn().ok()?;
-        for _ in 0..600 {
-            let admin = fs::read_to_string(file("admin")).ok();
-            if let Some(port) = admin.and_then(|admin| port(admin.trim())) {
-                return Some(Self {
-                    process,
-                    port,
-                    _directory: directory,
-                });
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        let _ = process.kill();
-        panic!("envoy does not serve after half a minute");
+        command.args([
+            "--log-level",
+            "error",
+            "--component-log-level",
+            "config:info",
+        ]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut envoy = Self {
+            process: command.spawn().ok()?,
+            port: 0,
+            directory,
+        };
+        // It listens then, and has all that it waits for.
+        Lines::of(envoy.process.stderr.take()).wait_for("starting workers");
+        let admin = fs::read_to_string(envoy.directory.path().join("admin")).unwrap();
+        envoy.port = port(admin.trim()).unwrap();
+        Some(envoy)
     }
 
     fn server(&self) -> Server {
@@ -189,7 +192,7 @@ impl Drop for Envoy {
     }
 }
 
-/// The port of the listener, once Envoy serves.
+/// The port of the listener.
 fn port(admin: &str) -> Option<u16> {
     let mut stream = StdTcpStream::connect(admin).ok()?;
     let request = b"GET /listeners HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n";

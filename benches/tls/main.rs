@@ -9,6 +9,8 @@
 mod envoy;
 mod handshake;
 mod issuing;
+#[path = "../../mesh-tls/tests/interop/lines.rs"]
+mod lines;
 mod server_names;
 
 use std::alloc::System;

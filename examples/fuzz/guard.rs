@@ -1,6 +1,7 @@
 //! What ends the program, and says why.
 
 use std::fs;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,9 +15,14 @@ const PAGES: u64 = (1 << 30) / 4096;
 /// How often time and memory are looked at.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Watches the input that is fed.
+/// Watches the input that is fed, until it is dropped.
+pub(crate) struct Guard {
+    watched: Watched,
+    _watching: Sender<()>,
+}
+
 #[derive(Clone)]
-pub(crate) struct Guard(Arc<Mutex<Fed>>);
+struct Watched(Arc<Mutex<Fed>>);
 
 struct Fed {
     target: &'static str,
@@ -26,32 +32,42 @@ struct Fed {
 }
 
 impl Guard {
-    /// Starts to watch, for as long as the program runs.
+    /// Starts to watch.
     pub(crate) fn start() -> Self {
-        let guard = Self(Arc::new(Mutex::new(Fed {
+        let watched = Watched(Arc::new(Mutex::new(Fed {
             target: "",
             run: 0,
             input: Vec::new(),
             since: now(),
         })));
-        let (in_panic, by_thread) = (guard.clone(), guard.clone());
+        let (in_panic, by_thread) = (watched.clone(), watched.clone());
         let report = std::panic::take_hook();
         // Where panics abort, this is the last that is run.
         std::panic::set_hook(Box::new(move |panic| {
             report(panic);
             in_panic.report("a panic");
         }));
+        let (watching, dropped) = mpsc::channel();
+        // Nothing tells of memory that is taken: it has to be looked at.
         thread::spawn(move || {
-            loop {
-                thread::sleep(PAUSE);
+            while dropped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
                 by_thread.look();
             }
         });
-        guard
+        Self {
+            watched,
+            _watching: watching,
+        }
     }
 
     /// Watches the next input.
     pub(crate) fn watch(&self, target: &'static str, run: u64, input: &[u8]) {
+        self.watched.take(target, run, input);
+    }
+}
+
+impl Watched {
+    fn take(&self, target: &'static str, run: u64, input: &[u8]) {
         let mut fed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (fed.target, fed.run, fed.since) = (target, run, now());
         fed.input.clear();

@@ -2,19 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "../../mesh-tls/tests/interop/lines.rs"]
+mod lines;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::Duration;
 
-use tempfile::TempDir;
+use crate::lines::Lines;
 
 const CHANGES: usize = 200;
-/// How long each change is served: longer than the quiet time after which files are read.
-const PAUSE: Duration = Duration::from_millis(100);
-/// How often, with such a pause, something is looked for that is to happen.
-const LOOKS: usize = 100;
 
 #[test]
 #[ignore = "needs wrk"]
@@ -22,30 +19,37 @@ fn no_request_fails_while_the_configuration_is_replaced_two_hundred_times() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("shop.yaml");
     write(&file, 0);
-    let mut gateway = Program::gateway(&file, &directory);
-    let address = gateway.address();
+    let mut gateway = Program::gateway(&file);
+    let line = gateway.log.wait_for("port 80 is served at ");
+    let (_, address) = line.rsplit_once(' ').unwrap();
 
-    let seconds = CHANGES as u64 * PAUSE.as_millis() as u64 / 1000 + 5;
     let wrk = Command::new("wrk")
-        .args(["--threads", "1", "--connections", "16", "--duration"])
-        .arg(format!("{seconds}s"))
+        .args(["--threads", "1", "--connections", "16"])
+        // At most: it is interrupted when all is done.
+        .args(["--duration", "120s"])
         .arg(format!("http://{address}/"))
         .stdout(Stdio::piped())
         .spawn()
         .expect("`wrk` is in PATH: see .ci/install");
     for change in 1..=CHANGES {
         write(&file, change);
-        sleep(PAUSE);
+        let served = format!("generation {} is served", change + 1);
+        gateway.log.wait_for(&served);
     }
-    let report = wrk.wait_with_output().unwrap();
-    let report = String::from_utf8(report.stdout).unwrap();
+    let report = interrupt(wrk);
 
     assert!(report.contains("requests in"), "{report}");
     assert!(!report.contains("Socket errors"), "{report}");
     assert!(!report.contains("Non-2xx"), "{report}");
-    let served = gateway.log().matches("is served\n").count();
-    assert!(served > CHANGES / 2, "{served} changes took effect");
-    gateway.waits_for(&format!("generation {} is served", served + 1));
+}
+
+/// Ends wrk, which reports then.
+fn interrupt(wrk: Child) -> String {
+    let pid = wrk.id().to_string();
+    let interrupted = Command::new("kill").args(["-INT", &pid]).status();
+    assert!(interrupted.unwrap().success(), "it has not ended by itself");
+    let output = wrk.wait_with_output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// A configuration of its own for each change, put in the place of the last as a whole.
@@ -78,12 +82,11 @@ spec:
 /// The `ingress-gateway` example. It is killed when it is dropped.
 struct Program {
     process: Child,
-    log: std::path::PathBuf,
+    log: Lines,
 }
 
 impl Program {
-    fn gateway(config: &Path, directory: &TempDir) -> Self {
-        let log = directory.path().join("log");
+    fn gateway(config: &Path) -> Self {
         let cargo = |command| {
             let mut cargo = Command::new(env!("CARGO"));
             cargo.args([command, "--quiet", "-p", "examples"]);
@@ -92,45 +95,16 @@ impl Program {
         };
         assert!(cargo("build").status().unwrap().success());
         // On Unix cargo becomes the program that it runs.
-        let process = cargo("run")
+        let mut process = cargo("run")
             .args(["--", "--config"])
             .arg(config)
-            .args([
-                "--bind",
-                "127.0.0.1",
-                "--map-port",
-                "80=0",
-                "--threads",
-                "1",
-            ])
-            .args(["--admin", "127.0.0.1:0"])
-            .stderr(fs::File::create(&log).unwrap())
+            .args(["--bind", "127.0.0.1", "--map-port", "80=0"])
+            .args(["--threads", "1", "--admin", "127.0.0.1:0"])
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let log = Lines::of(process.stderr.take());
         Self { process, log }
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap()
-    }
-
-    /// Where it serves port 80, once it does.
-    fn address(&mut self) -> String {
-        self.waits_for("port 80 is served at ");
-        let log = self.log();
-        let (_, rest) = log.split_once("port 80 is served at ").unwrap();
-        rest.lines().next().unwrap().to_owned()
-    }
-
-    fn waits_for(&mut self, line: &str) {
-        for _ in 0..LOOKS {
-            if self.log().contains(line) {
-                return;
-            }
-            assert!(self.process.try_wait().unwrap().is_none(), "{}", self.log());
-            sleep(PAUSE);
-        }
-        panic!("no `{line}` in:\n{}", self.log());
     }
 }
 

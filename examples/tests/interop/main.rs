@@ -10,6 +10,8 @@ mod balancing;
 mod envoy;
 mod exchange;
 mod generate;
+#[path = "../../../mesh-tls/tests/interop/lines.rs"]
+mod lines;
 mod policies;
 mod scene;
 

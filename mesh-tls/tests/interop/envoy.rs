@@ -14,18 +14,19 @@ use crate::mesh::{CART, DOMAIN, Mesh, SNI, WEB};
 use crate::ours::{OneConnection, REQUEST, call, status};
 use crate::process::Server;
 
-const TYPE: &str = "type.googleapis.com/envoy.extensions";
+pub(crate) const TYPE: &str = "type.googleapis.com/envoy.extensions";
 
 /// An Envoy with the listeners and clusters of a test.
-struct Envoy {
+pub(crate) struct Envoy {
     /// Of each listener, by its name.
-    ports: BTreeMap<String, u16>,
+    pub(crate) ports: BTreeMap<String, u16>,
     _process: Server,
 }
 
 impl Envoy {
-    fn start(files: &Files, listeners: &[Value], clusters: &[Value]) -> Self {
+    pub(crate) fn start(files: &Files, listeners: &[Value], clusters: &[Value]) -> Self {
         let bootstrap = json!({
+            "node": {"id": "web", "cluster": "web"},
             "admin": {"address": any_port()},
             "static_resources": {"listeners": listeners, "clusters": clusters},
         });
@@ -36,14 +37,18 @@ impl Envoy {
         envoy.arg("--config-path").arg(files.path("envoy.json"));
         envoy.arg("--admin-address-path").arg(&admin);
         envoy.args(["--disable-hot-restart", "--concurrency", "1"]);
-        envoy.args(["--log-level", "error"]);
+        envoy.args([
+            "--log-level",
+            "error",
+            "--component-log-level",
+            "config:info",
+        ]);
         let mut process = Server::start(&mut envoy);
-        let ports = process.wait_for(|| {
-            let address = std::fs::read_to_string(&admin).ok()?;
-            ports(address.trim())
-        });
+        // It listens then, and has all that it waits for.
+        process.wait_for("starting workers");
+        let address = std::fs::read_to_string(&admin).unwrap();
         Self {
-            ports,
+            ports: ports(address.trim()).unwrap(),
             _process: process,
         }
     }
@@ -53,11 +58,8 @@ fn any_port() -> Value {
     json!({"socket_address": {"address": "127.0.0.1", "port_value": 0}})
 }
 
-/// The ports of all listeners, once Envoy serves.
+/// The ports of all listeners.
 fn ports(admin: &str) -> Option<BTreeMap<String, u16>> {
-    if !ask(admin, "/ready")?.contains("LIVE") {
-        return None;
-    }
     let answer = ask(admin, "/listeners")?;
     // Lines such as `name::127.0.0.1:4711`.
     let listeners = answer.lines().filter_map(|line| line.split_once("::"));
@@ -79,7 +81,7 @@ fn ask(admin: &str, path: &str) -> Option<String> {
 }
 
 /// A listener of HTTP. `action` is what becomes of all requests.
-fn listener(name: &str, tls: Option<Value>, action: (&str, &Value)) -> Value {
+pub(crate) fn listener(name: &str, tls: Option<Value>, action: (&str, &Value)) -> Value {
     let route = json!({"match": {"prefix": "/"}, action.0: action.1});
     // Envoy's own view of the client.
     let peer = json!([{"header": {"key": "peer", "value": "%DOWNSTREAM_PEER_URI_SAN%"}}]);
@@ -105,7 +107,7 @@ fn listener(name: &str, tls: Option<Value>, action: (&str, &Value)) -> Value {
 }
 
 /// A cluster of one endpoint on loopback.
-fn cluster(name: &str, port: u16, tls: &Value) -> Value {
+pub(crate) fn cluster(name: &str, port: u16, tls: &Value) -> Value {
     let address = json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
     json!({
         "name": name,
@@ -123,7 +125,22 @@ fn cluster(name: &str, port: u16, tls: &Value) -> Value {
 /// `cluster.local`. `expected` is the name that the peer has to have.
 fn mutual(mesh: &Mesh, svid: Option<&str>, expected: Option<&str>) -> Value {
     let file = |name: &str| json!({"filename": mesh.files.name(name)});
-    let roots = file(&format!("{DOMAIN}.pem"));
+    let validation = validation(&file(&format!("{DOMAIN}.pem")), expected);
+    let certificates = svid.map(|svid| {
+        json!({
+            "certificate_chain": file(&format!("{svid}.pem")),
+            "private_key": file(&format!("{svid}.key")),
+        })
+    });
+    json!({
+        "tls_certificates": Vec::from_iter(certificates),
+        "validation_context": validation,
+        "tls_params": {"tls_maximum_protocol_version": "TLSv1_3"},
+    })
+}
+
+/// Envoy's SPIFFE validator, which believes `roots` about `cluster.local`.
+pub(crate) fn validation(roots: &Value, expected: Option<&str>) -> Value {
     let mut validation = json!({
         "custom_validator_config": {
             "name": "envoy.tls.cert_validator.spiffe",
@@ -137,17 +154,7 @@ fn mutual(mesh: &Mesh, svid: Option<&str>, expected: Option<&str>) -> Value {
         validation["match_typed_subject_alt_names"] =
             json!([{"san_type": "URI", "matcher": {"exact": expected}}]);
     }
-    let certificates = svid.map(|svid| {
-        json!({
-            "certificate_chain": file(&format!("{svid}.pem")),
-            "private_key": file(&format!("{svid}.key")),
-        })
-    });
-    json!({
-        "tls_certificates": Vec::from_iter(certificates),
-        "validation_context": validation,
-        "tls_params": {"tls_maximum_protocol_version": "TLSv1_3"},
-    })
+    validation
 }
 
 fn downstream(mesh: &Mesh, svid: &str) -> Value {

@@ -9,6 +9,7 @@ mod curl;
 mod envoy;
 mod files;
 mod hosts;
+mod lines;
 mod mesh;
 mod nginx;
 mod openssl;

@@ -4,7 +4,6 @@
 //! client after the handshake, and refuses it with `400`; it looks at that of a server after the
 //! handshake, too, and closes the connection.
 
-use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -33,7 +32,7 @@ impl Nginx {
             format!("  {what}_temp_path {path};\n")
         });
         let configuration = format!(
-            "daemon off;\nmaster_process off;\npid {pid};\nerror_log stderr crit;\nevents {{}}\n\
+            "daemon off;\nmaster_process off;\npid {pid};\nerror_log stderr notice;\nevents {{}}\n\
              http {{\n  access_log off;\n{temporary}  server {{\n{directives}  }}\n}}\n",
             pid = hosts.files.name("nginx.pid"),
             temporary = temporary.concat(),
@@ -43,7 +42,8 @@ impl Nginx {
         nginx.arg("-c").arg(hosts.files.path("nginx.conf"));
         nginx.arg("-p").arg(hosts.files.path(""));
         let mut process = Server::start(nginx.args(["-e", "stderr"]));
-        process.wait_for(|| StdUnixStream::connect(&socket).ok());
+        // It says how it waits for connections when it listens already.
+        process.wait_for("event method");
         Self {
             socket,
             _process: process,

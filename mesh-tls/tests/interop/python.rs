@@ -1,7 +1,7 @@
 //! Python's `ssl`, which is OpenSSL behind another interface: certificates are verified strictly,
 //! and names are read from them.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::files::Files;
 use crate::mesh::{CART, DOMAIN, Mesh, SNI, WEB};
@@ -110,12 +110,10 @@ async fn our_client_and_python_verify_each_other() {
     ];
     for (server, client, expected_server, expected) in cases {
         let mut python = Command::new("python3");
-        // It has much to say about a handshake that fails.
-        python.stderr(Stdio::null());
         run(&mut python, SERVER);
         with_files(&mut python, &mesh.files, Some(server));
         let mut process = Server::start(&mut python);
-        let port = process.port("port");
+        let port = process.port("port ");
         let connector = match client {
             Some(client) => mesh.connector(client, expected_server),
             None => mesh.anonymous_connector(expected_server),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::fleet::{Fleet, number};
-use super::pair::Member;
+use super::pair::{Member, now};
 use crate::envoy::Envoy;
 
 const TYPE: &str = "type.googleapis.com/envoy";
@@ -48,8 +48,9 @@ impl Judge {
     /// Replaces the endpoints, and waits until they are.
     pub(super) fn replace(&self, fleet: &Fleet, members: &[Member]) {
         write_endpoints(&endpoints_file(self.directory.path()), fleet, members);
+        let until = now() + TIMEOUT;
         while self.hosts().len() != members.len() {
-            std::thread::sleep(Duration::from_millis(2));
+            assert!(now() < until, "Envoy does not look at its endpoints");
         }
     }
 

@@ -98,24 +98,32 @@ fn a_new_endpoint_is_warmed_up_as_by_envoy() {
     };
     let members: Vec<Member> = [1, 1, 1].map(Member::weighing).into();
     let pair = Pair::start(&setting, &members[..2]);
-    // Those that were there from the beginning are no longer new.
-    std::thread::sleep(Duration::from_secs(window + 1));
+    // Those that are there from the beginning are warmed up together, and have even shares meanwhile.
+    let (ours, theirs) = shares_of(&pair, 1, Duration::from_secs(window + 1));
+    for share in [ours, theirs] {
+        assert!((share - 0.5).abs() <= TOLERANCE, "{ours}, Envoy's {theirs}");
+    }
     pair.replace(&members);
     for second in 0..=window {
-        let until = now() + Duration::from_secs(1);
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        while now() < until {
-            theirs.extend(pair.theirs(20));
-            ours.extend(pair.ours(20));
-        }
-        let share = |picks: &[usize]| {
-            let new = picks.iter().filter(|pick| **pick == 2).count();
-            new as f64 / picks.len() as f64
-        };
-        let (ours, theirs) = (share(&ours), share(&theirs));
+        let (ours, theirs) = shares_of(&pair, 2, Duration::from_secs(1));
         let apart = (ours - theirs).abs();
         assert!(apart <= TOLERANCE, "{second} s: {ours}, Envoy's {theirs}");
     }
+}
+
+/// An endpoint's share of the requests of so long: by the balancer, and by Envoy.
+fn shares_of(pair: &Pair, endpoint: usize, time: Duration) -> (f64, f64) {
+    let until = now() + time;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    while now() < until {
+        theirs.extend(pair.theirs(20));
+        ours.extend(pair.ours(20));
+    }
+    let share = |picks: &[usize]| {
+        let own = picks.iter().filter(|pick| **pick == endpoint).count();
+        own as f64 / picks.len() as f64
+    };
+    (share(&ours), share(&theirs))
 }
 
 #[test]

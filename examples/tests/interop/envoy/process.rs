@@ -3,22 +3,17 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::exchange::send;
+use crate::lines::Lines;
 
-/// How often, and how long in between, it is asked whether Envoy is up.
-const LOOKS: u32 = 600;
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// An Envoy, found in `PATH`. It is killed when it is dropped.
+/// An Envoy, found in `PATH`.
 #[derive(Debug)]
 pub(crate) struct Envoy {
-    process: Child,
+    _process: Process,
     admin: SocketAddr,
     address: SocketAddr,
     _directory: TempDir,
@@ -30,37 +25,27 @@ impl Envoy {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let file = |name: &str| directory.path().join(name);
         fs::write(file("envoy.json"), bootstrap.to_string()).expect("it can be written");
-        let log = fs::File::create(file("log")).expect("it can be written");
-        let mut process = Command::new("envoy")
-            .arg("--config-path")
-            .arg(file("envoy.json"))
-            .arg("--admin-address-path")
-            .arg(file("admin"))
-            .args(["--disable-hot-restart", "--concurrency", "1"])
-            .args(["--log-level", "warning"])
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("`envoy` is in PATH: see .ci/install");
-        for _ in 0..LOOKS {
-            let admin = fs::read_to_string(file("admin")).ok();
-            let admin: Option<SocketAddr> = admin.and_then(|admin| admin.trim().parse().ok());
-            if let Some((admin, address)) = admin.and_then(|admin| Some((admin, listener(admin)?)))
-            {
-                return Self {
-                    process,
-                    admin,
-                    address,
-                    _directory: directory,
-                };
-            }
-            let ended = process.try_wait().expect("it was not waited for");
-            let log = || fs::read_to_string(file("log")).unwrap_or_default();
-            assert!(ended.is_none(), "envoy ended: {}\n{bootstrap:#}", log());
-            sleep(PAUSE);
+        let mut envoy = Command::new("envoy");
+        envoy.arg("--config-path").arg(file("envoy.json"));
+        envoy.arg("--admin-address-path").arg(file("admin"));
+        envoy.args(["--disable-hot-restart", "--concurrency", "1"]);
+        envoy.args([
+            "--log-level",
+            "warning",
+            "--component-log-level",
+            "config:info",
+        ]);
+        let (process, mut lines) = Process::start(&mut envoy);
+        // It listens then, and has all that it waits for.
+        lines.wait_for("starting workers");
+        let admin = fs::read_to_string(file("admin")).expect("it has been written");
+        let admin = admin.trim().parse().expect("it is an address");
+        Self {
+            _process: process,
+            admin,
+            address: listener(admin).expect("it says where it listens"),
+            _directory: directory,
         }
-        let _ = process.kill();
-        panic!("envoy does not serve after {:?}", PAUSE * LOOKS);
     }
 
     /// Where it listens.
@@ -74,18 +59,29 @@ impl Envoy {
     }
 }
 
-impl Drop for Envoy {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+/// A process that is killed when it is dropped.
+#[derive(Debug)]
+struct Process(Child);
+
+impl Process {
+    /// Starts it, and reads what it logs.
+    fn start(command: &mut Command) -> (Self, Lines) {
+        let process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let mut process = process.expect("the program is in PATH: see .ci/install");
+        let log = process.stderr.take().expect("it is piped");
+        (Self(process), Lines::of([log]))
     }
 }
 
-/// The address of the listener, once Envoy serves.
-fn listener(admin: SocketAddr) -> Option<SocketAddr> {
-    if ask(admin, "/ready")? != "LIVE\n" {
-        return None;
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
+}
+
+/// The address of the listener.
+fn listener(admin: SocketAddr) -> Option<SocketAddr> {
     let listeners: Value = serde_json::from_str(&ask(admin, "/listeners?format=json")?).ok()?;
     let socket = listeners.pointer("/listener_statuses/0/local_address/socket_address")?;
     let port = u16::try_from(socket.get("port_value")?.as_u64()?).ok()?;
