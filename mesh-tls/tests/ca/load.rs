@@ -22,7 +22,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::rotation::{Above, first_root, other_root};
+use crate::above::Above;
+use crate::rotation::{first_root, other_root};
 use crate::support::{NOW, at, issue, provider};
 
 /// How many callers make a connection for each call.
@@ -221,13 +222,13 @@ fn issuer(signer: Arc<Signer>) -> Issuer {
 #[tokio::test]
 async fn no_call_fails_while_svids_intermediate_and_root_are_replaced() {
     let above = Above::new();
-    let first = issuer(above.intermediate(NOW));
+    let first = issuer(above.intermediate(at(NOW)));
     let mut load = Load::start(&first).await;
     for _ in 0..5 {
         load.take(&first).await;
     }
 
-    let second = issuer(above.intermediate(NOW));
+    let second = issuer(above.intermediate(at(NOW)));
     load.take(&second).await;
 
     let root = other_root(NOW);

@@ -3,6 +3,7 @@
 #![cfg(feature = "ca")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod above;
 mod issuing;
 #[cfg(feature = "tokio")]
 mod load;

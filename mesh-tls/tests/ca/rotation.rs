@@ -9,21 +9,18 @@ use std::time::Duration;
 
 use mesh_core::identity::SpiffeId;
 use mesh_tls::ca::root::RootSpec;
-use mesh_tls::ca::{Authority, Change, IssuancePolicy, OverlapPolicy, Signer, SignerMaterial};
-use mesh_tls::certificate::Certificate;
+use mesh_tls::ca::{Authority, Change, IssuancePolicy, OverlapPolicy, Signer};
 use mesh_tls::csr::KeyKind;
-use mesh_tls::key::SigningKey;
-use mesh_tls::pem;
 use mesh_tls::resolve::{self, Identity, IdentityPublisher, LiveIdentity};
 use mesh_tls::rotation::{Event, Rotation, RotationPolicy};
 use mesh_tls::svid::X509Svid;
 use mesh_tls::trust_bundle::{TrustBundle, TrustBundles};
 use mesh_tls::verify::PeerVerifier;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 use rustls_pki_types::{ServerName, UnixTime};
 
+use crate::above::Above;
 use crate::support::{DAY, NOW, at, exchange, issue, key, provider, root};
 
 const HOUR: u64 = 60 * 60;
@@ -283,10 +280,10 @@ fn the_root_is_renewed_with_its_key_without_a_failure_and_at_once() {
 fn the_intermediate_is_replaced_without_a_failure_and_at_once() {
     let above = Above::new();
     // The overlap is for roots; the root does not change.
-    let mut mesh = Mesh::new(above.intermediate(NOW), NO_OVERLAP);
+    let mut mesh = Mesh::new(above.intermediate(at(NOW)), NO_OVERLAP);
     mesh.run(48);
     assert_eq!(mesh.server.live.svid().unwrap().chain().len(), 2);
-    let next = above.intermediate(mesh.now);
+    let next = above.intermediate(at(mesh.now));
     assert_eq!(mesh.replace(next), Some(Change::Switched));
     mesh.run(72);
     assert_eq!(mesh.failures, 0);
@@ -340,44 +337,4 @@ fn no_svid_is_presented_past_its_time() {
     assert!(mesh.server.live.svid().is_none());
     mesh.connect();
     assert_eq!(mesh.failures, 1);
-}
-
-/// A root that is kept elsewhere, and signs intermediates.
-pub(crate) struct Above {
-    params: CertificateParams,
-    key: KeyPair,
-    root: Certificate,
-}
-
-impl Above {
-    pub(crate) fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "root");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let key = KeyPair::generate().unwrap();
-        let root = params.self_signed(&key).unwrap().pem();
-        let root = pem::certificates(root.as_bytes()).unwrap().remove(0);
-        Self { params, key, root }
-    }
-
-    pub(crate) fn intermediate(&self, now: u64) -> Arc<Signer> {
-        let mut params = CertificateParams::default();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "intermediate");
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.use_authority_key_identifier_extension = true;
-        let key = KeyPair::generate().unwrap();
-        let above = rcgen::Issuer::from_params(&self.params, &self.key);
-        let signed = params.signed_by(&key, &above).unwrap();
-        let material = SignerMaterial {
-            certificate: Certificate::from_der(signed.der()).unwrap(),
-            key: Arc::new(SigningKey::from_pem(key.serialize_pem().as_bytes()).unwrap()),
-            intermediates: Vec::new(),
-            roots: vec![self.root.clone()],
-        };
-        Arc::new(Signer::new(material, at(now), &provider()).unwrap())
-    }
 }

@@ -5,14 +5,18 @@
 #![cfg(all(feature = "ca", feature = "tokio"))]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "../ca/above.rs"]
+mod above;
 mod curl;
 mod envoy;
 mod files;
 mod hosts;
 mod lines;
+mod load;
 mod mesh;
 mod nginx;
 mod openssl;
 mod ours;
 mod process;
 mod python;
+mod wrk;

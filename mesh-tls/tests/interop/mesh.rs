@@ -15,7 +15,7 @@ use mesh_tls::connect::TlsConnector;
 use mesh_tls::csr::{KeyKind, SigningRequest};
 use mesh_tls::key::SigningKey;
 use mesh_tls::pem;
-use mesh_tls::resolve::{self, Identity};
+use mesh_tls::resolve::{self, Identity, LiveIdentity};
 use mesh_tls::secret::TlsSecret;
 use mesh_tls::secret_store::{SecretName, SecretStore};
 use mesh_tls::svid::X509Svid;
@@ -103,17 +103,12 @@ impl Mesh {
     fn compiler(&self, svid: &str) -> TlsCompiler {
         let (publisher, live) = resolve::channel();
         publisher.publish(self.identity(svid));
-        let identity = MeshIdentity::new(live, TrustDomains::new(domain()));
-        TlsCompiler::new(provider(), SecretStore::default()).with_identity(identity)
+        compiler(live)
     }
 
     /// Our server: a port with `STRICT` mTLS.
     pub(crate) fn acceptor(&self, svid: &str) -> TlsAcceptor {
-        let http = NetworkFilter::Http(HttpConnection::new("inbound|8080||"));
-        let mut chain = FilterChain::new(http);
-        let alpn = vec!["h2".into(), "http/1.1".into()];
-        chain.tls = Some(ServerTls::Mesh { alpn });
-        TlsAcceptor::new(self.compiler(svid).server(&chain).unwrap().unwrap())
+        acceptor(&self.compiler(svid))
     }
 
     /// Our client with `ISTIO_MUTUAL`, which expects `server`.
@@ -141,6 +136,21 @@ impl Mesh {
         }));
         connector(&TlsCompiler::new(provider(), store), tls)
     }
+}
+
+/// Compiles for a workload of the mesh.
+pub(crate) fn compiler(live: LiveIdentity) -> TlsCompiler {
+    let identity = MeshIdentity::new(live, TrustDomains::new(domain()));
+    TlsCompiler::new(provider(), SecretStore::default()).with_identity(identity)
+}
+
+/// A port with `STRICT` mTLS.
+pub(crate) fn acceptor(compiler: &TlsCompiler) -> TlsAcceptor {
+    let http = NetworkFilter::Http(HttpConnection::new("inbound|8080||"));
+    let mut chain = FilterChain::new(http);
+    let alpn = vec!["h2".into(), "http/1.1".into()];
+    chain.tls = Some(ServerTls::Mesh { alpn });
+    TlsAcceptor::new(compiler.server(&chain).unwrap().unwrap())
 }
 
 fn connector(compiler: &TlsCompiler, tls: UpstreamTls) -> TlsConnector {
