@@ -159,7 +159,7 @@ pub enum CredentialError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Authority, provider};
+    use crate::testing::{self, Authority, provider};
 
     #[test]
     fn every_kind_of_key_is_taken() {
@@ -170,7 +170,7 @@ mod tests {
             &rcgen::PKCS_RSA_SHA256,
         ];
         for algorithm in algorithms {
-            let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+            let key = testing::key_pair(algorithm);
             let params = rcgen::CertificateParams::new(["a.example".to_owned()]).unwrap();
             let chain = params.self_signed(&key).unwrap().pem();
             let key = key.serialize_pem();

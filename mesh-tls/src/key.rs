@@ -180,14 +180,11 @@ mod tests {
 
     #[test]
     fn keys_of_each_kind_ask_for_certificates() {
-        let kinds = [
-            KeyKind::EcdsaP256,
-            KeyKind::EcdsaP384,
-            KeyKind::Ed25519,
-            KeyKind::RSA_2048,
-        ];
-        for kind in kinds {
-            let key = SigningKey::generate(kind).unwrap();
+        let made = [KeyKind::EcdsaP256, KeyKind::EcdsaP384, KeyKind::Ed25519];
+        let made = made.map(|kind| SigningKey::generate(kind).unwrap());
+        let rsa = SigningKey::from_pem(testing::RSA.as_bytes()).unwrap();
+        for key in made.into_iter().chain([rsa]) {
+            let kind = key.kind();
             let restored = SigningKey::from_pem(key.to_pem().as_bytes()).unwrap();
             let text = restored.signing_request(&ID.parse().unwrap()).unwrap();
             let request = SigningRequest::from_pem(text.as_bytes(), &testing::provider());
@@ -198,10 +195,18 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_other_kinds_are_refused() {
+    fn of_rsa_only_2048_bits_are_made_and_by_ring_none() {
         let kind = KeyKind::Rsa { bits: 1024 };
         let error = SigningKey::generate(kind).unwrap_err();
         assert_eq!(error, KeyError::Generate { kind });
+        let made = SigningKey::generate(KeyKind::RSA_2048);
+        assert_eq!(made.is_ok(), cfg!(feature = "aws-lc-rs"));
+    }
+
+    /// ring does not make such a key.
+    #[cfg(feature = "aws-lc-rs")]
+    #[test]
+    fn keys_of_other_kinds_are_refused() {
         let p521 = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P521_SHA512).unwrap();
         let error = SigningKey::from_pem(p521.serialize_pem().as_bytes()).unwrap_err();
         assert_eq!(

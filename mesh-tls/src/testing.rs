@@ -7,9 +7,14 @@ use mesh_core::identity::TrustDomain;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
     DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair,
-    KeyUsagePurpose, RevocationReason, RevokedCertParams, SanType, SerialNumber,
+    KeyUsagePurpose, PKCS_RSA_SHA256, RevocationReason, RevokedCertParams, SanType, SerialNumber,
+    SignatureAlgorithm,
 };
 use rustls::crypto::CryptoProvider;
+#[cfg(feature = "aws-lc-rs")]
+use rustls::crypto::aws_lc_rs as cryptography;
+#[cfg(not(feature = "aws-lc-rs"))]
+use rustls::crypto::ring as cryptography;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use rustls_pki_types::{CertificateRevocationListDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use time::OffsetDateTime;
@@ -35,8 +40,20 @@ pub(crate) fn at(seconds: u64) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(seconds))
 }
 
+/// The cryptography of the feature that is on.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+    Arc::new(cryptography::default_provider())
+}
+
+/// A key of RSA with 2048 bits, as PEM: ring makes none.
+pub(crate) const RSA: &str = include_str!("testing/rsa.pem");
+
+/// A key of this algorithm: a new one, or [`RSA`].
+pub(crate) fn key_pair(algorithm: &'static SignatureAlgorithm) -> KeyPair {
+    match *algorithm == PKCS_RSA_SHA256 {
+        true => KeyPair::from_pem(RSA).unwrap(),
+        false => KeyPair::generate_for(algorithm).unwrap(),
+    }
 }
 
 /// A root of a trust domain, valid for ten days around [`NOW`].

@@ -15,7 +15,7 @@ use mesh_core::model::cluster::{
 use mesh_core::model::listener::{self, FilterChain, HttpConnection, NetworkFilter, TcpProxy};
 use mesh_core::resource::istio::destination_rule::{ClientTlsMode, ClientTlsSettings};
 use mesh_core::resource::istio::gateway::{ServerTlsMode, ServerTlsSettings};
-use rcgen::{KeyPair, SanType};
+use rcgen::SanType;
 use rustls::time_provider::TimeProvider;
 use rustls_pki_types::UnixTime;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

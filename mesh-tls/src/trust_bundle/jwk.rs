@@ -59,9 +59,10 @@ fn encode(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateParams, KeyPair, PublicKeyData};
+    use rcgen::{CertificateParams, PublicKeyData};
 
     use super::*;
+    use crate::testing;
 
     #[test]
     fn each_kind_of_key_has_its_parameters() {
@@ -72,7 +73,7 @@ mod tests {
             (&rcgen::PKCS_RSA_SHA256, "RSA", &["n", "e"]),
         ];
         for (algorithm, kind, parameters) in cases {
-            let key = KeyPair::generate_for(algorithm).unwrap();
+            let key = testing::key_pair(algorithm);
             let certificate = CertificateParams::default().self_signed(&key).unwrap();
             let jwk = of_certificate(&Certificate::from_der(certificate.der()).unwrap());
             assert_eq!(jwk["kty"], kind);

@@ -192,7 +192,7 @@ async fn of_an_rsa_and_an_ecdsa_certificate_the_client_gets_one_that_it_can_veri
     ];
     let leaves = kinds.map(|(secret, kind)| {
         let name = SanType::DnsName("shop.example".try_into().unwrap());
-        let key = KeyPair::generate_for(kind).unwrap();
+        let key = testing::key_pair(kind);
         let leaf = authority.leaf_with(testing::leaf_params([name]), key);
         store.publish(
             &secret.parse().unwrap(),
