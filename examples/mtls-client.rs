@@ -193,7 +193,11 @@ impl Service<Uri> for MeshConnector {
         Box::pin(async move {
             let io = TcpStream::connect(address).await?;
             match tls.connect(io, uri.host()).await {
-                Ok(connected) => Ok(Stream(TokioIo::new(connected.stream))),
+                Ok(connected) => match connected.peer.unasked() {
+                    // To be served as `web`, it has to be known as `web`.
+                    Some(diagnosis) => Err(diagnosis.into()),
+                    None => Ok(Stream(TokioIo::new(connected.stream))),
+                },
                 // The diagnosis itself, for whoever looks for it among the sources.
                 Err(ConnectError::Handshake(diagnosis)) => Err(diagnosis.into()),
                 Err(error) => Err(error.into()),

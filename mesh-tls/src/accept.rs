@@ -178,6 +178,7 @@ impl TlsAcceptor {
         let (_, state) = stream.get_ref();
         let peer = TlsPeer {
             own: self.tls.own_certificate(),
+            asks_for_own: true,
             ..TlsPeer::new(state, state.server_name(), self.tls.verifier())
         };
         let tracked = self.track(&peer, rounds);

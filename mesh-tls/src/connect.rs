@@ -6,6 +6,10 @@
 //! In TLS 1.3 the client is done before the server has looked at its certificate: a server that
 //! refuses it says so in answer to the first read. [`TlsConnector::diagnose`] tells why.
 //!
+//! A server that asks for no certificate does not know who we are, whatever we are configured to
+//! prove. The connection is made all the same, as by Envoy; [`TlsPeer::unasked`] tells, for whoever
+//! wants to be known.
+//!
 //! # Example
 //!
 //! ```
@@ -109,7 +113,7 @@ impl TlsConnector {
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let name = self.tls.server_name(host)?;
-        let config = self.tls.config(self.protocol).clone();
+        let (config, asked) = self.tls.asked(self.protocol);
         let sent = name.to_str().into_owned();
         let handshake = tokio_rustls::TlsConnector::from(config).connect(name, io);
         let deadline = Instant::now().checked_add(self.handshake_timeout);
@@ -119,6 +123,7 @@ impl TlsConnector {
         let (_, state) = stream.get_ref();
         let peer = TlsPeer {
             own: self.tls.own_certificate(),
+            asks_for_own: asked.is_some_and(|asked| asked.is_asked()),
             ..TlsPeer::new(state, Some(&sent), Some(self.tls.verifier()))
         };
         Ok(Connected { stream, peer })

@@ -51,6 +51,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::certificate::Certificate;
+use crate::diagnose::{Cause, Diagnosis, Side};
 use crate::digest::Sha256;
 use crate::verify::PeerVerifier;
 
@@ -72,6 +73,9 @@ pub struct TlsPeer {
     /// The certificate that the other end was shown, or would have been if it had asked; of two for one
     /// name, the first.
     pub own: Option<Certificate>,
+    /// Whether the other end asked for a certificate of ours, as clients always do. Servers that do
+    /// not are not told who we are. `false` where we have none to present.
+    pub asks_for_own: bool,
 }
 
 impl TlsPeer {
@@ -107,7 +111,15 @@ impl TlsPeer {
             identity,
             certificates: chain.map(|chain| PeerCertificates(chain.into())),
             own: None,
+            asks_for_own: false,
         }
+    }
+
+    /// That a server does not know who we are, though we could have proven it: it did not ask. `None`
+    /// if it did, and where there is no certificate of ours.
+    pub fn unasked(&self) -> Option<Diagnosis> {
+        let is_unasked = self.own.is_some() && !self.asks_for_own;
+        is_unasked.then(|| Diagnosis::new(Side::Client, Cause::OurCertificateUnasked))
     }
 }
 
@@ -162,6 +174,7 @@ impl Connection {
             claimed,
             certificates,
             own: _,
+            asks_for_own: _,
         } = tls;
         Self {
             info: ConnectionInfo {

@@ -89,6 +89,9 @@ pub enum Cause {
     OurCertificateMissing,
     /// The peer does not accept our certificate, for the reason of this alert.
     OurCertificateRefused(AlertDescription),
+    /// The server asked for no certificate, so that it does not know who we are. The connection
+    /// stands; no handshake fails for this cause.
+    OurCertificateUnasked,
     /// The peer does not trust the authority that signed our certificate.
     OurIssuerUntrusted,
     /// The peer does not know the server name that we asked for.
@@ -186,6 +189,7 @@ impl Diagnosis {
             Cause::NoServerCertificate => "no_server_certificate",
             Cause::OurCertificateMissing => "our_certificate_missing",
             Cause::OurCertificateRefused(_) => "our_certificate_refused",
+            Cause::OurCertificateUnasked => "our_certificate_unasked",
             Cause::OurIssuerUntrusted => "our_issuer_untrusted",
             Cause::OurServerNameUnknown => "our_server_name_unknown",
             Cause::PeerAlert(_) => "peer_alert",
@@ -241,6 +245,9 @@ impl Diagnosis {
             }
             Cause::OurCertificateRefused(alert) => {
                 write!(f, "the {peer} refused our certificate: {}", reason(*alert))
+            }
+            Cause::OurCertificateUnasked => {
+                f.write_str("the server asked for no certificate, and does not know who we are")
             }
             Cause::OurIssuerUntrusted => write!(
                 f,
@@ -439,6 +446,14 @@ mod tests {
             assert_eq!(diagnosis.label(), label);
             assert!(diagnosis.to_string().contains(text), "{diagnosis}");
         }
+    }
+
+    #[test]
+    fn a_server_that_asked_for_no_certificate_does_not_know_us() {
+        let diagnosis = Diagnosis::new(Side::Client, Cause::OurCertificateUnasked);
+        assert_eq!(diagnosis.label(), "our_certificate_unasked");
+        let text = "the server asked for no certificate, and does not know who we are";
+        assert_eq!(diagnosis.to_string(), text);
     }
 
     #[test]

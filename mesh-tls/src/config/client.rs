@@ -10,6 +10,8 @@ use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls_pki_types::ServerName;
 
+#[cfg(feature = "tokio")]
+use super::asked::Asked;
 use super::certificates::{Own, SecretCertificates};
 use super::error::{Problems, ServerNameError, TlsConfigErrorKind, TlsConfigErrors};
 use super::protocol::{self, Limits, Protocol};
@@ -81,6 +83,24 @@ impl ClientTls {
     /// time.
     pub fn own_certificate(&self) -> Option<Certificate> {
         self.own.certificate()
+    }
+
+    /// The configuration for one connection, and whether its server asks for our certificate. `None`
+    /// where we have none to present, as by `SIMPLE`: those connections resume sessions, which rustls
+    /// does only with the resolver that they began with.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn asked(
+        &self,
+        protocol: ApplicationProtocol,
+    ) -> (Arc<ClientConfig>, Option<Arc<Asked>>) {
+        let config = self.config(protocol);
+        if matches!(self.own, Own::Nothing) {
+            return (Arc::clone(config), None);
+        }
+        let mut config = ClientConfig::clone(config);
+        let asked = Arc::new(Asked::new(config.client_auth_cert_resolver));
+        config.client_auth_cert_resolver = Arc::clone(&asked) as _;
+        (Arc::new(config), Some(asked))
     }
 
     /// How servers are verified.

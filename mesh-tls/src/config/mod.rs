@@ -51,6 +51,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "tokio")]
+mod asked;
 mod certificates;
 mod client;
 mod error;

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use mesh_core::resource::istio::destination_rule::ClientTlsMode;
 use mesh_core::resource::istio::gateway::ServerTlsMode;
 use mesh_tls::digest::{Digest, Sha256};
+use tokio::net::TcpStream;
 
 use crate::files::{Files, provider};
 use crate::hosts::Hosts;
@@ -112,6 +113,26 @@ async fn openssl_verifies_our_client() {
         let (_server, port) = serve(&hosts.files, "root.pem", "root-server", &DEMANDING);
         let found = call(&hosts.connector(mode, credential), port, LINE).await;
         assert_eq!(found, expected, "{mode:?} {credential}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs openssl"]
+async fn our_client_knows_whether_openssl_asked_who_it_is() {
+    let hosts = Hosts::new();
+    let connector = hosts.connector(ClientTlsMode::Mutual, "root-client");
+    let asking: Arguments<'_> = &["-verify", "1"];
+    let unasked = Some("our_certificate_unasked");
+    let cases: [(Arguments<'_>, _); 3] = [(&[], unasked), (asking, None), (&DEMANDING, None)];
+    for (arguments, expected) in cases {
+        for version in ["-tls1_2", "-tls1_3"] {
+            let arguments = [arguments, &[version]].concat();
+            let (_server, port) = serve(&hosts.files, "root.pem", "root-server", &arguments);
+            let io = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let connected = connector.connect(io, Some("shop.example")).await.unwrap();
+            let found = connected.peer.unasked().map(|diagnosis| diagnosis.label());
+            assert_eq!(found, expected, "{arguments:?}");
+        }
     }
 }
 

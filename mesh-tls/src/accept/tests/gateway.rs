@@ -1,5 +1,7 @@
 //! Servers and clients with credentials of their own.
 
+use mesh_core::resource::istio::gateway::TlsProtocol;
+
 use super::*;
 
 /// A store with the credential `shop` of `shop.example`, its authorities, and those of servers.
@@ -85,6 +87,35 @@ async fn each_mode_of_a_gateway_asks_for_what_it_says() {
     for (mode, client, expected) in cases {
         let outcome = shake(&gateway(&store, shop(mode)), client, Http1).await;
         assert_eq!(outcome.labels(), expected, "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_knows_whether_the_server_asked_who_it_is() {
+    let authority = Authority::new("root");
+    let store = store_of(&authority);
+    let [no_cert, cert] = [simple(), mutual()].map(|settings| client(&store, settings));
+    use ServerTlsMode as M;
+    let unasked = Some("our_certificate_unasked");
+    let cases = [
+        (M::Simple, &no_cert, None),
+        (M::Simple, &cert, unasked),
+        (M::Mutual, &cert, None),
+        (M::OptionalMutual, &no_cert, None),
+        (M::OptionalMutual, &cert, None),
+    ];
+    for (mode, client, expected) in cases {
+        for version in [TlsProtocol::Tlsv1_2, TlsProtocol::Tlsv1_3] {
+            let settings = ServerTlsSettings {
+                max_protocol_version: version,
+                ..shop(mode)
+            };
+            let outcome = shake(&gateway(&store, settings), client, Http1).await;
+            let [server, client] = [outcome.client.unwrap(), outcome.server.unwrap()];
+            let found = server.unasked().map(|diagnosis| diagnosis.label());
+            assert_eq!(found, expected, "{mode:?} {version:?}");
+            assert!(client.unasked().is_none(), "clients always ask");
+        }
     }
 }
 
@@ -203,7 +234,7 @@ async fn of_an_rsa_and_an_ecdsa_certificate_the_client_gets_one_that_it_can_veri
     let settings = |cipher: &str| ServerTlsSettings {
         mode: ServerTlsMode::Simple,
         credential_names: vec!["rsa".into(), "ecdsa".into()],
-        max_protocol_version: mesh_core::resource::istio::gateway::TlsProtocol::Tlsv1_2,
+        max_protocol_version: TlsProtocol::Tlsv1_2,
         cipher_suites: vec![cipher.into()],
         ..ServerTlsSettings::default()
     };
@@ -222,7 +253,6 @@ async fn of_an_rsa_and_an_ecdsa_certificate_the_client_gets_one_that_it_can_veri
 
 #[tokio::test]
 async fn without_a_common_version_both_ends_say_so() {
-    use mesh_core::resource::istio::gateway::TlsProtocol;
     use rustls::version::TLS12;
 
     let authority = Authority::new("root");
