@@ -104,7 +104,7 @@ impl<T> CaSource<T> {
     }
 
     fn identity(&self, key: &SigningKey, answer: &[String]) -> Result<Identity, CaSourceError> {
-        let all = pem::certificates(answer.concat().as_bytes())?;
+        let all = certificates(answer)?;
         let is_root = |certificate: &Certificate| is_root(certificate, &self.provider);
         let (roots, chain): (Vec<_>, Vec<_>) = all.into_iter().partition(is_root);
         let svid = X509Svid::new(chain, key.private_key().clone_key(), &self.provider)?;
@@ -123,6 +123,12 @@ impl<T> CaSource<T> {
         }
         Ok(Identity { svid, bundles })
     }
+}
+
+/// The certificates of an answer. As Istio's agent, it does not count on a newline at the end of each
+/// element: istiod writes one, and other authorities may not.
+fn certificates(answer: &[String]) -> Result<Vec<Certificate>, PemError> {
+    pem::certificates(answer.join("\n").as_bytes())
 }
 
 /// Whether the certificate is its own issuer. One that has the name of its issuer and is signed by
@@ -211,6 +217,19 @@ pub enum CaSourceError {
 mod tests {
     use super::*;
     use crate::testing::{Authority, provider};
+
+    #[test]
+    fn elements_need_no_newline_at_their_ends() {
+        let authority = Authority::new("mesh");
+        let sent = [
+            authority.intermediate().certificate(),
+            authority.certificate(),
+        ];
+        let answer = [&sent[0], &sent[1]].map(|one| pem::encode_certificates([one]));
+        assert_eq!(certificates(&answer).unwrap(), sent);
+        let answer = answer.map(|text| text.trim_end().to_owned());
+        assert_eq!(certificates(&answer).unwrap(), sent);
+    }
 
     #[test]
     fn an_authority_below_one_of_the_same_name_is_no_root() {
