@@ -22,9 +22,9 @@ pub const MAX_NAME_LEN: usize = 255;
 /// The longest label of a domain name, in bytes (RFC 1123 section 2.1, RFC 1035 section 2.3.4).
 pub const MAX_LABEL_LEN: usize = 63;
 
-/// The first label of a host that [`ClusterName::to_sni`](crate::service::ClusterName::to_sni)
+/// What a host begins with that [`ClusterName::to_sni`](crate::service::ClusterName::to_sni)
 /// wrote.
-const SNI_LABEL: &str = "outbound_";
+const SNI_PREFIX: &str = "outbound_";
 
 /// Checks an RFC 1123 label: letters, digits and inner hyphens, at most 63 bytes.
 ///
@@ -84,7 +84,7 @@ pub fn validate_wildcard_domain(name: &str) -> Result<(), DnsNameError> {
 /// four parts, no port or no name.
 pub fn validate_sni_domain(name: &str) -> Result<(), DnsNameError> {
     validate_len(name)?;
-    if name.split('.').next() != Some(SNI_LABEL) {
+    if !name.starts_with(SNI_PREFIX) {
         return validate_wildcard_domain(name);
     }
     let mut parts = name.split('_').skip(1);
@@ -94,7 +94,7 @@ pub fn validate_sni_domain(name: &str) -> Result<(), DnsNameError> {
     if port_has_digit && host_has_letter {
         Ok(())
     } else {
-        Err(invalid_label(name, SNI_LABEL))
+        Err(invalid_label(name, SNI_PREFIX))
     }
 }
 
@@ -138,12 +138,16 @@ fn validate_labels(domain: &str, name: &str) -> Result<(), DnsNameError> {
 }
 
 pub(crate) fn is_label(label: &str) -> bool {
+    label.len() <= MAX_LABEL_LEN && is_unbounded_label(label)
+}
+
+/// Whether this has the characters of a label, however many.
+pub(crate) fn is_unbounded_label(label: &str) -> bool {
     let bytes = label.as_bytes();
     let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
         return false;
     };
-    bytes.len() <= MAX_LABEL_LEN
-        && first.is_ascii_alphanumeric()
+    first.is_ascii_alphanumeric()
         && last.is_ascii_alphanumeric()
         && bytes
             .iter()
@@ -251,6 +255,7 @@ mod tests {
         for name in [
             "outbound_.80_._.a.com",
             "outbound_.80_.v1_.a.com",
+            "outbound_80_v1_a.com",
             "*.a.com",
         ] {
             assert!(validate_sni_domain(name).is_ok(), "{name}");
@@ -259,6 +264,7 @@ mod tests {
             "outbound_",
             "outbound_.80_.a",
             "outbound_.x_._.a",
+            "outbound_a.com",
             "inbound_.80_._.a",
         ] {
             assert!(validate_sni_domain(name).is_err(), "{name}");

@@ -6,7 +6,7 @@ use crate::resource::istio::virtual_service::{
     RegexRewrite,
 };
 use crate::validate::{At, destination, port, regex};
-use crate::{percent, status};
+use crate::{base64, percent, status};
 
 /// Size of the body of a direct response from which Istio warns.
 const LARGE_BODY: usize = 100 * 1024;
@@ -67,6 +67,12 @@ pub fn validate_direct_response(response: &HttpDirectResponse, at: At<'_>) {
 fn validate_body(body: &HttpBody, at: At<'_>) {
     let HttpBody { string, bytes } = body;
     at.at_most_one(&[("string", string.is_some()), ("bytes", bytes.is_some())]);
+    at.field("bytes").require(
+        bytes
+            .as_deref()
+            .is_none_or(|bytes| base64::decode(bytes).is_some()),
+        "bytes are written in Base64",
+    );
     let text = string.as_ref().map_or(0, String::len);
     let size = text.max(bytes.as_deref().map_or(0, decoded_len));
     if size > MAX_BODY {
@@ -189,6 +195,10 @@ mod tests {
         assert_errors("none", 1, |at| {
             validate_direct_response(&read(json!({})), at)
         });
+        for (bytes, errors) in [("", 0), ("YQ==", 0), ("a*", 1)] {
+            let response = read(json!({"status": 200, "body": {"bytes": bytes}}));
+            assert_errors(bytes, errors, |at| validate_direct_response(&response, at));
+        }
         assert_warnings("small", 0, |at| {
             validate_direct_response(&response(LARGE_BODY), at)
         });

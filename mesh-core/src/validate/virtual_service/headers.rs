@@ -62,10 +62,15 @@ pub(super) fn validate_authority(
     let changed = request
         .iter()
         .flat_map(|request| request.set.iter().chain(&request.add));
-    let values = changed.filter(|(name, value)| header::is_authority(name) && !value.is_empty());
-    if usize::from(rewritten) + values.count() > 1 {
-        at.error("the authority is rewritten more than once")
-            .help("use one of `rewrite.authority` and the headers `Host` and `:authority`");
+    let values = changed.filter(|(name, _)| header::is_authority(name));
+    let mut is_set = rewritten;
+    for (_, value) in values {
+        if is_set {
+            at.error("the authority is rewritten more than once")
+                .help("use one of `rewrite.authority` and the headers `Host` and `:authority`");
+            return;
+        }
+        is_set = !value.is_empty();
     }
 }
 
@@ -144,6 +149,16 @@ mod tests {
                 json!({}),
                 json!({"request": {"set": {"host": "a"}, "add": {"host": "a"}}}),
                 1,
+            ),
+            (
+                json!({"authority": "b"}),
+                json!({"request": {"set": {"host": ""}}}),
+                1,
+            ),
+            (
+                json!({}),
+                json!({"request": {"set": {"host": ""}, "add": {"host": "a"}}}),
+                0,
             ),
         ];
         for (rewrite, headers, errors) in cases {

@@ -1,6 +1,6 @@
 //! Rules for TLS and TCP.
 
-use super::{RouteContext, is_for_gateways, validate_gateway_names};
+use super::{RouteContext, names_mesh, validate_gateway_names};
 use crate::dns;
 use crate::host::HostPattern;
 use crate::resource::istio::virtual_service::{
@@ -46,11 +46,15 @@ fn validate_tls_match(matcher: &TlsMatchAttributes, service: &VirtualService, at
     validate_gateway_names(&matcher.gateways, false, at.field("gateways"));
 }
 
+/// Checks a server name (`validateSniHost`).
+///
+/// The form of AUTO_PASSTHROUGH gateways is accepted unless `mesh` is among the gateways, so also
+/// where none is named.
 fn validate_sni_host(host: &str, service: &VirtualService, at: At<'_>) {
-    let result = if is_for_gateways(service) {
-        dns::validate_sni_domain(host)
-    } else {
+    let result = if names_mesh(service) {
         dns::validate_wildcard_domain(host)
+    } else {
+        dns::validate_sni_domain(host)
     };
     if let Err(error) = result {
         if is_ip(host) {

@@ -92,8 +92,12 @@ pub fn validate(resource: &Resource<VirtualService>, at: At<'_>) {
 
 /// Whether the routes hold at gateways only; otherwise sidecars follow them as well.
 fn is_for_gateways(service: &VirtualService) -> bool {
-    let gateways = &service.gateways;
-    !gateways.is_empty() && !gateways.iter().any(|name| name == MESH_GATEWAY)
+    !service.gateways.is_empty() && !names_mesh(service)
+}
+
+/// Whether the routes are bound to sidecars by name, and not because no gateway is named.
+fn names_mesh(service: &VirtualService) -> bool {
+    service.gateways.iter().any(|name| name == MESH_GATEWAY)
 }
 
 fn validate_delegate(service: &VirtualService, at: At<'_>) {
@@ -117,25 +121,32 @@ fn validate_delegate(service: &VirtualService, at: At<'_>) {
 
 /// Checks references to gateways: `namespace/name`, or the name alone (`validateGatewayNames`).
 ///
-/// Of a VirtualService made from the Gateway API the name is not checked.
+/// Of a VirtualService made from the Gateway API the name is not checked. As in Istio, the first
+/// name without namespace, such as `mesh`, is the last that is looked at.
 fn validate_gateway_names(names: &[String], is_gateway_api: bool, at: At<'_>) {
-    at.each(names, |name, at| {
-        let Some((namespace, gateway)) = name.split_once('/') else {
-            validate_short_gateway_name(name, at);
-            return;
-        };
-        if dns::validate_label(namespace).is_err() {
-            at.error(format_args!("`{namespace}` is not the name of a namespace"));
+    for (index, name) in names.iter().enumerate() {
+        let at = at.index(index);
+        match name.split_once('/') {
+            Some((namespace, gateway)) => {
+                validate_gateway_name(namespace, gateway, is_gateway_api, at);
+            }
+            None => return validate_short_gateway_name(name, at),
         }
-        let is_valid = if is_gateway_api {
-            !gateway.is_empty()
-        } else {
-            dns::validate_label(gateway).is_ok()
-        };
-        if !is_valid {
-            at.error(format_args!("`{gateway}` is not the name of a gateway"));
-        }
-    });
+    }
+}
+
+fn validate_gateway_name(namespace: &str, gateway: &str, is_gateway_api: bool, at: At<'_>) {
+    if dns::validate_label(namespace).is_err() {
+        at.error(format_args!("`{namespace}` is not the name of a namespace"));
+    }
+    let is_valid = if is_gateway_api {
+        !gateway.is_empty()
+    } else {
+        dns::validate_label(gateway).is_ok()
+    };
+    if !is_valid {
+        at.error(format_args!("`{gateway}` is not the name of a gateway"));
+    }
 }
 
 fn validate_short_gateway_name(name: &str, at: At<'_>) {

@@ -211,9 +211,12 @@ struct PrefixMatch<'a> {
 }
 
 /// Reports matches of a prefix that begins with the prefix of an earlier match.
+///
+/// Rules after one without matches are unreachable, which is reported already.
 fn check_prefixes(routes: &[HttpRoute], at: At<'_>) {
     let mut seen: HashMap<&str, Vec<PrefixMatch<'_>>> = HashMap::new();
-    for (index, route) in routes.iter().enumerate() {
+    let reachable = routes.iter().take_while(|route| !route.r#match.is_empty());
+    for (index, route) in reachable.enumerate() {
         let rule_at = at.index(index);
         let at = rule_at.field("match");
         for (number, request) in route.r#match.iter().enumerate() {

@@ -153,6 +153,11 @@ fn references_to_gateways_have_a_namespace() {
             validate_gateway_names(&[name.to_owned()], false, at)
         });
     }
+    for (names, errors) in [(["a/b.c", "mesh"], 1), (["mesh", "a/b.c"], 0)] {
+        assert_errors(&names.join(" "), errors, |at| {
+            validate_gateway_names(&names.map(str::to_owned), false, at);
+        });
+    }
     assert_warnings("old form", 1, |at| {
         validate_gateway_names(&["gw.prod.svc".to_owned()], false, at);
     });
@@ -183,4 +188,28 @@ fn tls_routes_match_hosts_of_the_service() {
         "hosts": ["10.0.0.1"], "tls": [{"match": [{"sniHosts": ["10.0.0.1"]}], "route": route}],
     }));
     assert_warnings("an address", 1, |at| validate(&service, at));
+}
+
+#[test]
+fn the_names_that_gateways_pass_through_need_no_gateway() {
+    let route = json!([{"destination": {"host": "a"}}]);
+    let tls = json!([{"match": [{"sniHosts": ["outbound_.80_._.a.b"]}], "route": route}]);
+    for (gateways, errors) in [
+        (json!([]), 0),
+        (json!(["prod/gw"]), 0),
+        (json!(["mesh"]), 1),
+    ] {
+        let service = service(json!({"hosts": ["*.b"], "gateways": gateways, "tls": tls}));
+        assert_errors(&gateways.to_string(), errors, |at| validate(&service, at));
+    }
+}
+
+#[test]
+fn rules_after_the_one_for_every_request_are_told_once() {
+    let rule =
+        |prefix: &str| json!({"match": [{"uri": {"prefix": prefix}}], "route": http()[0]["route"]});
+    let service = service(json!({
+        "hosts": ["a"], "http": [rule("/a"), {"route": http()[0]["route"]}, rule("/a/b")],
+    }));
+    assert_warnings("covered twice", 1, |at| validate(&service, at));
 }
