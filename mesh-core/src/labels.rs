@@ -20,7 +20,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dns::{MAX_LABEL_LEN, is_label};
+use crate::dns::{MAX_LABEL_LEN, is_unbounded_label};
 
 mod selector;
 
@@ -153,9 +153,9 @@ pub fn validate_key(key: &str) -> Result<(), LabelError> {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),
     };
-    // Istio bounds the whole prefix and not each of its labels, but a label of DNS has a bound.
+    // The whole prefix has a bound, and none of its labels.
     let is_dns_name =
-        |prefix: &str| prefix.len() <= MAX_PREFIX_LEN && prefix.split('.').all(is_label);
+        |prefix: &str| prefix.len() <= MAX_PREFIX_LEN && prefix.split('.').all(is_unbounded_label);
     if prefix.is_none_or(is_dns_name) && name.len() <= MAX_LABEL_LEN && is_qualified_name(name) {
         Ok(())
     } else {
@@ -240,7 +240,15 @@ mod tests {
     #[test]
     fn a_key_may_have_a_dns_name_before_it() {
         let (long, too_long) = ("a".repeat(63), "a".repeat(64));
-        for key in ["a", "A.b_c-9", "k8s.io/a", "localhost/a", &long] {
+        let long_prefix = format!("{too_long}.io/a");
+        for key in [
+            "a",
+            "A.b_c-9",
+            "k8s.io/a",
+            "localhost/a",
+            &long,
+            &long_prefix,
+        ] {
             assert!(validate_key(key).is_ok(), "{key}");
         }
         let prefix = format!("{}/a", ["a"; 128].join("."));
