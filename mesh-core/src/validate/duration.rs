@@ -11,7 +11,15 @@
 //! ```
 
 use super::At;
-use crate::duration::Duration;
+use crate::duration::{Duration, DurationRangeError};
+
+/// Checks a duration that may be absent and that only the schema bounds: at least a millisecond.
+pub fn validate_minimum(duration: Option<Duration>, at: At<'_>) {
+    let min = Duration::from_millis(1);
+    if let Some(duration) = duration.filter(|duration| *duration < min) {
+        at.error(DurationRangeError::TooShort { duration });
+    }
+}
 
 /// Checks a duration that may be absent: at least a millisecond, in whole ones
 /// (`ValidateDuration`).
@@ -57,7 +65,10 @@ mod tests {
     #[test]
     fn each_use_has_its_bounds() {
         type Rule = fn(Duration, At<'_>);
-        let cases: [(&str, Rule, &str, usize); 9] = [
+        let minimum: Rule = |duration, at| validate_minimum(Some(duration), at);
+        let cases: [(&str, Rule, &str, usize); 11] = [
+            ("minimum", minimum, "1500us", 0),
+            ("minimum", minimum, "999us", 1),
             ("drain", validate_drain, "45s", 0),
             ("drain", validate_drain, "1500ms", 1),
             ("drain", validate_drain, "0s", 1),

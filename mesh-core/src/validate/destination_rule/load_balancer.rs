@@ -46,7 +46,7 @@ pub fn validate_load_balancer(
         let at = at.field("zoneAwareLbSetting");
         validate_zone_aware_lb_setting(setting, outlier_detection, at);
     }
-    duration::validate_optional(*warmup_duration_secs, at.field("warmupDurationSecs"));
+    duration::validate_minimum(*warmup_duration_secs, at.field("warmupDurationSecs"));
     if let Some(warmup) = warmup {
         validate_warmup(warmup, at.field("warmup"));
     }

@@ -134,7 +134,7 @@ fn validate_metrics(metrics: &Metrics, at: At<'_>) {
         reporting_interval,
     } = metrics;
     validate_providers(providers, at.field("providers"));
-    duration::validate_optional(*reporting_interval, at.field("reportingInterval"));
+    duration::validate_minimum(*reporting_interval, at.field("reportingInterval"));
     at.field("overrides").each(overrides, |metric, at| {
         let MetricsOverrides {
             r#match,
