@@ -61,16 +61,22 @@ fn validate_namespace(namespace: &str, at: At<'_>) {
     }
 }
 
-/// Checks the part after the namespace: no short name, no partial wildcard.
+/// Checks the part after the namespace: no short name, no partial wildcard
+/// (`validateSidecarOrGatewayHostnamePart`).
+///
+/// What has no dot is a short name for Istio, IPv6 addresses as well.
 fn validate_host(host: &str, allow_ip: bool, at: At<'_>) {
-    if host == "*" || (allow_ip && is_ip(host)) {
+    if host == "*" {
         return;
     }
-    if let Err(error) = dns::validate_wildcard_domain(host) {
+    let is_address = allow_ip && is_ip(host);
+    if let Err(error) = dns::validate_wildcard_domain(host)
+        && !is_address
+    {
         at.error(error);
     } else if !host.contains('.') {
         at.error(format_args!(
-            "`{host}` is a short name, which cannot stand here"
+            "`{host}` has no dot, and short names cannot stand here"
         ));
     } else if dns::is_partial_wildcard(host) {
         at.error(format_args!("in `{host}` a wildcard is not a whole label"));
@@ -90,7 +96,9 @@ mod tests {
             ("./a.b", 0),
             ("prod/*.a.b", 0),
             ("10.0.0.1", 0),
-            ("*/2001:db8::1", 0),
+            ("*/10.0.0.1", 0),
+            ("*/2001:db8::1", 1),
+            ("*/::ffff:10.0.0.1", 0),
             ("a", 1),
             ("~/*", 1),
             ("/a.b", 1),
