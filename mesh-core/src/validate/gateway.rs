@@ -108,9 +108,7 @@ pub fn validate_server_port(port: &Port, bind: &str, at: At<'_>) {
         name,
         target_port,
     } = port;
-    if Protocol::parse(protocol).is_unsupported() {
-        port::unsupported_protocol(protocol, at.field("protocol"));
-    }
+    port::validate_known_protocol(protocol, at.field("protocol"));
     if *number != 0 || !bind.starts_with(UNIX_PREFIX) {
         port::validate_number(*number, at.field("number"));
     }

@@ -39,14 +39,22 @@ pub fn validate_name(name: &str, at: At<'_>) {
 
 /// Checks a protocol: none, so that it is detected, or one that Istio knows (`ValidateProtocol`).
 pub fn validate_protocol(protocol: &str, at: At<'_>) {
-    if !protocol.is_empty() && Protocol::parse(protocol).is_unsupported() {
-        unsupported_protocol(protocol, at);
+    if !protocol.is_empty() {
+        validate_known_protocol(protocol, at);
     }
 }
 
-pub(super) fn unsupported_protocol(protocol: &str, at: At<'_>) {
-    at.error(format_args!("unsupported protocol `{protocol}`"))
-        .help("use HTTP, HTTPS, HTTP2, GRPC, GRPC-WEB, MONGO, REDIS, MYSQL, TCP or TLS");
+/// Checks a protocol that has to be written.
+///
+/// HBONE is for listeners that Istio makes itself; no resource of Istio can name it.
+pub(super) fn validate_known_protocol(protocol: &str, at: At<'_>) {
+    if matches!(
+        Protocol::parse(protocol),
+        Protocol::Unsupported | Protocol::Hbone
+    ) {
+        at.error(format_args!("unsupported protocol `{protocol}`"))
+            .help("use HTTP, HTTPS, HTTP2, GRPC, GRPC-WEB, MONGO, REDIS, MYSQL, TCP or TLS");
+    }
 }
 
 #[cfg(test)]
@@ -65,7 +73,13 @@ mod tests {
 
     #[test]
     fn a_protocol_is_known_or_absent() {
-        for (protocol, errors) in [("", 0), ("http", 0), ("GRPC-Web", 0), ("SCTP", 1)] {
+        for (protocol, errors) in [
+            ("", 0),
+            ("http", 0),
+            ("GRPC-Web", 0),
+            ("SCTP", 1),
+            ("HBONE", 1),
+        ] {
             assert_errors(protocol, errors, |at| validate_protocol(protocol, at));
         }
     }
