@@ -61,10 +61,7 @@ pub(super) fn validate_endpoint(
     }
     validate_address(address, may_be_name, at.field("address"));
     if address.starts_with(UNIX_PREFIX) {
-        at.field("ports").require(
-            entry.ports.is_empty(),
-            "an endpoint at a Unix domain socket has no ports",
-        );
+        validate_no_ports(entry, at.field("ports"));
         let one_port = service_ports.is_none_or(|ports| ports.len() == 1);
         at.require(
             one_port,
@@ -107,9 +104,22 @@ pub(super) fn validate_ports(
     });
 }
 
+/// Checks that an endpoint at a Unix domain socket has no ports, nor an empty map of them.
+pub(super) fn validate_no_ports(entry: &WorkloadEntry, at: At<'_>) {
+    at.require(
+        entry.ports.is_empty() && !at.is_written(),
+        "an endpoint at a Unix domain socket has no ports",
+    );
+}
+
 /// Checks labels, and the bounds on all fields.
 pub(super) fn validate_shape(entry: &WorkloadEntry, at: At<'_>) {
     selector::validate_labels(&entry.labels, at.field("labels"));
+    validate_bounds(entry, at);
+}
+
+/// Checks the bounds that the schema sets.
+pub(super) fn validate_bounds(entry: &WorkloadEntry, at: At<'_>) {
     for (field, len, max) in [
         ("address", entry.address.len(), MAX_ADDRESS_LEN),
         ("labels", entry.labels.len(), MAX_LABELS),

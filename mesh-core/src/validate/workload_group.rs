@@ -59,19 +59,19 @@ fn validate_metadata(metadata: &ObjectMeta, at: At<'_>) {
     }
 }
 
+/// Checks a template by its schema, which is all that Istio does: its labels may be anything.
 fn validate_template(template: &WorkloadEntry, at: At<'_>) {
     if let Some(path) = template.address.strip_prefix(UNIX_PREFIX) {
         address::validate_unix_path(path, at.field("address"));
-        at.field("ports").require(
-            template.ports.is_empty(),
-            "an endpoint at a Unix domain socket has no ports",
-        );
+        workload_entry::validate_no_ports(template, at.field("ports"));
     }
     workload_entry::validate_ports(template, None, at.field("ports"));
-    workload_entry::validate_shape(template, at);
+    workload_entry::validate_bounds(template, at);
 }
 
 /// Checks how the health of a workload is probed (`validateReadinessProbe`).
+///
+/// The schema has `grpc`, which Istio's webhook does not know and refuses.
 pub(super) fn validate_probe(probe: &ReadinessProbe, at: At<'_>) {
     for (field, value) in [
         ("initialDelaySeconds", probe.initial_delay_seconds),
@@ -111,6 +111,8 @@ pub(super) fn validate_probe(probe: &ReadinessProbe, at: At<'_>) {
 
 /// Checks the port of a gRPC probe, which may be left out.
 fn validate_grpc(number: u32, at: At<'_>) {
+    at.error("Istio refuses probes by gRPC")
+        .help("use `httpGet`, `tcpSocket` or `exec`");
     let at = at.field("port");
     if number != 0 || at.is_written() {
         port::validate_number(number, at);
@@ -147,6 +149,8 @@ mod tests {
         let many: BTreeMap<_, _> = (0..257).map(|n| (format!("a{n}"), "b")).collect();
         let cases = [
             (json!({"template": {}}), 0),
+            (json!({"template": {"labels": {"a b": "c"}}}), 0),
+            (json!({"template": {"labels": many}}), 1),
             (json!({"template": {"ports": {"http": 99999}}}), 1),
             (
                 json!({"template": {"address": "unix://a", "ports": {"http": 80}}}),
@@ -175,9 +179,13 @@ mod tests {
             (json!({"httpGet": {"port": 80, "scheme": "HTTPS"}}), 0),
             (json!({"tcpSocket": {"port": 80}, "periodSeconds": 5}), 0),
             (json!({"exec": {"command": ["true"]}}), 0),
-            (json!({"grpc": {}}), 0),
+            (json!({"grpc": {}}), 1),
+            (json!({"grpc": {"port": 65536}}), 2),
             (json!({}), 1),
-            (json!({"httpGet": {"port": 80}, "grpc": {"port": 80}}), 1),
+            (
+                json!({"httpGet": {"port": 80}, "exec": {"command": ["a"]}}),
+                1,
+            ),
             (
                 json!({"httpGet": {"port": 0, "scheme": "http", "httpHeaders": [{"name": "_"}]}}),
                 3,
