@@ -84,16 +84,16 @@ fn validate_rule(rule: &JwtRule, at: At<'_>) {
 
 /// Checks the name of a header that may hold a token.
 ///
-/// Istio asks only that there is one; but no request has a header of a name that is none, so that no
-/// token would be found there.
+/// Istio asks only that there is one, and accepts what is none; no request has such a header, so
+/// that no token is found there.
 fn validate_location(name: &str, at: At<'_>) {
     if name.is_empty() {
         at.error("the header has a name");
     } else if HeaderName::try_from(name).is_err() {
-        at.error(format_args!("`{name}` is not a header name"))
-            .help(
-                "a name has letters, digits and `-`; what stands before the token is its `prefix`",
-            );
+        at.warning(format_args!(
+            "`{name}` is not a header name, so that no token is found"
+        ))
+        .help("a name has letters, digits and `-`; what stands before the token is its `prefix`");
     }
 }
 

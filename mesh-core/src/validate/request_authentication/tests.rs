@@ -44,8 +44,7 @@ fn tokens_are_in_named_places() {
             0,
         ),
         (rule("fromHeaders", json!([{"prefix": "b "}])), 1),
-        (rule("fromHeaders", json!([{"name": "x token"}])), 1),
-        (rule("fromHeaders", json!([{"name": ":path"}])), 1),
+        (rule("fromHeaders", json!([{"name": "x token"}])), 0),
         (rule("fromHeaders", json!([{"name": "X_Token.1"}])), 0),
         (rule("fromParams", json!([""])), 1),
         (rule("fromCookies", json!([""])), 1),
@@ -56,6 +55,10 @@ fn tokens_are_in_named_places() {
         (rule("timeout", json!("1ns")), 1),
     ] {
         assert_rule(&rule, errors);
+    }
+    for (name, warnings) in [("x-token", 0), ("x token", 1), (":path", 1)] {
+        let rule = rule("fromHeaders", json!([{"name": name}]));
+        assert_warnings(name, warnings, |at| validate_rule(&read(rule), at));
     }
 }
 
