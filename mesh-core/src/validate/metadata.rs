@@ -71,6 +71,18 @@ pub(super) fn is_subdomain(text: &str) -> bool {
     text.split('.').all(is_lower_label)
 }
 
+/// Whether this can be the name of a kind: a letter, then letters, digits and inner hyphens, at
+/// most 63 bytes in all.
+pub(super) fn is_kind(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() <= MAX_LABEL_LEN
+        && bytes.first().is_some_and(u8::is_ascii_alphabetic)
+        && bytes.last().is_some_and(u8::is_ascii_alphanumeric)
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+}
+
 /// Whether a text has lower case letters, digits and inner hyphens. Its length is not looked at.
 pub(super) fn is_lower_label(text: &str) -> bool {
     let bytes = text.as_bytes();

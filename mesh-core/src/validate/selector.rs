@@ -18,14 +18,11 @@
 use std::collections::BTreeMap;
 
 use super::At;
+use super::metadata::{is_kind, is_subdomain};
 use crate::labels;
 use crate::resource::istio::selector::{
     NetworkingWorkloadSelector, PolicyTargetReference, WorkloadSelector,
 };
-
-/// The longest name of a kind in a reference.
-const MAX_KIND_LEN: usize = 63;
-
 /// The longest API group or name in a reference.
 const MAX_NAME_LEN: usize = 253;
 
@@ -122,30 +119,15 @@ fn validate_match_labels(selected: &BTreeMap<String, String>, max: usize, at: At
 
 /// Checks the resources that a policy is attached to (`validatePolicyTargetReferences`).
 pub fn validate_targets(targets: &[PolicyTargetReference], at: At<'_>) {
-    if targets.len() > MAX_TARGETS {
-        at.error(format_args!("more than {MAX_TARGETS} resources"));
-    }
+    validate_number(targets, at);
     at.each(targets, validate_target);
 }
 
 /// Checks one resource that a policy is attached to: a Service, ServiceEntry, Gateway or
 /// GatewayClass by its name, in the policy's namespace (`validatePolicyTargetReference`).
 pub fn validate_target(target: &PolicyTargetReference, at: At<'_>) {
-    let PolicyTargetReference {
-        group,
-        kind,
-        name,
-        namespace,
-    } = target;
-    let name_at = at.field("name");
-    name_at.require(!name.is_empty(), "a name is required");
-    if name.len() > MAX_NAME_LEN || kind.len() > MAX_KIND_LEN {
-        at.error("a kind has at most 63 bytes, a name at most 253");
-    }
-    at.field("namespace").require(
-        namespace.is_empty(),
-        "resources of another namespace cannot be referred to",
-    );
+    validate_reference(target, at);
+    let PolicyTargetReference { group, kind, .. } = target;
     if !TARGETS.contains(&(group, kind)) {
         at.error(format_args!(
             "a policy cannot be attached to `{kind}` of `{group}`"
@@ -155,6 +137,40 @@ pub fn validate_target(target: &PolicyTargetReference, at: At<'_>) {
                  GatewayClass of `gateway.networking.k8s.io`",
         );
     }
+}
+
+/// Checks the resources that an EnvoyFilter is attached to, of any kind: only the schema of
+/// `PolicyTargetReference` has rules about them.
+pub fn validate_references(targets: &[PolicyTargetReference], at: At<'_>) {
+    validate_number(targets, at);
+    at.each(targets, validate_reference);
+}
+
+fn validate_number(targets: &[PolicyTargetReference], at: At<'_>) {
+    if targets.len() > MAX_TARGETS {
+        at.error(format_args!("more than {MAX_TARGETS} resources"));
+    }
+}
+
+fn validate_reference(target: &PolicyTargetReference, at: At<'_>) {
+    let PolicyTargetReference {
+        group,
+        kind,
+        name,
+        namespace,
+    } = target;
+    let is_name = (1..=MAX_NAME_LEN).contains(&name.len());
+    at.field("name")
+        .require(is_name, "a name has from 1 to 253 bytes");
+    at.field("kind")
+        .require(is_kind(kind), "this is not the name of a kind");
+    let is_group = group.is_empty() || (group.len() <= MAX_NAME_LEN && is_subdomain(group));
+    at.field("group")
+        .require(is_group, "an API group is a domain name in lower case");
+    at.field("namespace").require(
+        namespace.is_empty(),
+        "resources of another namespace cannot be referred to",
+    );
 }
 
 /// Checks the keys and values of labels (`labels.Instance.Validate`).
@@ -219,6 +235,28 @@ mod tests {
         for (target, errors) in cases {
             assert_errors(&target.to_string(), errors, |at| {
                 validate_target(&read(target.clone()), at);
+            });
+        }
+    }
+
+    #[test]
+    fn an_envoy_filter_is_attached_to_any_kind() {
+        let cases = [
+            (json!({"kind": "Pod", "name": "a"}), 0),
+            (
+                json!({"group": "apps", "kind": "Deployment", "name": "a"}),
+                0,
+            ),
+            (json!({"kind": "Pod", "name": "a", "namespace": "b"}), 1),
+            (json!({"kind": "1Pod"}), 2),
+            (
+                json!({"group": "Apps", "kind": "Deployment", "name": "a"}),
+                1,
+            ),
+        ];
+        for (target, errors) in cases {
+            assert_errors(&target.to_string(), errors, |at| {
+                validate_references(&[read(target.clone())], at);
             });
         }
     }

@@ -49,7 +49,7 @@ pub fn validate_patches(filter: &EnvoyFilter, at: At<'_>) {
     if let Some(selector) = workload_selector {
         selector::validate_networking(selector, at.field("workloadSelector"));
     }
-    selector::validate_targets(target_refs, refs);
+    selector::validate_references(target_refs, refs);
     at.field("configPatches")
         .each(config_patches, validate_patch);
 }

@@ -2,7 +2,7 @@
 
 use crate::header;
 use crate::validate::At;
-use crate::validate::metadata::{is_lower_label, is_subdomain};
+use crate::validate::metadata::{is_kind, is_lower_label, is_subdomain};
 
 /// The longest name of an object, section or host.
 const MAX_NAME_LEN: usize = 253;
@@ -33,14 +33,7 @@ pub(super) fn validate_group(group: Option<&str>, at: At<'_>) {
 }
 
 pub(super) fn validate_kind(kind: &str, at: At<'_>) {
-    let bytes = kind.as_bytes();
-    let is_kind = bytes.len() <= MAX_LABEL_LEN
-        && bytes.first().is_some_and(u8::is_ascii_alphabetic)
-        && bytes.last().is_some_and(u8::is_ascii_alphanumeric)
-        && bytes
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
-    if !is_kind {
+    if !is_kind(kind) {
         at.error(format_args!("`{kind}` is not the name of a kind"));
     }
 }
