@@ -8,6 +8,18 @@ use crate::validate::{At, duration};
 
 /// Checks limits on connections and requests (`validateConnectionPool`).
 pub fn validate_connection_pool(pool: &ConnectionPoolSettings, at: At<'_>) {
+    validate_limits(pool, at);
+    let keepalive = pool
+        .http
+        .as_ref()
+        .and_then(|http| http.http2_keep_alive.as_ref());
+    if let Some(keepalive) = keepalive {
+        validate_http2_keepalive(keepalive, at.field("http").field("http2KeepAlive"));
+    }
+}
+
+/// Checks limits alone, which is all that Istio does of the policy of a MeshConfig.
+pub(in crate::validate) fn validate_limits(pool: &ConnectionPoolSettings, at: At<'_>) {
     let ConnectionPoolSettings { tcp, http } = pool;
     if tcp.is_none() && http.is_none() {
         at.error("a connection pool has limits of `tcp`, of `http` or of both");
@@ -34,9 +46,6 @@ fn validate_http(http: &HttpSettings, at: At<'_>) {
     if http.use_client_protocol && http.h2_upgrade_policy == H2UpgradePolicy::Upgrade {
         at.field("useClientProtocol")
             .error("the client's protocol is not used when HTTP/1.1 is upgraded");
-    }
-    if let Some(keepalive) = &http.http2_keep_alive {
-        validate_http2_keepalive(keepalive, at.field("http2KeepAlive"));
     }
 }
 

@@ -23,6 +23,9 @@ mod locality;
 mod outlier_detection;
 mod traffic_policy;
 
+pub(in crate::validate) use connection_pool::validate_limits;
+pub(in crate::validate) use outlier_detection::validate_ejection;
+
 pub use client_tls::validate_client_tls;
 pub use connection_pool::validate_connection_pool;
 pub use load_balancer::validate_load_balancer;

@@ -32,7 +32,7 @@ pub use extension_provider::{
 pub use proxy_config::validate_proxy_config;
 
 use super::destination_rule::{
-    validate_connection_pool, validate_locality_lb_setting, validate_outlier_detection,
+    validate_ejection, validate_limits, validate_locality_lb_setting,
     validate_zone_aware_lb_setting,
 };
 use super::{At, duration, port, retry};
@@ -173,10 +173,10 @@ pub fn validate_default_traffic_policy(policy: &DefaultTrafficPolicy, at: At<'_>
         outlier_detection,
     } = policy;
     if let Some(pool) = connection_pool {
-        validate_connection_pool(pool, at.field("connectionPool"));
+        validate_limits(pool, at.field("connectionPool"));
     }
     if let Some(detection) = outlier_detection {
-        validate_outlier_detection(detection, at.field("outlierDetection"));
+        validate_ejection(detection, at.field("outlierDetection"));
     }
 }
 

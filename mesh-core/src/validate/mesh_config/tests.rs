@@ -50,6 +50,20 @@ fn values_that_are_written_are_valid() {
         (json!({"meshMTLS": {"ecdhCurves": ["P-256"]}}), 1),
         (json!({"defaultTrafficPolicy": {"connectionPool": {}}}), 1),
         (
+            json!({"defaultTrafficPolicy": {"connectionPool": {"http": {"http2KeepAlive": {}}}}}),
+            0,
+        ),
+        (
+            json!({"defaultTrafficPolicy": {"outlierDetection": {
+                "outlierDetectionHttpErrorCodes": [99], "consecutiveErrors": 5,
+            }}}),
+            0,
+        ),
+        (
+            json!({"defaultTrafficPolicy": {"outlierDetection": {"interval": "0s"}}}),
+            1,
+        ),
+        (
             json!({"defaultInboundHttpRetryPolicy": {"backoff": "1s"}}),
             1,
         ),
