@@ -1,7 +1,10 @@
 //! The syntax of the Common Expression Language, which filters of access logs are written in.
 //!
 //! Only whether a text is an expression is decided here, by the grammar of the language definition
-//! (`cel-spec/doc/langdef.md`), as Istio's webhook does; names and types are not looked at.
+//! (`cel-spec/doc/langdef.md`) without the extensions of later versions, as Istio's webhook does;
+//! names and types are not looked at. The macros ask for certain arguments.
+
+mod literal;
 
 /// How deep expressions may nest.
 const MAX_DEPTH: usize = 250;
@@ -28,6 +31,13 @@ const RESERVED: [&str; 18] = [
     "while",
 ];
 
+/// Words that are tokens of their own, so that no field has such a name.
+const TOKENS: [&str; 4] = ["false", "in", "null", "true"];
+
+/// Methods that are macros, with two arguments (`map` perhaps with three), the first of which names
+/// a variable.
+const COMPREHENSIONS: [&str; 6] = ["all", "exists", "exists_one", "existsOne", "filter", "map"];
+
 /// Binary operators, the longer first where one begins with another.
 const OPERATORS: [&str; 14] = [
     "||", "&&", "<=", ">=", "==", "!=", "<", ">", "in", "+", "-", "*", "/", "%",
@@ -40,6 +50,16 @@ pub(super) fn is_expression(text: &str) -> bool {
         parser.skip_space();
         parser.rest.is_empty()
     }
+}
+
+/// What an expression is, as far as macros ask.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Shape {
+    /// The field of something.
+    Field,
+    /// A name alone.
+    Name,
+    Other,
 }
 
 /// Takes one part of the grammar after the other from the front of a text. A method returns `None`
@@ -73,93 +93,149 @@ impl<'t> Parser<'t> {
         Some(())
     }
 
-    /// Precedence does not matter to what is an expression, so that all binary operators are alike.
-    fn expression(&mut self, depth: usize) -> Option<()> {
+    fn expression(&mut self, depth: usize) -> Option<Shape> {
         if depth > MAX_DEPTH {
             return None;
         }
-        self.unary(depth)?;
+        let shape = self.operands(depth)?;
+        if self.take("?").is_none() {
+            return Some(shape);
+        }
+        self.operands(depth + 1)?;
+        self.take(":")?;
+        self.expression(depth + 1)?;
+        Some(Shape::Other)
+    }
+
+    /// Operands with operators between them, whose precedence does not matter here.
+    fn operands(&mut self, depth: usize) -> Option<Shape> {
+        let mut shape = self.unary(depth)?;
         while OPERATORS
             .iter()
             .any(|operator| self.take(operator).is_some())
         {
             self.unary(depth)?;
+            shape = Shape::Other;
         }
-        if self.take("?").is_some() {
-            self.expression(depth + 1)?;
-            self.take(":")?;
-            self.expression(depth + 1)?;
-        }
-        Some(())
+        Some(shape)
     }
 
-    fn unary(&mut self, depth: usize) -> Option<()> {
-        while self.take("!").or_else(|| self.take("-")).is_some() {}
-        self.primary(depth)?;
+    /// An operand, perhaps after `!` or `-`; only a number has a `-` after `!`.
+    fn unary(&mut self, depth: usize) -> Option<Shape> {
+        let sign = if self.take("!").is_some() { "!" } else { "-" };
+        let mut is_signed = sign == "!";
+        while self.take(sign).is_some() {
+            is_signed = true;
+        }
+        let first = if sign == "!" && self.take("-").is_some() {
+            self.skip_space();
+            self.number()?;
+            Shape::Other
+        } else {
+            self.primary(depth)?
+        };
+        let shape = self.member(first, depth)?;
+        Some(if is_signed { Shape::Other } else { shape })
+    }
+
+    /// What follows a primary expression of the shape `shape`: fields, calls, indices.
+    fn member(&mut self, mut shape: Shape, depth: usize) -> Option<Shape> {
         loop {
-            if self.take(".").is_some() {
-                // What follows `.?` is an optional field.
-                let _ = self.take("?");
-                self.selector()?;
-                self.arguments(depth)?;
+            shape = if self.take(".").is_some() {
+                let name = self.word().filter(|name| !TOKENS.contains(name))?;
+                self.method(name, depth)?
             } else if self.take("[").is_some() {
-                let _ = self.take("?");
                 self.expression(depth + 1)?;
                 self.take("]")?;
-            } else if self.take("{").is_some() {
-                self.entries(depth)?;
+                Shape::Other
+            } else if shape != Shape::Other && self.take("{").is_some() {
+                self.fields(depth)?;
+                Shape::Other
             } else {
-                return Some(());
-            }
+                return Some(shape);
+            };
         }
     }
 
-    fn primary(&mut self, depth: usize) -> Option<()> {
+    fn method(&mut self, name: &str, depth: usize) -> Option<Shape> {
+        if self.take("(").is_none() {
+            return Some(Shape::Field);
+        }
+        let arguments = self.arguments(depth)?;
+        let is_macro = COMPREHENSIONS.contains(&name)
+            && (arguments.len() == 2 || (name == "map" && arguments.len() == 3));
+        let is_valid = !is_macro || arguments.first() == Some(&Shape::Name);
+        is_valid.then_some(Shape::Other)
+    }
+
+    fn primary(&mut self, depth: usize) -> Option<Shape> {
         if self.take("(").is_some() {
-            self.expression(depth + 1)?;
-            return self.take(")");
+            let shape = self.expression(depth + 1)?;
+            return self.take(")").map(|()| shape);
         }
         if self.take("[").is_some() {
-            return self.list("]", depth);
+            return self.list(depth);
         }
         if self.take("{").is_some() {
             return self.entries(depth);
         }
         if self.literal().is_some() {
-            return Some(());
+            return Some(Shape::Other);
         }
         let _ = self.take(".");
-        let name = self.word()?;
-        if RESERVED.contains(&name) {
-            return None;
+        let name = self.word().filter(|name| !RESERVED.contains(name))?;
+        if self.take("(").is_none() {
+            return Some(Shape::Name);
         }
-        self.arguments(depth)
+        let arguments = self.arguments(depth)?;
+        let is_valid = name != "has" || arguments.len() != 1 || arguments[0] == Shape::Field;
+        is_valid.then_some(Shape::Other)
     }
 
-    /// The arguments of a call, if there is one.
-    fn arguments(&mut self, depth: usize) -> Option<()> {
-        match self.take("(") {
-            Some(()) => self.list(")", depth),
-            None => Some(()),
+    /// The arguments of a call up to the closing parenthesis, without a comma after the last.
+    fn arguments(&mut self, depth: usize) -> Option<Vec<Shape>> {
+        let mut shapes = Vec::new();
+        if self.take(")").is_some() {
+            return Some(shapes);
         }
-    }
-
-    /// Expressions with commas between, up to `end`.
-    fn list(&mut self, end: &str, depth: usize) -> Option<()> {
-        while self.take(end).is_none() {
-            self.expression(depth + 1)?;
+        loop {
+            shapes.push(self.expression(depth + 1)?);
             if self.take(",").is_none() {
-                return self.take(end);
+                return self.take(")").map(|()| shapes);
             }
         }
-        Some(())
     }
 
-    /// Keys with values, with commas between, up to the brace.
-    fn entries(&mut self, depth: usize) -> Option<()> {
-        while self.take("}").is_none() {
-            let _ = self.take("?");
+    /// The elements of a list up to its end, perhaps with a comma after the last.
+    fn list(&mut self, depth: usize) -> Option<Shape> {
+        while self.take("]").is_none() {
             self.expression(depth + 1)?;
+            if self.take(",").is_none() {
+                self.take("]")?;
+                break;
+            }
+        }
+        Some(Shape::Other)
+    }
+
+    /// The entries of a map up to its end.
+    fn entries(&mut self, depth: usize) -> Option<Shape> {
+        while self.take("}").is_none() {
+            self.expression(depth + 1)?;
+            self.take(":")?;
+            self.expression(depth + 1)?;
+            if self.take(",").is_none() {
+                self.take("}")?;
+                break;
+            }
+        }
+        Some(Shape::Other)
+    }
+
+    /// The fields of a message up to its end.
+    fn fields(&mut self, depth: usize) -> Option<()> {
+        while self.take("}").is_none() {
+            self.word()?;
             self.take(":")?;
             self.expression(depth + 1)?;
             if self.take(",").is_none() {
@@ -167,16 +243,6 @@ impl<'t> Parser<'t> {
             }
         }
         Some(())
-    }
-
-    /// The name of a field, which may be quoted by backticks.
-    fn selector(&mut self) -> Option<()> {
-        if self.take("`").is_some() {
-            let (_, rest) = self.rest.split_once('`')?;
-            self.rest = rest;
-            return Some(());
-        }
-        self.word().map(drop)
     }
 
     fn word(&mut self) -> Option<&'t str> {
@@ -189,72 +255,6 @@ impl<'t> Parser<'t> {
         let is_word = !word.is_empty() && !word.starts_with(|char: char| char.is_ascii_digit());
         self.rest = if is_word { rest } else { self.rest };
         is_word.then_some(word)
-    }
-
-    fn literal(&mut self) -> Option<()> {
-        self.skip_space();
-        self.string().or_else(|| self.number())
-    }
-
-    /// A string or bytes, perhaps raw, in quotes or in three of them.
-    fn string(&mut self) -> Option<()> {
-        let quote_at = self.rest.find(['"', '\'']).filter(|at| *at <= 2)?;
-        let (prefix, quoted) = self.rest.split_at(quote_at);
-        let prefix = prefix.to_ascii_lowercase();
-        let is_raw = prefix.contains('r');
-        if !matches!(prefix.as_str(), "" | "r" | "b" | "rb" | "br") {
-            return None;
-        }
-        let quote = &quoted[..1];
-        let triple = quote.repeat(3);
-        let end = if quoted.starts_with(&triple) {
-            triple.as_str()
-        } else {
-            quote
-        };
-        let mut body = &quoted[end.len()..];
-        while !body.starts_with(end) {
-            let mut chars = body.chars();
-            let char = chars.next()?;
-            if char == '\\' && !is_raw {
-                chars.next()?;
-            }
-            if char == '\n' && end.len() == 1 {
-                return None;
-            }
-            body = chars.as_str();
-        }
-        self.rest = &body[end.len()..];
-        Some(())
-    }
-
-    fn number(&mut self) -> Option<()> {
-        let starts = |text: &str| text.starts_with(|char: char| char.is_ascii_digit());
-        let is_number = starts(self.rest) || self.rest.strip_prefix('.').is_some_and(starts);
-        if !is_number {
-            return None;
-        }
-        let mut end = 0;
-        let mut previous = ' ';
-        for char in self.rest.chars() {
-            let is_sign = matches!(char, '+' | '-') && matches!(previous, 'e' | 'E');
-            if !char.is_ascii_alphanumeric() && char != '.' && !is_sign {
-                break;
-            }
-            previous = char;
-            end += char.len_utf8();
-        }
-        let (number, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        let unsigned = number.strip_suffix(['u', 'U']).unwrap_or(number);
-        let digits = unsigned
-            .strip_prefix("0x")
-            .or_else(|| unsigned.strip_prefix("0X"));
-        let is_valid = match digits {
-            Some(digits) => u64::from_str_radix(digits, 16).is_ok(),
-            None => unsigned.parse::<f64>().is_ok(),
-        };
-        is_valid.then_some(())
     }
 }
 
@@ -283,12 +283,64 @@ mod tests {
             "a.in_b",
             "\"\"\"a\n\"b\" \"\"\"",
             "[1, 2].exists(i, i > 1)",
+            "a ? b : c ? d : e",
+            "a ? (b ? c : d) : e",
+            "!-1 == !!a",
+            "--a - -1",
+            "has((a.b)) && has(a, b)",
+            "a.map(1)",
+            "a.if",
+            "'\\x41\\u00e9\\U0001F600\\101\\n\\`' + r'\\d'",
+            "b'a' + br'\\d'",
+            "9223372036854775807 + 18446744073709551615u + 0xFF + .5 + 1e3",
         ] {
             assert!(is_expression(text), "{text}");
         }
         for text in [
-            "", ")++++", "a +", "a b", "(a", "a)", "a.", "a.1", "a ? b", "'a", "1a", "if", "a[",
-            "{a}", "a = b", "a & b", "f(,)", "[,]", "0x", "==",
+            "",
+            ")++++",
+            "a +",
+            "a b",
+            "(a",
+            "a)",
+            "a.",
+            "a.1",
+            "a ? b",
+            "'a",
+            "1a",
+            "if",
+            "a[",
+            "{a}",
+            "a = b",
+            "a & b",
+            "f(,)",
+            "f(a,)",
+            "[,]",
+            "0x",
+            "==",
+            "a ? b ? c : d : e",
+            "!-a",
+            "-!a",
+            "has(a)",
+            "has(a())",
+            "a.all(1, true)",
+            "a.map(b.c, d, e)",
+            "a.?b",
+            "a[?0]",
+            "[?a]",
+            "{?a: b}",
+            "a.`b`",
+            "a.in",
+            "a()[0]{}",
+            "a{1: 2}",
+            "'\\d'",
+            "'\\x4'",
+            "'\\400'",
+            "rb'a'",
+            "1.",
+            "9223372036854775808",
+            "18446744073709551616u",
+            "'a\nb'",
         ] {
             assert!(!is_expression(text), "{text}");
         }
