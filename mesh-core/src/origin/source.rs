@@ -29,6 +29,7 @@ use super::{FieldPath, Position};
 pub struct Source {
     file: Arc<str>,
     nodes: Arc<[PositionNode]>,
+    version: &'static str,
 }
 
 impl Source {
@@ -37,7 +38,15 @@ impl Source {
         Self {
             file: file.into(),
             nodes: positions.nodes.into(),
+            version: "",
         }
+    }
+
+    /// This source, of a document written in `version` of its API, such as `v1alpha2`.
+    #[must_use]
+    pub const fn in_version(mut self, version: &'static str) -> Self {
+        self.version = version;
+        self
     }
 
     /// The source of a resource that was not read from a text: it has no file, and all positions
@@ -46,7 +55,14 @@ impl Source {
         Self {
             file: Arc::from(""),
             nodes: Arc::from([]),
+            version: "",
         }
+    }
+
+    /// Version of the API that the document was written in, such as `v1alpha2`. Empty when unknown,
+    /// which stands for the newest.
+    pub const fn version(&self) -> &'static str {
+        self.version
     }
 
     /// Name of the file, as the caller of the parser gave it. Empty when unknown.

@@ -166,7 +166,8 @@ impl Parsed {
             self.unknown_kind(&element, api_version, kind);
             return;
         };
-        if !known.versions().contains(&version) {
+        let written = known.versions().iter().find(|known| **known == version);
+        if written.is_none() {
             let kind = ProblemKind::UnsupportedVersion {
                 api_version: excerpt(api_version),
                 kind: known.name(),
@@ -175,7 +176,8 @@ impl Parsed {
             };
             self.problems.push(element.problem("apiVersion", kind));
         }
-        let object = Reader::new(element, known).object(&mut self.problems);
+        let reader = Reader::new(element, known, written.copied().unwrap_or_default());
+        let object = reader.object(&mut self.problems);
         if self.problems.len() == before {
             self.objects.extend(object);
         } else {

@@ -18,14 +18,19 @@ use crate::resource::{Metadata, Object, Resource, Spec};
 pub(super) struct Reader<'e> {
     element: Element<'e>,
     kind: Kind,
+    version: &'static str,
 }
 
 /// Fields of a document whose content is its `spec`.
 const FIELDS: &[&str] = &["apiVersion", "kind", "metadata", "spec", "status"];
 
 impl<'e> Reader<'e> {
-    pub(super) fn new(element: Element<'e>, kind: Kind) -> Self {
-        Self { element, kind }
+    pub(super) const fn new(element: Element<'e>, kind: Kind, version: &'static str) -> Self {
+        Self {
+            element,
+            kind,
+            version,
+        }
     }
 
     /// The resource, or `None` when its problems were added to `problems`.
@@ -126,7 +131,7 @@ impl<'e> Reader<'e> {
             metadata: metadata?,
             spec: spec?,
             status,
-            source: node.source(file, nodes),
+            source: node.source(file, nodes).in_version(self.version),
         }))
     }
 

@@ -122,6 +122,11 @@ impl<'a> At<'a> {
         self.report.source.contains(&self.path)
     }
 
+    /// Version of the API that the resource was written in. Empty when unknown.
+    pub fn version(&self) -> &'static str {
+        self.report.source.version()
+    }
+
     /// Reports that this value makes the resource invalid.
     pub fn error(&self, message: impl fmt::Display) -> Reported<'a> {
         self.report(Severity::Error, ViolationKind::Schema, &message)

@@ -118,17 +118,16 @@ fn validate_name(alternative: &SubjectAltName, at: At<'_>) {
         ("hostname", SubjectAltNameType::Hostname, hostname),
         ("uri", SubjectAltNameType::Uri, uri),
     ] {
-        let is_set = value.as_ref().is_some_and(|value| !value.is_empty());
-        if is_set != (*r#type == Some(of)) {
+        if value.is_some() != (*r#type == Some(of)) {
             at.field(field).error(format_args!(
                 "`{field}` is set if, and only if, it is the type"
             ));
         }
     }
-    if let Some(host) = hostname.as_deref().filter(|host| !host.is_empty()) {
+    if let Some(host) = hostname {
         name::validate_hostname(host, at.field("hostname"));
     }
-    if let Some(uri) = uri.as_deref().filter(|uri| !uri.is_empty()) {
+    if let Some(uri) = uri {
         let is_uri = uri.len() <= MAX_NAME_LEN && is_absolute_uri(uri);
         at.field("uri")
             .require(is_uri, "a URI has a scheme and an authority");

@@ -57,7 +57,7 @@ pub(super) fn validate(gateway: &Gateway, at: At<'_>) {
         listeners,
         addresses,
         infrastructure,
-        allowed_listeners: _,
+        allowed_listeners,
         tls,
         default_scope: _,
     } = gateway;
@@ -68,6 +68,13 @@ pub(super) fn validate(gateway: &Gateway, at: At<'_>) {
     validate_addresses(addresses, at.field("addresses"));
     if let Some(infrastructure) = infrastructure {
         validate_infrastructure(infrastructure, at.field("infrastructure"));
+    }
+    let namespaces = allowed_listeners
+        .as_ref()
+        .and_then(|allowed| allowed.namespaces.as_ref());
+    if let Some(selector) = namespaces.and_then(|namespaces| namespaces.selector.as_ref()) {
+        let at = at.field("allowedListeners");
+        listener::validate_selector(selector, at.field("namespaces").field("selector"));
     }
     if let Some(tls) = tls {
         gateway_tls::validate(tls, at.field("tls"));
@@ -103,8 +110,14 @@ fn validate_addresses(addresses: &[GatewayAddress], at: At<'_>) {
 }
 
 /// Whether this is the type of an address: one that the API has, or somebody's own after a domain.
+///
+/// The schema's pattern binds its alternatives to no end of the text, so that it accepts more: what
+/// begins with `Hostname`, and what has one of the other names in it.
 fn is_address_type(kind: &str) -> bool {
-    let is_known = matches!(kind, "Hostname" | "IPAddress" | "NamedAddress");
+    let is_known = kind.starts_with("Hostname")
+        || ["IPAddress", "NamedAddress"]
+            .into_iter()
+            .any(|name| kind.contains(name));
     kind.len() <= MAX_NAME_LEN
         && (is_known || name::ends_with_domain_path(kind, name::is_controller_path))
 }

@@ -6,7 +6,7 @@ use super::{
     backend_reference, http_filter, http_match, name, parent_reference, path_modifier,
     session_persistence, validate_distinct, validate_len,
 };
-use crate::resource::gateway_api::http_filter::HttpRouteFilter;
+use crate::resource::gateway_api::http_filter::{HttpPathModifier, HttpRouteFilter};
 use crate::resource::gateway_api::http_match::PathMatchType;
 use crate::resource::gateway_api::http_route::{
     HttpBackendRef, HttpRoute, HttpRouteRetry, HttpRouteRule, HttpRouteTimeouts,
@@ -105,21 +105,36 @@ fn validate_prefixes(rule: &HttpRouteRule, at: At<'_>) {
         path.and_then(|path| path.r#type).unwrap_or_default()
     };
     let matches_prefix = match_count(rule, at) == 1 && path_type(0) == PathMatchType::PathPrefix;
-    let of_backends = rule
-        .backend_refs
-        .iter()
-        .flat_map(|backend| &backend.filters);
-    let mut filters = rule.filters.iter().chain(of_backends);
-    if !matches_prefix && filters.any(replaces_prefix) {
+    let replaces = [redirect_path, rewrite_path]
+        .into_iter()
+        .any(|path| replaces_prefix(rule, path));
+    if !matches_prefix && replaces {
         at.error("a prefix is replaced only in a rule with one match, of a prefix");
     }
 }
 
-fn replaces_prefix(filter: &HttpRouteFilter) -> bool {
-    let redirect = filter.request_redirect.as_ref();
-    let rewrite = filter.url_rewrite.as_ref();
-    path_modifier::replaces_prefix(redirect.and_then(|redirect| redirect.path.as_ref()))
-        || path_modifier::replaces_prefix(rewrite.and_then(|rewrite| rewrite.path.as_ref()))
+/// Whether the rule itself, or exactly one of its backends, replaces a prefix by a kind of filter.
+///
+/// The schema does not look at rules where several backends do.
+fn replaces_prefix(
+    rule: &HttpRouteRule,
+    path: fn(&HttpRouteFilter) -> Option<&HttpPathModifier>,
+) -> bool {
+    let replaces = |filters: &[HttpRouteFilter]| {
+        let mut paths = filters.iter().map(path);
+        paths.any(path_modifier::replaces_prefix)
+    };
+    let backends = rule.backend_refs.iter();
+    let replacing = backends.filter(|backend| replaces(&backend.filters));
+    replaces(&rule.filters) || replacing.count() == 1
+}
+
+fn redirect_path(filter: &HttpRouteFilter) -> Option<&HttpPathModifier> {
+    filter.request_redirect.as_ref()?.path.as_ref()
+}
+
+fn rewrite_path(filter: &HttpRouteFilter) -> Option<&HttpPathModifier> {
+    filter.url_rewrite.as_ref()?.path.as_ref()
 }
 
 fn validate_timeouts(timeouts: &HttpRouteTimeouts, at: At<'_>) {

@@ -8,6 +8,7 @@ use crate::resource::gateway_api::listener::{
 };
 use crate::resource::gateway_api::listener_set::ListenerSet;
 use crate::resource::gateway_api::parent_reference::ParentGatewayReference;
+use crate::resource::kubernetes::label_selector::LabelSelector;
 use crate::validate::{At, port};
 
 /// The most listeners of a set.
@@ -154,10 +155,13 @@ fn validate_tls(protocol: &str, tls: Option<&ListenerTlsConfig>, at: At<'_>) {
 }
 
 fn validate_routes(routes: &AllowedRoutes, at: At<'_>) {
-    let AllowedRoutes {
-        namespaces: _,
-        kinds,
-    } = routes;
+    let AllowedRoutes { namespaces, kinds } = routes;
+    let selector = namespaces
+        .as_ref()
+        .and_then(|namespaces| namespaces.selector.as_ref());
+    if let Some(selector) = selector {
+        validate_selector(selector, at.field("namespaces").field("selector"));
+    }
     let at = at.field("kinds");
     validate_len(kinds, 0, MAX_KINDS, at);
     at.each(kinds, |route, at| {
@@ -165,4 +169,13 @@ fn validate_routes(routes: &AllowedRoutes, at: At<'_>) {
         name::validate_group(group.as_deref(), at.field("group"));
         name::validate_kind(kind, at.field("kind"));
     });
+}
+
+/// Checks which namespaces are selected: an expression has a key and an operator.
+pub(super) fn validate_selector(selector: &LabelSelector, at: At<'_>) {
+    at.field("matchExpressions")
+        .each(&selector.match_expressions, |_, at| {
+            at.require_written("key");
+            at.require_written("operator");
+        });
 }

@@ -44,6 +44,7 @@ use crate::resource::gateway_api::object::GatewayApiObject;
 
 /// Checks a resource of the Gateway API, except for its metadata.
 pub fn validate(object: &GatewayApiObject, at: At<'_>) {
+    at.require_written("spec");
     let at = at.field("spec");
     match object {
         GatewayApiObject::GatewayClass(class) => gateway::validate_class(&class.spec, at),

@@ -50,6 +50,17 @@ fn a_gateway_has_a_class_and_listeners() {
             (gateway("addresses", json!([{"value": "10.0.0.1"}])), 0),
             (gateway("addresses", json!([{"value": "10.0.0.1:80"}])), 1),
             (
+                gateway(
+                    "addresses",
+                    json!([{"type": "NamedAddresses", "value": "a"}]),
+                ),
+                0,
+            ),
+            (
+                gateway("addresses", json!([{"type": "Addresses", "value": "a"}])),
+                1,
+            ),
+            (
                 gateway("addresses", json!([{"type": "Hostname", "value": "*.a.b"}])),
                 0,
             ),
@@ -154,6 +165,7 @@ fn document_errors(text: &str) -> Vec<String> {
     let parsed = crate::parse::parse("a.yaml", text, &crate::parse::Limits::default());
     assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
     let violations = parsed.objects.iter().flat_map(crate::validate::validate);
+    let violations = violations.filter(crate::validate::Violation::is_error);
     violations
         .map(|violation| format!("{}: {}", violation.origin.path(), violation.message))
         .collect()
@@ -281,6 +293,51 @@ fn a_prefix_is_replaced_where_one_is_matched() {
             ),
         ],
     );
+    let backend = json!({"name": "a", "port": 80, "filters": filters});
+    let exact = json!([{"path": {"type": "Exact", "value": "/a"}}]);
+    let rule = |backends| json!({"rules": [{"matches": exact, "backendRefs": backends}]});
+    assert_all(
+        http_route::validate,
+        &[
+            (rule(json!([backend])), 1),
+            (rule(json!([backend, backend])), 0),
+        ],
+    );
+}
+
+#[cfg(feature = "yaml")]
+#[test]
+fn routes_of_the_old_version_have_several_rules_and_no_hosts() {
+    let route = |kind: &str, version: &str, rules: usize| {
+        let rules = vec!["{backendRefs: [{name: a, port: 443}]}"; rules].join(", ");
+        let text = format!(
+            "apiVersion: gateway.networking.k8s.io/{version}\nkind: {kind}\nmetadata: \
+             {{name: a, namespace: b}}\nspec: {{rules: [{rules}]}}\n"
+        );
+        document_errors(&text).len()
+    };
+    for (kind, version, rules, errors) in [
+        ("TLSRoute", "v1", 1, 1),
+        ("TLSRoute", "v1alpha3", 2, 2),
+        ("TLSRoute", "v1alpha2", 2, 0),
+        ("TLSRoute", "v1alpha2", 17, 1),
+        ("TCPRoute", "v1", 2, 1),
+        ("TCPRoute", "v1alpha2", 2, 0),
+        ("UDPRoute", "v1alpha2", 16, 0),
+        ("UDPRoute", "v1alpha2", 0, 1),
+    ] {
+        let found = route(kind, version, rules);
+        assert_eq!(found, errors, "{kind} {version} with {rules} rules");
+    }
+}
+
+#[cfg(feature = "yaml")]
+#[test]
+fn an_object_has_a_spec() {
+    let text = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\n";
+    assert_eq!(document_errors(text), [": `spec` is required"]);
+    let empty = format!("{text}spec: {{}}\n");
+    assert_eq!(document_errors(&empty), [""; 0]);
 }
 
 #[test]
@@ -450,6 +507,11 @@ fn tls_to_backends_is_verified() {
                 2,
             ),
             (system(json!([{"type": "URI"}])), 1),
+            (system(json!([{"type": "URI", "uri": ""}])), 1),
+            (
+                system(json!([{"type": "Hostname", "hostname": "a.b", "uri": ""}])),
+                2,
+            ),
         ],
     );
 }
@@ -474,4 +536,24 @@ fn a_session_has_the_settings_of_its_type() {
             ),
         ],
     );
+}
+
+#[cfg(feature = "yaml")]
+#[test]
+fn an_expression_selects_by_key_and_operator() {
+    let gateway = |expression: &str| {
+        let selector =
+            format!("{{from: Selector, selector: {{matchExpressions: [{expression}]}}}}");
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: a}}\nspec:\n  \
+             gatewayClassName: istio\n  allowedListeners: {{namespaces: {selector}}}\n  listeners: \
+             [{{name: a, port: 80, protocol: HTTP, allowedRoutes: {{namespaces: {selector}}}}}]\n"
+        )
+    };
+    assert_eq!(
+        document_errors(&gateway("{key: team, operator: Exists}")),
+        [""; 0]
+    );
+    assert_eq!(document_errors(&gateway("{key: team}")).len(), 2);
+    assert_eq!(document_errors(&gateway("{operator: Exists}")).len(), 2);
 }
