@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use crate::config::options::MeshOptions;
 use crate::config::resources::Resources;
 use crate::origin::Source;
+use crate::resource::istio::mesh_config::IngressControllerMode;
 use crate::resource::istio::{MeshConfig, MeshNetworks};
 use crate::resource::kind::Kind;
 use crate::resource::kubernetes::int_or_string::IntOrString;
@@ -18,7 +19,7 @@ const IGNORED_NAMESPACES: [&str; 4] = [
     "local-path-storage",
 ];
 
-/// Name of the ingress gateway that every mesh is taken to have.
+/// Name of the ingress gateway that a mesh is taken to have, unless its settings say another.
 const INGRESS_GATEWAY: &str = "istio-ingressgateway";
 
 /// What is analyzed: the objects of one cluster or more, and the settings of the mesh.
@@ -67,8 +68,9 @@ impl Inputs {
     }
 
     /// Takes the objects for all that there are. Otherwise, as with files, the mesh is taken to
-    /// have Istio's ingress gateway in `istio-system`, labelled `istio: ingressgateway`, unless
-    /// the objects say what it is like.
+    /// have Istio's ingress gateway in `istio-system`, labelled `istio: ingressgateway` and called
+    /// as `ingressService` says, unless the objects say what it is like, or `ingressControllerMode`
+    /// is `OFF`.
     #[must_use]
     pub fn live(mut self) -> Self {
         self.is_live = true;
@@ -87,10 +89,19 @@ impl Inputs {
     pub(super) fn resources(&self) -> Resources {
         let mut objects = Vec::new();
         if !self.is_live {
-            objects.extend(ingress_gateway());
+            objects.extend(self.ingress_gateway());
         }
         objects.extend(self.clusters.values().flatten().cloned());
         index(objects)
+    }
+
+    /// Istio's ingress gateway, unless the mesh has none.
+    fn ingress_gateway(&self) -> impl Iterator<Item = Object> {
+        let mesh = self.mesh.as_written();
+        let is_off = mesh.ingress_controller_mode == Some(IngressControllerMode::Off);
+        let name = mesh.ingress_service.as_deref().unwrap_or(INGRESS_GATEWAY);
+        let objects = (!is_off).then(|| ingress_gateway(name));
+        objects.into_iter().flatten()
     }
 
     /// The objects of each cluster.
@@ -128,7 +139,7 @@ fn is_ignored(object: &Object) -> bool {
 }
 
 /// The pod and the Service of Istio's ingress gateway, as Istio installs it.
-fn ingress_gateway() -> [Object; 2] {
+fn ingress_gateway(name: &str) -> [Object; 2] {
     let labels = BTreeMap::from([("istio".to_owned(), "ingressgateway".to_owned())]);
     let metadata = |name: &str| Metadata {
         name: name.to_owned(),
@@ -159,14 +170,14 @@ fn ingress_gateway() -> [Object; 2] {
     let pod = Resource {
         metadata: Metadata {
             labels,
-            ..metadata(&format!("{INGRESS_GATEWAY}-pod"))
+            ..metadata(&format!("{name}-pod"))
         },
         spec: pod,
         status: None,
         source: Source::unknown(),
     };
     let service = Resource {
-        metadata: metadata(INGRESS_GATEWAY),
+        metadata: metadata(name),
         spec: service,
         status: None,
         source: Source::unknown(),

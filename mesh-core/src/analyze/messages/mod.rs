@@ -25,9 +25,9 @@ use self::context::{Context, Report};
 pub fn analyze(inputs: &Inputs, options: &Options) -> Vec<Message> {
     let context = Context::new(inputs, options.now);
     let mut report = Report::default();
-    let is_wanted = |analyzer: &&Analyzer| {
-        let mut only = options.only.iter();
-        options.only.is_empty() || only.any(|name| name == analyzer.name())
+    let is_wanted = |analyzer: &&Analyzer| match options.only.as_slice() {
+        [] => analyzer.runs_by_default(),
+        only => only.iter().any(|name| name == analyzer.name()),
     };
     for analyzer in ANALYZERS.iter().filter(is_wanted) {
         analyzer.run(&context, &mut report);
@@ -37,9 +37,8 @@ pub fn analyze(inputs: &Inputs, options: &Options) -> Vec<Message> {
     messages.retain(|message| {
         let resource = message.resource();
         let mut suppressions = options.suppressions.iter();
-        let namespace = options.namespace.as_deref();
         let by_annotation = suppressed.get(&resource);
-        namespace.is_none_or(|namespace| namespace == message.namespace())
+        options.is_about(message.namespace())
             && !suppressions.any(|suppression| suppression.covers(message.code, &resource))
             && by_annotation.is_none_or(|codes| !is_suppressed(codes, message.code))
     });

@@ -15,15 +15,16 @@ pub struct Options {
 }
 
 impl Options {
-    /// Runs these analyzers alone, by [name](super::Analyzer::name). Default all.
+    /// Runs these analyzers alone, by [name](super::Analyzer::name). Default those that
+    /// [run by default](super::Analyzer::runs_by_default).
     #[must_use]
     pub fn only(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.only.extend(names.into_iter().map(Into::into));
         self
     }
 
-    /// Keeps messages about resources of `namespace` alone. All objects are looked at all the
-    /// same. Default all namespaces.
+    /// Keeps messages about resources of `namespace`, and of none, alone. All objects are looked at
+    /// all the same. Default all namespaces.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
@@ -36,6 +37,13 @@ impl Options {
     pub fn suppress(mut self, suppression: Suppression) -> Self {
         self.suppressions.push(suppression);
         self
+    }
+
+    /// Whether messages about resources of `namespace` are kept. What belongs to no namespace, such
+    /// as a webhook, concerns all.
+    pub(super) fn is_about(&self, namespace: &str) -> bool {
+        let chosen = self.namespace.as_deref();
+        namespace.is_empty() || chosen.is_none_or(|chosen| chosen == namespace)
     }
 
     /// The time at which certificates have to be valid. Default: they are not asked.

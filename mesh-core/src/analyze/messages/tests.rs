@@ -277,11 +277,80 @@ fn annotations_are_known_well_placed_and_valid() {
         ("example.com/anything: x", &[][..]),
         ("sidecar.istio.io/injekt: 'true'", &["IST0108"]),
         ("sidecar.istio.io/inject: 'true'", &["IST0135"]),
-        ("networking.istio.io/exportTo: '.'", &["IST0107", "IST0136"]),
-        ("sidecar.istio.io/proxyCPU: lots", &["IST0125", "IST0136"]),
+        ("networking.istio.io/exportTo: '.'", &["IST0107"]),
+        ("sidecar.istio.io/proxyCPU: lots", &["IST0125"]),
         ("sidecar.istio.io/interceptionMode: TPROXY", &[]),
     ] {
         assert_eq!(codes(&pod(annotation)), expected, "{annotation}");
+    }
+}
+
+#[test]
+fn annotations_in_alpha_are_reported_on_demand() {
+    let pod = |annotation: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  namespace: shop\n  \
+             annotations: {{ {annotation} }}\n\
+             spec: {{ containers: [{{ name: istio-proxy, image: proxy }}] }}\n"
+        )
+    };
+    for (annotation, expected) in [
+        ("sidecar.istio.io/logLevel: debug", &["IST0136"][..]),
+        ("sidecar.istio.io/interceptionMode: TPROXY", &[]),
+        ("proxy.istio.io/config: ''", &[]),
+    ] {
+        let yaml = pod(annotation);
+        assert_eq!(codes(&yaml), [""; 0], "{annotation}");
+        let found = only("annotations.AlphaAnalyzer", &yaml);
+        assert_eq!(found, expected, "{annotation}");
+    }
+}
+
+#[test]
+fn the_ingress_gateway_is_what_the_settings_of_the_mesh_say() {
+    let gateway = "apiVersion: networking.istio.io/v1\nkind: Gateway\n\
+                   metadata: { name: a, namespace: istio-system }\nspec:\n  \
+                   selector: { istio: ingressgateway }\n  servers: [{ hosts: [a.example], \
+                   port: { number: 80, name: http, protocol: HTTP } }]\n\
+                   ---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\n\
+                   metadata: { name: a, namespace: istio-system }\n\
+                   spec: { host: istio-ingressgateway }\n";
+    for (mesh, expected) in [
+        ("{}", &[][..]),
+        ("ingressControllerMode: STRICT", &[]),
+        ("ingressControllerMode: 'OFF'", &["IST0101", "IST0174"]),
+        ("ingressService: front", &["IST0174"]),
+    ] {
+        let (settings, _) = parse_as("mesh", mesh, &Limits::default()).unwrap();
+        let messages = analyze(&inputs(gateway).with_mesh(settings), &Options::default());
+        let codes: BTreeSet<_> = messages.iter().map(|one| one.code.as_str()).collect();
+        assert_eq!(Vec::from_iter(codes), expected, "{mesh}");
+    }
+}
+
+#[test]
+fn webhooks_of_a_control_plane_elsewhere_have_the_name_of_a_host() {
+    let webhook = |name: &str, client: &str| {
+        format!(
+            "apiVersion: admissionregistration.k8s.io/v1\n\
+             kind: ValidatingWebhookConfiguration\nmetadata: {{ name: {name} }}\nwebhooks:\n- \
+             {{ name: validation.istio.io, clientConfig: {{ {client} }} }}\n"
+        )
+    };
+    let istios = "istio-validator-canary";
+    for (name, client, expected) in [
+        (istios, "url: 'https://istiod.example/validate'", &[][..]),
+        (istios, "url: 'https://192.0.2.1/validate'", &["IST0164"]),
+        (istios, "url: 'https://istiod example/'", &["IST0163"]),
+        (istios, "", &["IST0163"]),
+        (
+            istios,
+            "service: { name: istiod, namespace: istio-system }",
+            &[],
+        ),
+        ("somebody-elses", "url: 'https://192.0.2.1/'", &[]),
+    ] {
+        assert_eq!(codes(&webhook(name, client)), expected, "{name}: {client}");
     }
 }
 
@@ -546,6 +615,16 @@ fn messages_are_left_out_by_annotation_option_and_namespace() {
     ] {
         assert_eq!(analyze(&inputs, &options).len(), count, "{options:?}");
     }
+}
+
+#[test]
+fn what_belongs_to_no_namespace_concerns_all() {
+    let definition = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n\
+                      metadata: { name: serviceroles.rbac.istio.io }\nspec: \
+                      { group: rbac.istio.io, names: { kind: ServiceRole, plural: serviceroles } }\n";
+    let messages = analyze(&inputs(definition), &Options::default().namespace("shop"));
+    let codes: Vec<_> = messages.iter().map(|one| one.code.as_str()).collect();
+    assert_eq!(codes, ["IST0002"]);
 }
 
 #[test]

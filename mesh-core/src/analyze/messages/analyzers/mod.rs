@@ -30,16 +30,35 @@ use crate::resource::Object;
 pub struct Analyzer {
     name: &'static str,
     run: fn(&Context<'_>, &mut Report),
+    runs_by_default: bool,
 }
 
 impl Analyzer {
     const fn new(name: &'static str, run: fn(&Context<'_>, &mut Report)) -> Self {
-        Self { name, run }
+        Self {
+            name,
+            run,
+            runs_by_default: true,
+        }
+    }
+
+    /// One that runs where it is asked for by name.
+    const fn on_demand(self) -> Self {
+        Self {
+            runs_by_default: false,
+            ..self
+        }
     }
 
     /// Istio's name of it, such as `gateway.SecretAnalyzer`.
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Whether it runs where no analyzers are named. As in Istio, that of annotations in alpha does
+    /// not: it reports what nobody can avoid.
+    pub const fn runs_by_default(&self) -> bool {
+        self.runs_by_default
     }
 
     pub(super) fn run(&self, context: &Context<'_>, report: &mut Report) {
@@ -49,7 +68,7 @@ impl Analyzer {
 
 /// All analyzers, by the part of the mesh that they look at.
 pub const ANALYZERS: &[Analyzer] = &[
-    Analyzer::new("annotations.AlphaAnalyzer", annotations::alpha),
+    Analyzer::new("annotations.AlphaAnalyzer", annotations::alpha).on_demand(),
     Analyzer::new("annotations.K8sAnalyzer", annotations::placement),
     Analyzer::new("applicationUID.Analyzer", deployment::user),
     Analyzer::new(

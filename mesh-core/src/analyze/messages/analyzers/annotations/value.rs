@@ -1,10 +1,13 @@
 //! The values that annotations may have (`pkg/kube/inject/validate.go`).
 
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use crate::origin::Source;
 use crate::parse::{Limits, parse_as};
 use crate::resource::istio::mesh_config::ProxyConfig;
+use crate::validate::Report;
+use crate::validate::mesh_config::{Completeness, validate_proxy_config};
 
 /// Longest name of an interface in Linux.
 const MAX_INTERFACE_NAME: usize = 15;
@@ -40,9 +43,9 @@ pub(super) fn validate(name: &str, value: &str) -> Result<(), AnnotationValueErr
         "status.sidecar.istio.io/port" => port(value),
         "readiness.status.sidecar.istio.io/initialDelaySeconds"
         | "readiness.status.sidecar.istio.io/periodSeconds"
-        | "readiness.status.sidecar.istio.io/failureThreshold" => match value.parse::<u32>() {
-            Ok(_) => Ok(()),
-            Err(_) => Err(AnnotationValueError::Integer(value.to_owned())),
+        | "readiness.status.sidecar.istio.io/failureThreshold" => match number::<u32>(value) {
+            Some(_) => Ok(()),
+            None => Err(AnnotationValueError::Integer(value.to_owned())),
         },
         "traffic.sidecar.istio.io/includeOutboundIPRanges" if value == "*" => Ok(()),
         "traffic.sidecar.istio.io/includeOutboundIPRanges"
@@ -69,10 +72,16 @@ pub(super) fn validate(name: &str, value: &str) -> Result<(), AnnotationValueErr
 }
 
 fn port(text: &str) -> Result<(), AnnotationValueError> {
-    match text.trim().parse::<u16>() {
-        Ok(_) if !text.trim().starts_with('+') => Ok(()),
-        _ => Err(AnnotationValueError::Port(text.to_owned())),
+    match number::<u16>(text.trim()) {
+        Some(_) => Ok(()),
+        None => Err(AnnotationValueError::Port(text.to_owned())),
     }
+}
+
+/// A number without a sign.
+fn number<T: FromStr>(text: &str) -> Option<T> {
+    let digits = Some(text).filter(|text| !text.starts_with('+'));
+    digits?.parse().ok()
 }
 
 fn ports(text: &str) -> Result<(), AnnotationValueError> {
@@ -86,7 +95,7 @@ fn networks(text: &str) -> Result<(), AnnotationValueError> {
     let is_network = |text: &str| {
         let (address, bits) = text.split_once('/')?;
         let address: IpAddr = address.parse().ok()?;
-        let bits: u8 = bits.parse().ok()?;
+        let bits: u8 = number(bits).filter(|_| bits == "0" || !bits.starts_with('0'))?;
         Some(bits <= if address.is_ipv4() { 32 } else { 128 })
     };
     let mut networks = text.split(',').filter(|_| !text.is_empty());
@@ -99,7 +108,8 @@ fn networks(text: &str) -> Result<(), AnnotationValueError> {
 fn interfaces(text: &str) -> Result<(), AnnotationValueError> {
     let is_name = |name: &str| {
         let allowed = |found: char| found.is_ascii_alphanumeric() || "-_.".contains(found);
-        !name.is_empty() && name.len() <= MAX_INTERFACE_NAME && name.chars().all(allowed)
+        let is_first = |found: char| found.is_ascii_alphabetic();
+        name.starts_with(is_first) && name.len() <= MAX_INTERFACE_NAME && name.chars().all(allowed)
     };
     let mut names = text.split(',').filter(|_| !text.is_empty()).map(str::trim);
     match names.find(|name| !is_name(name)) {
@@ -111,16 +121,26 @@ fn interfaces(text: &str) -> Result<(), AnnotationValueError> {
 fn proxy_config(text: &str) -> Result<(), AnnotationValueError> {
     let parsed: Result<(ProxyConfig, Source), _> =
         parse_as("proxy.istio.io/config", text, &Limits::default());
-    match parsed {
-        Ok(_) => Ok(()),
+    let found: Vec<String> = match parsed {
+        Ok((config, _)) => violations(&config),
         Err(problems) => {
-            let problems: Vec<String> = problems
-                .iter()
-                .map(|problem| problem.kind.to_string())
-                .collect();
-            Err(AnnotationValueError::ProxyConfig(problems.join("; ")))
+            let problems = problems.iter();
+            problems.map(|problem| problem.kind.to_string()).collect()
         }
+    };
+    match found.as_slice() {
+        [] => Ok(()),
+        found => Err(AnnotationValueError::ProxyConfig(found.join("; "))),
     }
+}
+
+/// What is wrong with the settings of a proxy that are laid over those of the mesh.
+fn violations(config: &ProxyConfig) -> Vec<String> {
+    let report = Report::default();
+    validate_proxy_config(config, Completeness::Overlay, report.root());
+    let violations = report.into_violations();
+    let errors = violations.iter().filter(|found| found.is_error());
+    errors.map(|found| found.message.clone()).collect()
 }
 
 /// A quantity of Kubernetes: a decimal number, and a suffix or an exponent.
@@ -173,7 +193,24 @@ mod tests {
                 "net 1",
             ),
             ("prometheus.istio.io/merge-metrics", "t", "yes"),
+            (
+                "traffic.sidecar.istio.io/excludeInterfaces",
+                "net1.2",
+                "1net",
+            ),
+            ("traffic.sidecar.istio.io/excludeOutboundPorts", "80", "+80"),
+            (
+                "traffic.sidecar.istio.io/excludeOutboundIPRanges",
+                "10.0.0.0/8",
+                "10.0.0.0/08",
+            ),
             ("proxy.istio.io/config", "concurrency: 2", "concurrencyy: 2"),
+            ("proxy.istio.io/config", "statusPort: 1", "statusPort: 0"),
+            (
+                "proxy.istio.io/config",
+                "drainDuration: 1s",
+                "drainDuration: 0s",
+            ),
             ("sidecar.istio.io/proxyCPU", "1.5e3", "1.5.0"),
             ("sidecar.istio.io/proxyMemory", "128Mi", "128 Mi"),
             ("sidecar.istio.io/proxyMemoryLimit", "-1", "one"),
