@@ -199,14 +199,20 @@ impl Instances {
             return self.external.clone();
         }
         let wanted = gateway.metadata.annotations.get(ADDRESS_TYPE);
-        if wanted.is_some_and(|wanted| wanted == "IPAddress") {
-            return self.cluster_addresses.clone();
+        match wanted.map_or("Hostname", String::as_str) {
+            "Hostname" => self.hosts().collect(),
+            "IPAddress" => self.cluster_addresses.clone(),
+            // As in istiod, any other type is both.
+            _ => self.hosts().chain(self.cluster_addresses.clone()).collect(),
         }
-        let hosts = self.internal.iter().filter_map(|internal| {
+    }
+
+    /// The Services in the cluster, but for those that will have an address outside of it.
+    fn hosts(&self) -> impl Iterator<Item = String> {
+        self.internal.iter().filter_map(|internal| {
             let (host, _) = internal.rsplit_once(':')?;
             (!self.pending.contains(host)).then(|| host.to_owned())
-        });
-        hosts.collect()
+        })
     }
 }
 

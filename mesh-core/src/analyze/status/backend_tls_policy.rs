@@ -98,7 +98,10 @@ pub(super) fn status(
     }
     if !backend_tls::is_ignored(policy) {
         let namespace = &policy.metadata.namespace;
-        let gateways = targets.iter().flat_map(|target| {
+        let found = targets
+            .iter()
+            .filter(|target| backend_tls::target(scene.config, policy, target).is_ok());
+        let gateways = found.flat_map(|target| {
             let LocalPolicyTargetReference {
                 group, kind, name, ..
             } = target;
@@ -164,7 +167,7 @@ fn ancestor(
     };
     let mut verdicts = vec![(ConditionType::Accepted, accepted, policy.origin())];
     if !backend_tls::is_ignored(policy) {
-        let resolved = resolved(credential.as_ref());
+        let resolved = resolved(scene, policy, credential.as_ref());
         verdicts.push((ConditionType::ResolvedRefs, resolved, policy.origin()));
     }
     PolicyAncestorStatus {
@@ -192,7 +195,11 @@ fn unaccepted(refusal: &Refusal) -> Verdict {
     }
 }
 
-fn resolved(refusal: Option<&Refusal>) -> Verdict {
+fn resolved(
+    scene: &Scene<'_>,
+    policy: &Resource<BackendTlsPolicy>,
+    refusal: Option<&Refusal>,
+) -> Verdict {
     let refusal = refusal.filter(|refusal| {
         let reason = refusal.reason;
         matches!(
@@ -204,9 +211,20 @@ fn resolved(refusal: Option<&Refusal>) -> Verdict {
         return Verdict::yes(Reason::ResolvedRefs, VALID);
     };
     let what = match refusal.reason {
-        Reason::InvalidKind => "not supported",
-        _ => "not found",
+        Reason::InvalidKind => "Certificate reference not supported",
+        _ if has_map(scene, policy) => "Certificate invalid",
+        _ => "Certificate reference not found",
     };
-    let message = format!("Certificate reference {what}: {}", refusal.message);
+    let message = format!("{what}: {}", refusal.message);
     Verdict::no(refusal.reason, message)
+}
+
+/// Whether the ConfigMap exists that the authorities are looked for in.
+fn has_map(scene: &Scene<'_>, policy: &Resource<BackendTlsPolicy>) -> bool {
+    let reference = policy.spec.validation.ca_certificate_refs.first();
+    let namespace = &policy.metadata.namespace;
+    reference.is_some_and(|reference| {
+        let resources = scene.config.resources();
+        resources.config_map(namespace, &reference.name).is_some()
+    })
 }

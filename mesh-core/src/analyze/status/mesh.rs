@@ -55,8 +55,8 @@ pub(super) fn parent<'s, S: RouteSpec>(
         return None;
     }
     let accepted = match S::KIND {
-        Kind::GrpcRoute | Kind::HttpRoute => route::valid(),
-        kind => Verdict::refused(&mesh::no_effect(kind)),
+        kind @ Kind::UdpRoute => Verdict::refused(&mesh::no_effect(kind)),
+        _ => route::valid(),
     };
     Some((Site::Mesh, accepted))
 }

@@ -7,7 +7,7 @@ use crate::analyze::status::condition::{Condition, ConditionType, Verdict};
 use crate::analyze::status::entries::Entries;
 use crate::analyze::status::scene::Scene;
 use crate::analyze::status::{existing, mesh};
-use crate::config::gateway_api::reason::Reason;
+use crate::config::gateway_api::reason::{Reason, Refusal};
 use crate::origin::{FieldPath, Origin};
 use crate::resolve::gateway_api::attach::{self, RouteSpec};
 use crate::resolve::gateway_api::finding::Finding;
@@ -147,20 +147,43 @@ fn resolved(findings: &[Finding], origin: &Origin) -> (Verdict, Origin) {
         let reason = finding.refusal.reason;
         matches!(reason, Reason::InvalidDestination | Reason::InvalidFilter)
     };
-    let is_unresolved = |finding: &&Finding| {
-        matches!(
-            finding.refusal.reason,
-            Reason::BackendNotFound | Reason::InvalidKind | Reason::RefNotPermitted
-        )
-    };
-    let wrong = findings.iter().find(is_wrong);
-    match wrong.or_else(|| findings.iter().rev().find(is_unresolved)) {
-        Some(Finding { origin, refusal }) => (Verdict::refused(refusal), origin.clone()),
+    if let Some(Finding { origin, refusal }) = findings.iter().find(is_wrong) {
+        return (Verdict::refused(refusal), origin.clone());
+    }
+    match findings.iter().rev().find(|found| is_unresolved(found)) {
+        Some(found) => {
+            let refusal = with_mirror(found, findings);
+            (Verdict::refused(&refusal), found.origin.clone())
+        }
         None => {
             let message = "All references resolved";
             (Verdict::yes(Reason::ResolvedRefs, message), origin.clone())
         }
     }
+}
+
+fn is_unresolved(finding: &Finding) -> bool {
+    matches!(
+        finding.refusal.reason,
+        Reason::BackendNotFound | Reason::InvalidKind | Reason::RefNotPermitted
+    )
+}
+
+/// What is said of a backend, and of the last mirror of the same rule (`joinErrors`).
+fn with_mirror(backend: &Finding, findings: &[Finding]) -> Refusal {
+    let mut refusal = backend.refusal.clone();
+    let path = backend.origin.path();
+    let Some((rule, _)) = path.split_once("].backendRefs[") else {
+        return refusal;
+    };
+    let is_mirror = |found: &&Finding| {
+        let rest = found.origin.path().strip_prefix(rule);
+        is_unresolved(found) && rest.is_some_and(|rest| rest.starts_with("].filters["))
+    };
+    if let Some(mirror) = findings.iter().rev().find(is_mirror) {
+        refusal.message += &format!("; {}", mirror.refusal.message);
+    }
+    refusal
 }
 
 /// That values of an accepted route are not supported, so that a part of it has no effect.

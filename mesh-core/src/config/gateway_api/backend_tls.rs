@@ -25,8 +25,8 @@ use crate::service::ServiceName;
 const IGNORE: &str = "istio.io/ignore-policy-attachment";
 /// Credential that does not exist.
 const INVALID: &str = "invalid://";
-/// Key of the authorities in a ConfigMap.
-const AUTHORITIES: &str = "ca.crt";
+/// Keys of the authorities in a ConfigMap; the first that is filled counts (`ExtractRoot`).
+const AUTHORITIES: [&str; 2] = ["cacert", "ca.crt"];
 
 type Rules = Vec<Arc<Resource<DestinationRule>>>;
 
@@ -128,9 +128,12 @@ fn authorities(
         let message = format!("reference {namespace}/{name} (of kind {kind}) not found");
         return Err(invalid(message));
     };
-    let authorities = map.spec.data.get(AUTHORITIES);
+    let mut texts = AUTHORITIES.iter().filter_map(|key| map.spec.data.get(*key));
+    let authorities = texts.find(|text| !text.is_empty());
     if !authorities.is_some_and(|text| text.contains("-----BEGIN CERTIFICATE-----")) {
-        let message = format!("{namespace}/{name} has no certificates in `{AUTHORITIES}`");
+        let [generic, kubernetes] = AUTHORITIES;
+        let message =
+            format!("{namespace}/{name} has no certificates in `{generic}` or `{kubernetes}`");
         return Err(invalid(message));
     }
     Ok(format!("configmap://{namespace}/{name}"))

@@ -3,7 +3,7 @@
 use crate::model::Notice;
 use crate::resolve::context::Context;
 use crate::resolve::gateway::server::GatewayServer;
-use crate::resolve::sidecar::mesh_route::MeshRoute;
+use crate::resolve::sidecar::mesh_route::MeshRoutes;
 
 pub(in crate::resolve) fn servers(_: &Context<'_>, _: &mut Vec<Notice>) -> Vec<GatewayServer> {
     Vec::new()
@@ -12,8 +12,8 @@ pub(in crate::resolve) fn servers(_: &Context<'_>, _: &mut Vec<Notice>) -> Vec<G
 pub(in crate::resolve) fn mesh_routes<'a>(
     _: &'a Context<'a>,
     _: &mut Vec<Notice>,
-) -> Vec<MeshRoute<'a>> {
-    Vec::new()
+) -> MeshRoutes<'a> {
+    MeshRoutes::default()
 }
 
 pub(in crate::resolve) fn is_secret_granted(_: &Context<'_>, _: &str, _: &str) -> bool {

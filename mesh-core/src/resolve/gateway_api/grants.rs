@@ -77,7 +77,7 @@ fn is_from(from: &ReferenceGrantFrom, kind: Kind, namespace: &str) -> bool {
 }
 
 fn is_to(to: &ReferenceGrantTo, referent: &Referent<'_>) -> bool {
-    let name = to.name.as_deref().filter(|name| !name.is_empty());
+    let name = to.name.as_deref();
     to.group == referent.group
         && to.kind == referent.kind
         && name.is_none_or(|name| name == referent.name)

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::config::resources::cmp_by_age;
 use crate::host::HostPattern;
 use crate::model::Notice;
 use crate::model::route::Route;
@@ -21,6 +20,7 @@ use crate::resolve::gateway_api::routes::{self, RankedRoute};
 use crate::resolve::gateway_api::rule::RequestRoute;
 use crate::resource::gateway_api::grpc_route::GrpcRoute;
 use crate::resource::gateway_api::http_route::HttpRoute;
+use crate::resource::timestamp::Timestamp;
 use crate::resource::{Metadata, Resource};
 
 /// A listener that is served.
@@ -44,6 +44,14 @@ impl<'a> Written<'a> {
             Self::Grpc(route) => &route.metadata,
             Self::Http(route) => &route.metadata,
         }
+    }
+
+    /// By which routes compete that are as specific: the older, then the first by namespace and
+    /// name, comes first (`sortRoutesByCreationTime`).
+    fn seniority(self) -> (Option<Timestamp>, &'a str, &'a str) {
+        let metadata = self.metadata();
+        let created = metadata.creation_timestamp;
+        (created, &metadata.namespace, &metadata.name)
     }
 
     fn origin(self) -> Origin {
@@ -73,7 +81,7 @@ pub(super) fn bind(
     };
     let mut attachments: Vec<_> = http.into_iter().map(of_http).collect();
     attachments.extend(grpc.into_iter().map(of_grpc));
-    attachments.sort_by(|(a, ..), (b, ..)| cmp_by_age(a.metadata(), b.metadata()));
+    attachments.sort_by(|(a, ..), (b, ..)| a.seniority().cmp(&b.seniority()));
     for (written, listener, hosts) in attachments {
         let own = hosts.into_iter();
         let own = own.filter(|host| listeners[listener].owns(host, listeners));

@@ -105,7 +105,9 @@ pub(super) fn grpc(
         push_header(&header.name, value, &mut matches);
     }
     matches.headers.sort_by(|a, b| a.name.cmp(&b.name));
-    let length = method.as_ref().map(|_| path_length(&matches.path));
+    // The prefix of a service ends with a slash, which counts.
+    let slash = usize::from(matches!(matches.path, PathMatch::PathSeparatedPrefix(_)));
+    let length = method.as_ref().map(|_| path_length(&matches.path) + slash);
     Ok((Precedence::of(&matches, length), matches))
 }
 

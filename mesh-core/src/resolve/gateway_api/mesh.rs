@@ -9,15 +9,18 @@ use std::sync::Arc;
 use crate::config::gateway_api::reason::{Reason, Refusal};
 use crate::config::resources::cmp_by_age;
 use crate::config::services::{Provider, Service};
+use crate::host::HostPattern;
 use crate::model::Notice;
+use crate::model::listener::TcpProxy;
 use crate::origin::Origin;
 use crate::resolve::context::Context;
 use crate::resolve::gateway_api::attach::RouteSpec;
 use crate::resolve::gateway_api::backend::RuleContext;
+use crate::resolve::gateway_api::l4::{self, ConnectionRoute};
 use crate::resolve::gateway_api::routes::{self, RankedRoute};
 use crate::resolve::gateway_api::rule::RequestRoute;
 use crate::resolve::place::Place;
-use crate::resolve::sidecar::mesh_route::MeshRoute;
+use crate::resolve::sidecar::mesh_route::{MeshConnections, MeshRoute, MeshRoutes};
 use crate::resource::gateway_api::parent_reference::ParentReference;
 use crate::resource::kind::Kind;
 use crate::resource::{Metadata, Resource};
@@ -26,17 +29,25 @@ use crate::resource::{Metadata, Resource};
 pub(in crate::resolve) fn mesh_routes<'a>(
     context: &'a Context<'a>,
     notices: &mut Vec<Notice>,
-) -> Vec<MeshRoute<'a>> {
+) -> MeshRoutes<'a> {
     let resources = &context.config.resources().gateway_api;
     let mut mesh = Mesh::new(context);
     mesh.add(&resources.http_routes, notices);
     mesh.add(&resources.grpc_routes, notices);
-    mesh.refuse(&resources.tcp_routes, notices);
-    mesh.refuse(&resources.tls_routes, notices);
+    mesh.connect(&resources.tls_routes, notices);
+    mesh.connect(&resources.tcp_routes, notices);
+    let own = &context.workload.namespace;
+    mesh.connections.sort_by(|a, b| {
+        let is_foreign = |found: &MeshConnections<'_>| found.metadata.namespace != *own;
+        let by_age = cmp_by_age(a.metadata, b.metadata);
+        is_foreign(a).cmp(&is_foreign(b)).then(by_age)
+    });
     let lists = mesh.by_port.into_iter();
-    lists
-        .filter_map(|((_, hostname, port), list)| mesh_route(hostname, port, list))
-        .collect()
+    let requests = lists.filter_map(|((_, hostname, port), list)| mesh_route(hostname, port, list));
+    MeshRoutes {
+        requests: requests.collect(),
+        connections: mesh.connections,
+    }
 }
 
 fn mesh_route<'a>(hostname: &str, port: u16, mut list: Vec<Attached<'a>>) -> Option<MeshRoute<'a>> {
@@ -64,6 +75,7 @@ struct Mesh<'a> {
     services: BTreeMap<(Provider, &'a str, &'a str), Vec<&'a Service>>,
     // By the routes' namespace, and the service's hostname and port.
     by_port: BTreeMap<(&'a str, &'a str, u16), Vec<Attached<'a>>>,
+    connections: Vec<MeshConnections<'a>>,
 }
 
 impl<'a> Mesh<'a> {
@@ -77,6 +89,7 @@ impl<'a> Mesh<'a> {
             context,
             services,
             by_port: BTreeMap::new(),
+            connections: Vec::new(),
         }
     }
 
@@ -95,18 +108,8 @@ impl<'a> Mesh<'a> {
         port: u16,
         notices: &mut Vec<Notice>,
     ) {
-        let namespace = route.metadata.namespace.as_str();
-        let context = RuleContext {
-            config: self.context.config,
-            workload: self.context.workload,
-            scope: Some(&self.context.scope),
-            kind: S::KIND,
-            namespace,
-            port,
-            tls: false,
-            mesh: true,
-        };
-        let key = (namespace, &*service.hostname, port);
+        let context = self.at(route, port);
+        let key = (context.namespace, &*service.hostname, port);
         let mut findings = Vec::new();
         self.by_port.entry(key).or_default().push(Attached {
             metadata: &route.metadata,
@@ -116,17 +119,44 @@ impl<'a> Mesh<'a> {
         notices.extend(findings.into_iter().map(Notice::from));
     }
 
-    /// Says of routes that are for services, but not of requests, that they have no effect.
-    fn refuse<S: RouteSpec>(&self, routes: &'a [Arc<Resource<S>>], notices: &mut Vec<Notice>) {
+    /// How the rules of a route are read at a port of a service.
+    fn at<S: RouteSpec>(&self, route: &'a Resource<S>, port: u16) -> RuleContext<'a> {
+        RuleContext {
+            config: self.context.config,
+            workload: self.context.workload,
+            scope: Some(&self.context.scope),
+            kind: S::KIND,
+            namespace: &route.metadata.namespace,
+            port,
+            tls: false,
+            mesh: true,
+        }
+    }
+
+    /// Adds routes of connections.
+    fn connect<S: ConnectionRoute>(
+        &mut self,
+        routes: &'a [Arc<Resource<S>>],
+        notices: &mut Vec<Notice>,
+    ) {
         for route in routes {
-            if self.targets(route, notices).is_empty() {
-                continue;
+            for (service, port) in self.targets(route, notices) {
+                let mut findings = Vec::new();
+                let context = self.at(route, port);
+                let destinations = l4::destinations(&context, route, &mut findings);
+                notices.extend(findings.into_iter().map(Notice::from));
+                self.connections.push(MeshConnections {
+                    metadata: &route.metadata,
+                    host: &service.hostname,
+                    port,
+                    server_names: server_names(route, &service.hostname),
+                    proxy: TcpProxy {
+                        destinations,
+                        idle_timeout: None,
+                    },
+                    origin: route.origin(),
+                });
             }
-            let origin = route.origin();
-            let root = Place::root(&origin, &route.source);
-            let spec = root.field("spec");
-            let refusal = no_effect(S::KIND);
-            notices.push(refusal.at(&spec.field("parentRefs")).into());
         }
     }
 
@@ -179,6 +209,24 @@ pub(crate) fn no_such_service(parent: &ParentReference) -> Refusal {
     };
     let message = format!("parent {what}: \"{name}\" not found");
     Refusal::new(Reason::NoMatchingParent, message)
+}
+
+/// The server names that a TLSRoute has at the service `host`: its own, if it has any, of several
+/// those that have to do with the service (`compatibleRoutesForHost`).
+fn server_names<S: RouteSpec>(route: &Resource<S>, host: &str) -> Option<Vec<String>> {
+    if S::KIND != Kind::TlsRoute {
+        return None;
+    }
+    let service = HostPattern::new(host);
+    Some(match route.spec.hostnames() {
+        [] => vec![host.to_owned()],
+        [only] => vec![only.clone()],
+        several => {
+            let own = several.iter();
+            let own = own.filter(|name| HostPattern::new(name).matches(&service));
+            own.cloned().collect()
+        }
+    })
 }
 
 /// That routes of `kind` are not for clients of services.

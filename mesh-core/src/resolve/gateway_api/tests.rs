@@ -305,6 +305,59 @@ fn a_grant_lets_a_route_refer_to_another_namespace() {
 }
 
 #[test]
+fn a_grant_without_a_name_is_for_all_and_one_of_another_name_for_none() {
+    let rules = "rules: [{ backendRefs: [{ name: vault, namespace: bank, port: 80 }] }]";
+    for (name, is_granted) in [("", true), (", name: safe", false), (", name: ''", false)] {
+        let grant = format!(
+            "---\napiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\n\
+             metadata: {{ name: shop, namespace: bank }}\nspec:\n  from: \
+             [{{ group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: shop }}]\n  \
+             to: [{{ group: '', kind: Service{name} }}]\n"
+        );
+        let model = model(&(gateway(&[HTTP]) + &grant + &route("HTTPRoute", "vault", rules)));
+        let cluster = &forward(only_route(&model)).destinations[0].cluster;
+        let is_named = matches!(cluster, ClusterSpecifier::Name(_));
+        assert_eq!(is_named, is_granted, "{name}");
+    }
+}
+
+#[test]
+fn of_routes_that_are_equal_the_first_by_namespace_and_name_comes_first() {
+    let listener =
+        "{ name: http, port: 80, protocol: HTTP, allowedRoutes: { namespaces: { from: All } } }";
+    let parent = "{ name: edge, namespace: shop }";
+    let rules = |name: &str| {
+        format!(
+            "rules: [{{ matches: [{{ headers: [{{ name: x, value: {name} }}] }}], \
+             backendRefs: [{{ name: vault, port: 80 }}] }}]"
+        )
+    };
+    let route = |kind: &str, namespace: &str, name: &str| {
+        route_of(kind, (namespace, name), parent, &rules(name))
+    };
+    let text = route("HTTPRoute", "shop", "a")
+        + &route("HTTPRoute", "bank", "z")
+        + &route("HTTPRoute", "bank", "c");
+    let model = model(&(gateway(&[listener]) + &text));
+    let names = routes_of(&model, "*").into_iter();
+    let names: Vec<_> = names.map(|route| &*route.name).collect();
+    assert_eq!(names, ["bank.c.0", "bank.z.0", "shop.a.0"]);
+}
+
+#[test]
+fn a_call_of_a_service_is_more_specific_than_a_path_of_its_name() {
+    let grpc = "rules: [{ matches: [{ method: { service: a.B } }], \
+                backendRefs: [{ name: books, port: 80 }] }]";
+    let http = "rules: [{ matches: [{ path: { value: /a.B }, headers: [{ name: x, value: one }] }], \
+                backendRefs: [{ name: cart, port: 80 }] }]";
+    let text = gateway(&[HTTP]) + &route("HTTPRoute", "http", http);
+    let model = model(&(text + &route("GRPCRoute", "grpc", grpc)));
+    let names = routes_of(&model, "*").into_iter();
+    let names: Vec<_> = names.map(|route| &*route.name).collect();
+    assert_eq!(names, ["shop.grpc.0", "shop.http.0"]);
+}
+
+#[test]
 fn a_rule_without_a_backend_or_with_a_foreign_filter_answers_500() {
     for rules in [
         "rules: [{ matches: [{ path: { value: / } }] }]",
@@ -635,6 +688,91 @@ fn a_route_of_a_service_replaces_the_default_route_of_a_port() {
         };
         assert_eq!(found("80"), [expected], "{namespace}");
         assert_eq!(found("81"), ["/"], "{namespace}");
+    }
+}
+
+/// Server names, and where connections go, of the chains at the address of a service.
+fn connections(model: &Model, port: u16) -> Vec<(Vec<String>, Vec<String>)> {
+    let listeners = model.listeners.iter();
+    let own = listeners.filter(|found| found.declared_port == port);
+    let chains = own.flat_map(|listener| &listener.filter_chains);
+    let proxied = chains.filter_map(|chain| match &chain.filter {
+        NetworkFilter::Tcp(proxy) => Some((&chain.matches.server_names, proxy)),
+        NetworkFilter::Http(_) | NetworkFilter::SniCluster => None,
+    });
+    let named = proxied.map(|(names, proxy)| {
+        let to = proxy.destinations.iter().map(|to| match &to.cluster {
+            ClusterSpecifier::Name(name) => name.to_string(),
+            other => format!("{other:?}"),
+        });
+        (names.clone(), to.collect())
+    });
+    named
+        .filter(|(_, to): &(_, Vec<String>)| to.iter().all(|to| to.starts_with("outbound")))
+        .collect()
+}
+
+#[test]
+fn a_route_of_connections_replaces_where_those_to_a_service_go() {
+    let services = "---\napiVersion: v1\nkind: Service\nmetadata: { name: db, namespace: shop }\n\
+                    spec: { clusterIP: 10.0.0.9, ports: [{ name: tcp, port: 5432 }, \
+                    { name: tls, port: 5433 }] }\n\
+                    ---\napiVersion: v1\nkind: Service\nmetadata: { name: new, namespace: shop }\n\
+                    spec: { clusterIP: 10.0.0.10, ports: [{ name: tcp, port: 7 }] }\n";
+    let parent = |port: u16| format!("{{ group: '', kind: Service, name: db, port: {port} }}");
+    let rules = "rules: [{ backendRefs: [{ name: new, port: 7 }] }]";
+    let tcp = route_of("TCPRoute", ("shop", "tcp"), &parent(5432), rules);
+    let tls = route_of(
+        "TLSRoute",
+        ("shop", "tls"),
+        &parent(5433),
+        &format!("hostnames: [db.example]\n  {rules}"),
+    );
+    let new = vec!["outbound|7||new.shop.svc.cluster.local".to_owned()];
+    let db = |port: u16| vec![format!("outbound|{port}||db.shop.svc.cluster.local")];
+    for (text, at_tcp, at_tls) in [
+        (String::new(), db(5432), (vec![], db(5433))),
+        (
+            tcp + &tls,
+            new.clone(),
+            (vec!["db.example".to_owned()], new.clone()),
+        ),
+    ] {
+        let model = model_of(&format!("{services}{text}"), &Workload::sidecar("shop"));
+        assert_eq!(connections(&model, 5432), [(vec![], at_tcp)], "{text}");
+        let found: Vec<_> = connections(&model, 5433);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].1, at_tls.1);
+        if !at_tls.0.is_empty() {
+            assert_eq!(found[0].0, at_tls.0);
+        }
+    }
+}
+
+#[test]
+fn the_older_of_a_route_and_a_virtual_service_has_the_connections() {
+    let service = "---\napiVersion: v1\nkind: Service\nmetadata: { name: db, namespace: shop }\n\
+                   spec: { clusterIP: 10.0.0.9, ports: [{ name: tcp, port: 5432 }] }\n";
+    let parent = "{ group: '', kind: Service, name: db }";
+    let rules = "rules: [{ backendRefs: [{ name: cart, port: 80 }] }]";
+    let route = route_of("TCPRoute", ("shop", "a"), parent, rules);
+    let rule = "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\n\
+                metadata: { name: b, namespace: shop }\nspec: { hosts: [db], tcp: [{ route: \
+                [{ destination: { host: books, port: { number: 80 } } }] }] }\n";
+    let aged = |text: &str, year: u16| {
+        let created = format!("metadata: {{ creationTimestamp: {year}-01-01T00:00:00Z, name: ");
+        let text = text.replacen("metadata: { name: ", &created, 1);
+        text.replacen("metadata: {{ name: ", &created, 1)
+    };
+    for (of_route, of_rule, expected) in [(2024, 2025, "cart"), (2025, 2024, "books")] {
+        let text = format!("{service}{}{}", aged(&route, of_route), aged(rule, of_rule));
+        let model = model_of(&text, &Workload::sidecar("shop"));
+        let to = format!("outbound|80||{expected}.shop.svc.cluster.local");
+        assert_eq!(
+            connections(&model, 5432),
+            [(vec![], vec![to])],
+            "{expected}"
+        );
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn candidates<'s>(
         rules: Rules::VirtualService(resource),
         hosts: hosts(config, resource),
     });
-    let routes = sidecar.mesh_routes.iter().map(|route| Candidate {
+    let routes = sidecar.mesh_routes.requests.iter().map(|route| Candidate {
         rank: match route.metadata.namespace == *own {
             true => Rank::Consumer,
             false => Rank::Public,

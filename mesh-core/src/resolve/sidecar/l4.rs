@@ -6,42 +6,18 @@ use std::collections::HashSet;
 use ipnet::IpNet;
 
 use crate::config::services::Service;
-use crate::host::HostPattern;
 use crate::model::Notice;
 use crate::model::listener::{FilterChain, FilterChainMatch, NetworkFilter, TcpProxy};
 use crate::model::route::WeightedDestination;
 use crate::resolve::place::Place;
-use crate::resolve::scope::EgressListener;
+use crate::resolve::sidecar::l4_rules::{L4Rules, Rules};
+use crate::resolve::sidecar::mesh_route::MeshConnections;
 use crate::resolve::sidecar::{Sidecar, chains, domains};
-use crate::resolve::virtual_service::{RouteContext, hosts, l4};
+use crate::resolve::virtual_service::{RouteContext, l4};
 use crate::resource::Resource;
 use crate::resource::istio::VirtualService;
 use crate::resource::istio::virtual_service::{TcpRoute, TlsRoute};
 use crate::service::{ClusterName, Protocol};
-
-/// The VirtualServices of an egress listener that have rules for TLS or TCP.
-pub(super) struct L4Rules<'s> {
-    candidates: Vec<(&'s Resource<VirtualService>, Vec<HostPattern>)>,
-}
-
-impl<'s> L4Rules<'s> {
-    pub(super) fn new(sidecar: &Sidecar<'_>, listener: &'s EgressListener<'_>) -> Self {
-        let config = sidecar.context.config;
-        let all = listener.virtual_services.iter();
-        let l4 = all.filter(|vs| !vs.spec.tls.is_empty() || !vs.spec.tcp.is_empty());
-        Self {
-            candidates: l4.map(|vs| (&***vs, hosts(config, vs))).collect(),
-        }
-    }
-
-    /// Those that have `hostname`, or a part of it, among their hosts.
-    fn of(&self, hostname: &str) -> impl Iterator<Item = &'s Resource<VirtualService>> {
-        let hostname = HostPattern::new(hostname);
-        let all = self.candidates.iter();
-        let own = all.filter(move |(_, hosts)| hosts.iter().any(|host| host.matches(&hostname)));
-        own.map(|(vs, _)| *vs)
-    }
-}
 
 /// A port of a service at a listener.
 pub(super) struct Target<'s> {
@@ -72,11 +48,11 @@ pub(super) fn chains(
         seen: HashSet::new(),
         notices,
     };
-    let own = rules.of(&target.service.hostname);
+    let own = rules.of(sidecar, target);
     if target.protocol.is_tls() {
-        builder.add_tls(own);
+        builder.add_tls(&own);
     } else {
-        builder.add_tcp(own);
+        builder.add_tcp(&own);
     }
     builder.chains
 }
@@ -93,15 +69,11 @@ struct Builder<'b> {
 
 impl Builder<'_> {
     /// Chains by server name. Without rules for the workload, all TLS goes to the service.
-    fn add_tls<'s>(&mut self, rules: impl Iterator<Item = &'s Resource<VirtualService>>) {
-        for vs in rules {
-            let origin = vs.origin();
-            let root = Place::root(&origin, &vs.source);
-            let spec = root.field("spec");
-            let list = spec.field("tls");
-            for (index, rule) in vs.spec.tls.iter().enumerate() {
-                let added = self.add_tls_rule(vs, rule, &list.index(index));
-                self.notices.extend(added.err());
+    fn add_tls(&mut self, rules: &[Rules<'_>]) {
+        for rules in rules {
+            match rules {
+                Rules::Route(route) => self.add_tls_route(route),
+                Rules::VirtualService(vs) => self.add_tls_rules(vs),
             }
         }
         if !self.chains.is_empty() {
@@ -109,10 +81,20 @@ impl Builder<'_> {
         }
         let matches = FilterChainMatch {
             server_names: self.own_server_names(),
-            destination_networks: self.target.networks.clone(),
-            ..FilterChainMatch::default()
+            ..self.whole()
         };
         self.add_default(matches);
+    }
+
+    fn add_tls_rules(&mut self, vs: &Resource<VirtualService>) {
+        let origin = vs.origin();
+        let root = Place::root(&origin, &vs.source);
+        let spec = root.field("spec");
+        let list = spec.field("tls");
+        for (index, rule) in vs.spec.tls.iter().enumerate() {
+            let added = self.add_tls_rule(vs, rule, &list.index(index));
+            self.notices.extend(added.err());
+        }
     }
 
     fn add_tls_rule(
@@ -146,29 +128,69 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// Adds the chain of a TLSRoute, unless another rule has its server names.
+    fn add_tls_route(&mut self, route: &MeshConnections<'_>) {
+        let names = route.server_names.clone().unwrap_or_default();
+        if names.is_empty() || !self.seen.insert((names.clone(), Vec::new())) {
+            return;
+        }
+        let names = names.iter().map(|name| name.to_ascii_lowercase());
+        let condition = FilterChainMatch {
+            server_names: names.collect(),
+            ..self.whole()
+        };
+        self.add_route(condition, route);
+    }
+
+    fn add_route(&mut self, condition: FilterChainMatch, route: &MeshConnections<'_>) {
+        let filter = NetworkFilter::Tcp(route.proxy.clone());
+        let origin = route.origin.clone();
+        self.chains.push(chains::chain(condition, filter, origin));
+    }
+
     /// Chains by network, until a rule takes every connection. Else the rest goes to the service.
-    fn add_tcp<'s>(&mut self, rules: impl Iterator<Item = &'s Resource<VirtualService>>) {
-        for vs in rules {
-            let origin = vs.origin();
-            let root = Place::root(&origin, &vs.source);
-            let spec = root.field("spec");
-            let list = spec.field("tcp");
-            for (index, rule) in vs.spec.tcp.iter().enumerate() {
-                match self.add_tcp_rule(vs, rule, &list.index(index)) {
-                    Ok(false) => {}
-                    Ok(true) => return,
-                    Err(notice) => self.notices.push(notice),
+    fn add_tcp(&mut self, rules: &[Rules<'_>]) {
+        for rules in rules {
+            let takes_all = match rules {
+                Rules::Route(route) => {
+                    self.add_route(self.whole(), route);
+                    true
                 }
+                Rules::VirtualService(vs) => self.add_tcp_rules(vs),
+            };
+            if takes_all {
+                return;
             }
         }
-        let matches = FilterChainMatch {
-            destination_networks: self.target.networks.clone(),
-            ..FilterChainMatch::default()
-        };
+        let matches = self.whole();
         let taken = self.chains.iter().any(|chain| chain.matches == matches);
         if !taken {
             self.add_default(matches);
         }
+    }
+
+    /// The condition that a connection is to the service.
+    fn whole(&self) -> FilterChainMatch {
+        FilterChainMatch {
+            destination_networks: self.target.networks.clone(),
+            ..FilterChainMatch::default()
+        }
+    }
+
+    /// Returns whether the rules take every connection to the service.
+    fn add_tcp_rules(&mut self, vs: &Resource<VirtualService>) -> bool {
+        let origin = vs.origin();
+        let root = Place::root(&origin, &vs.source);
+        let spec = root.field("spec");
+        let list = spec.field("tcp");
+        for (index, rule) in vs.spec.tcp.iter().enumerate() {
+            match self.add_tcp_rule(vs, rule, &list.index(index)) {
+                Ok(false) => {}
+                Ok(true) => return true,
+                Err(notice) => self.notices.push(notice),
+            }
+        }
+        false
     }
 
     /// Adds the chain of a rule. Returns whether it takes every connection to the service.

@@ -2,9 +2,36 @@
 
 use std::sync::Arc;
 
+use crate::model::listener::TcpProxy;
 use crate::model::route::Route;
 use crate::origin::Origin;
 use crate::resource::Metadata;
+
+/// What is attached to services, for their clients.
+#[derive(Clone, Debug, Default)]
+pub(in crate::resolve) struct MeshRoutes<'a> {
+    /// Routes of requests.
+    pub(in crate::resolve) requests: Vec<MeshRoute<'a>>,
+    /// Routes of connections; of those for one port the first counts.
+    pub(in crate::resolve) connections: Vec<MeshConnections<'a>>,
+}
+
+/// A TCPRoute or a TLSRoute at a port of a service.
+#[derive(Clone, Debug)]
+pub(in crate::resolve) struct MeshConnections<'a> {
+    /// Metadata of the route.
+    pub(in crate::resolve) metadata: &'a Metadata,
+    /// Whole name of the service.
+    pub(in crate::resolve) host: &'a str,
+    /// The port of the service.
+    pub(in crate::resolve) port: u16,
+    /// The server names of the connections. `None` is of connections that are told by none.
+    pub(in crate::resolve) server_names: Option<Vec<String>>,
+    /// Where the connections go.
+    pub(in crate::resolve) proxy: TcpProxy,
+    /// What asked for it.
+    pub(in crate::resolve) origin: Origin,
+}
 
 /// The routes of one namespace for services that are parents of HTTPRoutes or GRPCRoutes.
 ///

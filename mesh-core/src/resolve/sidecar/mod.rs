@@ -12,6 +12,7 @@ mod domains;
 mod entries;
 mod inbound;
 mod l4;
+mod l4_rules;
 pub(super) mod mesh_route;
 mod outbound;
 mod registry;
@@ -22,18 +23,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::host::MESH_GATEWAY;
 use crate::resolve::context::{Context, Parts};
-use crate::resolve::sidecar::mesh_route::MeshRoute;
+use crate::resolve::sidecar::mesh_route::MeshRoutes;
 use crate::resolve::virtual_service::{Delegates, RouteContext};
 
 /// What the parts of the resolution of a sidecar share.
 struct Sidecar<'a> {
     context: &'a Context<'a>,
-    mesh_routes: Vec<MeshRoute<'a>>,
+    mesh_routes: MeshRoutes<'a>,
     delegates: Delegates<'a>,
 }
 
 /// Resolves a sidecar. Services that `mesh_routes` are for do not get their default routes.
-pub(super) fn resolve<'a>(context: &'a Context<'a>, mesh_routes: Vec<MeshRoute<'a>>) -> Parts {
+pub(super) fn resolve<'a>(context: &'a Context<'a>, mesh_routes: MeshRoutes<'a>) -> Parts {
     let sidecar = Sidecar {
         context,
         mesh_routes,

@@ -78,6 +78,25 @@ fn a_gateway_is_programmed_if_somebody_is_behind_its_services() {
 }
 
 #[test]
+fn an_annotation_chooses_which_addresses_in_the_cluster_are_told() {
+    let named = ", addresses: [{ type: Hostname, value: front }]";
+    let front = "front.shop.svc.cluster.local";
+    for (wanted, expected) in [
+        ("Hostname", &[front][..]),
+        ("IPAddress", &["10.0.0.1"]),
+        ("", &["10.0.0.1", front]),
+    ] {
+        let annotation = format!("annotations: {{ networking.istio.io/address-type: '{wanted}' }}");
+        let text = gateway(&[HTTP], named);
+        let text = text.replace("generation: 3", &format!("generation: 3, {annotation}"));
+        let statuses = statuses(&config(&(text + FRONT)), &StatusOptions::default());
+        let addresses = statuses.gateways[0].status.addresses.iter();
+        let found: Vec<_> = addresses.map(|found| &*found.value).collect();
+        assert_eq!(found, expected, "{wanted}");
+    }
+}
+
+#[test]
 fn an_address_of_another_type_is_refused() {
     let named = ", addresses: [{ type: a.example/type, value: b }]";
     let text = gateway(&[HTTP], named);

@@ -73,6 +73,41 @@ fn a_policy_has_the_status_of_its_targets_and_gateways() {
 }
 
 #[test]
+fn a_policy_without_its_target_is_told_at_the_target_alone() {
+    let none = "{ group: '', kind: Service, name: none }";
+    let to_none = ", rules: [{ backendRefs: [{ name: none, port: 80 }] }]";
+    let text = gateway(&[HTTP], "")
+        + &route("HTTPRoute", EDGE, to_none)
+        + &policy("policy", none, "wellKnownCACertificates: System");
+    let statuses = statuses_of(&text);
+    let ancestors = &statuses.backend_tls_policies[0].status.ancestors.own;
+    let controllers = ancestors.iter().map(|found| &*found.controller_name);
+    assert_eq!(Vec::from_iter(controllers), ["istio.io/mesh-controller"]);
+}
+
+#[test]
+fn authorities_are_under_either_key_and_else_invalid() {
+    let cart = "{ group: '', kind: Service, name: cart }";
+    let refs = "caCertificateRefs: [{ group: '', kind: ConfigMap, name: ca }]";
+    let text = policy("policy", cart, refs);
+    let message = |data: &str| {
+        let map = format!(
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: ca, namespace: shop }}\n\
+             data: {{ {data} }}\n"
+        );
+        let statuses = statuses_of(&(text.clone() + &map));
+        let ancestors = &statuses.backend_tls_policies[0].status.ancestors.own;
+        ancestors[0].conditions[1].message.clone()
+    };
+    for key in ["cacert", "ca.crt"] {
+        let data = format!("{key}: '-----BEGIN CERTIFICATE-----'");
+        assert_eq!(message(&data), "Configuration is valid", "{key}");
+    }
+    let found = message("other: text");
+    assert!(found.starts_with("Certificate invalid: "), "{found}");
+}
+
+#[test]
 fn of_two_policies_for_a_target_the_older_has_it() {
     let cart = "{ group: '', kind: Service, name: cart }";
     let system = "wellKnownCACertificates: System";

@@ -218,7 +218,9 @@ fn a_service_is_a_parent_for_its_clients() {
     for (kind, parent, accepted) in [
         ("HTTPRoute", service, "Accepted=true Accepted"),
         ("HTTPRoute", none, "Accepted=false NoMatchingParent"),
-        ("TCPRoute", service, "Accepted=false UnsupportedValue"),
+        ("TCPRoute", service, "Accepted=true Accepted"),
+        ("TLSRoute", service, "Accepted=true Accepted"),
+        ("UDPRoute", service, "Accepted=false UnsupportedValue"),
     ] {
         assert_eq!(
             parent_words(&route(kind, parent, TO_CART))[0],
@@ -230,6 +232,32 @@ fn a_service_is_a_parent_for_its_clients() {
     let vault = ", rules: [{ backendRefs: [{ name: vault, namespace: bank, port: 80 }] }]";
     let words = parent_words(&route("HTTPRoute", service, vault));
     assert_eq!(words[1], "ResolvedRefs=true ResolvedRefs");
+}
+
+#[test]
+fn a_backend_and_a_mirror_of_one_rule_are_told_together() {
+    let rule = |backend: &str, mirror: &str| {
+        format!(
+            "{{ backendRefs: [{{ name: {backend}, port: 80 }}], filters: [{{ type: RequestMirror, \
+             requestMirror: {{ backendRef: {{ name: {mirror}, port: 80 }} }} }}] }}"
+        )
+    };
+    for (rules, expected) in [
+        (
+            rule("none", "nobody"),
+            "backend(none.shop.svc.cluster.local) not found; \
+             backend(nobody.shop.svc.cluster.local) not found",
+        ),
+        (
+            rule("cart", "nobody") + ", " + &rule("none", "cart"),
+            "backend(none.shop.svc.cluster.local) not found",
+        ),
+    ] {
+        let rules = format!(", rules: [{rules}]");
+        let text = gateway(&[HTTP], "") + &route("HTTPRoute", EDGE, &rules);
+        let conditions = &parents(&text)[0].conditions;
+        assert_eq!(conditions[1].message, expected);
+    }
 }
 
 #[test]
