@@ -5,6 +5,8 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use mesh_core::parse::{Limits, parse_as};
 use mesh_core::resource::istio::mesh_config::ProxyConfig;
+use mesh_core::validate::Report;
+use mesh_core::validate::mesh_config::{Completeness, validate_proxy_config};
 
 use super::error::AnnotationError;
 use super::pod::Pod;
@@ -63,20 +65,41 @@ pub(super) fn validate(pod: &Pod) -> Result<(), Vec<AnnotationError>> {
 fn is_valid(name: &str, value: &str) -> bool {
     match name {
         INTERCEPTION_MODE => matches!(value, "NONE" | "REDIRECT" | "TPROXY"),
-        STATUS_PORT => value.trim().parse::<u16>().is_ok(),
+        STATUS_PORT => is_port(value),
         "readiness.status.sidecar.istio.io/failureThreshold"
         | "readiness.status.sidecar.istio.io/initialDelaySeconds"
-        | "readiness.status.sidecar.istio.io/periodSeconds" => value.parse::<u32>().is_ok(),
+        | "readiness.status.sidecar.istio.io/periodSeconds" => number::<u32>(value).is_some(),
         INCLUDE_OUTBOUND_IP_RANGES => value == "*" || are_networks(value),
         EXCLUDE_OUTBOUND_IP_RANGES => are_networks(value),
         INCLUDE_INBOUND_PORTS => value == "*" || are_ports(value),
         EXCLUDE_INBOUND_PORTS | EXCLUDE_OUTBOUND_PORTS => are_ports(value),
         EXCLUDE_INTERFACES | KUBEVIRT_INTERFACES | REROUTE_INTERFACES => are_interfaces(value),
         PROMETHEUS_MERGE => parse_bool(value).is_some(),
-        PROXY_CONFIG => parse_as::<ProxyConfig>(name, value, &Limits::default()).is_ok(),
+        PROXY_CONFIG => is_proxy_config(value),
         _ if RESOURCES.iter().any(|(resource, ..)| *resource == name) => is_quantity(value),
         _ => true,
     }
+}
+
+/// Whether these are settings of a proxy, as far as they are written (`validateProxyConfig`).
+fn is_proxy_config(value: &str) -> bool {
+    let parsed = parse_as::<ProxyConfig>(PROXY_CONFIG, value, &Limits::default());
+    parsed.is_ok_and(|(config, _)| {
+        let report = Report::default();
+        validate_proxy_config(&config, Completeness::Overlay, report.root());
+        let violations = report.into_violations();
+        !violations.iter().any(|violation| violation.is_error())
+    })
+}
+
+/// A number without a sign, as Go's `strconv.ParseUint` reads it.
+fn number<T: FromStr>(value: &str) -> Option<T> {
+    let digits = Some(value).filter(|value| !value.starts_with('+'));
+    digits?.parse().ok()
+}
+
+fn is_port(value: &str) -> bool {
+    number::<u16>(value.trim()).is_some()
 }
 
 /// Go's `strconv.ParseBool`.
@@ -97,22 +120,18 @@ fn are_networks(value: &str) -> bool {
 
 fn are_ports(value: &str) -> bool {
     let value = value.trim();
-    value.is_empty()
-        || value
-            .split(',')
-            .all(|port| port.trim().parse::<u16>().is_ok())
+    value.is_empty() || value.split(',').all(is_port)
 }
 
+/// Names of interfaces begin with a letter (`ValidateInterfaceNames`).
 fn are_interfaces(value: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     let is_name = |name: &str| {
-        !name.is_empty()
+        name.starts_with(|first: char| first.is_ascii_alphabetic())
             && name.len() <= INTERFACE_NAME_LENGTH
-            && !matches!(name, "." | "..")
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':'))
+            && name.bytes().all(is_part)
     };
-    value.trim().is_empty() || value.split(',').all(|name| is_name(name.trim()))
+    value.is_empty() || value.split(',').all(|name| is_name(name.trim()))
 }
 
 /// A quantity of Kubernetes: a decimal number with an SI or binary suffix, or an exponent.
@@ -157,10 +176,24 @@ mod tests {
             (EXCLUDE_OUTBOUND_PORTS, "80;90", false),
             (EXCLUDE_INTERFACES, "eth0,net1", true),
             (EXCLUDE_INTERFACES, "an-interface-too-long", false),
+            (EXCLUDE_INTERFACES, "eth0@1", false),
+            (KUBEVIRT_INTERFACES, "0eth", false),
+            (REROUTE_INTERFACES, " ", false),
+            (EXCLUDE_INBOUND_PORTS, "+80", false),
+            ("readiness.status.sidecar.istio.io/periodSeconds", "2", true),
+            (
+                "readiness.status.sidecar.istio.io/periodSeconds",
+                "+2",
+                false,
+            ),
             (PROMETHEUS_MERGE, "T", true),
             (PROMETHEUS_MERGE, "yes", false),
             (PROXY_CONFIG, "concurrency: 2", true),
             (PROXY_CONFIG, "concurrency: many", false),
+            (PROXY_CONFIG, "drainDuration: 0s", false),
+            (PROXY_CONFIG, "statusPort: 70000", false),
+            (PROXY_CONFIG, "discoveryAddress: istiod.example", false),
+            (PROXY_CONFIG, "discoveryAddress: istiod.example:15012", true),
             ("sidecar.istio.io/proxyCPU", "100m", true),
             ("sidecar.istio.io/proxyMemory", "1.5Gi", true),
             ("sidecar.istio.io/proxyCPULimit", "1e3", true),

@@ -194,11 +194,11 @@ impl Injector {
             .collect()
     }
 
+    /// As in Istio's templates, all that a pod says but `false` asks for it.
     fn is_native(&self, pod: &Pod) -> bool {
         match pod.annotation(NATIVE_SIDECAR) {
-            Some("true") => true,
-            Some("false") => false,
-            _ => self.native_sidecars,
+            None | Some("") => self.native_sidecars,
+            Some(written) => written != "false",
         }
     }
 

@@ -126,13 +126,14 @@ fn scrape_configuration(pod: &Pod, agent_port: u16) -> Result<Option<Value>, Inj
     Ok(Some(told))
 }
 
-/// `port:path` pairs; none if one has no port. An absent path is `/metrics`.
+/// `port:path` pairs; none if one has no port. An absent path is `/metrics` (`ParseScrapeTargets`).
 fn targets(text: &str) -> Vec<(&str, &str)> {
-    let pairs: Option<Vec<_>> = text
-        .split(',')
+    let written = text.split(',').map(str::trim);
+    let pairs: Option<Vec<_>> = written
+        .filter(|target| !target.is_empty())
         .map(|target| {
-            let target = target.trim();
             let (port, path) = target.split_once(':').unwrap_or((target, ""));
+            let (port, path) = (port.trim(), path.trim());
             let path = if path.is_empty() { "/metrics" } else { path };
             (!port.is_empty()).then_some((port, path))
         })
@@ -206,11 +207,13 @@ mod tests {
             let merged = merge(&mut pod, &MeshConfig::default(), 15020);
             merged.map(|()| pod.find(PROXY).unwrap()["env"][0]["value"].clone())
         };
-        let told = targets("80, 90:/m").unwrap();
-        let told: Value = serde_json::from_str(told.as_str().unwrap()).unwrap();
         let all = json!([{"port": "80", "path": "/metrics"}, {"port": "90", "path": "/m"}]);
-        assert_eq!(told["targets"], all);
-        assert_eq!(told["port"], "80");
+        for text in ["80, 90:/m", "80,, 90 : /m,", "80: ,90:/m"] {
+            let told = targets(text).unwrap();
+            let told: Value = serde_json::from_str(told.as_str().unwrap()).unwrap();
+            assert_eq!(told["targets"], all, "{text}");
+            assert_eq!(told["port"], "80", "{text}");
+        }
         for reserved in ["15090", "15020:/metrics", "0", "http"] {
             assert!(targets(reserved).is_err(), "{reserved}");
         }

@@ -33,6 +33,9 @@ pub struct Values {
     pub gateways: Gateways,
     /// Settings of the template `mesh-sidecar`.
     pub mesh_sidecar: MeshSidecar,
+    /// Revision of the control plane, by which its Service is named. Empty leaves it to the
+    /// injector.
+    pub revision: String,
     /// Settings of the webhook.
     pub sidecar_injector_webhook: SidecarInjectorWebhook,
 }
@@ -184,7 +187,7 @@ pub struct Proxy {
     pub seccomp_profile: Value,
     /// Where ejections are logged.
     pub outlier_log_path: String,
-    /// Its tracer, for tracers that need volumes. Default: `none`.
+    /// Its tracer: `datadog` gets variables, and `lightstep` a volume. Default: `none`.
     pub tracer: String,
 }
 

@@ -3,14 +3,14 @@
 use mesh_core::resource::istio::mesh_config::{
     InboundTrafficPolicyMode, ServiceAttributeEnrichment,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Render;
 use crate::admission::annotation::BOOTSTRAP_OVERRIDE;
 use crate::admission::pod::List;
 
-/// Variables that every agent gets, whatever it runs.
-pub(super) fn common(render: &Render<'_>) -> Vec<Value> {
+/// Variables that every agent gets, whatever it runs. `workload` is what the workload is called.
+pub(super) fn common(render: &Render<'_>, workload: &str) -> Vec<Value> {
     let global = &render.values.global;
     let mut env = vec![
         variable("PILOT_CERT_PROVIDER", &global.pilot_cert_provider),
@@ -35,14 +35,13 @@ pub(super) fn common(render: &Render<'_>) -> Vec<Value> {
     if !global.network.is_empty() {
         env.push(variable("ISTIO_META_NETWORK", &global.network));
     }
-    env.extend(workload(render));
+    env.extend(owner(render, workload));
     env.extend(mesh(render));
     env
 }
 
-/// Variables of agents that run Envoy.
-pub(super) fn envoy(render: &Render<'_>) -> Vec<Value> {
-    let mode = render.interception_mode();
+/// Variables of agents that run Envoy, which inbound traffic reaches by `mode`.
+pub(super) fn envoy(render: &Render<'_>, mode: &str) -> Vec<Value> {
     let mut env = vec![
         of_container("ISTIO_CPU_LIMIT", "limits.cpu"),
         of_container("GOMEMLIMIT", "limits.memory"),
@@ -97,7 +96,10 @@ pub(super) fn resource_attributes(render: &Render<'_>) -> Option<Value> {
     let containers = render.pod.containers(List::Containers);
     let first = containers.first();
     let first = first.and_then(|container| container.get("name")?.as_str());
-    let version = || render.pod.label("app.kubernetes.io/version");
+    let version = || {
+        let label = render.pod.label("app.kubernetes.io/version");
+        label.filter(|version| !version.is_empty())
+    };
     let image = || match containers {
         [only] => only.get("image")?.as_str().and_then(version_of_image),
         _ => None,
@@ -163,7 +165,10 @@ fn ca_address(render: &Render<'_>) -> String {
     if !global.ca_address.is_empty() {
         return global.ca_address.clone();
     }
-    let revision = render.revision;
+    let own = Some(render.values.revision.as_str()).filter(|revision| !revision.is_empty());
+    // The Service of the default revision is called without it.
+    let default = Some(render.revision).filter(|revision| *revision != "default");
+    let revision = own.or(default).unwrap_or_default();
     let dash = if revision.is_empty() { "" } else { "-" };
     format!(
         "istiod{dash}{revision}.{}.svc:15012",
@@ -193,13 +198,34 @@ fn is_port(port: &Value) -> bool {
     fields.is_some_and(|fields| fields.values().all(is_field))
 }
 
-fn workload(render: &Render<'_>) -> Vec<Value> {
+/// What a sidecar calls its workload: as a label of the pod says, else as its owner is called.
+pub(super) fn workload<'a>(render: &Render<'a>) -> &'a str {
+    let named = render.pod.label("service.istio.io/workload-name");
+    let named = named.filter(|name| !name.is_empty());
+    named.unwrap_or(&render.owner.name)
+}
+
+/// Variables that an annotation of the pod lists for Datadog's tracer, as a JSON object.
+pub(super) fn datadog(render: &Render<'_>) -> Vec<Value> {
+    let text = render.pod.annotation("apm.datadoghq.com/env");
+    let is_used = render.values.global.proxy.tracer == "datadog";
+    let text = text.filter(|_| is_used).unwrap_or_default();
+    let all = serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default();
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let named = all.into_iter();
+    named
+        .map(|(name, value)| variable(&name, text(value)))
+        .collect()
+}
+
+fn owner(render: &Render<'_>, workload: &str) -> Vec<Value> {
     let owner = render.owner;
     let mut env = Vec::new();
-    let named = render.pod.label("service.istio.io/workload-name");
-    let name = named.filter(|name| !name.is_empty()).unwrap_or(&owner.name);
-    if !name.is_empty() {
-        env.push(variable("ISTIO_META_WORKLOAD_NAME", name));
+    if !workload.is_empty() {
+        env.push(variable("ISTIO_META_WORKLOAD_NAME", workload));
     }
     if !owner.api_version.is_empty() && !owner.name.is_empty() {
         env.push(variable("ISTIO_META_OWNER", owner.to_string()));

@@ -1,4 +1,5 @@
-//! Istio's gateway: the proxy is the application.
+//! Istio's gateway: the proxy is the application. What pods say of a sidecar does not concern it:
+//! how it is ready, how traffic reaches it, and which volumes it has.
 
 use serde_json::{Map, Value, json};
 
@@ -8,8 +9,9 @@ use super::{Render, environment, proxy, volumes};
 
 const MOUNTS: Mounts = Mounts {
     proxy: "istio-envoy",
-    credentials: true,
+    envoy: true,
     revocations: false,
+    users: false,
 };
 
 pub(super) fn render(render: &Render<'_>) -> Value {
@@ -43,11 +45,11 @@ fn container(render: &Render<'_>) -> Value {
     let mut container = proxy::container(render, "router");
     container["ports"] = proxy::metrics_port();
     container["securityContext"] = json!({"runAsUser": PROXY_ID, "runAsGroup": PROXY_ID});
-    let mut env = environment::common(render);
-    env.extend(environment::envoy(render));
+    let mut env = environment::common(render, &render.owner.name);
+    env.extend(environment::envoy(render, render.mesh_interception_mode()));
     env.extend(environment::own(render));
     container["env"] = env.into();
-    container["readinessProbe"] = proxy::readiness_probe(render, 15021);
+    container["readinessProbe"] = proxy::mesh_readiness_probe(render, 15021);
     container["volumeMounts"] = volumes::mounts(render, MOUNTS).into();
     container
 }

@@ -9,8 +9,9 @@ use crate::admission::annotation::REWRITE_PROBERS;
 
 const MOUNTS: Mounts = Mounts {
     proxy: "istio-xds",
-    credentials: false,
+    envoy: false,
     revocations: false,
+    users: true,
 };
 
 /// Where the bootstrap of `grpc-simple` is written.
@@ -101,7 +102,7 @@ fn agent(render: &Render<'_>) -> Value {
         variable("OUTPUT_CERTS", "/var/lib/istio/data"),
     ];
     env.extend(environment::probe_destination(render));
-    env.extend(environment::common(render));
+    env.extend(environment::common(render, &render.owner.name));
     env.extend(environment::own(render));
     // Names are resolved by xDS, so that there is no address to capture.
     env.push(variable("ISTIO_META_DNS_CAPTURE", "false"));

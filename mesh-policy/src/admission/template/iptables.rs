@@ -70,7 +70,10 @@ pub(super) fn outbound_ports(render: &Render<'_>, annotation: &str) -> Option<St
 fn arguments(render: &Render<'_>) -> Vec<String> {
     let proxy = &render.values.global.proxy;
     let mesh = render.mesh;
-    let port = |port: Option<i32>, default: i32| port.unwrap_or(default).to_string();
+    let port = |port: Option<i32>, default: i32| {
+        let port = port.filter(|port| *port != 0);
+        port.unwrap_or(default).to_string()
+    };
     let excluded = excluded_inbound_ports(render);
     let comma = if excluded.is_empty() { "" } else { "," };
     let pairs = [

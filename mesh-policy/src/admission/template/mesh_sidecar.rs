@@ -41,7 +41,7 @@ fn container(render: &Render<'_>) -> Value {
         let command = ["sidecar", "--wait", "--status-port", &status_ports(render)];
         container["lifecycle"] = json!({"postStart": {"exec": {"command": command}}});
     }
-    let mut env = environment::common(render);
+    let mut env = environment::common(render, environment::workload(render));
     env.extend(environment::own(render));
     container["env"] = env.into();
     proxy::add_probes(&mut container, render);

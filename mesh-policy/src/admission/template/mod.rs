@@ -12,6 +12,8 @@ mod mesh_sidecar;
 mod proxy;
 mod render;
 mod sidecar;
+#[cfg(test)]
+mod tests;
 mod volumes;
 
 use serde_json::Value;

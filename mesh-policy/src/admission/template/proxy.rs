@@ -114,14 +114,22 @@ fn startup_probe(failure_threshold: u32) -> Value {
 
 /// A readiness probe at `port`, with what annotations or values say.
 pub(super) fn readiness_probe(render: &Render<'_>, port: u16) -> Value {
-    let proxy = &render.values.global.proxy;
-    let number = |name: &str, default: u32| {
+    probe(render, port, |name, default| {
         let annotation = format!("readiness.status.sidecar.istio.io/{name}");
         let written = render.pod.annotation(&annotation);
         written
             .and_then(|number| number.parse().ok())
             .unwrap_or(default)
-    };
+    })
+}
+
+/// A readiness probe at `port`, with what values say.
+pub(super) fn mesh_readiness_probe(render: &Render<'_>, port: u16) -> Value {
+    probe(render, port, |_, default| default)
+}
+
+fn probe(render: &Render<'_>, port: u16, number: impl Fn(&str, u32) -> u32) -> Value {
+    let proxy = &render.values.global.proxy;
     json!({
         "httpGet": {"path": "/healthz/ready", "port": port},
         "initialDelaySeconds":

@@ -11,6 +11,9 @@ use crate::admission::values::Values;
 /// The user and group of the proxy, whose traffic is not captured.
 pub(super) const PROXY_ID: u32 = 1337;
 
+/// The image where the values have none.
+const IMAGE: &str = "proxyv2";
+
 /// Images whose kind is a suffix of their tag.
 const IMAGE_TYPES: [&str; 2] = ["-distroless", "-debug"];
 
@@ -36,13 +39,18 @@ impl Render<'_> {
         self.pod.annotation(name).unwrap_or(default).to_owned()
     }
 
+    /// How inbound traffic reaches the proxy.
     pub(super) fn interception_mode(&self) -> String {
-        let default = match self.proxy.interception_mode {
+        self.annotation_or(INTERCEPTION_MODE, self.mesh_interception_mode())
+    }
+
+    /// How inbound traffic reaches the proxy, whatever the pod says.
+    pub(super) fn mesh_interception_mode(&self) -> &'static str {
+        match self.proxy.interception_mode {
             Some(InboundInterceptionMode::Tproxy) => "TPROXY",
             Some(InboundInterceptionMode::None) => "NONE",
             Some(InboundInterceptionMode::Redirect) | None => "REDIRECT",
-        };
-        self.annotation_or(INTERCEPTION_MODE, default)
+        }
     }
 
     pub(super) fn is_tproxy(&self) -> bool {
@@ -86,6 +94,7 @@ impl Render<'_> {
             kind
         };
         let kind = self.annotation_or("sidecar.istio.io/proxyImageType", kind);
+        let name = if name.is_empty() { IMAGE } else { name };
         format!("{}/{name}:{}", global.hub, tagged(&global.tag, &kind))
     }
 

@@ -12,15 +12,17 @@ use crate::admission::annotation::{
 
 const MOUNTS: Mounts = Mounts {
     proxy: "istio-envoy",
-    credentials: true,
+    envoy: true,
     revocations: true,
+    users: true,
 };
 
 /// Longest value of a label.
 const LABEL_LENGTH: usize = 63;
 
 pub(super) fn render(render: &Render<'_>) -> Value {
-    let volumes = volumes::volumes(render, MOUNTS);
+    let mut volumes = volumes::volumes(render, MOUNTS);
+    volumes.extend(volumes::lightstep(render).map(|(volume, _)| volume));
     captured(render, container(render), volumes)
 }
 
@@ -169,7 +171,9 @@ fn container(render: &Render<'_>) -> Value {
     proxy::add_probes(&mut container, render);
     container["securityContext"] = proxy::security_context(render);
     container["resources"] = render.resources();
-    container["volumeMounts"] = volumes::mounts(render, MOUNTS).into();
+    let mut mounts = volumes::mounts(render, MOUNTS);
+    mounts.extend(volumes::lightstep(render).map(|(_, mount)| mount));
+    container["volumeMounts"] = mounts.into();
     container
 }
 
@@ -185,8 +189,9 @@ fn lifecycle(render: &Render<'_>) -> Option<Value> {
 
 fn environment(render: &Render<'_>) -> Vec<Value> {
     let mut env = environment::probe_destination(render);
-    env.extend(environment::common(render));
-    env.extend(environment::envoy(render));
+    env.extend(environment::common(render, environment::workload(render)));
+    env.extend(environment::envoy(render, &render.interception_mode()));
+    env.extend(environment::datadog(render));
     env.extend(environment::resource_attributes(render));
     env.extend(environment::own(render));
     env

@@ -10,10 +10,13 @@ use crate::admission::annotation::BOOTSTRAP_OVERRIDE;
 pub(super) struct Mounts {
     /// Name of the volume at `/etc/istio/proxy`.
     pub(super) proxy: &'static str,
-    /// Whether other processes may hand the proxy credentials.
-    pub(super) credentials: bool,
+    /// Whether the proxy is Envoy: other processes may hand it credentials, and it may have a
+    /// bootstrap of the user's own.
+    pub(super) envoy: bool,
     /// Whether revoked certificates are mounted.
     pub(super) revocations: bool,
+    /// Whether the user may add to them.
+    pub(super) users: bool,
 }
 
 /// The volume of the workload's certificates, if another than the agent keeps them.
@@ -26,7 +29,7 @@ pub(super) fn mounts(render: &Render<'_>, mounts: Mounts) -> Vec<Value> {
         "workload-socket",
         "/var/run/secrets/workload-spiffe-uds",
     )];
-    if mounts.credentials {
+    if mounts.envoy {
         all.push(mount(
             "credential-socket",
             "/var/run/secrets/credential-uds",
@@ -40,7 +43,7 @@ pub(super) fn mounts(render: &Render<'_>, mounts: Mounts) -> Vec<Value> {
         }
     }
     all.push(mount("istio-data", "/var/lib/istio/data"));
-    if render.pod.annotation(BOOTSTRAP_OVERRIDE).is_some() {
+    if mounts.envoy && render.pod.annotation(BOOTSTRAP_OVERRIDE).is_some() {
         all.push(mount(
             "custom-bootstrap-volume",
             "/etc/istio/custom-bootstrap",
@@ -54,7 +57,9 @@ pub(super) fn mounts(render: &Render<'_>, mounts: Mounts) -> Vec<Value> {
         all.push(certificates);
     }
     all.push(mount("istio-podinfo", "/etc/istio/pod"));
-    all.extend(of_user(render, "sidecar.istio.io/userVolumeMount"));
+    if mounts.users {
+        all.extend(of_user(render, "sidecar.istio.io/userVolumeMount"));
+    }
     all
 }
 
@@ -73,7 +78,7 @@ pub(super) fn certificates_mount(render: &Render<'_>) -> Value {
 pub(super) fn volumes(render: &Render<'_>, mounts: Mounts) -> Vec<Value> {
     let global = &render.values.global;
     let mut all = vec![empty("workload-socket")];
-    if mounts.credentials {
+    if mounts.envoy {
         all.push(empty("credential-socket"));
     }
     all.push(if is_gke(render) {
@@ -99,8 +104,26 @@ pub(super) fn volumes(render: &Render<'_>, mounts: Mounts) -> Vec<Value> {
     if global.mount_mtls_certs {
         all.push(mtls_certificates(render));
     }
-    all.extend(of_user(render, "sidecar.istio.io/userVolume"));
+    if mounts.users {
+        all.extend(of_user(render, "sidecar.istio.io/userVolume"));
+    }
     all
+}
+
+/// The certificates of Lightstep's collector, if it is the tracer and is reached by TLS: the volume,
+/// and where it is mounted.
+pub(super) fn lightstep(render: &Render<'_>) -> Option<(Value, Value)> {
+    let tracing = render.proxy.tracing.as_ref();
+    let tls = tracing.and_then(|tracing| tracing.tls_settings.as_ref());
+    let tls = tls.filter(|_| render.values.global.proxy.tracer == "lightstep")?;
+    let name = "lightstep-certs";
+    let file = tls.ca_certificates.as_str();
+    let directory = file.rsplit_once('/').map(|(directory, _)| directory);
+    let path = directory.map_or_else(String::new, |directory| format!("{directory}/"));
+    let secret = json!({"optional": true, "secretName": "lightstep.cacert"});
+    let mut mount = mount(name, &path);
+    mount["readOnly"] = true.into();
+    Some((json!({"name": name, "secret": secret}), mount))
 }
 
 fn is_gke(render: &Render<'_>) -> bool {
