@@ -415,6 +415,72 @@ fn locality_is_set_by_rule_then_service_then_mesh() {
 }
 
 #[test]
+fn the_ports_of_a_host_may_be_those_of_several_entries() {
+    let entry = |name: &str, rest: &str| {
+        format!(
+            "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{ name: {name}, namespace: shop }}
+spec:
+  hosts: [api.example]
+  {rest}
+---
+"
+        )
+    };
+    let first = entry(
+        "a",
+        "ports: [{ number: 80, name: http, protocol: HTTP }]
+  resolution: STATIC
+  endpoints: [{ address: 192.0.2.1 }]",
+    );
+    let second = |resolution: &str| {
+        entry(
+            "b",
+            &format!(
+                "ports: [{{ number: 80, name: http, protocol: HTTP }}, \
+                 {{ number: 443, name: tls, protocol: TLS }}]
+  resolution: {resolution}
+  endpoints: [{{ address: 192.0.2.2 }}]"
+            ),
+        )
+    };
+    let named = |model: &Model, port| {
+        let cluster = model
+            .clusters
+            .get(&ClusterName::outbound(port, "", "api.example"))?;
+        Some((cluster.origin.name().to_owned(), cluster.endpoints.len()))
+    };
+    let alike = sidecar_model(&(first.clone() + &second("STATIC")));
+    assert_eq!(named(&alike, 80), Some(("a".to_owned(), 1)));
+    assert_eq!(named(&alike, 443), Some(("b".to_owned(), 1)));
+
+    let different = sidecar_model(&(first.clone() + &second("NONE")));
+    assert_eq!(named(&different, 443), None, "the older has the host");
+
+    let gateway = "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: g, namespace: shop }
+spec:
+  servers: [{ port: { number: 80, name: http, protocol: HTTP }, hosts: ['*'] }]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: api, namespace: shop }
+spec:
+  hosts: [api.example]
+  gateways: [g]
+  http: [{ route: [{ destination: { host: api.example, port: { number: 443 } } }] }]
+---
+";
+    let text = first + &second("STATIC") + gateway;
+    let model = resolve(&config(&text), &Workload::gateway("shop"));
+    assert_eq!(named(&model, 443), Some(("b".to_owned(), 1)));
+}
+
+#[test]
 fn what_is_resolved_by_name_needs_a_name() {
     let entry = |resolution: &str, host: &str, rest: &str| {
         format!(

@@ -37,12 +37,12 @@ pub(super) fn resolve(context: &Context<'_>, parts: &Parts, notices: &mut Vec<No
         clusters.insert(cluster.name.clone(), Arc::new(cluster));
     }
     if context.workload.kind == WorkloadKind::Sidecar {
-        for service in context.scope.services() {
+        for service in context.scope.destinations() {
             add_service(context, service, &mut clusters, notices);
         }
     }
     if references::uses_sni_clusters(parts) {
-        for service in context.scope.services() {
+        for service in context.scope.destinations() {
             add_sni_clusters(context, service, &mut clusters);
         }
     }
@@ -172,7 +172,9 @@ fn named(
     if let Some(other) = &service.alias_of {
         return Err(format!("`{host}` is another name of `{other}`"));
     }
-    let Some(port) = service.port(number) else {
+    let found = context.scope.destination(host, number);
+    let found = found.and_then(|service| Some((service, service.port(number)?)));
+    let Some((service, port)) = found else {
         return Err(format!("the service `{host}` has no port {number}"));
     };
     let rule = context.destination_rule(service);

@@ -43,6 +43,8 @@ pub(in crate::resolve) struct Scope<'a> {
     pub(in crate::resolve) notices: Vec<Notice>,
     services: Vec<Arc<Service>>,
     by_hostname: HashMap<String, usize>,
+    // Entries that have further ports of hosts of `services`, with these ports only.
+    further: Vec<Arc<Service>>,
 }
 
 /// What one outbound listener of a sidecar sees.
@@ -77,6 +79,7 @@ impl<'a> Scope<'a> {
             notices: Vec::new(),
             services: Vec::new(),
             by_hostname: HashMap::new(),
+            further: Vec::new(),
         };
         match workload.kind {
             WorkloadKind::Gateway => {
@@ -125,9 +128,28 @@ impl<'a> Scope<'a> {
         self.services.get(index)
     }
 
+    /// What has the ports of the services: these, and entries that have further ports of them.
+    pub(in crate::resolve) fn destinations(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.services.iter().chain(&self.further)
+    }
+
+    /// What has the port of the service that `hostname`, in lower case, means to the workload.
+    pub(in crate::resolve) fn destination(
+        &self,
+        hostname: &str,
+        port: u16,
+    ) -> Option<&Arc<Service>> {
+        let has_port = |service: &&Arc<Service>| service.port(port).is_some();
+        let further = || {
+            let mut further = self.further.iter();
+            further.find(|service| service.hostname == hostname && has_port(service))
+        };
+        self.service(hostname).filter(has_port).or_else(further)
+    }
+
     /// Adds a service unless its host is taken. A Kubernetes Service takes the host from an entry;
-    /// ports that different listeners import of the same service are put together
-    /// (`appendSidecarServices`).
+    /// ports that different listeners import of the same service are put together, and so are those
+    /// of entries of one namespace that differ in nothing else (`appendSidecarServices`).
     fn add(&mut self, service: Arc<Service>) {
         let Some(&index) = self.by_hostname.get(&service.hostname) else {
             let index = self.services.len();
@@ -138,12 +160,39 @@ impl<'a> Scope<'a> {
         let existing = &mut self.services[index];
         if existing.provider != service.provider {
             if service.provider == Provider::Kubernetes {
+                self.further
+                    .retain(|other| other.hostname != service.hostname);
                 *existing = service;
             }
         } else if existing.origin == service.origin {
             add_ports(existing, &service);
+        } else if differ_in_ports(existing, &service) {
+            self.add_further(service);
         }
     }
+
+    fn add_further(&mut self, mut service: Arc<Service>) {
+        let is_new = |number| self.destination(&service.hostname, number).is_none();
+        let ports = service.ports.iter().filter(|port| is_new(port.number));
+        let ports: Vec<_> = ports.cloned().collect();
+        if ports.is_empty() {
+            return;
+        }
+        if ports.len() < service.ports.len() {
+            Arc::make_mut(&mut service).ports = ports;
+        }
+        self.further.push(service);
+    }
+}
+
+/// Whether two services of the same host and provider are told apart by no more than their ports
+/// (`canMergeServices`).
+fn differ_in_ports(a: &Service, b: &Service) -> bool {
+    a.namespace == b.namespace
+        && a.discovery == b.discovery
+        && a.labels == b.labels
+        && a.selector == b.selector
+        && a.visibility == b.visibility
 }
 
 fn add_ports(existing: &mut Arc<Service>, other: &Service) {
