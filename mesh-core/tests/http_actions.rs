@@ -293,6 +293,55 @@ fn a_fault_without_percentage_never_strikes() {
 }
 
 #[test]
+fn a_fault_that_does_not_say_what_happens_is_left_out_of_its_rule() {
+    for (fault, delays, path) in [
+        (
+            "{ delay: { percent: 50 } }",
+            false,
+            "spec.http[0].fault.delay",
+        ),
+        (
+            "{ delay: { exponentialDelay: 1s, percent: 50 } }",
+            false,
+            "spec.http[0].fault.delay",
+        ),
+        (
+            "{ delay: { fixedDelay: 1s }, abort: { percentage: { value: 1 } } }",
+            true,
+            "spec.http[0].fault.abort",
+        ),
+        (
+            "{ delay: { fixedDelay: 1s }, abort: { http2Error: NO_ERROR } }",
+            true,
+            "spec.http[0].fault.abort",
+        ),
+    ] {
+        let (routes, notices) = routes_of(&format!(
+            "
+  - fault: {fault}
+    name: kept
+    route: [{{ destination: {{ host: cart }} }}]"
+        ));
+        assert_eq!(routes[0].name, "kept", "{fault}");
+        let delay = routes[0]
+            .fault
+            .as_ref()
+            .and_then(|fault| fault.delay.as_ref());
+        assert_eq!(delay.is_some(), delays, "{fault}");
+        let abort = routes[0]
+            .fault
+            .as_ref()
+            .and_then(|fault| fault.abort.as_ref());
+        assert!(abort.is_none(), "{fault}");
+        assert_eq!(notices.len(), 1, "{fault}: {notices:?}");
+        assert!(
+            notices[0].starts_with(&format!("{path}: nothing is ")),
+            "{notices:?}"
+        );
+    }
+}
+
+#[test]
 fn a_mirror_without_percentage_gets_everything() {
     let forward = forward_of(
         "

@@ -43,7 +43,8 @@ pub(super) struct Binder<'a> {
     candidates: Vec<Candidate<'a>>,
     // The hosts of the candidates that name a gateway.
     by_gateway: HashMap<String, HostIndex>,
-    routes: HashMap<RoutesKey, Arc<[Arc<Route>]>>,
+    // `None` where no rule of the candidate applies.
+    routes: HashMap<RoutesKey, Option<Arc<[Arc<Route>]>>>,
     bound: Vec<bool>,
     notices: Vec<Notice>,
 }
@@ -121,11 +122,14 @@ impl<'a> Binder<'a> {
     ) {
         let resource = self.candidates[index].resource;
         if server.is_http() {
-            bindings.http.push(HttpBinding {
-                hosts,
-                routes: self.routes(index, server, gateway),
-                origin: resource.origin(),
-            });
+            let binding = self
+                .routes(index, server, gateway)
+                .map(|routes| HttpBinding {
+                    hosts,
+                    routes,
+                    origin: resource.origin(),
+                });
+            bindings.http.extend(binding);
             return;
         }
         let gateways = [gateway];
@@ -139,7 +143,14 @@ impl<'a> Binder<'a> {
         }
     }
 
-    fn routes(&mut self, index: usize, server: &GatewayServer, gateway: &str) -> Arc<[Arc<Route>]> {
+    /// The routes of a candidate at a server. Without a rule that applies there it has none of the
+    /// server's hosts, which others may then have.
+    fn routes(
+        &mut self,
+        index: usize,
+        server: &GatewayServer,
+        gateway: &str,
+    ) -> Option<Arc<[Arc<Route>]>> {
         let key = RoutesKey {
             candidate: index,
             gateway: gateway.to_owned(),
@@ -147,14 +158,14 @@ impl<'a> Binder<'a> {
             tls: server.tls.is_some(),
         };
         if let Some(routes) = self.routes.get(&key) {
-            return Arc::clone(routes);
+            return routes.clone();
         }
         let resource = self.candidates[index].resource;
         let gateways = [gateway];
         let context = route_context(self.context, &self.delegates, server, &gateways);
         let routes = http::http_routes(&context, resource, &mut self.notices);
-        let routes: Arc<[_]> = routes.into_iter().map(Arc::new).collect();
-        self.routes.insert(key, Arc::clone(&routes));
+        let routes = routes.map(|routes| routes.into_iter().map(Arc::new).collect::<Arc<[_]>>());
+        self.routes.insert(key, routes.clone());
         routes
     }
 

@@ -239,6 +239,28 @@ fn virtual_services_of_one_host_are_put_together_with_catch_alls_last() {
 }
 
 #[test]
+fn a_host_without_rules_for_the_server_is_left_to_others() {
+    let elsewhere = "  http: [{ match: [{ port: 8080 }], route: [{ destination: { host: a } }] }]";
+    let refused = "  http: [{ timeout: -1s, route: [{ destination: { host: b } }] }]";
+    let tcp = "  tcp: [{ route: [{ destination: { host: c } }] }]";
+    let text = gateway("public", &[HTTP])
+        + &virtual_service("a", "public", "[a.example]", elsewhere)
+        + &virtual_service("b", "public", "[b.example]", refused)
+        + &virtual_service("c", "public", "[c.example]", tcp)
+        + &virtual_service("rest", "public", "['*.example']", &http("/", "rest"));
+    let model = model(&text);
+    let routes = routes(&model, "http.80");
+
+    let hosts = routes.virtual_hosts.iter();
+    let hosts = hosts.map(|host| (host.domains.join(" "), host.routes.len()));
+    assert_eq!(
+        hosts.collect::<Vec<_>>(),
+        [("*.example".to_owned(), 1), ("b.example".to_owned(), 0)],
+        "what a rule was meant for is handed to nobody"
+    );
+}
+
+#[test]
 fn hosts_with_the_same_routes_are_one_virtual_host() {
     let text = gateway("public", &[HTTP])
         + &virtual_service("ab", "public", "[b.example, a.example]", &http("/", "ab"))

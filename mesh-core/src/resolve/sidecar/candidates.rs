@@ -114,7 +114,7 @@ impl<'s> Candidate<'s> {
             },
             Rules::VirtualService(resource) => {
                 let routes = http::http_routes(context, resource, notices);
-                routes.into_iter().map(Arc::new).collect()
+                routes.into_iter().flatten().map(Arc::new).collect()
             }
         }
     }

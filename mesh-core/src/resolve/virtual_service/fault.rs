@@ -30,16 +30,21 @@ const GRPC_STATUSES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// The fault of a rule. A percentage that is not written is zero.
+/// The fault of a rule. A percentage that is not written is zero. A delay that is not fixed, and an
+/// abort without a status, are left out with a notice: the rule goes without them.
 pub(in crate::resolve) fn translate(
     written: &HttpFaultInjection,
     place: &Place<'_>,
+    notices: &mut Vec<Notice>,
 ) -> Result<Option<Fault>, Notice> {
-    let delay = written.delay.as_ref();
-    let delay = delay.map(|delay| self::delay(delay, &place.field("delay")));
-    let abort = written.abort.as_ref();
-    let abort = abort.map(|abort| self::abort(abort, &place.field("abort")));
-    let (delay, abort) = (delay.transpose()?, abort.transpose()?);
+    let delay = match &written.delay {
+        Some(delay) => self::delay(delay, &place.field("delay"), notices)?,
+        None => None,
+    };
+    let abort = match &written.abort {
+        Some(abort) => self::abort(abort, &place.field("abort"), notices)?,
+        None => None,
+    };
     Ok((delay.is_some() || abort.is_some()).then(|| Fault {
         delay,
         abort,
@@ -47,9 +52,14 @@ pub(in crate::resolve) fn translate(
     }))
 }
 
-fn delay(written: &Delay, place: &Place<'_>) -> Result<FaultDelay, Notice> {
+fn delay(
+    written: &Delay,
+    place: &Place<'_>,
+    notices: &mut Vec<Notice>,
+) -> Result<Option<FaultDelay>, Notice> {
     let Some(fixed) = written.fixed_delay else {
-        return Err(place.notice("the rule is left out: only a fixed delay is supported"));
+        notices.push(place.notice("nothing is delayed: only a fixed delay is supported"));
+        return Ok(None);
     };
     let percent = match &written.percentage {
         Some(share) => forward::percent(share, &place.field("percentage"))?,
@@ -58,28 +68,35 @@ fn delay(written: &Delay, place: &Place<'_>) -> Result<FaultDelay, Notice> {
             forward::percent(&WrittenPercent { value }, &place.field("percent"))?
         }
     };
-    Ok(FaultDelay {
+    Ok(Some(FaultDelay {
         duration: forward::duration(fixed, &place.field("fixedDelay"))?,
         percent,
-    })
+    }))
 }
 
-fn abort(written: &Abort, place: &Place<'_>) -> Result<FaultAbort, Notice> {
+fn abort(
+    written: &Abort,
+    place: &Place<'_>,
+    notices: &mut Vec<Notice>,
+) -> Result<Option<FaultAbort>, Notice> {
     let share = written.percentage.as_ref();
     let share = share.map(|share| forward::percent(share, &place.field("percentage")));
-    Ok(FaultAbort {
-        status: abort_status(written, place)?,
-        percent: share.transpose()?.unwrap_or(Percent::ZERO),
-    })
+    let percent = share.transpose()?.unwrap_or(Percent::ZERO);
+    let Some(status) = abort_status(written, place)? else {
+        notices.push(place.notice("nothing is aborted: it takes an HTTP or a gRPC status"));
+        return Ok(None);
+    };
+    Ok(Some(FaultAbort { status, percent }))
 }
 
-fn abort_status(written: &Abort, place: &Place<'_>) -> Result<AbortStatus, Notice> {
+/// The status, if one is written that Istio supports.
+fn abort_status(written: &Abort, place: &Place<'_>) -> Result<Option<AbortStatus>, Notice> {
     if let Some(written) = written.http_status {
         let valid = status::validate_injected(written.into()).is_ok();
         let status = u16::try_from(written)
             .ok()
             .filter(|status| valid && *status < 600);
-        return status.map(AbortStatus::Http).ok_or_else(|| {
+        return status.map(AbortStatus::Http).map(Some).ok_or_else(|| {
             let place = place.field("httpStatus");
             let message = "the rule is left out: the status";
             place.notice(format_args!("{message} `{written}` is not from 200 to 599"))
@@ -88,10 +105,10 @@ fn abort_status(written: &Abort, place: &Place<'_>) -> Result<AbortStatus, Notic
     if let Some(name) = &written.grpc_status {
         let code = GRPC_STATUSES.iter().position(|known| known == name);
         let code = code.and_then(|code| u8::try_from(code).ok());
-        return code.map(AbortStatus::Grpc).ok_or_else(|| {
+        return code.map(AbortStatus::Grpc).map(Some).ok_or_else(|| {
             let message = format_args!("the rule is left out: `{name}` is not a gRPC status");
             place.field("grpcStatus").notice(message)
         });
     }
-    Err(place.notice("the rule is left out: an abort needs an HTTP or a gRPC status"))
+    Ok(None)
 }

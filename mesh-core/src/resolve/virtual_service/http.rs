@@ -16,37 +16,50 @@ use crate::resource::istio::virtual_service::HttpMatchRequest;
 ///
 /// Routes behind one that takes every request are left out. A rule that cannot be translated makes
 /// no route but a notice; one that would have taken every request still ends the list, so that no
-/// later rule gets what was meant for it.
+/// later rule gets what was meant for it. `None` if no rule can apply there.
 pub(in crate::resolve) fn http_routes<'a>(
     context: &RouteContext<'a>,
     vs: &'a Resource<VirtualService>,
     notices: &mut Vec<Notice>,
-) -> Vec<Route> {
+) -> Option<Vec<Route>> {
     let mut routes = Vec::new();
+    let mut applies = false;
     for rule in rules(context, vs, notices) {
         let origin = rule.owner.origin();
         let root = Place::root(&origin, &rule.owner.source);
         let spec = root.field("spec");
         let http = spec.field("http");
         let place = http.index(rule.index);
-        if push_routes(context, &rule, &place, &mut routes, notices) {
-            break;
+        match push_routes(context, &rule, &place, &mut routes, notices) {
+            Reach::Nothing => {}
+            Reach::Some => applies = true,
+            Reach::Everything => return Some(routes),
         }
     }
-    routes
+    applies.then_some(routes)
 }
 
-/// Adds the routes of one rule. Returns whether one of them takes every request.
+/// The requests of a listener that a rule is for.
+enum Reach {
+    /// None: its conditions on listener and workload do not hold.
+    Nothing,
+    /// Those that its conditions on requests take.
+    Some,
+    /// All of them.
+    Everything,
+}
+
+/// Adds the routes of one rule.
 fn push_routes(
     context: &RouteContext<'_>,
     rule: &Rule<'_>,
     place: &Place<'_>,
     routes: &mut Vec<Route>,
     notices: &mut Vec<Notice>,
-) -> bool {
+) -> Reach {
     let blocks = applicable_blocks(context, rule);
     if blocks.is_empty() && !rule.route.r#match.is_empty() {
-        return false;
+        return Reach::Nothing;
     }
     let template = match template(context, rule, place, notices) {
         Ok(route) => Some(route),
@@ -57,7 +70,7 @@ fn push_routes(
     };
     if rule.route.r#match.is_empty() {
         routes.extend(template);
-        return true;
+        return Reach::Everything;
     }
     let match_place = place.field("match");
     for (index, block) in blocks {
@@ -73,13 +86,13 @@ fn push_routes(
                     template.map(|route| with_match(route, block, condition, &block_place)),
                 );
                 if ends {
-                    return true;
+                    return Reach::Everything;
                 }
             }
             Err(notice) => notices.push(notice),
         }
     }
-    false
+    Reach::Some
 }
 
 fn with_match(
@@ -151,7 +164,7 @@ fn template(
         RouteAction::Forward(Box::new(forward))
     };
     let fault = written.fault.as_ref();
-    let fault = fault.map(|fault| fault::translate(fault, &place.field("fault")));
+    let fault = fault.map(|fault| fault::translate(fault, &place.field("fault"), notices));
     let cors = written.cors_policy.as_ref();
     let cors = cors.map(|cors| cors::translate(cors, &place.field("corsPolicy")));
     Ok(Route {
