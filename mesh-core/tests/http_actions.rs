@@ -447,6 +447,37 @@ fn retries_start_from_the_defaults() {
 }
 
 #[test]
+fn a_hash_of_a_port_is_for_destinations_that_name_it() {
+    let rule = "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: cart, namespace: shop }
+spec:
+  host: cart
+  trafficPolicy:
+    loadBalancer: { consistentHash: { httpHeaderName: x-all } }
+    portLevelSettings:
+    - port: { number: 80 }
+      loadBalancer: { consistentHash: { httpHeaderName: x-port } }
+---
+";
+    let hashed = |http: &str| {
+        let model = model_of(&config(&format!("{SERVICES}{rule}{http}")));
+        let host = host_of(&model, "80", "cart").unwrap();
+        host.routes[0].forward_to().unwrap().hash_policies.clone()
+    };
+    let by = |name: &str| [HashPolicy::Header(name.to_owned())];
+    let to = |port: &str| {
+        virtual_service(&format!(
+            "  - route: [{{ destination: {{ host: cart{port} }} }}]"
+        ))
+    };
+    assert_eq!(hashed(&to(", port: { number: 80 }")), by("x-port"));
+    assert_eq!(hashed(&to("")), by("x-all"));
+    assert_eq!(hashed(""), by("x-port"), "a default route knows its port");
+}
+
+#[test]
 fn a_consistent_hash_comes_with_the_destination() {
     let rule = "
 apiVersion: networking.istio.io/v1

@@ -158,7 +158,7 @@ impl<'a> RuleContext<'a> {
             port: self.port,
             tls: self.tls,
         };
-        hash::of_service(&context, target.service, target.port, "")
+        hash::of_service(&context, target.service, Some(target.port), "")
     }
 }
 

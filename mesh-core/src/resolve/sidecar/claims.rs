@@ -109,7 +109,7 @@ fn default_claim<'s>(context: &RouteContext<'s>, service: &'s Service, port: u16
     let mut forward = Forward::to([destination]);
     forward
         .hash_policies
-        .extend(hash::of_service(context, service, port, ""));
+        .extend(hash::of_service(context, service, Some(port), ""));
     let retries = context.config.options().default_http_retry_policy();
     let hashed = !forward.hash_policies.is_empty();
     forward.retry = retry::policy(retries, hashed).map(Arc::new);

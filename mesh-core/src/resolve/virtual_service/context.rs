@@ -101,7 +101,7 @@ impl<'a> RouteContext<'a> {
 }
 
 /// The port that a destination names, if it is one.
-fn destination_port(destination: &Destination) -> Option<u16> {
+pub(super) fn destination_port(destination: &Destination) -> Option<u16> {
     let port = destination.port.as_ref()?;
     u16::try_from(port.number).ok().filter(|port| *port != 0)
 }

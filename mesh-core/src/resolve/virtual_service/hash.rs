@@ -3,28 +3,30 @@
 
 use crate::config::services::Service;
 use crate::model::retry::HashPolicy;
-use crate::resolve::virtual_service::context::RouteContext;
+use crate::resolve::virtual_service::context::{RouteContext, destination_port};
 use crate::resource::istio::destination_rule::{
     ConsistentHashLb, HttpCookie, LoadBalancerSettings, TrafficPolicy,
 };
 use crate::resource::istio::virtual_service::Destination;
 
-/// What is hashed of requests to a destination that an object of `namespace` names.
+/// What is hashed of requests to a destination that an object of `namespace` names. What the rule
+/// says of single ports counts only if the destination names its port.
 pub(in crate::resolve) fn of_destination(
     context: &RouteContext<'_>,
     destination: &Destination,
     namespace: &str,
 ) -> Option<HashPolicy> {
     let host = context.config.resolve_host(&destination.host, namespace);
-    let port = context.http_cluster(destination, namespace).port()?;
+    let port = destination_port(destination);
     of_service(context, context.service(&host)?, port, &destination.subset)
 }
 
-/// What is hashed of requests to a port of a service, and a subset if that is not empty.
+/// What is hashed of requests to a service: to a port if it is known, and to a subset if that is not
+/// empty.
 pub(in crate::resolve) fn of_service(
     context: &RouteContext<'_>,
     service: &Service,
-    port: u16,
+    port: Option<u16>,
     subset: &str,
 ) -> Option<HashPolicy> {
     let rules = context.config.destination_rules();
@@ -37,7 +39,7 @@ pub(in crate::resolve) fn of_service(
         let mut ports = policy.port_level_settings.iter();
         let settings = ports.find(|settings| {
             let number = settings.port.as_ref().map(|port| port.number);
-            number == Some(u32::from(port))
+            number.is_some() && number == port.map(u32::from)
         });
         hash_of(settings?.load_balancer.as_ref())
     };

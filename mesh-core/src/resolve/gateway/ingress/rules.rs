@@ -223,7 +223,7 @@ impl<'a> Reader<'a> {
             port,
             tls: false,
         };
-        hash::of_service(&context, context.service(hostname)?, port, "")
+        hash::of_service(&context, context.service(hostname)?, Some(port), "")
     }
 }
 
