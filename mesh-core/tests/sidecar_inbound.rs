@@ -222,7 +222,29 @@ fn tls_of_an_ingress_port_ends_where_the_mesh_s_is_off() {
     let off = model(&(ingress.clone() + &peer("DISABLE")));
     assert_eq!(inbound(&off, Some(7000)), ["tls * own http"]);
     let on = model(&(ingress + &peer("STRICT")));
-    assert_eq!(inbound(&on, Some(7000)), ["tls * mesh tcp"]);
+    assert_eq!(inbound(&on, Some(7000)), ["tls * mesh http"]);
+}
+
+#[test]
+fn a_service_does_not_lead_to_the_ports_of_the_proxy_itself() {
+    for port in [15001, 15006, 15021, 15090] {
+        let text = service(
+            "web",
+            "shop",
+            &format!(
+                "{{ clusterIP: 10.0.0.8, selector: {{ app: web }}, \
+                 ports: [{{ name: http, port: 80, targetPort: {port} }}] }}"
+            ),
+        );
+        let model = model(&text);
+        let inbound = ClusterName::inbound(port);
+        assert!(!model.clusters.contains_key(&inbound), "{port}");
+        let mut notices = model.notices.iter();
+        assert!(
+            notices.any(|notice| notice.origin.name() == "web"),
+            "{port}"
+        );
+    }
 }
 
 #[test]

@@ -5,8 +5,10 @@
 mod sidecar;
 mod support;
 
+use std::time::Duration;
+
 use mesh_core::model::Model;
-use mesh_core::model::listener::Transport;
+use mesh_core::model::listener::{NetworkFilter, Transport};
 use mesh_core::model::route::ClusterSpecifier;
 use mesh_core::service::ClusterName;
 
@@ -343,6 +345,77 @@ fn networks_are_told_apart_at_a_shared_listener() {
 }
 
 #[test]
+fn networks_are_told_apart_where_protocols_are_detected() {
+    let network = |name: &str, network: &str| {
+        entry(
+            name,
+            &format!(
+                "{{ hosts: [{name}.example], addresses: [{network}], resolution: NONE, \
+                 ports: [{{ number: 9000, name: p }}] }}"
+            ),
+        )
+    };
+    let model = model(&(network("a", "10.1.0.0/16") + &network("b", "10.2.0.0/16")));
+    let shared = listener(&model, "0.0.0.0_9000");
+    let chains = shared.filter_chains.iter();
+    let chains = chains.map(|chain| {
+        let networks = chain.matches.destination_networks.iter();
+        let networks: Vec<_> = networks.map(ToString::to_string).collect();
+        (networks.join(" "), chain_cluster(chain))
+    });
+    assert_eq!(
+        chains.collect::<Vec<_>>(),
+        [
+            ("10.1.0.0/16".to_owned(), "outbound|9000||a.example"),
+            (String::new(), "9000"),
+            ("10.2.0.0/16".to_owned(), "outbound|9000||b.example"),
+        ]
+    );
+    assert_eq!(model.notices, []);
+}
+
+#[test]
+fn the_ports_of_the_proxy_itself_are_nobody_else_s() {
+    let text = ["15001", "15006", "15021", "15090", "15020"].map(|port| {
+        service(
+            &format!("p{port}"),
+            "shop",
+            &format!("{{ clusterIP: 10.0.0.1, ports: [{{ name: http, port: {port} }}] }}"),
+        )
+    });
+    let model = model(&text.concat());
+    let at_all_addresses = |port: &str| has_listener(&model, &format!("0.0.0.0_{port}"));
+    assert!(at_all_addresses("15020"));
+    for port in ["15001", "15006", "15021", "15090"] {
+        assert!(!at_all_addresses(port), "{port}");
+        let name = format!("p{port}");
+        let mut notices = model.notices.iter();
+        assert!(notices.any(|notice| notice.origin.name() == name), "{port}");
+    }
+
+    let own_address = service(
+        "tcp",
+        "shop",
+        "{ clusterIP: 10.0.0.1, ports: [{ name: tcp, port: 15001 }] }",
+    );
+    let model = sidecar::model(&own_address);
+    assert!(has_listener(&model, "10.0.0.1_15001"));
+}
+
+#[test]
+fn hosts_that_are_resolved_by_request_are_told_by_server_name_everywhere() {
+    let any = entry(
+        "any",
+        "{ hosts: ['*.example'], resolution: DYNAMIC_DNS, \
+         ports: [{ number: 443, name: tls, protocol: TLS }] }",
+    );
+    let egress = sidecar("{ egress: [{ bind: 10.0.0.9, hosts: ['*/*'] }] }");
+    let model = model(&(any + &egress));
+    let chain = &listener(&model, "10.0.0.9_443").filter_chains[0];
+    assert_eq!(chain.matches.server_names, ["*.example"]);
+}
+
+#[test]
 fn the_older_of_two_services_at_the_same_address_has_it() {
     let at = |name: &str, protocol: &str| {
         entry(
@@ -380,6 +453,49 @@ fn the_older_of_two_services_at_the_same_address_has_it() {
         chain_cluster(&shared.filter_chains[0]),
         "outbound|9000||a.example"
     );
+}
+
+#[test]
+fn connections_last_as_long_as_the_rule_for_the_first_destination_says() {
+    let db = |name: &str| {
+        service(
+            name,
+            "shop",
+            "{ clusterIP: 10.0.0.5, ports: [{ name: tcp, port: 3000 }] }",
+        )
+    };
+    let rule = "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: db, namespace: shop }
+spec:
+  host: db
+  trafficPolicy:
+    connectionPool: { tcp: { idleTimeout: 5s, maxConnectionDuration: 60s } }
+    portLevelSettings:
+    - { port: { number: 3000 }, connectionPool: { tcp: { idleTimeout: 7s } } }
+---
+";
+    let limits = |routes: &str| {
+        let model = model(&(db("db") + rule + routes));
+        let chain = &listener(&model, "10.0.0.5_3000").filter_chains[0];
+        let NetworkFilter::Tcp(proxy) = &chain.filter else {
+            panic!("{chain:?}")
+        };
+        (proxy.idle_timeout, proxy.max_duration)
+    };
+    let written = [5, 60].map(|seconds| Some(Duration::from_secs(seconds)));
+    assert_eq!(limits(""), written.into());
+    let to = |first: &str, second: &str| {
+        let rule = format!(
+            "{{ hosts: [db], tcp: [{{ route: [\
+             {{ destination: {{ host: {first} }}, weight: 1 }}, \
+             {{ destination: {{ host: {second} }}, weight: 1 }}] }}] }}"
+        );
+        virtual_service("db", 2020, &rule)
+    };
+    assert_eq!(limits(&to("db", "other.example")), written.into());
+    assert_eq!(limits(&to("other.example", "db")), (None, None));
 }
 
 #[test]

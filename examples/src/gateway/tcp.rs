@@ -46,7 +46,7 @@ pub(super) async fn forward(
     chain: Arc<FilterChain>,
     client: Inspected,
 ) {
-    let Some((cluster, idle_timeout)) = destination(&chain.filter, &connection) else {
+    let Some((cluster, limits)) = destination(&chain.filter, &connection) else {
         return;
     };
     if !is_allowed(&generation, &connection, &chain.filter).await {
@@ -57,20 +57,27 @@ pub(super) async fn forward(
     let reached = reach(&generation, &connection, &cluster).await;
     drop((generation, chain));
     if let Some((upstream, _counted)) = reached {
-        session.run(client, upstream, idle_timeout).await;
+        session.run(client, upstream, limits).await;
     }
 }
 
-/// The cluster that a connection goes to, and how long it may be silent; `None` is for ever.
-fn destination(
-    filter: &NetworkFilter,
-    connection: &Connection,
-) -> Option<(ClusterName, Option<Duration>)> {
+/// How long a connection may be silent, and how long it may last. `None` is for ever.
+struct Limits {
+    silence: Option<Duration>,
+    life: Option<Duration>,
+}
+
+/// The cluster that a connection goes to, and its limits.
+fn destination(filter: &NetworkFilter, connection: &Connection) -> Option<(ClusterName, Limits)> {
     match filter {
         NetworkFilter::Http(_) => None,
         NetworkFilter::SniCluster => {
             let name = connection.server_name.as_deref()?;
-            Some((ClusterName::from(name), Some(IDLE_TIMEOUT)))
+            let limits = Limits {
+                silence: Some(IDLE_TIMEOUT),
+                life: None,
+            };
+            Some((ClusterName::from(name), limits))
         }
         NetworkFilter::Tcp(proxy) => {
             let drawn = tcp_destination(proxy, fastrand::u64(..))?;
@@ -78,7 +85,11 @@ fn destination(
                 return None;
             };
             let idle = proxy.idle_timeout.unwrap_or(IDLE_TIMEOUT);
-            Some((name.clone(), Some(idle).filter(|idle| !idle.is_zero())))
+            let limits = Limits {
+                silence: Some(idle).filter(|idle| !idle.is_zero()),
+                life: proxy.max_duration,
+            };
+            Some((name.clone(), limits))
         }
     }
 }
@@ -157,6 +168,7 @@ fn hash(cluster: &Cluster, connection: &Connection) -> Option<u64> {
 
 /// A connection while it is forwarded.
 struct Session {
+    begun: Instant,
     last_active: Cell<Instant>,
     metrics: Option<TcpConnection>,
 }
@@ -167,15 +179,17 @@ impl Session {
         let metrics = metrics.map(|metrics| {
             metrics.tcp_connection(Some(&info(connection)), (None, None), Some(cluster))
         });
+        let begun = Instant::now();
         Self {
-            last_active: Cell::new(Instant::now()),
+            begun,
+            last_active: Cell::new(begun),
             metrics,
         }
     }
 
-    /// Copies both ways until both sides are done, one of them fails, or both have been silent for
-    /// too long.
-    async fn run(&self, client: Inspected, upstream: Transport, idle_timeout: Option<Duration>) {
+    /// Copies both ways until both sides are done, one of them fails, both have been silent for too
+    /// long, or the connection is too old.
+    async fn run(&self, client: Inspected, upstream: Transport, limits: Limits) {
         let mut client = Metered {
             io: client,
             count: |bytes| self.passed(bytes, TcpConnection::received),
@@ -187,7 +201,15 @@ impl Session {
         tokio::select! {
             // Whatever went wrong, there is nobody to tell but the two, who are closed.
             _ = copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER) => {}
-            () = self.silent_for(idle_timeout) => {}
+            () = self.silent_for(limits.silence) => {}
+            () = self.old(limits.life) => {}
+        }
+    }
+
+    async fn old(&self, life: Option<Duration>) {
+        match life.and_then(|life| self.begun.checked_add(life)) {
+            Some(end) => sleep_until(end).await,
+            None => pending().await,
         }
     }
 

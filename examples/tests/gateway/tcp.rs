@@ -83,6 +83,24 @@ spec:
 }
 
 #[test]
+fn a_connection_that_lasts_too_long_is_closed() {
+    let backend = Backend::start("");
+    let rule = "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: db, namespace: shop }
+spec:
+  host: db.example
+  trafficPolicy: { connectionPool: { tcp: { maxConnectionDuration: 200ms } } }
+";
+    let gateway = serve(&[&yaml(SERVER, TCP_ROUTE), &backend.yaml("db"), rule]);
+    let mut client = connect(&gateway);
+    client.write_all(b"a").unwrap();
+    // Neither side ends it, and silence alone may last an hour.
+    assert_eq!(rest(&mut client), "");
+}
+
+#[test]
 fn a_connection_that_a_policy_denies_is_closed() {
     let backend = Backend::start("220 ready");
     let policy = "

@@ -225,6 +225,19 @@ pub struct TcpProxy {
     pub destinations: Vec<WeightedDestination>,
     /// How long it may be silent. `None` is Envoy's hour; zero disables it.
     pub idle_timeout: Option<Duration>,
+    /// How long it may last, whatever passes. `None` is for ever.
+    pub max_duration: Option<Duration>,
+}
+
+impl TcpProxy {
+    /// Leads to `destinations`, with Envoy's defaults.
+    pub fn to(destinations: impl IntoIterator<Item = WeightedDestination>) -> Self {
+        Self {
+            destinations: destinations.into_iter().collect(),
+            idle_timeout: None,
+            max_duration: None,
+        }
+    }
 }
 
 /// How a filter chain terminates TLS.

@@ -7,6 +7,8 @@
 use crate::config::destination_rules::MergedRule;
 use crate::config::options::MeshOptions;
 use crate::model::cluster::TrafficPolicy;
+use crate::model::listener::TcpProxy;
+use crate::model::route::WeightedDestination;
 use crate::resource::istio::destination_rule::{
     PortTrafficPolicy, Subset, TrafficPolicy as Written,
 };
@@ -28,6 +30,22 @@ pub(in crate::resolve) fn effective(
         override_blocks(&mut policy, of_port(written, port));
     }
     policy
+}
+
+/// The proxy that leads to `destinations`, with the limits that `rule` sets for all ports of the
+/// first: those of ports and subsets do not count here (`buildOutboundNetworkFilters`).
+pub(in crate::resolve) fn tcp_proxy(
+    destinations: Vec<WeightedDestination>,
+    rule: Option<&MergedRule>,
+) -> TcpProxy {
+    let policy = rule.and_then(MergedRule::traffic_policy);
+    let pool = policy.and_then(|(policy, _)| policy.connection_pool.as_ref());
+    let tcp = pool.and_then(|pool| pool.tcp.as_ref());
+    TcpProxy {
+        destinations,
+        idle_timeout: tcp.and_then(|tcp| tcp.idle_timeout?.as_std()),
+        max_duration: tcp.and_then(|tcp| tcp.max_connection_duration?.as_std()),
+    }
 }
 
 /// What a policy says of one port.

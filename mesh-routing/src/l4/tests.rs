@@ -129,10 +129,7 @@ fn all_that_is_wrong_with_a_listener_is_reported() {
         weight: 0,
         ..WeightedDestination::new(ClusterName::from("db"))
     };
-    let proxy = TcpProxy {
-        destinations: vec![weightless.clone(), weightless],
-        idle_timeout: None,
-    };
+    let proxy = TcpProxy::to([weightless.clone(), weightless]);
     let chains = [
         chain("c", names(&["*"])),
         chain("d", names(&["a*.example"])),
@@ -191,10 +188,7 @@ fn a_connection_goes_where_its_number_falls() {
         weight,
         ..WeightedDestination::new(ClusterName::from(name))
     };
-    let mut proxy = TcpProxy {
-        destinations: vec![destination(1, "a"), destination(3, "b")],
-        idle_timeout: None,
-    };
+    let mut proxy = TcpProxy::to([destination(1, "a"), destination(3, "b")]);
     assert_eq!(tcp_destination(&proxy, 4), Some(&proxy.destinations[0]));
     assert_eq!(tcp_destination(&proxy, 5), Some(&proxy.destinations[1]));
     proxy.destinations.clear();

@@ -2,6 +2,7 @@
 //! `pilot/pkg/config/kube/gateway/conversion.go`).
 
 use crate::config::MeshConfig;
+use crate::config::destination_rules::MergedRule;
 use crate::config::gateway_api::reason::{Reason, Refusal};
 use crate::config::services::Service;
 use crate::model::retry::HashPolicy;
@@ -146,6 +147,12 @@ impl<'a> RuleContext<'a> {
             }
         };
         found.map(|found| &**found)
+    }
+
+    /// The DestinationRule that applies to `target`.
+    pub(super) fn destination_rule(&self, target: &Target<'_>) -> Option<&'a MergedRule> {
+        let rules = self.config.destination_rules();
+        rules.lookup(target.service, self.workload)
     }
 
     /// What is hashed of requests to `target`.

@@ -1,7 +1,6 @@
 //! What TLSRoutes and TCPRoutes bind to listeners.
 
 use crate::model::Notice;
-use crate::model::listener::TcpProxy;
 use crate::model::route::{ClusterSpecifier, WeightedDestination};
 use crate::resolve::context::Context;
 use crate::resolve::gateway::server::{GatewayServer, TcpBinding, TlsBinding};
@@ -11,6 +10,7 @@ use crate::resolve::gateway_api::finding::Finding;
 use crate::resolve::gateway_api::http::Served;
 use crate::resolve::gateway_api::listener::GatewayListener;
 use crate::resolve::place::Place;
+use crate::resolve::traffic_policy;
 use crate::resource::Resource;
 use crate::resource::gateway_api::backend_reference::BackendRef;
 use crate::resource::gateway_api::tcp_route::TcpRoute;
@@ -105,16 +105,16 @@ fn binding<S: ConnectionRoute>(
     };
     let mut findings = Vec::new();
     let destinations = destinations(&context, route, &mut findings);
+    let first = route.spec.backends().first();
+    let first = first.and_then(|backend| context.backend(&backend.into()).ok());
+    let rule = first.and_then(|target| context.destination_rule(&target));
     notices.extend(findings.into_iter().map(Notice::from));
     let origin = route.origin();
     let root = Place::root(&origin, &route.source);
     let spec = root.field("spec");
     let rules = spec.field("rules");
     TcpBinding {
-        proxy: TcpProxy {
-            destinations,
-            idle_timeout: None,
-        },
+        proxy: traffic_policy::tcp_proxy(destinations, rule),
         origin: rules.index(0).origin(),
     }
 }

@@ -643,7 +643,13 @@ fn connections_are_told_by_server_name_or_by_port_alone() {
             "tls",
             &format!("hostnames: [a.example, '*']\n  {backends}"),
         )
-        + &route("TCPRoute", "tcp", backends);
+        + &route("TCPRoute", "tcp", backends)
+        + "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: cart, namespace: shop }
+spec: { host: cart, trafficPolicy: { connectionPool: { tcp: { idleTimeout: 5s } } } }
+";
     let model = model(&text);
     let names = |port: u16| {
         let mut listeners = model.listeners.iter();
@@ -657,6 +663,7 @@ fn connections_are_told_by_server_name_or_by_port_alone() {
             panic!("{listener:?}")
         };
         assert_eq!(proxy.destinations.len(), 1);
+        assert_eq!(proxy.idle_timeout, Some(Duration::from_secs(5)));
     }
 }
 

@@ -16,7 +16,7 @@ use crate::service::ClusterName;
 /// Adds the listener: connections pass, or are closed, as Sidecar and mesh say.
 pub(super) fn add_listener(sidecar: &Sidecar<'_>, parts: &mut Parts) {
     let options = sidecar.context.config.options();
-    let port = Sidecar::mesh_port(options.as_written().proxy_listen_port, 15001);
+    let port = sidecar.outbound_port();
     let mut filter_chains = vec![black_hole("virtualOutbound-blackhole", port)];
     if sidecar.context.scope.outbound_mode == OutboundMode::AllowAnyDynamicDns {
         let name = "allow_any_dynamic_dns";
@@ -55,10 +55,7 @@ pub(super) fn add_listener(sidecar: &Sidecar<'_>, parts: &mut Parts) {
 /// A chain that closes connections to the capturing port itself, which would come back for ever.
 pub(super) fn black_hole(name: &str, port: u16) -> FilterChain {
     let destination = WeightedDestination::new(ClusterName::black_hole());
-    let filter = NetworkFilter::Tcp(TcpProxy {
-        destinations: vec![destination],
-        idle_timeout: None,
-    });
+    let filter = NetworkFilter::Tcp(TcpProxy::to([destination]));
     let matches = FilterChainMatch {
         destination_port: Some(port),
         ..FilterChainMatch::default()

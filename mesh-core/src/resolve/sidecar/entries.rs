@@ -42,10 +42,14 @@ impl Entries {
     pub(super) fn is_settled(&self, bind: &Bind, protocol: Protocol) -> bool {
         self.by_bind.get(bind).is_some_and(|slot| {
             let current = slot.entry.protocol;
-            slot.locked
-                || (protocol.is_http() && !current.is_tcp())
-                || (protocol.is_unsupported() && current.is_unsupported())
+            slot.locked || (protocol.is_http() && !current.is_tcp())
         })
+    }
+
+    /// Whether the listener at `bind` looks for HTTP, and so has a chain for it already.
+    pub(super) fn detects(&self, bind: &Bind) -> bool {
+        let slot = self.by_bind.get(bind);
+        slot.is_some_and(|slot| slot.entry.protocol.is_unsupported())
     }
 
     /// Adds `entry`, of a service that speaks `protocol`, to what is at `bind`.

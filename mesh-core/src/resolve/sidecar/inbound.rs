@@ -40,7 +40,7 @@ pub(super) fn resolve(sidecar: &Sidecar<'_>, parts: &mut Parts) {
     let ports = ports::of_workload(sidecar, &mut parts.notices);
     let mut captured = vec![capture::black_hole(
         "virtualInbound-blackhole",
-        listen_port(sidecar),
+        sidecar.inbound_port(),
     )];
     captured.extend(passthrough_chains(sidecar, &policy, &ports, parts));
     let mut listeners = Vec::new();
@@ -60,7 +60,7 @@ pub(super) fn resolve(sidecar: &Sidecar<'_>, parts: &mut Parts) {
     }
     let bind = Bind::Ip {
         address: sidecar.wildcard(),
-        port: listen_port(sidecar),
+        port: sidecar.inbound_port(),
     };
     let origin = Origin::synthetic("inbound listener of a sidecar");
     let mut capturing = listener(sidecar, bind, captured, origin);
@@ -68,11 +68,6 @@ pub(super) fn resolve(sidecar: &Sidecar<'_>, parts: &mut Parts) {
     parts.listeners.push(capturing);
     parts.listeners.extend(listeners);
     parts.clusters.push(cluster::passthrough(sidecar));
-}
-
-fn listen_port(sidecar: &Sidecar<'_>) -> u16 {
-    let written = sidecar.context.config.options().as_written();
-    Sidecar::mesh_port(written.proxy_inbound_listen_port, 15006)
 }
 
 fn listener(
@@ -102,13 +97,14 @@ fn port_chains(
     mode: MtlsMode,
     parts: &mut Parts,
 ) -> Vec<FilterChain> {
+    let protocol = match port.tls {
+        Some(_) => port.protocol.after_tls_termination(),
+        None => port.protocol,
+    };
     let settings = port.tls.as_ref().filter(|_| mode == MtlsMode::Disable);
-    let (conditions, protocol) = match settings {
-        Some(_) => {
-            let protocol = port.protocol.after_tls_termination();
-            (terminated(protocol), protocol)
-        }
-        None => (conditions(mode, port.protocol), port.protocol),
+    let conditions = match settings {
+        Some(_) => terminated(protocol),
+        None => conditions(mode, protocol),
     };
     let cluster = ClusterName::inbound(port.number);
     if conditions.iter().any(|condition| condition.is_http) {
@@ -173,10 +169,7 @@ fn chain(
         false => {
             let mut destination = WeightedDestination::new(cluster.clone());
             destination.origin = origin.clone();
-            NetworkFilter::Tcp(TcpProxy {
-                destinations: vec![destination],
-                idle_timeout: None,
-            })
+            NetworkFilter::Tcp(TcpProxy::to([destination]))
         }
     };
     let matches = FilterChainMatch {

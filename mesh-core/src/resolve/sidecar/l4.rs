@@ -7,12 +7,14 @@ use ipnet::IpNet;
 
 use crate::config::services::Service;
 use crate::model::Notice;
-use crate::model::listener::{FilterChain, FilterChainMatch, NetworkFilter, TcpProxy};
+use crate::model::cluster::Discovery;
+use crate::model::listener::{FilterChain, FilterChainMatch, NetworkFilter};
 use crate::model::route::WeightedDestination;
 use crate::resolve::place::Place;
 use crate::resolve::sidecar::l4_rules::{L4Rules, Rules};
 use crate::resolve::sidecar::mesh_route::MeshConnections;
 use crate::resolve::sidecar::{Sidecar, chains, domains};
+use crate::resolve::traffic_policy;
 use crate::resolve::virtual_service::{RouteContext, l4};
 use crate::resource::Resource;
 use crate::resource::istio::VirtualService;
@@ -238,10 +240,8 @@ impl Builder<'_> {
         };
         let mut to = WeightedDestination::new(ClusterName::outbound(port, "", &service.hostname));
         to.origin = service.origin.clone();
-        let filter = NetworkFilter::Tcp(TcpProxy {
-            destinations: vec![to],
-            idle_timeout: self.context.tcp_idle_timeout(service),
-        });
+        let rule = self.sidecar.context.destination_rule(service);
+        let filter = NetworkFilter::Tcp(traffic_policy::tcp_proxy(vec![to], rule));
         self.chains
             .push(chains::chain(matches, filter, service.origin.clone()));
     }
@@ -250,7 +250,8 @@ impl Builder<'_> {
     /// has an address of its own.
     fn own_server_names(&self) -> Vec<String> {
         let service = self.target.service;
-        if self.target.networks.is_empty() && !self.target.is_shared {
+        let is_any_host = service.discovery == Discovery::DynamicDns;
+        if self.target.networks.is_empty() && !self.target.is_shared && !is_any_host {
             return Vec::new();
         }
         let mut names = vec![service.hostname.clone()];

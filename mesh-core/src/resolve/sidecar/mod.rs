@@ -26,6 +26,9 @@ use crate::resolve::context::{Context, Parts};
 use crate::resolve::sidecar::mesh_route::MeshRoutes;
 use crate::resolve::virtual_service::{Delegates, RouteContext};
 
+/// Where Istio's sidecars tell whether they are ready, and their statistics.
+const STATUS_PORTS: [u16; 2] = [15021, 15090];
+
 /// What the parts of the resolution of a sidecar share.
 struct Sidecar<'a> {
     context: &'a Context<'a>,
@@ -75,6 +78,25 @@ impl<'a> Sidecar<'a> {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         }
+    }
+
+    /// The port that captured outbound connections are sent to.
+    fn outbound_port(&self) -> u16 {
+        let options = self.context.config.options().as_written();
+        Self::mesh_port(options.proxy_listen_port, 15001)
+    }
+
+    /// The port that captured inbound connections are sent to.
+    fn inbound_port(&self) -> u16 {
+        let options = self.context.config.options().as_written();
+        Self::mesh_port(options.proxy_inbound_listen_port, 15006)
+    }
+
+    /// Whether the proxy itself listens on `port` of all addresses, so that nothing else can
+    /// (`conflictWithReservedListener`).
+    fn is_own_port(&self, port: u16) -> bool {
+        let captured = [self.outbound_port(), self.inbound_port()];
+        captured.contains(&port) || STATUS_PORTS.contains(&port)
     }
 
     /// A port of the mesh-wide settings, or its default.

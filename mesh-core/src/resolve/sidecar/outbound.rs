@@ -11,6 +11,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::config::services::{Provider, Service, ServicePort};
+use crate::model::Notice;
 use crate::model::cluster::{Discovery, EndpointAddress};
 use crate::model::listener::{Bind, FilterChain, FilterChainMatch};
 use crate::model::route::RouteConfiguration;
@@ -170,11 +171,15 @@ impl<'b> Builder<'b> {
         let wildcard = self.sidecar.wildcard();
         if protocol.is_http() {
             let address = outbound.binding.address.unwrap_or(wildcard);
-            self.add_http(outbound, address);
+            if !self.is_taken(outbound, address) {
+                self.add_http(outbound, address);
+            }
             return;
         }
         if let Some(address) = outbound.binding.address {
-            self.add_l4(outbound, address, Vec::new());
+            if !self.is_taken(outbound, address) {
+                self.add_l4(outbound, address, Vec::new());
+            }
             return;
         }
         let mut networks = Vec::new();
@@ -184,9 +189,25 @@ impl<'b> Builder<'b> {
                 None => networks.push(*network),
             }
         }
-        if !networks.is_empty() || service.addresses.is_empty() {
+        let is_shared = !networks.is_empty() || service.addresses.is_empty();
+        if is_shared && !self.is_taken(outbound, wildcard) {
             self.add_l4(outbound, wildcard, networks);
         }
+    }
+
+    /// Whether the proxy itself listens where the listener would.
+    fn is_taken(&mut self, outbound: &Outbound<'_>, address: IpAddr) -> bool {
+        let port = outbound.port;
+        let taken = address == self.sidecar.wildcard() && self.sidecar.is_own_port(port);
+        if taken {
+            self.parts.notices.push(Notice {
+                origin: outbound.origin.clone(),
+                message: format!(
+                    "the proxy itself listens on port {port}, so that nothing else does"
+                ),
+            });
+        }
+        taken
     }
 
     fn add_http(&mut self, outbound: &Outbound<'_>, address: IpAddr) {
@@ -230,7 +251,7 @@ impl<'b> Builder<'b> {
         };
         let notices = &mut self.parts.notices;
         let mut all = l4::chains(self.sidecar, outbound.rules, &target, notices);
-        if outbound.protocol.is_unsupported() {
+        if outbound.protocol.is_unsupported() && !self.entries.detects(&bind) {
             let name = match is_wildcard {
                 true => self.shared_routes(outbound),
                 false => self.own_routes(outbound),
@@ -324,7 +345,8 @@ impl<'b> Builder<'b> {
                 };
                 all = l4::chains(self.sidecar, &rules, &target, &mut self.parts.notices);
             }
-            if protocol.is_http() || protocol.is_unsupported() {
+            let detects = protocol.is_unsupported() && !self.entries.detects(&bind);
+            if protocol.is_http() || detects {
                 self.routes.insert(Routes {
                     egress,
                     port: 0,

@@ -47,10 +47,7 @@ pub(super) fn filter_chain(sidecar: &Sidecar<'_>, name: &str) -> FilterChain {
     let origin = origin(sidecar);
     let mut destination = WeightedDestination::new(tcp_cluster(sidecar));
     destination.origin = origin.clone();
-    let mut chain = FilterChain::new(NetworkFilter::Tcp(TcpProxy {
-        destinations: vec![destination],
-        idle_timeout: None,
-    }));
+    let mut chain = FilterChain::new(NetworkFilter::Tcp(TcpProxy::to([destination])));
     chain.name = name.to_owned();
     chain.origin = origin;
     chain

@@ -1,7 +1,5 @@
 //! For whom, and where, the routes of a VirtualService are made.
 
-use std::time::Duration;
-
 use crate::config::MeshConfig;
 use crate::config::services::Service;
 use crate::host::{HostPattern, MESH_GATEWAY, resolve_gateway_name};
@@ -81,14 +79,6 @@ impl<'a> RouteContext<'a> {
         let alias_of = service.and_then(|service| service.alias_of.as_deref());
         let host = alias_of.unwrap_or(&host);
         ClusterName::outbound(port.unwrap_or(self.port), &destination.subset, host)
-    }
-
-    /// How long a connection to `service` may be silent, by its DestinationRule.
-    pub(in crate::resolve) fn tcp_idle_timeout(&self, service: &Service) -> Option<Duration> {
-        let rules = self.config.destination_rules();
-        let (policy, _) = rules.lookup(service, self.workload)?.traffic_policy()?;
-        let tcp = policy.connection_pool.as_ref()?.tcp.as_ref()?;
-        tcp.idle_timeout?.as_std()
     }
 
     /// Whether one of `written`, names of gateways in an object of `namespace`, is the listener.

@@ -9,6 +9,7 @@ use crate::model::Notice;
 use crate::model::listener::TcpProxy;
 use crate::model::route::WeightedDestination;
 use crate::resolve::place::Place;
+use crate::resolve::traffic_policy;
 use crate::resolve::virtual_service::context::RouteContext;
 use crate::resource::istio::virtual_service::{
     L4MatchAttributes, RouteDestination, TlsMatchAttributes,
@@ -103,10 +104,9 @@ pub(in crate::resolve) fn proxy(
         let host = context.config.resolve_host(&to.host, namespace);
         context.service(&host)
     });
-    Ok(TcpProxy {
-        destinations,
-        idle_timeout: service.and_then(|service| context.tcp_idle_timeout(service)),
-    })
+    let rules = context.config.destination_rules();
+    let rule = service.and_then(|service| rules.lookup(service, context.workload));
+    Ok(traffic_policy::tcp_proxy(destinations, rule))
 }
 
 /// The networks that a block names. An address is a network of itself.

@@ -168,10 +168,7 @@ fn settings_without_effect_are_noted() {
 fn a_gateway_of_the_mesh_offers_metadata_exchange_to_bytes_only() {
     let authority = Authority::new("td");
     let workload = Workload::new(&authority, "/w", &[&authority]);
-    let tcp = TcpProxy {
-        destinations: Vec::new(),
-        idle_timeout: None,
-    };
+    let tcp = TcpProxy::to([]);
     let cases: [(NetworkFilter, &[u8], bool); 4] = [
         (http_chain().filter, b"istio-peer-exchange", false),
         (http_chain().filter, b"h2", true),

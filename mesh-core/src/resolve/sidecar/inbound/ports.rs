@@ -63,6 +63,12 @@ pub(super) fn of_workload(sidecar: &Sidecar<'_>, notices: &mut Vec<Notice>) -> B
         if target.port.protocol == Protocol::Udp {
             continue;
         }
+        if sidecar.is_own_port(target.target_port) {
+            let message = format!("the proxy itself listens on port {}", target.target_port);
+            let origin = target.service.origin.clone();
+            notices.push(Notice { origin, message });
+            continue;
+        }
         let port = Port {
             number: target.target_port,
             service_port: target.port.number,
