@@ -60,4 +60,5 @@ mod explain;
 mod validate;
 
 pub use self::explain::explain;
+pub(crate) use self::validate::validate_headers;
 pub use self::validate::{InvalidFilter, validate};

@@ -1,6 +1,6 @@
-use http::header::HeaderValue;
+use http::header::{HOST, HeaderValue};
 use http::uri::Authority;
-use mesh_core::model::filter::CorsPolicy;
+use mesh_core::model::filter::{CorsPolicy, HeaderMutations};
 use mesh_core::model::route::{Forward, PathRewrite, Redirect, Route, RouteAction};
 
 /// Checks that the filters of `route` can be applied to a request.
@@ -13,7 +13,9 @@ use mesh_core::model::route::{Forward, PathRewrite, Redirect, Route, RouteAction
 /// - A redirect has another scheme than `http` and `https`.
 /// - A host or CORS field has a character that may not stand there, or a path one that Envoy
 ///   refuses: NUL, carriage return or line feed.
+/// - A header operation is one on `host`, which Envoy leaves to rewrites of the authority.
 pub fn validate(route: &Route) -> Result<(), InvalidFilter> {
+    validate_headers(&route.headers)?;
     if let Some(policy) = &route.cors {
         validate_cors(policy)?;
     }
@@ -22,6 +24,22 @@ pub fn validate(route: &Route) -> Result<(), InvalidFilter> {
         RouteAction::Forward(forward) => validate_forward(forward),
         RouteAction::Redirect(redirect) => validate_redirect(redirect),
     }
+}
+
+/// Checks the operations of one level.
+pub(crate) fn validate_headers(headers: &HeaderMutations) -> Result<(), InvalidFilter> {
+    for mutation in [&headers.request, &headers.response] {
+        let written = mutation.options.iter().map(|option| &option.name);
+        if mutation
+            .remove
+            .iter()
+            .chain(written)
+            .any(|name| *name == HOST)
+        {
+            return Err(InvalidFilter::HostHeader);
+        }
+    }
+    Ok(())
 }
 
 fn validate_cors(policy: &CorsPolicy) -> Result<(), InvalidFilter> {
@@ -39,6 +57,9 @@ fn validate_cors(policy: &CorsPolicy) -> Result<(), InvalidFilter> {
 }
 
 fn validate_forward(forward: &Forward) -> Result<(), InvalidFilter> {
+    for destination in &forward.destinations {
+        validate_headers(&destination.headers)?;
+    }
     let of_destinations = forward.destinations.iter().map(|one| &one.authority);
     for authority in of_destinations
         .chain([&forward.rewrite.authority])
@@ -107,6 +128,9 @@ pub enum InvalidFilter {
         /// The list.
         value: String,
     },
+    /// An operation is one on `host`, which only a rewrite of the authority may change.
+    #[error("`host` is no header to change: rewrite the authority")]
+    HostHeader,
     /// A path cannot be the path of a URI.
     #[error("`{path}` has a character that may not stand in a path")]
     Path {
@@ -182,6 +206,10 @@ mod tests {
             (
                 forward(|to| to.destinations[0].authority = Some("a/b".into())),
                 Some("`a/b` is no authority"),
+            ),
+            (
+                forward(|to| to.destinations[0].headers.request.remove = vec![HOST]),
+                Some("`host` is no header to change: rewrite the authority"),
             ),
             (direct(), None),
         ];

@@ -78,6 +78,11 @@ impl Compiler {
     }
 
     fn host(&mut self, configuration: &RouteConfiguration, host: &VirtualHost) -> HostTable {
+        for headers in [&host.headers, &configuration.headers] {
+            if let Err(invalid) = filter::validate_headers(headers) {
+                self.refuse(&host.origin, invalid.into());
+            }
+        }
         let routes = host.routes.iter().map(|route| self.entry(route)).collect();
         let enclosing = EnclosingHeaders {
             virtual_host: host.headers.clone(),

@@ -1,5 +1,5 @@
 use http::Request;
-use http::header::COOKIE;
+use http::header::{COOKIE, HOST};
 use mesh_core::decision::Verdict;
 use mesh_core::matcher::StringMatch;
 use mesh_core::model::filter::HeaderMutations;
@@ -252,10 +252,11 @@ fn an_authority_that_nobody_serves_is_explained() {
 
 #[test]
 fn all_that_is_wrong_with_a_configuration_is_reported() {
-    let hosts = [
+    let mut hosts = [
         VirtualHost::new("a", ["a.example", "A.example"], wrong_routes()),
         VirtualHost::new("b", Vec::<String>::new(), []),
     ];
+    hosts[1].headers.response.remove = vec![HOST];
     let errors = RouteTable::compile(&configuration(hosts)).unwrap_err();
     let messages: Vec<_> = errors.into_iter().map(|error| error.to_string()).collect();
     assert_eq!(
@@ -270,6 +271,7 @@ fn all_that_is_wrong_with_a_configuration_is_reported() {
             "route `direct` cannot answer with status `600`",
             "route `redirect` cannot answer with status `304`",
             "`/a/` is not a path prefix of whole segments",
+            "`host` is no header to change: rewrite the authority",
         ],
     );
 }
