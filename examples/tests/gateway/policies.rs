@@ -3,9 +3,8 @@ use std::net::{Shutdown, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use examples::gateway::{Gateway, KeysObserver};
+use examples::gateway::KeysObserver;
 use examples::tokens::TokenIssuer;
-use mesh_policy::telemetry::access_log::channel;
 use serde_json::json;
 use tokio::runtime::Builder;
 
@@ -137,8 +136,7 @@ fn keys_that_cannot_be_fetched_are_told_once_and_not_at_each_change() {
     settings.keys = Some(KeysObserver::new(move |failed| {
         let _ = tell.send(failed.to_string());
     }));
-    let mut scene = Scene::new(CART);
-    scene.gateway = Gateway::start(settings).unwrap();
+    let mut scene = Scene::with(settings, CART);
     // Nothing listens on the discard port.
     let policy = "
 apiVersion: security.istio.io/v1
@@ -229,11 +227,7 @@ fn a_request_is_tried_again_as_its_route_says() {
 
 #[test]
 fn what_the_mesh_calls_a_log_file_is_logged_to_in_its_format() {
-    let (sink, mut lines) = channel(10);
-    let mut settings = settings();
-    settings.access_log = Some(sink);
-    let mut scene = Scene::new(CART);
-    scene.gateway = Gateway::start(settings).unwrap();
+    let (mut scene, mut lines) = Scene::logging(settings(), CART);
     let labels = json!({"code": "%RESPONSE_CODE%", "path": "%REQ(:path)%", "none": "%REQ(x)%"});
     let provider = json!({"name": "mine", "envoyFileAccessLog": {
         "logFormat": {"labels": labels},
@@ -258,11 +252,7 @@ spec:
 
 #[test]
 fn requests_are_counted_and_logged_where_that_is_asked_for() {
-    let (sink, mut lines) = channel(10);
-    let mut settings = settings();
-    settings.access_log = Some(sink);
-    let mut scene = Scene::new(CART);
-    scene.gateway = Gateway::start(settings).unwrap();
+    let (mut scene, mut lines) = Scene::logging(settings(), CART);
     let telemetry = "
 apiVersion: telemetry.istio.io/v1
 kind: Telemetry

@@ -18,7 +18,6 @@ use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::{
 use envoy_types::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
 use envoy_types::pb::google::rpc::Status as RpcStatus;
 use examples::body::Body;
-use examples::gateway::Gateway;
 use examples::serve::{Connection, Limits, Workers};
 use http::{HeaderName, Request, Response};
 use http_body_util::BodyExt;
@@ -263,8 +262,7 @@ spec:
     for header in [None, Some(HeaderName::from_static("x-denied-by"))] {
         let mut settings = settings();
         settings.rule_header.clone_from(&header);
-        let mut scene = Scene::new(CART);
-        scene.gateway = Gateway::start(settings).unwrap();
+        let mut scene = Scene::with(settings, CART);
         assert_eq!(scene.publish(CART, no_admin), [""; 0]);
         let denied = scene.get("/admin", "");
         assert!(denied.starts_with("HTTP/1.1 403 "), "{denied}");

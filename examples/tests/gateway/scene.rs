@@ -14,6 +14,7 @@ use mesh_core::config::MeshConfig;
 use mesh_core::model::Model;
 use mesh_core::resolve::resolve;
 use mesh_core::workload::Workload;
+use mesh_policy::telemetry::access_log::{LogLines, channel};
 use tower::service_fn;
 
 pub(crate) const LISTEN: &str = "
@@ -33,7 +34,20 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
+    /// Serves `rules` with usual settings.
     pub(crate) fn new(rules: &str) -> Self {
+        Self::with(settings(), rules)
+    }
+
+    /// The same, whose access log can be read.
+    pub(crate) fn logging(mut settings: Settings, rules: &str) -> (Self, LogLines) {
+        let (sink, lines) = channel(10);
+        settings.access_log = Some(sink);
+        (Self::with(settings, rules), lines)
+    }
+
+    /// Serves `rules` with these settings.
+    pub(crate) fn with(settings: Settings, rules: &str) -> Self {
         let workers = Workers::start(1, Limits::default(), || {
             |_: &Connection| {
                 service_fn(|request| async move { Ok::<_, Infallible>(echo(request).await) })
@@ -42,7 +56,7 @@ impl Scene {
         .unwrap();
         let service = workers.listen(0, ([127, 0, 0, 1], 0).into()).unwrap();
         let mut scene = Self {
-            gateway: Gateway::start(settings()).unwrap(),
+            gateway: Gateway::start(settings).unwrap(),
             service,
             _workers: workers,
         };

@@ -3,8 +3,6 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use examples::gateway::Gateway;
-
 use crate::policies::{CART, NO_ADMIN, eventually};
 use crate::scene::{Scene, settings};
 
@@ -31,8 +29,7 @@ spec:
 ";
     let mut settings = settings();
     settings.metrics = true;
-    let mut scene = Scene::new(CART);
-    scene.gateway = Gateway::start(settings).unwrap();
+    let mut scene = Scene::with(settings, CART);
     assert_eq!(scene.publish(rules, &service), [""; 0]);
     let late = scene.get("/", "");
     assert!(late.starts_with("HTTP/1.1 504 "), "{late}");

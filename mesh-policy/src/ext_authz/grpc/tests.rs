@@ -12,6 +12,7 @@ use http_body_util::Full;
 use mesh_core::attributes::{ConnectionInfo, PeerIdentity, TlsInfo};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Channel;
 
 use super::question::{PARTIAL_BODY, SERVICE_CLUSTER, of_request};
 use super::*;
@@ -225,15 +226,18 @@ impl Authorization for Grpc {
     }
 }
 
-#[tokio::test]
-async fn a_server_of_grpc_decides() {
+/// Serves the authorizer, and gives a channel to it.
+async fn serve() -> Channel {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}", listener.local_addr().unwrap());
     let server = tonic::transport::Server::builder().add_service(AuthorizationServer::new(Grpc));
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-    let channel = tonic::transport::Endpoint::from_shared(uri)
-        .unwrap()
-        .connect_lazy();
+    let endpoint = tonic::transport::Endpoint::from_shared(uri);
+    endpoint.unwrap().connect_lazy()
+}
+
+#[tokio::test]
+async fn a_server_of_grpc_decides() {
     let settings = Settings {
         body: Some(BodySettings {
             max_bytes: 4,
@@ -242,7 +246,7 @@ async fn a_server_of_grpc_decides() {
         status_on_error: StatusCode::SERVICE_UNAVAILABLE,
         ..Settings::default()
     };
-    let provider = Provider::new(GrpcAuthorizer::new(channel), settings);
+    let provider = Provider::new(GrpcAuthorizer::new(serve().await), settings);
 
     let response = send(provider.clone(), asked()).await;
     assert_eq!(response.status(), 200);
@@ -272,14 +276,7 @@ async fn a_server_of_grpc_decides() {
 
 #[tokio::test]
 async fn a_server_of_grpc_decides_about_connections() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let uri = format!("http://{}", listener.local_addr().unwrap());
-    let server = tonic::transport::Server::builder().add_service(AuthorizationServer::new(Grpc));
-    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-    let channel = tonic::transport::Endpoint::from_shared(uri)
-        .unwrap()
-        .connect_lazy();
-    let authorizer = GrpcAuthorizer::new(channel);
+    let authorizer = GrpcAuthorizer::new(serve().await);
     let connection = ConnectionInfo {
         peer: ([10, 0, 0, 1], 1).into(),
         local: ([10, 0, 0, 2], 2).into(),
