@@ -5,6 +5,10 @@
 //! answered with `503`, Envoy's text for an overflow, `x-envoy-overloaded: true` and the flag `UO`.
 //! A request is under way until the body of its response has ended. Istio sets no limit by default.
 //!
+//! It is for clients that connect by themselves. mesh-discovery's `Balance` and `Dispatch` hold the
+//! requests of a cluster to the same limit, beside those on its connections: a stack that has one of
+//! them does without this layer.
+//!
 //! What else Envoy's circuit breakers limit is limited where it happens: connections and requests
 //! that wait for one by the connection pool, retries by their [budget](crate::retry::budget).
 //!

@@ -145,7 +145,7 @@ fn header_policy(connection: &HttpConnection, wide: &MeshWide) -> HeaderPolicy {
         count_attempts: _,
     } = connection;
     let trust = Trust {
-        trusted_hops: usize::try_from(*trusted_hops).unwrap_or(usize::MAX),
+        trusted_hops: *trusted_hops,
         ..Trust::default()
     };
     let server = server_name.as_deref();

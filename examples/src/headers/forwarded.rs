@@ -30,6 +30,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
+use mesh_policy::authz::Forwarding;
 
 use super::policy::Scheme;
 
@@ -71,7 +72,7 @@ const INTERNAL_ONLY: [HeaderName; 19] = [
 pub struct Trust {
     /// How many proxies before this one are trusted to say whom they forward for: Istio's
     /// `gatewayTopology.numTrustedProxies`. Default: 0.
-    pub trusted_hops: usize,
+    pub trusted_hops: u32,
     /// Which clients are inside the mesh. Default: none, as with Envoy since 1.36 if its
     /// `internal_address_config` is not set.
     pub internal: Vec<IpNet>,
@@ -116,7 +117,7 @@ impl Peer {
     pub fn forward(&self, headers: &mut HeaderMap, trust: &Trust) -> Source {
         // A request that somebody forwarded is never from inside.
         let is_direct = !headers.contains_key(X_FORWARDED_FOR);
-        let client = self.client(headers, trust.trusted_hops);
+        let client = Forwarding::edge(trust.trusted_hops).client(self.address, headers);
         self.append(headers, is_direct);
         if trust.trusted_hops == 0 || !headers.contains_key(X_FORWARDED_PROTO) {
             headers.insert(X_FORWARDED_PROTO, self.scheme.clone());
@@ -138,20 +139,6 @@ impl Peer {
         };
         headers.insert(X_ENVOY_EXTERNAL_ADDRESS, external);
         Source::External
-    }
-
-    /// The address that the last trusted proxy says, or that of the peer.
-    fn client(&self, headers: &HeaderMap, trusted_hops: usize) -> IpAddr {
-        let Some(index_from_end) = trusted_hops.checked_sub(1) else {
-            return self.address;
-        };
-        // The last line is the latest.
-        let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
-        lines
-            .flat_map(|line| line.as_bytes().rsplit(|&byte| byte == b','))
-            .nth(index_from_end)
-            .and_then(|address| std::str::from_utf8(address).ok()?.trim().parse().ok())
-            .map_or(self.address, |address: IpAddr| address.to_canonical())
     }
 
     fn append(&self, headers: &mut HeaderMap, is_first: bool) {
