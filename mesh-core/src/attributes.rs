@@ -11,6 +11,7 @@
 //! | [`MatchedRoute`] | routing | balancing, retries, timeouts, telemetry |
 //! | [`PreviousEndpoints`] | retries | balancing |
 //! | [`SelectedEndpoint`], also on responses | balancing | retries, telemetry |
+//! | [`Progress`] | telemetry; filled in by routing and balancing | telemetry |
 //! | [`Timeouts`] | timeouts and retries | balancing, which counts late endpoints |
 //! | [`UpstreamReset`] on responses | whoever speaks to the upstream | retries |
 //! | [`Attempts`] on responses | retries | telemetry |
@@ -34,6 +35,7 @@
 //! assert_eq!(matched.cluster(), Some(&cluster));
 //! ```
 
+mod progress;
 mod response_flag;
 mod upstream_reset;
 
@@ -43,6 +45,7 @@ use std::time::{Duration, Instant};
 
 use http::Extensions;
 
+pub use self::progress::Progress;
 pub use self::response_flag::{ResponseFlag, ResponseFlags, StreamFailure};
 pub use self::upstream_reset::{ResetReason, UpstreamReset};
 use crate::identity::SpiffeId;

@@ -34,7 +34,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
-use crate::attributes::ResponseFlag;
+use crate::attributes::{ResponseDetails, ResponseFlag};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -43,6 +43,9 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 pub trait Reason: Clone + Send + Sync + 'static {
     /// The flag that telemetry records.
     const FLAG: ResponseFlag;
+
+    /// Envoy's response code details, where the flag does not tell them. Default: it does.
+    const DETAILS: Option<&'static str> = None;
 }
 
 /// What kind of client waits for the answer.
@@ -113,8 +116,12 @@ where
 
 /// Records why a layer answered in the extensions of `response`.
 pub fn mark<B, R: Reason>(response: &mut Response<B>, reason: R) {
-    response.extensions_mut().insert(R::FLAG);
-    response.extensions_mut().insert(reason);
+    let extensions = response.extensions_mut();
+    extensions.insert(R::FLAG);
+    if let Some(details) = R::DETAILS {
+        extensions.insert(ResponseDetails::new(details));
+    }
+    extensions.insert(reason);
 }
 
 /// The gRPC status code that stands for an HTTP status.

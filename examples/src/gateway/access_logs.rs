@@ -1,13 +1,15 @@
 //! Access logs: of Istio's built-in provider, and of the files that MeshConfig names.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use mesh_core::format_string::Constants;
 use mesh_core::model::Notice;
-use mesh_core::resource::Resource;
 use mesh_core::resource::istio::mesh_config::{
     AccessLogEncoding, EnvoyFileAccessLogProvider, LogFormat as WrittenFormat,
 };
 use mesh_core::resource::istio::telemetry::Telemetry;
+use mesh_core::resource::{Resource, Value};
 use mesh_policy::telemetry::access_log::{AccessLogLayer, LogFormat, Logger, log_providers};
 
 use super::Settings;
@@ -30,7 +32,7 @@ pub(super) fn access_logs(
     let mut warnings = Vec::new();
     let mut formats = Vec::new();
     for (name, filter) in &providers {
-        let format = format(name, wide, &mut warnings);
+        let format = format(name, (wide, &settings.constants), &mut warnings);
         formats.extend(format.map(|format| (format, filter)));
     }
     if formats.is_empty() {
@@ -63,9 +65,13 @@ fn defaults(wide: &MeshWide, settings: &Settings) -> Vec<String> {
 }
 
 /// The format of a provider; `None` if nothing is logged to it.
-fn format(name: &str, wide: &MeshWide, warnings: &mut Vec<String>) -> Option<LogFormat> {
+fn format(
+    name: &str,
+    (wide, constants): (&MeshWide, &Constants),
+    warnings: &mut Vec<String>,
+) -> Option<LogFormat> {
     let (format, problem) = if name == ENVOY {
-        of_mesh(wide)
+        of_mesh(wide, constants)
     } else {
         let mut providers = wide.options.as_written().extension_providers.iter();
         let provider = providers.find(|provider| provider.name == name);
@@ -79,7 +85,7 @@ fn format(name: &str, wide: &MeshWide, warnings: &mut Vec<String>) -> Option<Log
             let message = format!("provider `{name}` logs where the others do, not to `{path}`");
             warnings.push(message);
         }
-        of_file(name, file)
+        of_file(name, file, constants)
     };
     warnings.extend(problem);
     Some(format)
@@ -89,7 +95,7 @@ fn format(name: &str, wide: &MeshWide, warnings: &mut Vec<String>) -> Option<Log
 type Told = (LogFormat, Option<String>);
 
 /// The format of the built-in provider.
-fn of_mesh(wide: &MeshWide) -> Told {
+fn of_mesh(wide: &MeshWide, constants: &Constants) -> Told {
     let mesh = wide.options.as_written();
     let written = mesh.access_log_format.as_deref();
     let written = written.filter(|text| !text.is_empty());
@@ -98,37 +104,39 @@ fn of_mesh(wide: &MeshWide) -> Told {
         (_, None) => (LogFormat::istio_text(), None),
         (Some(AccessLogEncoding::Json), Some(written)) => {
             let labels = serde_json::from_str(written).map_err(|error| error.to_string());
-            let json = |labels| LogFormat::json(&labels).map_err(|error| error.to_string());
-            told(
-                "accessLogFormat",
-                labels.and_then(json),
-                LogFormat::istio_json,
-            )
+            let parsed = labels.and_then(|labels| json(&labels, constants));
+            told("accessLogFormat", parsed, LogFormat::istio_json)
         }
-        (_, Some(written)) => {
-            let parsed = LogFormat::text(written).map_err(|error| error.to_string());
-            told("accessLogFormat", parsed, LogFormat::istio_text)
-        }
+        (_, Some(written)) => told(
+            "accessLogFormat",
+            text(written, constants),
+            LogFormat::istio_text,
+        ),
     }
 }
 
 /// The format of a file that MeshConfig names.
-fn of_file(name: &str, file: &EnvoyFileAccessLogProvider) -> Told {
-    let WrittenFormat { text, labels } = file.log_format.clone().unwrap_or_default();
-    let text = text.filter(|text| !text.is_empty());
-    let (format, problem) = match (text, labels) {
-        (Some(text), _) => {
-            let parsed = LogFormat::text(&text).map_err(|error| error.to_string());
-            told(name, parsed, LogFormat::istio_text)
-        }
+fn of_file(name: &str, file: &EnvoyFileAccessLogProvider, constants: &Constants) -> Told {
+    let WrittenFormat {
+        text: written,
+        labels,
+    } = file.log_format.clone().unwrap_or_default();
+    let written = written.filter(|text| !text.is_empty());
+    let (format, problem) = match (written, labels) {
+        (Some(written), _) => told(name, text(&written, constants), LogFormat::istio_text),
         (None, Some(labels)) if labels.is_empty() => (LogFormat::istio_json(), None),
-        (None, Some(labels)) => {
-            let parsed = LogFormat::json(&labels).map_err(|error| error.to_string());
-            told(name, parsed, LogFormat::istio_json)
-        }
+        (None, Some(labels)) => told(name, json(&labels, constants), LogFormat::istio_json),
         (None, None) => (LogFormat::istio_text(), None),
     };
     (format.with_empty_omitted(file.omit_empty_values), problem)
+}
+
+fn text(written: &str, constants: &Constants) -> Result<LogFormat, String> {
+    LogFormat::text_with(written, constants).map_err(|error| error.to_string())
+}
+
+fn json(labels: &BTreeMap<String, Value>, constants: &Constants) -> Result<LogFormat, String> {
+    LogFormat::json_with(labels, constants).map_err(|error| error.to_string())
 }
 
 /// One that cannot be written is told, and Istio's stands for it.

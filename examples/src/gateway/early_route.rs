@@ -1,6 +1,7 @@
 use std::task::{Context, Poll};
 
 use http::Request;
+use mesh_core::attributes::Progress;
 use mesh_core::watch::Watch;
 use mesh_routing::request::RequestHead;
 use mesh_routing::table::{Lookup, RouteTable};
@@ -24,7 +25,8 @@ impl<S> Layer<S> for EarlyRouteLayer {
 
 /// Middleware that looks the route up for what is decided before requests are routed, as an Envoy
 /// does when a request comes. A request that has no route passes: the routing below answers it, if
-/// nothing does before, and replaces the route of all others by what holds then.
+/// nothing does before, and replaces the route of all others by what holds then. What is recorded of
+/// those that are refused names the route that they would have had.
 #[derive(Clone, Debug)]
 pub(super) struct EarlyRoute<S> {
     inner: S,
@@ -46,7 +48,11 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> S::Future {
         let head = RequestHead::from(&request);
         if let Lookup::Matched(matched) = self.routes.load().lookup(&head, fastrand::u64(..)) {
-            request.extensions_mut().insert(matched);
+            let extensions = request.extensions_mut();
+            if let Some(progress) = extensions.get::<Progress>() {
+                progress.expect_route(&matched);
+            }
+            extensions.insert(matched);
         }
         self.inner.call(request)
     }

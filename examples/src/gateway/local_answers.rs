@@ -4,8 +4,11 @@ use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
 use http::{Extensions, Request, Response, request};
-use mesh_core::attributes::{MatchedRoute, ResponseDetails, ResponseFlag, ResponseFlags};
+use mesh_core::attributes::{MatchedRoute, ResponseFlag, ResponseFlags};
 use mesh_core::format_string::Exchange;
+use mesh_policy::authn::TokenError;
+use mesh_policy::authz::layer::Denied;
+use mesh_policy::ext_authz::layer::ExtAuthzDenied;
 use mesh_routing::filter::headers;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -100,7 +103,9 @@ fn is_local(extensions: &Extensions) -> bool {
         ResponseFlag::UnauthorizedExternalService,
     ];
     answering.into_iter().any(|flag| flags.contains(flag))
-        || extensions.get::<ResponseDetails>().is_some()
+        || extensions.get::<TokenError>().is_some()
+        || extensions.get::<Denied>().is_some()
+        || extensions.get::<ExtAuthzDenied>().is_some()
 }
 
 /// A request that may be answered here, and whose route has operations on responses.

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use http::HeaderName;
+use mesh_core::format_string::Constants;
 use mesh_core::model::listener::Direction;
 use mesh_policy::telemetry::access_log::ChannelSink;
 use mesh_tls::resolve::LiveIdentity;
@@ -28,6 +29,9 @@ pub struct Settings {
     pub access_log: Option<ChannelSink>,
     /// Whether all requests are logged where neither the mesh nor a Telemetry says. Default: no.
     pub log_all: bool,
+    /// What `%HOSTNAME%` and `%ENVIRONMENT(name)%` stand for in access logs and tags of spans. Default:
+    /// nothing is given, and `-` stands for all.
+    pub constants: Constants,
     /// Connections that are redirected to the gateway, as those of a sidecar. Default: none.
     pub captures: Vec<Capture>,
     /// Who the gateway is in the mesh, as it proves by mutual TLS. Default: nobody; what demands an
@@ -51,6 +55,10 @@ impl Default for Settings {
             metrics: false,
             access_log: None,
             log_all: false,
+            constants: Constants {
+                absent: Some("-".to_owned()),
+                ..Constants::default()
+            },
             captures: Vec::new(),
             identity: None,
             handshakes: None,

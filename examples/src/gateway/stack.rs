@@ -21,7 +21,6 @@ use mesh_tls::digest::Sha256;
 use mesh_tls::xfcc::layer::ForwardClientCertLayer;
 use rustls::crypto::aws_lc_rs;
 use tower::ServiceBuilder;
-use tower::layer::util::Stack as Stacked;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -124,17 +123,20 @@ impl Stack {
             ..
         } = served;
         let is_limited = limits.are_any();
-        // What is decided before the route is chosen may depend on it all the same.
-        let is_early = is_limited || (policies.are_any && uses.response_headers);
+        // What is decided before the route is chosen may depend on it all the same, and what is recorded
+        // of it names the route.
+        let is_changing = is_limited || (policies.are_any && uses.response_headers);
+        let is_recorded = generation.telemetry().is_on();
+        let is_early = is_changing || (policies.are_any && is_recorded);
         let answers = LocalAnswersLayer {
             is_limited,
             clusters: generation.upstreams().clone(),
         };
         let is_aborting = uses.response_headers && uses.faults;
-        let below = (is_aborting && !is_early).then(|| answers.clone());
+        let below = (is_aborting && !is_changing).then(|| answers.clone());
 
         let sent = self.send(generation, &limits, (uses, counts_attempts));
-        let recorded = generation.telemetry().is_on().then(RecordRouteLayer::new);
+        let recorded = is_recorded.then(RecordRouteLayer::new);
         let sent = optional(recorded, optional(below, sent));
         let routed = bare(RoutingLayer::new(routes.clone()).layer(sent));
 
@@ -143,14 +145,12 @@ impl Stack {
         let judged = optional(policies.judge(), optional(unrouted, routed));
         let (local, global) = limits.at(Place::First);
         let first = optional(local, optional(global, policies.ask(judged)));
-        let early = is_early.then(|| {
-            let answers = LocalAnswersLayer {
-                is_limited: true,
-                ..answers
-            };
-            Stacked::new(answers, EarlyRouteLayer { routes })
+        let answers = is_changing.then(|| LocalAnswersLayer {
+            is_limited: true,
+            ..answers
         });
-        optional(early, first)
+        let early = is_early.then(|| EarlyRouteLayer { routes });
+        optional(early, optional(answers, first))
     }
 
     /// Does what the route says, and sends requests to an endpoint of its cluster.

@@ -97,7 +97,7 @@ impl Telemetry {
                 Some(metrics)
             }
         };
-        let (tracing, found) = Tracing::compile(model, wide);
+        let (tracing, found) = Tracing::compile(model, wide, &settings.constants);
         notices.extend(found);
         let (access_log, found, mut warnings) = access_logs(resources, wide, settings);
         notices.extend(found);

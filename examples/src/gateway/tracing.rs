@@ -28,11 +28,14 @@ pub(super) struct Tracing {
 
 impl Tracing {
     /// Compiles what the gateway traces, and says what of it is not done.
-    pub(super) fn compile(model: &Model, wide: &MeshWide) -> (Self, Vec<Notice>) {
+    pub(super) fn compile(
+        model: &Model,
+        wide: &MeshWide,
+        constants: &Constants,
+    ) -> (Self, Vec<Notice>) {
         let resources = &model.policies.telemetry;
-        let constants = Constants::default();
         let (plan, notices) =
-            TracePlan::compile(resources, &wide.options, Direction::Client, &constants);
+            TracePlan::compile(resources, &wide.options, Direction::Client, constants);
         let tracing = Self {
             plan: Some(plan),
             local: PeerWorkload::of_workload(&model.workload),

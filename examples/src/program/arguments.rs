@@ -9,10 +9,12 @@
 //! assert!(label("cart").is_err());
 //! ```
 
+use std::fs;
 use std::path::PathBuf;
 use std::thread;
 
 use clap::Args;
+use mesh_core::format_string::Constants;
 use mesh_policy::telemetry::access_log::ChannelSink;
 
 use crate::gateway::Settings;
@@ -40,6 +42,7 @@ impl Serving {
             threads: self.threads.unwrap_or_else(cores),
             metrics: self.metrics,
             access_log: Some(access_log),
+            constants: constants(),
             log_all: self.access_log.is_some(),
             ..Settings::default()
         }
@@ -55,4 +58,17 @@ pub fn label(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=');
     let pair = pair.ok_or_else(|| format!("`{text}` is not of the form KEY=VALUE"))?;
     Ok((pair.0.to_owned(), pair.1.to_owned()))
+}
+
+/// What this process and its host are called, as an Envoy reads it from its own: what has no value is
+/// written as `-`.
+fn constants() -> Constants {
+    let hostname = fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    Constants {
+        hostname: hostname.map(|name| name.trim().to_owned()),
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        absent: Some("-".to_owned()),
+    }
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use mesh_core::attributes::{
-    ResetReason, ResponseFlag, StreamFailure, TransportFailure, UpstreamReset,
+    ResetReason, ResponseDetails, ResponseFlag, StreamFailure, TransportFailure, UpstreamReset,
 };
 use mesh_core::reply::{self, Caller};
 use mesh_discovery::connect::is_refused;
@@ -131,8 +131,9 @@ impl UpstreamError {
 
     /// The answer that Envoy's router gives in place of the upstream.
     ///
-    /// Its extensions hold the [flag](Self::response_flag) and the [reset](Self::reset), and the
-    /// [`ConnectError`] and the [`TransportFailure`] if there is no TLS.
+    /// Its extensions hold the [flag](Self::response_flag), the [reset](Self::reset) and the
+    /// [`ResponseDetails`], the [`TransportFailure`] if there is no connection, and the
+    /// [`ConnectError`] if there is no TLS.
     ///
     /// # Example
     ///
@@ -164,15 +165,39 @@ impl UpstreamError {
                 .headers_mut()
                 .insert("x-envoy-overloaded", overloaded);
         }
+        let extensions = response.extensions_mut();
+        let failure = self.transport_failure();
+        extensions.insert(self.details(failure.as_deref()));
+        if let Some(why) = failure {
+            extensions.insert(TransportFailure(why.into()));
+        }
         if let Self::Handshake(error) = self {
-            let why = format!("TLS_error:{error}").into();
-            response.extensions_mut().insert(TransportFailure(why));
-            response.extensions_mut().insert(error.clone());
+            extensions.insert(error.clone());
         }
         if let Some(flag) = self.response_flag() {
-            response.extensions_mut().insert(flag);
+            extensions.insert(flag);
         }
         response
+    }
+
+    /// Why there is no connection, as Envoy's transports say it.
+    fn transport_failure(&self) -> Option<String> {
+        match self {
+            Self::Connect(error) => {
+                let message = error.to_string();
+                let message = message.split(" (os error").next().unwrap_or_default();
+                Some(format!("delayed_connect_error:_{message}").replace(' ', "_"))
+            }
+            Self::Handshake(error) => Some(format!("TLS_error:{error}")),
+            _ => None,
+        }
+    }
+
+    /// Envoy's response code details.
+    fn details(&self, failure: Option<&str>) -> ResponseDetails {
+        let failure = failure.map_or_else(String::new, |why| format!("|{why}"));
+        let details = format!("upstream_reset_before_response_started{{{self}{failure}}}");
+        ResponseDetails::new(&details)
     }
 
     /// What those are told who waited for the same connection.
@@ -277,6 +302,27 @@ mod tests {
             let sent = pool.send(&endpoint, request.unwrap());
             let (error, _connection) = tokio::join!(sent, answer(&listener, &frame));
             assert_eq!(error.unwrap_err().reset().reason, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn access_logs_say_what_those_of_envoy_say() {
+        // Observed from Envoy 1.40.
+        let refused = || io::Error::from_raw_os_error(111);
+        for (error, expected) in [
+            (
+                UpstreamError::Connect(refused()),
+                "remote_connection_failure|delayed_connect_error:_Connection_refused",
+            ),
+            (UpstreamError::ConnectTimeout, "connection_timeout"),
+            (UpstreamError::Overflow, "overflow"),
+            (UpstreamError::protocol("x"), "protocol_error"),
+            (UpstreamError::terminated("x"), "connection_termination"),
+        ] {
+            let response = error.to_response();
+            let details = response.extensions().get::<ResponseDetails>().unwrap();
+            let expected = format!("upstream_reset_before_response_started{{{expected}}}");
+            assert_eq!(details.as_str(), expected);
         }
     }
 

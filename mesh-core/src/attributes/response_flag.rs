@@ -121,7 +121,7 @@ impl fmt::Display for ResponseFlag {
 /// All flags of a response. Most have none or one, which is the [`ResponseFlag`] in its extensions;
 /// a response that failed and could not be tried again has two.
 ///
-/// As text, in Envoy's order: `UF,URX`, or `-` without any.
+/// As text, in the order of Envoy 1.40, which is that in which they come: `URX,UF`, or `-` without any.
 ///
 /// # Example
 ///
@@ -134,34 +134,35 @@ impl fmt::Display for ResponseFlag {
 /// ResponseFlags::add(&mut extensions, ResponseFlag::UpstreamConnectionFailure);
 /// ResponseFlags::add(&mut extensions, ResponseFlag::UpstreamRetryLimitExceeded);
 /// assert_eq!(extensions.get(), Some(&ResponseFlag::UpstreamConnectionFailure));
-/// assert_eq!(ResponseFlags::of(&extensions).to_string(), "UF,URX");
+/// assert_eq!(ResponseFlags::of(&extensions).to_string(), "URX,UF");
 /// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct ResponseFlags(u32);
 
 impl ResponseFlags {
-    /// The flags, in the order in which Envoy writes them.
+    /// The flags, in the order in which an Envoy sets and writes them: first what was injected, then
+    /// what retries say, then what ended the exchange, and last that the client went away.
     const ORDER: [ResponseFlag; 20] = [
+        ResponseFlag::DelayInjected,
+        ResponseFlag::FaultInjected,
+        ResponseFlag::UpstreamRetryLimitExceeded,
+        ResponseFlag::UpstreamOverflow,
         ResponseFlag::NoHealthyUpstream,
         ResponseFlag::UpstreamRequestTimeout,
         ResponseFlag::UpstreamRemoteReset,
         ResponseFlag::UpstreamConnectionFailure,
         ResponseFlag::UpstreamConnectionTermination,
-        ResponseFlag::UpstreamOverflow,
         ResponseFlag::NoRouteFound,
-        ResponseFlag::DelayInjected,
-        ResponseFlag::FaultInjected,
         ResponseFlag::RateLimited,
         ResponseFlag::UnauthorizedExternalService,
         ResponseFlag::RateLimitServiceError,
-        ResponseFlag::DownstreamConnectionTermination,
-        ResponseFlag::UpstreamRetryLimitExceeded,
         ResponseFlag::StreamIdleTimeout,
-        ResponseFlag::DownstreamProtocolError,
         ResponseFlag::UpstreamProtocolError,
         ResponseFlag::NoClusterFound,
         ResponseFlag::OverloadManager,
         ResponseFlag::DnsResolutionFailed,
+        ResponseFlag::DownstreamProtocolError,
+        ResponseFlag::DownstreamConnectionTermination,
     ];
 
     /// The flags in the extensions of a response.
@@ -257,6 +258,32 @@ mod tests {
         let all = [flags, delayed, last, failed];
         let found = all.map(ResponseFlags::is_local_answer);
         assert_eq!(found, [false, false, false, true]);
+    }
+
+    #[test]
+    fn flags_are_written_as_envoy_writes_them() {
+        // Observed from Envoy 1.40.
+        use ResponseFlag::{
+            DelayInjected, FaultInjected, UpstreamConnectionFailure, UpstreamOverflow,
+            UpstreamRequestTimeout, UpstreamRetryLimitExceeded,
+        };
+        for (flags, expected) in [
+            (
+                [UpstreamRequestTimeout, UpstreamRetryLimitExceeded],
+                "URX,UT",
+            ),
+            (
+                [UpstreamConnectionFailure, UpstreamRetryLimitExceeded],
+                "URX,UF",
+            ),
+            ([UpstreamConnectionFailure, UpstreamOverflow], "UO,UF"),
+            ([UpstreamConnectionFailure, DelayInjected], "DI,UF"),
+            ([FaultInjected, DelayInjected], "DI,FI"),
+        ] {
+            let both = flags.into_iter();
+            let both = both.fold(ResponseFlags::default(), ResponseFlags::with);
+            assert_eq!(both.to_string(), expected);
+        }
     }
 
     #[test]

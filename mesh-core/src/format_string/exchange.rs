@@ -5,13 +5,14 @@ use http::{HeaderMap, StatusCode, request, response};
 
 use super::Completion;
 use crate::attributes::{
-    Attempts, ConnectionInfo, MatchedRoute, ResponseFlag, ResponseFlags, SelectedEndpoint,
+    Attempts, ConnectionInfo, MatchedRoute, Progress, ResponseFlag, ResponseFlags, SelectedEndpoint,
 };
 
 /// What a format string is filled in from: a request, as far as it has come.
 ///
 /// The connection, the peer's identity and, unless [`with_route`](Self::with_route) names one, the
-/// route are taken from the request's extensions.
+/// route are taken from the request's extensions; where no response says more, its [`Progress`] says
+/// where it was sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange<'a> {
     pub(super) request: &'a request::Parts,
@@ -98,7 +99,7 @@ impl<'a> Exchange<'a> {
     /// The endpoint that the request was sent to.
     pub(super) fn endpoint(&self) -> Option<&'a SelectedEndpoint> {
         let of_response = self.response.and_then(|response| response.endpoint);
-        of_response.or_else(|| self.request.extensions.get())
+        of_response.or_else(|| Progress::endpoint_in(&self.request.extensions))
     }
 
     /// The flags of the response, else those of an exchange that ended without one.
@@ -111,11 +112,12 @@ impl<'a> Exchange<'a> {
     /// How often the request was sent. Who tries nothing again does not count.
     pub(super) fn attempts(&self) -> u32 {
         let counted = self.response.and_then(|response| response.attempts);
-        let once = u32::from(
-            self.response
-                .is_some_and(|response| response.endpoint.is_some()),
-        );
-        counted.map_or(once, |Attempts(count)| count)
+        let progress = self.request.extensions.get::<Progress>();
+        let known = || match progress.map(Progress::attempts) {
+            Some(count) if count > 0 => count,
+            _ => u32::from(self.endpoint().is_some()),
+        };
+        counted.map_or_else(known, |Attempts(count)| count)
     }
 
     /// The first value of a parameter of the query.
@@ -135,7 +137,8 @@ impl<'a> Exchange<'a> {
     }
 
     pub(super) fn route(&self) -> Option<&'a MatchedRoute> {
-        self.route.or_else(|| self.request.extensions.get())
+        self.route
+            .or_else(|| Progress::route_in(&self.request.extensions))
     }
 
     pub(super) fn connection(&self) -> Option<&'a ConnectionInfo> {

@@ -106,13 +106,16 @@ enum Piece {
 /// What `HOSTNAME` and `ENVIRONMENT` stand for.
 ///
 /// Envoy reads them from its process. Here they are given: a format that uses one that is not
-/// given is refused.
+/// given is refused, unless [`absent`](Self::absent) says what it stands for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Constants {
     /// Value of `HOSTNAME`.
     pub hostname: Option<String>,
     /// Values of `ENVIRONMENT(name)`.
     pub environment: BTreeMap<String, String>,
+    /// Value of those that are not given; Envoy writes `-`. Default: none, a format that uses one is
+    /// refused.
+    pub absent: Option<String>,
 }
 
 impl FormatString {

@@ -141,7 +141,10 @@ impl Operator {
                 )
             }
             Self::ResponseFlags => write!(out, "{}", exchange.flags()).is_ok(),
-            Self::RouteName => put(out, exchange.route().map(|route| route.name())),
+            Self::RouteName => {
+                let name = exchange.route().map(|route| route.name());
+                put(out, name.filter(|name| !name.is_empty()))
+            }
             Self::StartTime(format) => {
                 format.write(exchange.start, out);
                 true

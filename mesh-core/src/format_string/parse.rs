@@ -171,12 +171,15 @@ impl<'a> Command<'a> {
             ("ENVIRONMENT", Some(name)) => constants.environment.get(name).map(String::as_str),
             _ => return Ok(None),
         };
-        let value = value.ok_or_else(|| ParseFormatError::NotGiven {
-            operator: match self.argument {
-                Some(argument) => format!("{}({argument})", self.name),
-                None => self.name.to_owned(),
-            },
-        })?;
+        let value =
+            value
+                .or(constants.absent.as_deref())
+                .ok_or_else(|| ParseFormatError::NotGiven {
+                    operator: match self.argument {
+                        Some(argument) => format!("{}({argument})", self.name),
+                        None => self.name.to_owned(),
+                    },
+                })?;
         let mut end = self.limit.unwrap_or(value.len()).min(value.len());
         while !value.is_char_boundary(end) {
             end -= 1;

@@ -293,6 +293,7 @@ fn constants_become_text() {
     let constants = Constants {
         hostname: Some("pod-1".into()),
         environment: [("ZONE".into(), "eu-1".into())].into(),
+        absent: None,
     };
     let format = HeaderFormat::parse("%HOSTNAME% %ENVIRONMENT(ZONE):2%", &constants).unwrap();
     assert_eq!(format.fixed().unwrap(), "pod-1 eu");

@@ -5,8 +5,8 @@ use http::header::{HOST, HeaderMap, HeaderValue, SET_COOKIE};
 use http::uri::Authority;
 use http::{Request, Response};
 use mesh_core::attributes::{
-    ClientAddress, ConnectionInfo, MatchedRoute, PreviousEndpoints, ResetReason, SelectedEndpoint,
-    Timeouts, UpstreamReset,
+    ClientAddress, ConnectionInfo, MatchedRoute, PreviousEndpoints, Progress, ResetReason,
+    SelectedEndpoint, Timeouts, UpstreamReset,
 };
 use mesh_core::decision::Decision;
 use mesh_core::model::cluster::Cluster;
@@ -72,7 +72,11 @@ impl Exchange {
         let extensions = request.extensions_mut();
         let timeouts = extensions.get::<Timeouts>();
         let deadline = timeouts.and_then(|timeouts| timeouts.deadline(now));
-        extensions.insert(SelectedEndpoint(Arc::clone(host.endpoint())));
+        let selected = SelectedEndpoint(Arc::clone(host.endpoint()));
+        if let Some(progress) = extensions.get::<Progress>() {
+            progress.sent_to(selected.clone());
+        }
+        extensions.insert(selected);
         let active = InFlight {
             _request: host.begin(),
             _permit: permit,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{Response, StatusCode};
-use mesh_core::attributes::ResponseFlag;
+use mesh_core::attributes::{ResponseDetails, ResponseFlag};
 use mesh_core::reply::{self, Caller};
 
 use super::changes::is_protected;
@@ -42,16 +42,25 @@ impl ExtAuthzDenied {
             Self::Provider(denial) | Self::ProviderFailed(denial) => answer(denial, caller),
             Self::Policy(denied) => denied.response(caller),
         };
-        match &self {
-            // As the other policies, these have no flag.
-            Self::Policy(_) => {}
-            Self::BodyTooLarge | Self::Provider(_) | Self::ProviderFailed(_) => {
-                let flag = ResponseFlag::UnauthorizedExternalService;
-                response.extensions_mut().insert(flag);
-            }
+        let extensions = response.extensions_mut();
+        // As in Envoy, only the provider's own answers have a flag.
+        if matches!(self, Self::Provider(_) | Self::ProviderFailed(_)) {
+            extensions.insert(ResponseFlag::UnauthorizedExternalService);
         }
-        response.extensions_mut().insert(self);
+        if let Some(details) = self.details() {
+            extensions.insert(ResponseDetails::new(details));
+        }
+        extensions.insert(self);
         response
+    }
+
+    /// Envoy's response code details, where the flag does not tell them.
+    fn details(&self) -> Option<&'static str> {
+        match self {
+            Self::BodyTooLarge => Some("request_payload_too_large"),
+            Self::ProviderFailed(_) => Some("ext_authz_error"),
+            Self::Provider(_) | Self::Policy(_) => None,
+        }
     }
 }
 

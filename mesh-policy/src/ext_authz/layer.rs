@@ -9,7 +9,8 @@
 //! open; else it is answered with `403`, or the status that is set. If there is no such provider,
 //! or the policies name several, requests that match are denied.
 //!
-//! Answers given here carry [`ExtAuthzDenied`] and the flag `UAEX` in their extensions.
+//! Answers given here carry [`ExtAuthzDenied`] in their extensions; those of the provider, or because it
+//! failed, the flag `UAEX`, too.
 //!
 //! A request whose provider wants its body is read so far first; the inner service gets the whole
 //! body all the same, as a [`PrefixedBody`].

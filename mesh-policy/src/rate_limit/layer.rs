@@ -268,6 +268,7 @@ pub struct LocalRateLimited;
 
 impl reply::Reason for LocalRateLimited {
     const FLAG: ResponseFlag = ResponseFlag::RateLimited;
+    const DETAILS: Option<&'static str> = Some("local_rate_limited");
 }
 
 #[cfg(test)]

@@ -335,4 +335,5 @@ pub struct PerTryTimeout;
 
 impl reply::Reason for PerTryTimeout {
     const FLAG: ResponseFlag = ResponseFlag::UpstreamRequestTimeout;
+    const DETAILS: Option<&'static str> = Some("upstream_per_try_timeout");
 }

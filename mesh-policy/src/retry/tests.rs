@@ -235,7 +235,7 @@ async fn attempts_wait_longer_and_longer() {
 
 #[tokio::test(start_paused = true)]
 async fn the_last_answer_is_passed_on_and_flagged_when_the_attempts_are_used_up() {
-    for (act, status, expected) in [(Act::Status(503), 503, "URX"), (REFUSED, 503, "UF,URX")] {
+    for (act, status, expected) in [(Act::Status(503), 503, "URX"), (REFUSED, 503, "URX,UF")] {
         let upstream = Upstream::new([act; 3]);
         let response = send(
             layer(),

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use http::{Method, Request, Response, request};
 use http_body::Body;
+use mesh_core::attributes::Progress;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -41,7 +42,7 @@ pub trait Observed: OnEnd {
 pub(super) fn call<O, S, ReqBody>(
     observer: &O,
     service: &mut S,
-    request: Request<ReqBody>,
+    mut request: Request<ReqBody>,
 ) -> ResponseFuture<S::Future, O::Exchange>
 where
     O: Observe,
@@ -49,6 +50,8 @@ where
     ReqBody: Body,
 {
     let is_head = request.method() == Method::HEAD;
+    // What becomes of it may be said there only.
+    Progress::of(request.extensions_mut());
     let exchange = observer.begin(&request);
     let received = (Arc::clone(exchange.counts()), Direction::Received);
     let has_messages = exchange.has_messages();

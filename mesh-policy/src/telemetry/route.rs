@@ -2,7 +2,8 @@
 //!
 //! Routing stands below telemetry, so that requests without a route are recorded, too. What it finds
 //! travels down in the request; [`RecordRouteLayer`], right below routing, passes it up: it puts the
-//! [`MatchedRoute`] into the extensions of the response, where metrics and access logs look for it.
+//! [`MatchedRoute`] into the extensions of the response, where metrics and access logs look for it,
+//! and into the [`Progress`] of the request, where they look if no response comes from below.
 //!
 //! # Example
 //!
@@ -35,7 +36,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
-use mesh_core::attributes::MatchedRoute;
+use mesh_core::attributes::{MatchedRoute, Progress};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -84,7 +85,11 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let matched = request.extensions().get::<MatchedRoute>().cloned();
+        let extensions = request.extensions();
+        let matched = extensions.get::<MatchedRoute>().cloned();
+        if let (Some(progress), Some(matched)) = (extensions.get::<Progress>(), &matched) {
+            progress.routed_by(matched);
+        }
         let response = self.inner.call(request);
         ResponseFuture { response, matched }
     }

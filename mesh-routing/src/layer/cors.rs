@@ -49,7 +49,7 @@
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use mesh_core::attributes::MatchedRoute;
+use mesh_core::attributes::{MatchedRoute, ResponseDetails};
 use mesh_core::model::route::RouteAction;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -131,6 +131,8 @@ pub(super) fn evaluate<ResBody: Default>(
         Verdict::Answer(fields) => {
             let mut response = Response::new(ResBody::default());
             *response.headers_mut() = fields;
+            let details = ResponseDetails::new("cors_response");
+            response.extensions_mut().insert(details);
             Err(response)
         }
     }

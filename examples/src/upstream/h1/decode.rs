@@ -146,7 +146,7 @@ impl Decoder {
                 Ok(())
             }
             _ => Err(BodyError::Truncated(StreamFailure(
-                ResponseFlag::UpstreamConnectionTermination,
+                ResponseFlag::UpstreamProtocolError,
             ))),
         }
     }

@@ -20,6 +20,9 @@ pub(in crate::telemetry) fn of_end(flag: ResponseFlag) -> &'static str {
         ResponseFlag::UpstreamConnectionTermination => {
             "upstream_reset_after_response_started{connection_termination}"
         }
+        ResponseFlag::UpstreamProtocolError => {
+            "upstream_reset_after_response_started{protocol_error}"
+        }
         ResponseFlag::UpstreamRemoteReset => "upstream_reset_after_response_started{remote_reset}",
         _ => of_flag(flag),
     }
@@ -40,7 +43,7 @@ fn of_flag(flag: ResponseFlag) -> &'static str {
         ResponseFlag::StreamIdleTimeout => "stream_idle_timeout",
         ResponseFlag::OverloadManager => "overload",
         ResponseFlag::UpstreamConnectionFailure => {
-            "upstream_reset_before_response_started{connection_failure}"
+            "upstream_reset_before_response_started{remote_connection_failure}"
         }
         ResponseFlag::UpstreamConnectionTermination => {
             "upstream_reset_before_response_started{connection_termination}"

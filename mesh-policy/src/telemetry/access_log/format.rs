@@ -79,6 +79,7 @@ enum Shape {
 enum Node {
     Format(FormatString),
     List(Vec<Self>),
+    Literal(serde_json::Value),
     Map(BTreeMap<String, Self>),
 }
 
@@ -131,14 +132,15 @@ impl LogFormat {
         Self::json_with(labels, &Constants::default())
     }
 
-    /// A JSON object, whose texts are formats, with what `HOSTNAME` and `ENVIRONMENT` stand for in them. As in Envoy, a text that is one operator becomes a
-    /// number if the operator says one, and null if it says nothing; members are in the order of
-    /// their names.
+    /// A JSON object, whose texts are formats, with what `HOSTNAME` and `ENVIRONMENT` stand for in
+    /// them. As in Envoy, a text that is one operator becomes a number if the operator says one, and
+    /// null if it says nothing; what is no text is written as it is; members are in the order of their
+    /// names.
     ///
     /// # Errors
     ///
     /// - An operator is unknown or not available here, or a constant is not given.
-    /// - A value is neither a text, a list nor a map, or they nest too deep.
+    /// - Lists and maps nest too deep.
     pub fn json_with(
         labels: &BTreeMap<String, Value>,
         constants: &Constants,
@@ -149,7 +151,8 @@ impl LogFormat {
         })
     }
 
-    /// Sets whether what has no value is left out: of JSON the member, of text the `-`. Default: no.
+    /// Sets whether what has no value is left out: of JSON the member or the item, of text the `-`. So
+    /// are maps that have no members left. Default: no.
     #[must_use]
     pub fn with_empty_omitted(mut self, omit: bool) -> Self {
         self.omit_empty = omit;
@@ -177,10 +180,18 @@ impl LogFormat {
     ) -> serde_json::Map<String, serde_json::Value> {
         let members = members.iter().filter_map(|(name, node)| {
             let value = self.value(node, exchange);
-            let kept = !(self.omit_empty && value.is_null());
-            kept.then(|| (name.clone(), value))
+            self.keeps(&value).then(|| (name.clone(), value))
         });
         members.collect()
+    }
+
+    /// Whether `value` is written.
+    fn keeps(&self, value: &serde_json::Value) -> bool {
+        let is_empty = match value {
+            serde_json::Value::Object(members) => members.is_empty(),
+            value => value.is_null(),
+        };
+        !(self.omit_empty && is_empty)
     }
 
     fn value(&self, node: &Node, exchange: &Exchange<'_>) -> serde_json::Value {
@@ -190,7 +201,9 @@ impl LogFormat {
             Node::List(items) => items
                 .iter()
                 .map(|item| self.value(item, exchange))
+                .filter(|item| self.keeps(item))
                 .collect(),
+            Node::Literal(value) => value.clone(),
             Node::Map(members) => serde_json::Value::Object(self.object(members, exchange)),
             Node::Format(format) => match format.evaluate_alone(exchange) {
                 Some(Alone::Absent) => serde_json::Value::Null,
@@ -224,10 +237,10 @@ fn node(
     constants: &Constants,
     depth: usize,
 ) -> Result<Node, FormatError> {
-    let unsupported = || FormatError::Value {
+    let too_deep = || FormatError::TooDeep {
         name: name.to_owned(),
     };
-    let depth = depth.checked_sub(1).ok_or_else(unsupported)?;
+    let depth = depth.checked_sub(1).ok_or_else(too_deep)?;
     match value {
         Value::String(text) => Ok(Node::Format(FormatString::parse(text, constants)?)),
         Value::Map(labels) => Ok(Node::Map(map(labels, constants, depth)?)),
@@ -237,7 +250,10 @@ fn node(
                 .map(|item| node((name, item), constants, depth));
             Ok(Node::List(items.collect::<Result<_, _>>()?))
         }
-        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) => Err(unsupported()),
+        Value::Null => Ok(Node::Literal(serde_json::Value::Null)),
+        Value::Bool(is) => Ok(Node::Literal((*is).into())),
+        Value::Integer(number) => Ok(Node::Literal((*number).into())),
+        Value::Float(number) => Ok(Node::Literal((*number).into())),
     }
 }
 
@@ -253,9 +269,9 @@ pub enum FormatError {
     /// A text is no format.
     #[error(transparent)]
     Format(#[from] ParseFormatError),
-    /// A value is neither a text, a list nor a map, or they nest too deep.
-    #[error("the value of `{name}` is neither a text, a list nor a map, or nests too deep")]
-    Value {
+    /// Lists and maps nest too deep.
+    #[error("the value of `{name}` nests too deep")]
+    TooDeep {
         /// The name of the value, or of what it is in.
         name: String,
     },

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use mesh_core::attributes::{
-    Attempts, ConnectionInfo, MatchedRoute, PeerIdentity, ResponseFlag, ResponseFlags,
+    Attempts, ConnectionInfo, MatchedRoute, PeerIdentity, Progress, ResponseFlag, ResponseFlags,
     SelectedEndpoint, TlsInfo, UpstreamConnection,
 };
 use mesh_core::format_string::Constants;
@@ -137,16 +137,24 @@ async fn istios_json_has_numbers_and_nulls() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_empty_can_be_left_out() {
-    let labels = [
-        ("a", "%BYTES_SENT%"),
-        ("b", "%REQ(x-none)%"),
-        ("c", "%REQ(x-none)%!"),
-    ];
-    let labels = labels.map(|(name, format)| (name.to_owned(), Value::String(format.to_owned())));
-    let format = LogFormat::json(&labels.into()).unwrap();
+    let labels = serde_json::json!({
+        "a": "%BYTES_SENT%",
+        "b": "%REQ(x-none)%",
+        "c": "%REQ(x-none)%!",
+        "d": ["%REQ(x-none)%"],
+        "e": {"f": "%REQ(x-none)%"},
+        "g": [7, 1.5, true],
+        "h": null,
+    });
+    let labels = serde_json::from_value(labels).unwrap();
+    let format = LogFormat::json(&labels).unwrap();
+    // Observed from Envoy 1.40.
     for (omit, expected) in [
-        (false, "{\"a\":8,\"b\":null,\"c\":\"-!\"}\n"),
-        (true, "{\"a\":8,\"c\":\"!\"}\n"),
+        (
+            false,
+            "{\"a\":8,\"b\":null,\"c\":\"-!\",\"d\":[null],\"e\":{\"f\":null},\"g\":[7,1.5,true],\"h\":null}\n",
+        ),
+        (true, "{\"a\":8,\"c\":\"!\",\"d\":[],\"g\":[7,1.5,true]}\n"),
     ] {
         let format = format.clone().with_empty_omitted(omit);
         assert_eq!(log(one(format), request(), response()).await, [expected]);
@@ -169,7 +177,7 @@ async fn refusals_and_clients_that_go_away_are_told_by_their_flags() {
         refused.extensions_mut(),
         ResponseFlag::UpstreamRetryLimitExceeded,
     );
-    let expected = "503 UF,URX upstream_reset_before_response_started{connection_failure}\n";
+    let expected = "503 URX,UF upstream_reset_before_response_started{remote_connection_failure}\n";
     assert_eq!(log(one(format()), request(), refused).await, [expected]);
 
     let (sink, mut lines) = channel(10);
@@ -182,6 +190,50 @@ async fn refusals_and_clients_that_go_away_are_told_by_their_flags() {
     drop(service);
     let line = lines.recv().await.unwrap();
     assert_eq!(line, "0 DC downstream_remote_disconnect\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_given_up_is_logged_with_where_it_was() {
+    let format = LogFormat::text(
+        "%RESPONSE_CODE% %ROUTE_NAME% %UPSTREAM_CLUSTER% %UPSTREAM_HOST% \
+         %UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+    );
+    let format = format.unwrap();
+    let (sink, mut lines) = channel(10);
+    let silent = service_fn(|request: Request<Uploaded<Full<Bytes>>>| async move {
+        let progress = request.extensions().get::<Progress>().unwrap();
+        progress.routed_by(&route());
+        for host in [19, 20] {
+            let address = EndpointAddress::Ip(([10, 0, 0, host], 9080).into());
+            progress.sent_to(SelectedEndpoint(Arc::new(Endpoint::new(address))));
+        }
+        std::future::pending::<()>().await;
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let service = AccessLogLayer::new(one(format)(sink)).layer(silent);
+    let wait = tokio::time::timeout(Duration::from_secs(1), service.oneshot(request()));
+    assert!(wait.await.is_err());
+    let line = lines.recv().await.unwrap();
+    let expected = "0 reviews outbound|9080|v1|reviews.shop.svc.cluster.local 10.0.0.20:9080 2\n";
+    assert_eq!(line, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_without_a_name_has_none() {
+    let mut response = response();
+    let cluster = ClusterName::from("cart");
+    let nameless = Route::forward("", RouteMatch::prefix("/"), cluster);
+    let nameless = MatchedRoute::new(Arc::new(nameless), 0);
+    response.extensions_mut().insert(nameless);
+    let text = LogFormat::text("%ROUTE_NAME% %UPSTREAM_CLUSTER%").unwrap();
+    let lines = log(one(text), request(), response.clone()).await;
+    assert_eq!(lines, ["- cart\n"]);
+    let labels = [("a".to_owned(), Value::String("%ROUTE_NAME%".to_owned()))];
+    let json = LogFormat::json(&labels.into()).unwrap();
+    assert_eq!(
+        log(one(json), request(), response).await,
+        ["{\"a\":null}\n"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -219,6 +271,7 @@ async fn what_the_connections_and_the_proxy_know_is_written() {
     let constants = Constants {
         hostname: Some("pod-1".into()),
         environment: [("ZONE".into(), "eu-1".into())].into(),
+        absent: None,
     };
     let labels = [("a".to_owned(), Value::String(format.to_owned()))].into();
     for (format, expected) in [
@@ -240,6 +293,14 @@ async fn what_the_connections_and_the_proxy_know_is_written() {
         assert_eq!(log(one(format), request(), response).await, [expected]);
     }
     assert!(LogFormat::text("%HOSTNAME%").is_err());
+    // As an Envoy writes what its process does not have.
+    let absent = Some("-".to_owned());
+    let unknown = Constants {
+        absent,
+        ..Constants::default()
+    };
+    let format = LogFormat::text_with("%HOSTNAME% %ENVIRONMENT(ZONE)%", &unknown).unwrap();
+    assert_eq!(log(one(format), request(), response()).await, ["- -\n"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -330,9 +391,9 @@ async fn any_expression_over_attributes_filters() {
 
 #[test]
 fn formats_that_cannot_be_written_are_refused() {
-    let number = [("a".to_owned(), Value::Integer(1))];
-    let error = LogFormat::json(&number.into()).unwrap_err();
-    assert_eq!(error, FormatError::Value { name: "a".into() });
+    let nested = (0..20).fold(Value::Integer(1), |inner, _| Value::List(vec![inner]));
+    let error = LogFormat::json(&[("a".to_owned(), nested)].into()).unwrap_err();
+    assert_eq!(error, FormatError::TooDeep { name: "a".into() });
     let unknown = [("a".to_owned(), Value::String("%NONSENSE%".into()))];
     assert!(matches!(
         LogFormat::json(&unknown.into()),

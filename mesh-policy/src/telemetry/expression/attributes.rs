@@ -9,8 +9,8 @@ use http::header::{HOST, REFERER, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri, Version, request};
 use mesh_core::attributes::{
-    ClientAddress, ConnectionInfo, MatchedRoute, PeerIdentity, ResponseFlag, ResponseFlags,
-    SelectedEndpoint,
+    ClientAddress, ConnectionInfo, MatchedRoute, PeerIdentity, Progress, ResponseFlag,
+    ResponseFlags, SelectedEndpoint,
 };
 use mesh_core::model::cluster::EndpointAddress;
 use mesh_core::service::ClusterName;
@@ -155,7 +155,8 @@ impl Root {
     /// Its value for an exchange: the attributes that there are.
     pub(super) fn of(self, facts: &Facts<'_>) -> Value {
         let connection = facts.extensions.get::<ConnectionInfo>();
-        let endpoint = facts.answer.and_then(|answer| answer.endpoint);
+        let of_answer = facts.answer.and_then(|answer| answer.endpoint);
+        let endpoint = of_answer.or_else(|| Progress::endpoint_in(facts.extensions));
         match self {
             Self::Connection => of_connection(facts, connection),
             Self::Destination => address(connection.map(|connection| connection.local)),
@@ -173,7 +174,7 @@ impl Root {
                     }),
                 )
             }
-            Self::Xds => of_route(facts.extensions.get()),
+            Self::Xds => of_route(Progress::route_in(facts.extensions)),
         }
     }
 }

@@ -5,7 +5,8 @@ use std::task::{Context, Poll};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
 use mesh_core::attributes::{
-    ConnectionInfo, MatchedRoute, PeerIdentity, ResponseFlags, SelectedEndpoint, UpstreamConnection,
+    ConnectionInfo, MatchedRoute, PeerIdentity, Progress, ResponseFlags, SelectedEndpoint,
+    UpstreamConnection,
 };
 use mesh_core::reply::Caller;
 use mesh_core::service::{BLACK_HOLE_CLUSTER, ClusterName};
@@ -102,6 +103,7 @@ pub struct Exchange {
     peer: Option<Peer>,
     cluster: Option<ClusterName>,
     host: Option<Box<str>>,
+    progress: Option<Progress>,
     upstream: Option<UpstreamConnection>,
     is_mutual_tls: bool,
     tags: Tags,
@@ -134,6 +136,7 @@ impl Exchange {
             host: super::host(request)
                 .filter(|_| metrics.falls_back_on_host)
                 .map(Into::into),
+            progress: extensions.get().cloned(),
             upstream: None,
             is_mutual_tls: !is_client && has_tls && identity.is_some(),
             tags: Tags::begin(&metrics.custom, request),
@@ -175,6 +178,19 @@ impl Observed for Exchange {
     }
 }
 
+impl Exchange {
+    /// Takes where the request was sent, if no response said it.
+    fn follow(&mut self, progress: &Progress) {
+        if self.cluster.is_none() {
+            self.cluster = progress.route().and_then(cluster_of);
+        }
+        if self.metrics.reporter == Reporter::Source && self.peer.is_none() {
+            let endpoint = progress.endpoint();
+            self.peer = endpoint.map(|endpoint| Peer::Endpoint(Arc::clone(&endpoint.0)));
+        }
+    }
+}
+
 /// The cluster of a route. The one that Istio answers by itself, in place of what is not in the mesh,
 /// has none.
 fn cluster_of(matched: &MatchedRoute) -> Option<ClusterName> {
@@ -184,7 +200,10 @@ fn cluster_of(matched: &MatchedRoute) -> Option<ClusterName> {
 }
 
 impl OnEnd for Exchange {
-    fn end(self, end: End<'_>) {
+    fn end(mut self, end: End<'_>) {
+        if let Some(progress) = self.progress.take() {
+            self.follow(&progress);
+        }
         let flags = end.flag().map_or(self.flags, |flag| self.flags.with(flag));
         let trailers = end.trailers();
         let Counts { received, sent } = &*self.counts;

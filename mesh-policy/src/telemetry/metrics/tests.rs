@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use mesh_core::attributes::{
-    ConnectionInfo, MatchedRoute, PeerIdentity, ResponseFlag, SelectedEndpoint, TlsInfo,
+    ConnectionInfo, MatchedRoute, PeerIdentity, Progress, ResponseFlag, SelectedEndpoint, TlsInfo,
     UpstreamConnection,
 };
 use mesh_core::model::cluster::{Endpoint, EndpointAddress};
@@ -254,6 +254,38 @@ async fn a_client_names_both_ends_as_the_connection_to_the_endpoint_has_proven_t
     );
     let requests = lines(&metrics, "istio_requests_total", &labels);
     assert_eq!(requests, [format!("{web} {cart} unknown 1")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_names_the_destination_that_it_waited_for_in_vain() {
+    let metrics = Arc::new(IstioMetrics::new(Reporter::Source, local()));
+    let late = service_fn(|request: Request<Uploaded<Full<Bytes>>>| async move {
+        let progress = request.extensions().get::<Progress>().unwrap();
+        let cluster = ClusterName::outbound(80, "", "cart.shop.svc.cluster.local");
+        let route = Route::forward("cart", RouteMatch::prefix("/"), cluster);
+        progress.routed_by(&MatchedRoute::new(Arc::new(route), 0));
+        let address = EndpointAddress::Ip("10.0.0.20:9080".parse().unwrap());
+        let mut endpoint = Endpoint::new(address);
+        endpoint.labels.insert("app", "cart");
+        progress.sent_to(SelectedEndpoint(Arc::new(endpoint)));
+        // As a timeout answers, which knows nothing of it.
+        Ok::<_, Infallible>(
+            Response::builder()
+                .status(504)
+                .body(Full::<Bytes>::default())
+                .unwrap(),
+        )
+    });
+    let service = MetricsLayer::new(Arc::clone(&metrics)).layer(late);
+    drop(
+        service
+            .oneshot(Request::new(Full::default()))
+            .await
+            .unwrap(),
+    );
+    let labels = ["destination_app", "destination_service", "response_code"];
+    let requests = lines(&metrics, "istio_requests_total", &labels);
+    assert_eq!(requests, ["cart cart.shop.svc.cluster.local 504 1"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::header::{HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, request};
-use mesh_core::attributes::{ConnectionInfo, ResponseFlags};
+use mesh_core::attributes::{ConnectionInfo, Progress, ResponseFlags};
 use mesh_core::format_string::Exchange;
 use mesh_core::percent::Percent;
 use pin_project_lite::pin_project;
@@ -182,9 +182,14 @@ impl Settings {
             context.inject(*propagation, headers);
         }
         let sink = self.sink.as_ref().filter(|_| reason.is_traced())?;
+        let progress = Progress::of(&mut request.extensions);
         let span = self.span(context, id, request);
         let late = Late::of(&self.tags, request);
-        Some(Box::new(Open::new(Arc::clone(sink), span, late)))
+        Some(Box::new(Open::new(
+            Arc::clone(sink),
+            span,
+            (progress, late),
+        )))
     }
 
     fn span(&self, context: TraceContext, request_id: String, request: &request::Parts) -> Span {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::{Response, request};
-use mesh_core::attributes::{MatchedRoute, ResponseFlags};
+use mesh_core::attributes::{MatchedRoute, Progress, ResponseFlags};
 use mesh_core::format_string::Exchange;
 use tokio::time::Instant;
 
@@ -16,6 +16,7 @@ pub(super) struct Open {
     sink: Arc<dyn SpanSink>,
     start: Instant,
     span: Span,
+    progress: Progress,
     late: Option<Late>,
 }
 
@@ -52,11 +53,16 @@ type Tags = Vec<(Arc<str>, Arc<str>)>;
 
 impl Open {
     /// A span that begins now, and is handed to `sink` when it ends.
-    pub(super) fn new(sink: Arc<dyn SpanSink>, span: Span, late: Option<Late>) -> Self {
+    pub(super) fn new(
+        sink: Arc<dyn SpanSink>,
+        span: Span,
+        (progress, late): (Progress, Option<Late>),
+    ) -> Self {
         Self {
             sink,
             start: Instant::now(),
             span,
+            progress,
             late,
         }
     }
@@ -68,11 +74,11 @@ impl Open {
         if let Some(late) = self.late.take() {
             self.span.tags = late.tags(self.span.start, response);
         }
-        self.answered_by(response.extensions().get());
+        self.routed_by(response.extensions().get());
     }
 
-    /// Takes the route of the request, which routing below put on the response.
-    fn answered_by(&mut self, matched: Option<&MatchedRoute>) {
+    /// Takes the route of the request, which routing below found.
+    fn routed_by(&mut self, matched: Option<&MatchedRoute>) {
         let Some(cluster) = matched.and_then(MatchedRoute::cluster) else {
             return;
         };
@@ -84,6 +90,10 @@ impl Open {
 
     pub(super) fn end(mut self) {
         self.span.duration = self.start.elapsed();
+        if self.span.cluster.is_none() {
+            let progress = self.progress.clone();
+            self.routed_by(progress.route());
+        }
         self.sink.record(self.span);
     }
 }
