@@ -16,16 +16,22 @@ fn no_layer_of_the_crates_is_left_out() {
         .collect();
     assert!(layers.contains("RoutingLayer"), "{layers:?}");
 
-    let checked = ["routing.rs", "tls.rs", "policy.rs"].map(|name| {
-        let path = root.join("examples/tests/contract").join(name);
-        fs::read_to_string(path).unwrap()
-    });
-    let checked = checked.concat();
-    let is_left_out = |layer: &&String| {
-        !checked.contains(&format!("{layer}::new(")) && !checked.contains(&format!("{layer}::any("))
-    };
-    let left_out: Vec<_> = layers.iter().filter(is_left_out).collect();
-    assert!(left_out.is_empty(), "{left_out:?}");
+    for lists in [
+        &["routing.rs", "tls.rs", "policy.rs"][..],
+        &["hosts/layers.rs"],
+    ] {
+        let listed = lists.iter().map(|name| {
+            let path = root.join("examples/tests/contract").join(name);
+            fs::read_to_string(path).unwrap()
+        });
+        let listed = listed.collect::<String>();
+        let is_left_out = |layer: &&String| {
+            !listed.contains(&format!("{layer}::new("))
+                && !listed.contains(&format!("{layer}::any("))
+        };
+        let left_out: Vec<_> = layers.iter().filter(is_left_out).collect();
+        assert!(left_out.is_empty(), "{lists:?}: {left_out:?}");
+    }
 }
 
 /// The layers that a file implements.

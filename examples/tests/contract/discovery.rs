@@ -25,13 +25,13 @@ contracts! {
             .ready(Readiness::InCall);
 }
 
-fn balanced<S: Clone>(endpoint: S) -> Balance<impl NewService<Service = S> + Clone> {
+pub(crate) fn balanced<S: Clone>(endpoint: S) -> Balance<impl NewService<Service = S> + Clone> {
     let now = Instant::now().into_std();
     let upstream = Upstream::new(Arc::new(one_endpoint()), Client::default(), now, 0);
     Balance::new(Arc::new(upstream), move |_: &Target| endpoint.clone())
 }
 
-fn dispatched<S: Clone>(endpoint: S) -> Dispatch<impl NewService<Service = S> + Clone> {
+pub(crate) fn dispatched<S: Clone>(endpoint: S) -> Dispatch<impl NewService<Service = S> + Clone> {
     let clusters = Clusters::new(Client::default());
     let all = [one_endpoint(), Cluster::new(cluster("nobody"))];
     let all: BTreeMap<_, _> = all.map(|each| (each.name.clone(), Arc::new(each))).into();

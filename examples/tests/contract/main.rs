@@ -10,12 +10,15 @@
 //! - errors, of calls and of readiness, pass as they are;
 //! - a refusal leaves the inner service alone, and its readiness to the next request;
 //! - inner services that cannot fail, and bodies that can neither be cloned nor shared, will do.
+//!
+//! [`hosts`] puts each layer into real servers and around a real client.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod checks;
 mod coverage;
 mod discovery;
+mod hosts;
 mod kit;
 mod permits;
 mod policy;

@@ -67,7 +67,7 @@ contracts! {
         any().refused("a token of nobody's", 401, || with_field("authorization", "Bearer x"));
     authorization: AuthorizationLayer::new(denied()),
         any().refused("one that is denied", 403, || with_field("x-denied", "1"));
-    local_rate_limit: LocalRateLimitLayer::new(local_limits()), any();
+    local_rate_limit: LocalRateLimitLayer::new(local_limits(100)), any();
     fault: FaultLayer::new(),
         any().and("one that is held back", delayed).refused("one that is aborted", 555, aborted);
     retry: RetryLayer::new(), any();
@@ -86,16 +86,22 @@ async fn global_rate_limit() {
             false => any().and("one that nobody can be asked about", limited),
         };
         let layer = || {
-            let filter = GlobalFilter {
-                failure_mode_deny,
-                ..GlobalFilter::new("shop", cluster("limits"))
-            };
-            let rule = RateLimitRule::new([Action::SourceCluster("web".into())]);
-            GlobalRateLimitLayer::new(filter, RateLimits::new().with_rule(&route, rule), nobody())
+            let (filter, rule, nobody) = global_limit(failure_mode_deny);
+            GlobalRateLimitLayer::new(filter, RateLimits::new().with_rule(&route, rule), nobody)
         };
         keeps_the_contract(layer, &cases).await;
         serves_what_cannot_fail(layer, &cases).await;
     }
+}
+
+/// A limit of a service that cannot be reached, with what is counted there.
+pub(crate) fn global_limit(failure_mode_deny: bool) -> (GlobalFilter, RateLimitRule, Channel) {
+    let filter = GlobalFilter {
+        failure_mode_deny,
+        ..GlobalFilter::new("shop", cluster("limits"))
+    };
+    let rule = RateLimitRule::new([Action::SourceCluster("web".into())]);
+    (filter, rule, nobody())
 }
 
 /// A channel to a service that cannot be reached.
@@ -114,17 +120,17 @@ fn any() -> Cases {
         .and("one with a body, a timeout and retries", equipped)
 }
 
-fn istio_metrics() -> Arc<IstioMetrics> {
+pub(crate) fn istio_metrics() -> Arc<IstioMetrics> {
     let metrics = IstioMetrics::new(Reporter::Destination, PeerWorkload::default());
     Arc::new(metrics)
 }
 
-fn breakers() -> CircuitBreakers {
+pub(crate) fn breakers() -> CircuitBreakers {
     let breakers = CircuitBreakers::default().with_limit(cluster("cart"), 1);
     breakers.with_limit(cluster("full"), 0)
 }
 
-fn authenticator() -> Authenticator {
+pub(crate) fn authenticator() -> Authenticator {
     let policy = resource(r#"{"jwtRules": [{"issuer": "me", "jwksUri": "https://me.example"}]}"#);
     let all = aws_lc_rs::default_provider()
         .signature_verification_algorithms
@@ -132,14 +138,14 @@ fn authenticator() -> Authenticator {
     Authenticator::compile(&[policy], &KeyStore::default(), Algorithms::new(all))
 }
 
-fn denied() -> PolicySet {
+pub(crate) fn denied() -> PolicySet {
     policies(
         r#"{"action": "DENY",
             "rules": [{"when": [{"key": "request.headers[x-denied]", "values": ["1"]}]}]}"#,
     )
 }
 
-fn custom() -> PolicySet {
+pub(crate) fn custom() -> PolicySet {
     policies(r#"{"action": "CUSTOM", "provider": {"name": "tickets"}, "rules": [{}]}"#)
 }
 
@@ -158,7 +164,7 @@ where
     })
 }
 
-fn providers() -> Providers {
+pub(crate) fn providers() -> Providers {
     Providers::default().with("tickets", Provider::new(Tickets, Settings::default()))
 }
 
@@ -177,7 +183,8 @@ impl Authorize for Tickets {
     }
 }
 
-fn local_limits() -> RateLimits {
-    let bucket = TokenBucketSettings::new(100, 100, Duration::from_secs(1)).unwrap();
+/// Lets `tokens` requests pass, and as many again each minute.
+pub(crate) fn local_limits(tokens: u32) -> RateLimits {
+    let bucket = TokenBucketSettings::new(tokens, tokens, Duration::from_secs(60)).unwrap();
     RateLimits::new().with_default(LocalRateLimit::new(bucket, Instant::now().into_std()))
 }

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
+use http::{HeaderName, Request};
 use mesh_core::attributes::MatchedRoute;
-use mesh_core::model::filter::{AbortStatus, CorsPolicy, Fault, FaultAbort, FaultDelay, Mirror};
+use mesh_core::model::filter::{
+    AbortStatus, CorsPolicy, Fault, FaultAbort, FaultDelay, HeaderOption, Mirror,
+};
 use mesh_core::model::retry::RetryPolicy;
 use mesh_core::model::route::{
-    DirectResponse, Forward, Redirect, Route, RouteAction, RouteMatch, WeightedDestination,
+    DirectResponse, Forward, PathRewrite, Redirect, Route, RouteAction, RouteMatch,
+    WeightedDestination,
 };
 use mesh_core::origin::Origin;
 use mesh_core::percent::Percent;
@@ -16,7 +19,7 @@ use mesh_core::service::ClusterName;
 
 use crate::strict::OwnBody;
 
-pub(crate) const URI: &str = "http://shop.example/cart";
+pub(crate) const URI: &str = "http://shop.example/cart/Get";
 
 /// A request without anything.
 pub(crate) fn plain() -> Request<OwnBody> {
@@ -47,7 +50,7 @@ pub(crate) fn equipped() -> Request<OwnBody> {
     let route = forward(|forward| {
         forward.timeout = Some(Duration::from_secs(60));
         forward.retry = Some(Arc::new(RetryPolicy {
-            retry_on: vec!["5xx".into(), "reset".into()],
+            retry_on: vec!["5xx".into(), "reset".into(), "unavailable".into()],
             ..RetryPolicy::default()
         }));
     });
@@ -55,6 +58,22 @@ pub(crate) fn equipped() -> Request<OwnBody> {
     *request.method_mut() = http::Method::POST;
     *request.body_mut() = OwnBody::from(bytes::Bytes::from_static(b"one item"));
     request
+}
+
+/// A request that is given up after `timeout`.
+pub(crate) fn hurried(timeout: Duration) -> Request<OwnBody> {
+    on(forward(|forward| forward.timeout = Some(timeout)).into())
+}
+
+/// A request whose path is replaced, and which gets a header.
+pub(crate) fn rewritten() -> Request<OwnBody> {
+    let mut route = forward(|forward| {
+        forward.rewrite.path = Some(PathRewrite::Full("/cart/New".into()));
+    });
+    let name = HeaderName::from_static("x-way");
+    let way = HeaderOption::overwrite(name, "cart".parse().unwrap());
+    route.headers.request.options.push(way);
+    on(route.into())
 }
 
 /// A request of which copies go elsewhere.

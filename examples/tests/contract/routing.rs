@@ -49,12 +49,12 @@ fn filtered() -> Cases {
         .and("one with a body", equipped)
 }
 
-fn elsewhere() -> Request<OwnBody> {
+pub(crate) fn elsewhere() -> Request<OwnBody> {
     let request = Request::get("http://elsewhere.example/");
     request.body(OwnBody::default()).unwrap()
 }
 
-fn table() -> RouteTable {
+pub(crate) fn table() -> RouteTable {
     let table = RouteTable::builder().prefix("cart", "shop.example", "/cart");
     table.compile().unwrap()
 }

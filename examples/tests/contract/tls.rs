@@ -48,12 +48,12 @@ fn with_bad_token() -> Request<OwnBody> {
     with_field("authorization", "Bearer poppy")
 }
 
-fn plaintext() -> Connection {
+pub(crate) fn plaintext() -> Connection {
     let (peer, local) = ("192.0.2.7:4711", "192.0.2.8:80");
     Connection::plaintext(peer.parse().unwrap(), local.parse().unwrap())
 }
 
-fn sha256() -> Sha256 {
+pub(crate) fn sha256() -> Sha256 {
     Sha256::of_provider(&aws_lc_rs::default_provider()).unwrap()
 }
 
