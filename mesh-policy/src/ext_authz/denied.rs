@@ -68,9 +68,6 @@ impl ExtAuthzDenied {
 fn answer<B: Default + From<Bytes>>(denial: &Denial, caller: Caller) -> Response<B> {
     let mut response = reply::direct(caller, denial.status, denial.body.clone());
     let headers = response.headers_mut();
-    if caller == Caller::Http {
-        headers.remove(CONTENT_TYPE);
-    }
     // What a gRPC caller reads has another type than the body that it does not get.
     let is_ours =
         |name: &HeaderName| is_protected(name) || (caller == Caller::Grpc && *name == CONTENT_TYPE);

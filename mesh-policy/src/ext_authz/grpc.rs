@@ -4,9 +4,10 @@
 //! `:scheme` among them, when it arrived, the addresses and identities of both ends, and what was
 //! read of the body. See Envoy's [`CheckRequest`] for the meaning of each field.
 //!
-//! It may write headers of the request and of its response, each by its `append_action`, or by the
-//! older `append` if that is there; as in Envoy, the default is to append. Those that frame a message
-//! or name its host stay as they are.
+//! It may write headers. As in Envoy, those of an allowed request take the place of what is there, but
+//! where the older `append` is set; those of its response are written by their `append_action`, or by
+//! `append` if that is there; and those of a denial are all there. Those that frame a message or name
+//! its host stay as they are.
 //!
 //! [`CheckRequest`]: https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/auth/v3/external_auth.proto
 //!
@@ -151,14 +152,18 @@ fn answer(response: CheckResponse) -> Result<Answer, AuthorizeError> {
 fn changes_of(allowed: &OkHttpResponse) -> Changes {
     let names = allowed.headers_to_remove.iter();
     Changes {
-        request: allowed.headers.iter().filter_map(change).collect(),
+        request: allowed
+            .headers
+            .iter()
+            .filter_map(|option| change(option, of_request(option)))
+            .collect(),
         remove: names
             .filter_map(|name| HeaderName::try_from(name.as_str()).ok())
             .collect(),
         response: allowed
             .response_headers_to_add
             .iter()
-            .filter_map(change)
+            .filter_map(|option| change(option, of_response(option)))
             .collect(),
     }
 }
@@ -178,7 +183,8 @@ fn denial_of(denied: DeniedHttpResponse) -> Denial {
 
 fn failure_of(answer: DeniedHttpResponse) -> FailureAnswer {
     let mut headers = HeaderMap::new();
-    for change in answer.headers.iter().filter_map(change) {
+    let append = |option| change(option, AppendAction::AppendIfExistsOrAdd);
+    for change in answer.headers.iter().filter_map(append) {
         change.apply(&mut headers);
     }
     let code = answer.status.map(|status| status.code);
@@ -191,7 +197,7 @@ fn failure_of(answer: DeniedHttpResponse) -> FailureAnswer {
 }
 
 /// The header that is written, unless no header has such a name and value.
-fn change(option: &HeaderValueOption) -> Option<HeaderChange> {
+fn change(option: &HeaderValueOption, action: AppendAction) -> Option<HeaderChange> {
     let header = option.header.as_ref()?;
     let name = HeaderName::try_from(header.key.as_str()).ok()?;
     let value = if header.raw_value.is_empty() {
@@ -202,15 +208,27 @@ fn change(option: &HeaderValueOption) -> Option<HeaderChange> {
     Some(HeaderChange {
         name,
         value: value.ok()?,
-        action: action(option),
+        action,
     })
 }
 
-/// What becomes of the headers that are there. As in Envoy, `append` decides if it is there, and an
-/// action that is not known overwrites.
+/// What becomes of the headers that a request has already.
+fn of_request(option: &HeaderValueOption) -> AppendAction {
+    match append(option) {
+        Some(true) => AppendAction::AppendIfExistsOrAdd,
+        Some(false) | None => AppendAction::OverwriteIfExistsOrAdd,
+    }
+}
+
 #[expect(deprecated, reason = "authorizers send it, and Envoy goes by it")]
-fn action(option: &HeaderValueOption) -> AppendAction {
-    let append = option.append.as_ref().map(|append| append.value);
+fn append(option: &HeaderValueOption) -> Option<bool> {
+    Some(option.append.as_ref()?.value)
+}
+
+/// What becomes of the headers that a response has already. `append` decides if it is there, and an
+/// action that is not known overwrites.
+fn of_response(option: &HeaderValueOption) -> AppendAction {
+    let append = append(option);
     let action = HeaderAppendAction::try_from(option.append_action);
     match (append, action) {
         (Some(true), _) | (None, Ok(HeaderAppendAction::AppendIfExistsOrAdd)) => {
