@@ -9,6 +9,7 @@ mod backend;
 mod balancing;
 mod envoy;
 mod exchange;
+mod foreign;
 mod generate;
 #[path = "../../../mesh-tls/tests/interop/lines.rs"]
 mod lines;

@@ -16,6 +16,8 @@ pub(crate) struct Filters {
     pub(crate) first: Vec<Value>,
     /// After all of those, before the router.
     pub(crate) last: Vec<Value>,
+    /// What every virtual host counts, if anything.
+    pub(crate) rate_limits: Option<Value>,
 }
 
 /// Serves the only listener of `model` on a loopback port that the system chooses.
@@ -74,12 +76,20 @@ fn connection_manager(model: &Model, http: &HttpConnection, filters: &Filters) -
     all.extend([filter("fault", "HTTPFault"), filter("cors", "Cors")]);
     all.extend(filters.last.iter().cloned());
     all.push(filter("router", "Router"));
+    let mut routes = route::configuration(routes);
+    if let (Some(limits), Some(hosts)) =
+        (&filters.rate_limits, routes["virtual_hosts"].as_array_mut())
+    {
+        for host in hosts {
+            host["rate_limits"] = limits.clone();
+        }
+    }
     let mut manager = json!({
         "@type": format!(
             "{TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager"
         ),
         "stat_prefix": "gateway",
-        "route_config": route::configuration(routes),
+        "route_config": routes,
         "http_filters": all,
         "use_remote_address": use_remote_address,
         "xff_num_trusted_hops": trusted_hops,
@@ -103,8 +113,19 @@ fn cluster(cluster: &Cluster) -> Value {
             "port_value": address.port(),
         }}}})
     });
+    let http = match cluster.protocol.is_http2() {
+        true => "http2_protocol_options",
+        false => "http_protocol_options",
+    };
+    let options = format!("{TYPE}.upstreams.http.v3.HttpProtocolOptions");
     json!({
         "name": cluster.name.as_str(),
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": options,
+                "explicit_http_config": {http: {}},
+            },
+        },
         "type": "STATIC",
         "connect_timeout": seconds(cluster.connect_timeout),
         "load_assignment": {

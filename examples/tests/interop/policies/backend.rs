@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 pub(super) const SCRIPT: &str = "x-script";
 
 /// Starts the service, which runs as long as the test does.
-pub(super) fn start() -> SocketAddr {
+pub(crate) fn start() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a port");
     let address = listener.local_addr().expect("it is bound");
     thread::spawn(move || {

@@ -35,7 +35,7 @@ pub(super) fn generate(rng: &mut Rng, backend: SocketAddr, issuers: &Issuers) ->
     resources
 }
 
-fn gateway() -> Value {
+pub(crate) fn gateway() -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1",
         "kind": "Gateway",
@@ -50,7 +50,7 @@ fn gateway() -> Value {
     })
 }
 
-fn service(address: SocketAddr) -> Value {
+pub(crate) fn service(address: SocketAddr) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1",
         "kind": "ServiceEntry",

@@ -1,8 +1,8 @@
 //! The same policies in both: authorization, tokens, faults, rate limits and retries.
 
-mod backend;
-mod configuration;
-mod encode;
+pub(crate) mod backend;
+pub(crate) mod configuration;
+pub(crate) mod encode;
 mod issuers;
 mod request;
 

@@ -39,7 +39,7 @@ pub(super) fn limits(resources: &[Value]) -> Vec<Value> {
 }
 
 /// A filter by its short name.
-fn filter(name: &str, message: &str, mut config: Value) -> Value {
+pub(crate) fn filter(name: &str, message: &str, mut config: Value) -> Value {
     let kind = format!("type.googleapis.com/envoy.extensions.filters.http.{name}.v3.{message}");
     config["@type"] = json!(kind);
     json!({"name": format!("envoy.filters.http.{name}"), "typed_config": config})
