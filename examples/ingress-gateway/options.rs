@@ -13,7 +13,9 @@ use mesh_policy::telemetry::access_log::ChannelSink;
 #[derive(Debug, Parser)]
 #[command(name = "ingress-gateway")]
 pub(crate) struct Options {
-    /// Files, or directories of .yaml, .yml and .json files. They are watched.
+    /// Files, or directories of .yaml, .yml and .json files. They are watched. A change takes effect
+    /// at once; until host names that are new in it are resolved, their clusters have the endpoints of
+    /// before, or answer 503 if they had none.
     #[arg(long, required = true, num_args = 1..)]
     config: Vec<PathBuf>,
     /// Namespace of the gateway.

@@ -50,4 +50,4 @@ pub mod questions;
 pub mod report;
 
 pub use self::files::{Files, Generation};
-pub use self::proxy::{Proxy, terminated};
+pub use self::proxy::{Proxy, Refused, terminated};

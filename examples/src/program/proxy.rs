@@ -7,7 +7,8 @@ use mesh_core::watch::{self, Publisher, Watch};
 use super::changes::Changes;
 use super::files::{Files, Generation};
 use super::report::{Report, chain};
-use crate::gateway::{Gateway, Settings};
+use crate::config::Diagnostics;
+use crate::gateway::{Gateway, PublishError, Settings};
 
 /// Serves files.
 #[derive(Debug)]
@@ -58,37 +59,48 @@ impl Proxy {
         self.publisher.watch()
     }
 
-    /// Serves the files again whenever they change, as long as changes are told.
+    /// Serves the files again whenever they change, as long as changes are told; and tells of each
+    /// whether it is served.
     ///
     /// # Cancel safety
     ///
     /// The last generation is served on; what has changed since is forgotten.
     pub async fn follow(&mut self) {
-        while self.changes.changed().await {
-            self.version += 1;
-            self.apply();
-            self.changes.look_at(self.gateway.files());
-        }
-    }
-
-    /// Lets a change of the files take effect, or says why it does not.
-    fn apply(&mut self) {
-        let version = self.version;
-        let (generation, diagnostics) = match self.files.load(version) {
-            Ok(loaded) => loaded,
-            Err(diagnostics) => {
-                eprintln!("{diagnostics}generation {version} is refused");
-                return;
+        while let Some(change) = self.change().await {
+            match change {
+                Ok(version) => eprintln!("generation {version} is served"),
+                Err(refused) => eprintln!("{}", chain(&refused)),
             }
-        };
-        eprint!("{diagnostics}");
-        match self.publish(generation) {
-            Ok(()) => eprintln!("generation {version} is served"),
-            Err(error) => eprintln!("generation {version} is refused: {}", chain(&*error)),
         }
     }
 
-    fn publish(&mut self, generation: Generation) -> Result<(), Box<dyn Error>> {
+    /// Waits until the files change, and serves them again. Gives the generation that is served now,
+    /// or says why the last good one still is; `None` if no more changes are told.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`follow`](Self::follow).
+    pub async fn change(&mut self) -> Option<Result<u64, Refused>> {
+        if !self.changes.changed().await {
+            return None;
+        }
+        self.version += 1;
+        let applied = self.apply();
+        self.changes.look_at(self.gateway.files());
+        Some(applied.map(|()| self.version))
+    }
+
+    /// Lets a change of the files take effect.
+    fn apply(&mut self) -> Result<(), Refused> {
+        let version = self.version;
+        let loaded = self.files.load(version);
+        let (generation, found) = loaded.map_err(|found| Refused::Files { version, found })?;
+        eprint!("{found}");
+        let published = self.publish(generation);
+        published.map_err(|source| Refused::Served { version, source })
+    }
+
+    fn publish(&mut self, generation: Generation) -> Result<(), PublishError> {
         let Self {
             gateway, report, ..
         } = self;
@@ -104,6 +116,28 @@ impl Proxy {
     pub fn drain(self, deadline: Duration) -> bool {
         self.gateway.drain(deadline)
     }
+}
+
+/// Why a change of the files does not take effect: the last good generation is served on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// Something is wrong with the files.
+    #[error("{found}generation {version} is refused")]
+    Files {
+        /// The generation that they would have been.
+        version: u64,
+        /// What is wrong, drawn for a person.
+        found: Diagnostics,
+    },
+    /// They are right, and cannot be served.
+    #[error("generation {version} is refused")]
+    Served {
+        /// The generation that they would have been.
+        version: u64,
+        /// Why not.
+        source: PublishError,
+    },
 }
 
 /// Waits until the process is told to end, by SIGTERM or from its terminal.
