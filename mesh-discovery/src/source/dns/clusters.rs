@@ -37,6 +37,11 @@ impl DnsClusters {
         }
     }
 
+    /// Looks names up by other `settings` from the next answers on.
+    pub fn set_settings(&mut self, settings: RefreshSettings) {
+        self.settings = settings;
+    }
+
     /// Takes the clusters of a new configuration, of which only those that are resolved by DNS
     /// count. What is known of names that stay is kept. Returns the clusters that are other than
     /// before and have a name with an answer already.
@@ -122,6 +127,13 @@ impl DnsClusters {
     /// What is known of each name.
     pub fn names(&self) -> impl Iterator<Item = (&str, &NameStatus)> {
         self.names.iter().map(|(name, status)| (&**name, status))
+    }
+
+    /// Whether `cluster` is resolved by DNS, and no attempt to look up one of its names has ended yet.
+    /// Envoy calls such a cluster warming, and serves the one that it takes the place of until then.
+    pub fn is_warming(&self, cluster: &Cluster) -> bool {
+        let is_awaited = |name| self.names.get(name).is_some_and(NameStatus::is_awaited);
+        is_resolved(cluster) && names_of(cluster).any(is_awaited)
     }
 
     /// Takes note of which clusters have which names, and makes new names due.
@@ -333,9 +345,33 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_is_warming_until_each_of_its_names_was_looked_up() {
+        let both = cluster(Discovery::StrictDns, &["a", "b"]);
+        let (mut machine, now) = known(&[Arc::clone(&both)]);
+        assert!(machine.is_warming(&both));
+        machine.handle_answer("a", found(&[1]), now, 0);
+        assert!(machine.is_warming(&both));
+        machine.handle_answer("b", Answer::Failed, now, 0);
+        assert!(!machine.is_warming(&both), "a failure is an end, too");
+    }
+
+    #[test]
+    fn other_settings_hold_from_the_next_answer_on() {
+        let (mut machine, now) = known(&[cluster(Discovery::StrictDns, &["a"])]);
+        let refresh = Duration::from_secs(7);
+        machine.set_settings(RefreshSettings {
+            refresh,
+            ..RefreshSettings::default()
+        });
+        machine.handle_answer("a", Answer::NoAddress, now, 0);
+        assert_eq!(machine.deadline(), Some(now + refresh));
+    }
+
+    #[test]
     fn clusters_that_list_addresses_are_left_alone() {
         let listed = cluster(Discovery::Static, &["a"]);
         let (mut machine, now) = known(&[Arc::clone(&listed)]);
+        assert!(!machine.is_warming(&listed));
         assert_eq!(machine.deadline(), None);
         assert!(machine.update(&listed, now).is_none());
     }

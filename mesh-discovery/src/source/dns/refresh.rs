@@ -65,6 +65,11 @@ pub struct NameStatus {
 }
 
 impl NameStatus {
+    /// Whether no attempt to look it up has ended yet.
+    pub fn is_awaited(&self) -> bool {
+        self.answered.is_none() && self.failures == 0
+    }
+
     /// Takes in what a look-up found. Whether any address is another than before.
     pub(super) fn handle_answer(
         &mut self,
