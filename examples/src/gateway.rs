@@ -13,7 +13,7 @@
 //!
 //! What is known of endpoints outlives generations: which are ejected, whose turn it is, and the
 //! addresses of host names, which are resolved in the background, again and again; those that requests
-//! name (`DYNAMIC_DNS`), when they do. Connections stay within the `connectionPool` of their cluster.
+//! name (`DYNAMIC_DNS`), when they do. No change waits for a resolver that is slow. Connections stay within the `connectionPool` of their cluster.
 //!
 //! TLS ends here by the servers of Gateways, with the Secrets of the configuration, with files, or with
 //! the [identity](Settings::identity) of the gateway in the mesh; or it is passed on, by its server
@@ -199,8 +199,11 @@ impl Gateway {
 
     /// Replaces what is served by `model`, of the mesh `wide`, and returns what of it is not served.
     ///
-    /// All routes and policies are compiled, and names that are new are resolved, before anything is
-    /// replaced. A name that has no address after some seconds is served without.
+    /// All routes and policies are compiled before anything is replaced. For the addresses of names that
+    /// are new, the first configuration waits for up to 5 s, as an Envoy listens only once its clusters
+    /// are warm; a later one for a tenth of a second, so that a slow resolver holds up nothing else.
+    /// What has no address by then follows as soon as there is one: until then a cluster serves with
+    /// the endpoints that it had before, or, if it is new, answers with `503`.
     ///
     /// # Errors
     ///

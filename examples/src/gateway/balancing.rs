@@ -23,7 +23,6 @@ use super::upstream::Upstreams;
 #[derive(Debug)]
 pub(super) struct Balancing {
     client: Client,
-    refresh: RefreshSettings,
     // The thread that resolves names is not needed before there are clusters.
     names: Option<Names>,
     dynamic: Dynamic,
@@ -34,7 +33,6 @@ impl Balancing {
     pub(super) fn new() -> Self {
         Self {
             client: Client::default(),
-            refresh: RefreshSettings::default(),
             names: None,
             dynamic: Dynamic::new(),
         }
@@ -48,23 +46,23 @@ impl Balancing {
         wide: &MeshWide,
         tls: &Originations,
     ) -> io::Result<(Upstreams, Vec<String>)> {
-        let (client, refresh) = (Client::from(&model.workload), refresh(wide));
-        let is_same = self.client == client && self.refresh == refresh;
         let (clusters, mut warnings) = reachable(&model.clusters, tls);
-        let names = match self.names.take().filter(|_| is_same) {
-            Some(names) => names,
-            None => {
-                let clusters = Clusters::with_seed(client.clone(), fastrand::u64(..));
-                Names::new(clusters, refresh, resolver(&mut warnings))?
+        let (client, refresh) = (Client::from(&model.workload), refresh(wide));
+        let live = || Clusters::with_seed(client.clone(), fastrand::u64(..));
+        let names = match &mut self.names {
+            Some(names) => {
+                names.renew((self.client != client).then(live), refresh);
+                names
             }
+            none => none.insert(Names::new(live(), refresh, resolver(&mut warnings))?),
         };
-        (self.client, self.refresh) = (client, refresh);
-        let snapshot = names.publish(clusters, |live, clusters| {
+        self.client = client;
+        let ((snapshot, notices), without) = names.publish(clusters, |live, clusters| {
             let notices = live.publish(clusters, Instant::now().into_std());
-            warnings.extend(notices.iter().map(warning));
-            live.snapshot()
+            (live.snapshot(), notices)
         });
-        self.names = Some(names);
+        warnings.extend(notices.iter().map(warning));
+        warnings.extend(without);
         let upstreams = Upstreams::new(snapshot, tls.clone());
         Ok((upstreams.with_dynamic(self.dynamic.clone()), warnings))
     }
