@@ -86,6 +86,7 @@ use self::timeouts::Known;
 pub struct TimeoutLayer {
     trust_headers: bool,
     announce: bool,
+    envoy_headers: bool,
 }
 
 impl TimeoutLayer {
@@ -94,6 +95,7 @@ impl TimeoutLayer {
         Self {
             trust_headers: false,
             announce: true,
+            envoy_headers: true,
         }
     }
 
@@ -110,6 +112,15 @@ impl TimeoutLayer {
     #[must_use]
     pub fn with_expected_timeout(mut self, announce: bool) -> Self {
         self.announce = announce;
+        self
+    }
+
+    /// Sets whether an upstream that is told how long it has is told by `x-envoy-expected-rq-timeout-ms`,
+    /// too. Default: yes. Without it, `grpc-timeout` alone says so, and to further attempts the same
+    /// as to the first.
+    #[must_use]
+    pub fn with_envoy_headers(mut self, envoy_headers: bool) -> Self {
+        self.envoy_headers = envoy_headers;
         self
     }
 }
@@ -159,6 +170,7 @@ where
         let TimeoutLayer {
             trust_headers,
             announce,
+            envoy_headers,
         } = self.layer;
         let caller = Caller::of(request.headers());
         let timeouts = timeouts::of(
@@ -181,7 +193,8 @@ where
             });
             if announce {
                 let told = (request.headers_mut(), caller);
-                timeouts::announce(&timeouts, told, timeouts.start, &mut self.known);
+                let known = envoy_headers.then_some(&mut self.known);
+                timeouts::announce(&timeouts, told, timeouts.start, known);
             }
             request.extensions_mut().insert(timeouts);
         }
@@ -312,6 +325,27 @@ mod tests {
         let response = service.oneshot(request.body(()).unwrap()).await.unwrap();
         assert_eq!(start.elapsed(), SECOND);
         assert_eq!(response.headers()["grpc-status"], "14");
+    }
+
+    #[tokio::test]
+    async fn grpc_is_told_how_long_there_is_without_headers_of_envoy() {
+        for (envoy_headers, told) in [(true, Some("2000")), (false, None)] {
+            let (sender, seen) = std::sync::mpsc::channel();
+            let inner = service_fn(move |request: Request<()>| {
+                sender.send(request.headers().clone()).unwrap();
+                async { Ok::<_, Infallible>(Response::new(Bytes::new())) }
+            });
+            let request = Request::get("/")
+                .header("content-type", "application/grpc")
+                .extension(MatchedRoute::new(Arc::new(route(Some(2 * SECOND))), 0));
+            let layer = TimeoutLayer::new().with_envoy_headers(envoy_headers);
+            let response = layer.layer(inner).oneshot(request.body(()).unwrap()).await;
+            assert_eq!(response.unwrap().status(), 200);
+            let seen = seen.recv().unwrap();
+            let value = |name| seen.get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(value("x-envoy-expected-rq-timeout-ms"), told);
+            assert!(value("grpc-timeout").is_some(), "{envoy_headers}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -71,12 +71,13 @@ impl Known {
 }
 
 /// Tells the upstream how long an attempt that is made at `now` may take: in
-/// `x-envoy-expected-rq-timeout-ms`, and in `grpc-timeout` if it is gRPC.
+/// `x-envoy-expected-rq-timeout-ms`, if what is `known` of it is given, and in `grpc-timeout` if it is
+/// gRPC.
 pub(super) fn announce(
     timeouts: &Timeouts,
     (headers, caller): (&mut HeaderMap, Caller),
     now: Instant,
-    known: &mut Known,
+    known: Option<&mut Known>,
 ) {
     let elapsed = now.saturating_duration_since(timeouts.start);
     let left = timeouts.total.map(|total| total.saturating_sub(elapsed));
@@ -86,7 +87,9 @@ pub(super) fn announce(
     // Zero would be no limit; the timers of the exchange fire soon.
     let expected = expected.max(Duration::from_millis(1));
     let millis = u64::try_from(expected.as_millis()).unwrap_or(u64::MAX);
-    headers.insert(EXPECTED, known.value(millis));
+    if let Some(known) = known {
+        headers.insert(EXPECTED, known.value(millis));
+    }
     if caller == Caller::Grpc {
         grpc::announce(expected, headers);
     }
@@ -96,7 +99,12 @@ pub(super) fn announce(
 pub(crate) fn announce_again(timeouts: &Timeouts, headers: &mut HeaderMap, now: Instant) {
     if headers.contains_key(EXPECTED) {
         let caller = Caller::of(headers);
-        announce(timeouts, (headers, caller), now, &mut Known::default());
+        announce(
+            timeouts,
+            (headers, caller),
+            now,
+            Some(&mut Known::default()),
+        );
     }
 }
 
@@ -248,7 +256,8 @@ mod tests {
             let mut told = HeaderMap::new();
             if let Some(timeouts) = of(Some(&matched), &told, (false, caller), || start) {
                 let now = start + Duration::from_millis(elapsed);
-                announce(&timeouts, (&mut told, caller), now, &mut Known::default());
+                let mut known = Known::default();
+                announce(&timeouts, (&mut told, caller), now, Some(&mut known));
             }
             let told = told.get(EXPECTED).map(|value| value.to_str().unwrap());
             assert_eq!(told, expected, "{total:?}, {per_try:?} after {elapsed}");
@@ -286,8 +295,13 @@ mod tests {
             || start,
         );
         let mut told = fields;
-        let known = &mut Known::default();
-        announce(&timeouts.unwrap(), (&mut told, caller), start, known);
+        let mut known = Known::default();
+        announce(
+            &timeouts.unwrap(),
+            (&mut told, caller),
+            start,
+            Some(&mut known),
+        );
         assert_eq!(told["grpc-timeout"], "50m");
     }
 }

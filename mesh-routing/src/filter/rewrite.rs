@@ -119,12 +119,23 @@ fn route_authority<'a>(rewrite: &'a Rewrite, request: &Parts) -> Option<Cow<'a, 
 /// [valid](crate::filter::validate) only fail with [`RewriteError::TooLong`], at 65,534 bytes. The
 /// request may be changed in part.
 pub fn apply(matched: &MatchedRoute, request: &mut Parts) -> Result<(), RewriteError> {
+    rewrite(matched, request, true)
+}
+
+/// As [`apply`]; the former values are left in `x-envoy-original-path` and `x-envoy-original-host` if
+/// they are to be told.
+pub(crate) fn rewrite(
+    matched: &MatchedRoute,
+    request: &mut Parts,
+    tells_originals: bool,
+) -> Result<(), RewriteError> {
     let Some(forward) = matched.forward() else {
         return Ok(());
     };
     let of_destination = || matched.destination()?.authority.as_deref();
     if let Some(authority) = route_authority(&forward.rewrite, request) {
-        keep_original(forward.rewrite.append_forwarded_host, request);
+        let tells = (tells_originals, forward.rewrite.append_forwarded_host);
+        keep_original(tells, request);
         replace_authority(&authority, request)?;
     } else if let Some(authority) = of_destination() {
         replace_authority(authority, request)?;
@@ -133,22 +144,28 @@ pub fn apply(matched: &MatchedRoute, request: &mut Parts) -> Result<(), RewriteE
     if let (Some(rewrite), Some(target)) = (&forward.rewrite.path, target)
         && let Some(path) = path(rewrite, &matched.route().matches, target.as_str())
     {
-        replace_path(path, request)?;
+        let original = replace_path(path, request)?;
+        if let Some(original) = original.filter(|_| tells_originals) {
+            request.headers.insert(ORIGINAL_PATH, original);
+        }
     }
     Ok(())
 }
 
-/// Leaves the former authority in fields for the upstream.
-fn keep_original(append_forwarded_host: bool, request: &mut Parts) {
+/// Leaves the former authority in fields for the upstream: in that of Envoy, and in the list of those
+/// that the request was forwarded for.
+fn keep_original((in_field, in_list): (bool, bool), request: &mut Parts) {
     let original = RequestHead::from(&*request).authority();
     let Ok(original) = HeaderValue::from_str(original) else {
         return;
     };
-    if append_forwarded_host && !ends_forwarded_host(&request.headers, original.as_bytes()) {
+    if in_list && !ends_forwarded_host(&request.headers, original.as_bytes()) {
         request.headers.append(X_FORWARDED_HOST, original.clone());
     }
-    // What a client says of it is not believed.
-    request.headers.insert(ORIGINAL_HOST, original);
+    if in_field {
+        // What a client says of it is not believed.
+        request.headers.insert(ORIGINAL_HOST, original);
+    }
 }
 
 /// Whether `authority` is the last one that the request was forwarded for already.
@@ -177,7 +194,8 @@ fn replace_authority(authority: &str, request: &mut Parts) -> Result<(), Rewrite
     Ok(())
 }
 
-fn replace_path(path: String, request: &mut Parts) -> Result<(), RewriteError> {
+/// Replaces path and query; gives the former ones.
+fn replace_path(path: String, request: &mut Parts) -> Result<Option<HeaderValue>, RewriteError> {
     let path = Bytes::from(path);
     if path.len() > MAX_LENGTH {
         return Err(RewriteError::TooLong { length: path.len() });
@@ -192,11 +210,7 @@ fn replace_path(path: String, request: &mut Parts) -> Result<(), RewriteError> {
     let mut uri = std::mem::take(&mut request.uri).into_parts();
     let original = uri.path_and_query.replace(new);
     request.uri = Uri::from_parts(uri).map_err(|_| error())?;
-    let original = original.and_then(|path| HeaderValue::from_str(path.as_str()).ok());
-    if let Some(original) = original {
-        request.headers.insert(ORIGINAL_PATH, original);
-    }
-    Ok(())
+    Ok(original.and_then(|path| HeaderValue::from_str(path.as_str()).ok()))
 }
 
 /// A request cannot be rewritten.
@@ -378,6 +392,25 @@ mod tests {
         assert_eq!(request.headers["host"], "new.example");
         assert_eq!(request.headers["x-envoy-original-path"], "/a?b");
         assert_eq!(request.headers["x-envoy-original-host"], "old.example:80");
+    }
+
+    #[test]
+    fn former_values_that_are_not_told_leave_fields_as_they_were() {
+        let mut route = Route::forward("cart", RouteMatch::prefix("/"), "cart".into());
+        let change = &mut forward(&mut route).rewrite;
+        change.path = Some(PathRewrite::Full("/new".into()));
+        change.authority = Some("new.example".into());
+        change.append_forwarded_host = true;
+        let request = Request::get("/old").header("host", "old.example");
+        let request = request.header(ORIGINAL_PATH, "/older").body(()).unwrap();
+        let mut request = request.into_parts().0;
+        let matched = MatchedRoute::new(Arc::new(route), 0);
+        rewrite(&matched, &mut request, false).unwrap();
+        assert_eq!(request.uri, "/new");
+        assert_eq!(request.headers["host"], "new.example");
+        assert_eq!(request.headers[ORIGINAL_PATH], "/older");
+        assert!(!request.headers.contains_key(ORIGINAL_HOST));
+        assert_eq!(request.headers[X_FORWARDED_HOST], "old.example");
     }
 
     #[test]

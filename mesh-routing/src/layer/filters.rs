@@ -58,22 +58,42 @@ use crate::request::RequestHead;
 /// Layer that applies [`Filters`].
 ///
 /// See the [module docs](self) for an example.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct FiltersLayer {
     clock: Clock,
+    tells_originals: bool,
 }
 
 impl FiltersLayer {
     /// Applies the filters of each request's route.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            clock: Clock::default(),
+            tells_originals: true,
+        }
     }
 
     /// Takes the time for `%START_TIME%` from `clock` instead of the system.
     #[must_use]
     pub fn with_clock(self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         let clock = Clock::new(clock);
-        Self { clock }
+        Self { clock, ..self }
+    }
+
+    /// Sets whether the upstream is told what a rewrite has replaced, in `x-envoy-original-path` and
+    /// `x-envoy-original-host`. Default: yes, as Envoy does.
+    #[must_use]
+    pub fn with_original_headers(self, tells_originals: bool) -> Self {
+        Self {
+            tells_originals,
+            ..self
+        }
+    }
+}
+
+impl Default for FiltersLayer {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -81,8 +101,8 @@ impl<S> Layer<S> for FiltersLayer {
     type Service = Filters<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let clock = self.clock.clone();
-        Filters { inner, clock }
+        let layer = self.clone();
+        Filters { inner, layer }
     }
 }
 
@@ -92,7 +112,7 @@ impl<S> Layer<S> for FiltersLayer {
 #[derive(Clone, Debug)]
 pub struct Filters<S> {
     inner: S,
-    clock: Clock,
+    layer: FiltersLayer,
 }
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Filters<S>
@@ -113,7 +133,7 @@ where
             return ResponseFuture::forwarded(self.inner.call(request), None);
         };
         let (mut head, body) = request.into_parts();
-        let (answer, finish) = apply(&matched, &mut head, &self.clock);
+        let (answer, finish) = apply(&matched, &mut head, &self.layer);
         match answer {
             Some(response) => ResponseFuture::answered(response, finish),
             None => {
@@ -132,15 +152,15 @@ type Applied<ResBody> = (Option<Response<ResBody>>, Option<Box<Finish>>);
 pub(super) fn apply<ResBody>(
     matched: &MatchedRoute,
     request: &mut Parts,
-    clock: &Clock,
+    layer: &FiltersLayer,
 ) -> Applied<ResBody>
 where
     ResBody: Default + From<Bytes>,
 {
-    let start = finish::start(matched, clock);
+    let start = finish::start(matched, &layer.clock);
     let head = RequestHead::from(&*request);
     let answer = match &matched.route().action {
-        RouteAction::Forward(_) => return apply_forward(matched, request, start),
+        RouteAction::Forward(_) => return apply_forward(matched, request, (start, layer)),
         RouteAction::DirectResponse(direct) => direct_response::respond(direct, &head),
         RouteAction::Redirect(to) => redirect::respond(to, &matched.route().matches, &head),
     };
@@ -151,7 +171,7 @@ where
 fn apply_forward<ResBody: Default>(
     matched: &MatchedRoute,
     request: &mut Parts,
-    start: SystemTime,
+    (start, layer): (SystemTime, &FiltersLayer),
 ) -> Applied<ResBody> {
     let head = RequestHead::from(&*request);
     let origin = match evaluate(matched, &head) {
@@ -162,7 +182,7 @@ fn apply_forward<ResBody: Default>(
     let original = finish::original(matched, request);
     if answer.is_none() {
         headers::apply_to_request(matched, request, start);
-        answer = rewrite_or_answer(matched, request);
+        answer = rewrite_or_answer(matched, request, layer.tells_originals);
     }
     let finish = Finish::all(matched, origin, (request, original), start);
     (answer, finish)
@@ -172,8 +192,9 @@ fn apply_forward<ResBody: Default>(
 pub(super) fn rewrite_or_answer<ResBody: Default>(
     matched: &MatchedRoute,
     request: &mut Parts,
+    tells_originals: bool,
 ) -> Option<Response<ResBody>> {
-    let error = rewrite::apply(matched, request).err()?;
+    let error = rewrite::rewrite(matched, request, tells_originals).err()?;
     Some(reply::local(
         Caller::of(&request.headers),
         error.status(),

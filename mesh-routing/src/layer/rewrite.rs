@@ -96,7 +96,7 @@ where
             return ResponseFuture::forwarded(self.inner.call(request), None);
         };
         let (mut head, body) = request.into_parts();
-        match rewrite_or_answer(&matched, &mut head) {
+        match rewrite_or_answer(&matched, &mut head, true) {
             Some(response) => ResponseFuture::answered(response, None),
             None => {
                 let request = Request::from_parts(head, body);

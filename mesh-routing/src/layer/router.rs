@@ -67,7 +67,8 @@ use mesh_core::watch::Watch;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::seams::{Clock, Random};
+use super::filters::FiltersLayer;
+use super::seams::Random;
 use super::{ResponseFuture, filters, route};
 use crate::table::RouteTable;
 
@@ -78,7 +79,7 @@ use crate::table::RouteTable;
 pub struct RouterLayer {
     table: Watch<RouteTable>,
     random: Random,
-    clock: Clock,
+    filters: FiltersLayer,
 }
 
 impl RouterLayer {
@@ -90,7 +91,7 @@ impl RouterLayer {
         Self {
             table: table.into(),
             random: Random::default(),
-            clock: Clock::default(),
+            filters: FiltersLayer::new(),
         }
     }
 
@@ -105,8 +106,16 @@ impl RouterLayer {
     /// Takes the time for `%START_TIME%` from `clock` instead of the system.
     #[must_use]
     pub fn with_clock(self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
-        let clock = Clock::new(clock);
-        Self { clock, ..self }
+        let filters = self.filters.with_clock(clock);
+        Self { filters, ..self }
+    }
+
+    /// Sets whether the upstream is told what a rewrite has replaced, see
+    /// [`FiltersLayer::with_original_headers`].
+    #[must_use]
+    pub fn with_original_headers(self, tells_originals: bool) -> Self {
+        let filters = self.filters.with_original_headers(tells_originals);
+        Self { filters, ..self }
     }
 }
 
@@ -118,7 +127,7 @@ impl<S> Layer<S> for RouterLayer {
             inner,
             table: self.table.clone(),
             random: self.random.clone(),
-            clock: self.clock.clone(),
+            filters: self.filters.clone(),
         }
     }
 }
@@ -131,7 +140,7 @@ pub struct Router<S> {
     inner: S,
     table: Watch<RouteTable>,
     random: Random,
-    clock: Clock,
+    filters: FiltersLayer,
 }
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Router<S>
@@ -153,7 +162,7 @@ where
             Err(response) => return ResponseFuture::answered(response, None),
         };
         let (mut head, body) = request.into_parts();
-        let (answer, finish) = filters::apply(&matched, &mut head, &self.clock);
+        let (answer, finish) = filters::apply(&matched, &mut head, &self.filters);
         if let Some(response) = answer {
             return ResponseFuture::answered(response, finish);
         }

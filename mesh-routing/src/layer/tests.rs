@@ -341,6 +341,14 @@ async fn filters_apply_in_envoys_order() {
 }
 
 #[tokio::test]
+async fn an_upstream_need_not_be_told_what_a_rewrite_has_replaced() {
+    let layer = RouterLayer::new(table(every_filter())).with_original_headers(false);
+    let response = send(layer, get("/cart/7")).await;
+    assert_eq!(response.body(), "/api/7");
+    assert!(!response.headers().contains_key("x-envoy-original-path"));
+}
+
+#[tokio::test]
 async fn answers_of_the_filters_have_the_response_operations() {
     let layer = RouterLayer::new(table(every_filter()));
     let response = send(layer.clone(), get("/direct")).await;
