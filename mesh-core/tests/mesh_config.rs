@@ -181,6 +181,8 @@ data:
         server: { value: shop }
         requestId: { disabled: true }
         attemptCount: { disabled: true }
+        envoyDebugHeaders: { disabled: true }
+        xForwardedPort: { enabled: true }
 ---
 apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -220,6 +222,64 @@ spec:
         for connection in connections {
             assert_eq!(connection.server_name.as_deref(), Some("shop"));
             assert!(!connection.generate_request_id && !connection.count_attempts);
+            assert!(!connection.envoy_debug_headers && connection.append_forwarded_port);
         }
+    }
+}
+
+#[test]
+fn rules_that_rewrite_keep_the_host_they_replace_if_the_mesh_says_so() {
+    let text = |is_enabled: bool| {
+        format!(
+            "
+apiVersion: v1
+kind: ConfigMap
+metadata: {{ name: istio, namespace: istio-system }}
+data:
+  mesh: 'defaultConfig: {{ proxyHeaders: {{ xForwardedHost: {{ enabled: {is_enabled} }} }} }}'
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{ name: shop, namespace: shop }}
+spec:
+  selector: {{}}
+  servers: [{{ port: {{ number: 80, name: http, protocol: HTTP }}, hosts: ['*'] }}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{ name: shop, namespace: shop }}
+spec:
+  hosts: ['*']
+  gateways: [shop]
+  http:
+  - match: [{{ uri: {{ prefix: /new }} }}]
+    rewrite: {{ authority: new.example }}
+    route: [{{ destination: {{ host: cart.example }} }}]
+  - headers: {{ request: {{ set: {{ host: other.example }} }} }}
+    route: [{{ destination: {{ host: cart.example }} }}]
+"
+        )
+    };
+    for is_enabled in [false, true] {
+        let parsed = parse("mesh.yaml", &text(is_enabled), &Limits::default());
+        let builder = MeshConfig::builder().extend(parsed.objects);
+        let (builder, _) = builder.options_from_config_map().unwrap();
+        let config = builder.build(1).unwrap();
+        let model = resolve(&config, &Workload::gateway("istio-system"));
+        let hosts = &model.route_configurations["http.80"].virtual_hosts;
+        let routes = hosts.iter().flat_map(|host| host.routes.iter());
+        let rewrites: Vec<_> = routes
+            .filter_map(|route| route.forward_to())
+            .map(|forward| {
+                let rewrite = &forward.rewrite;
+                (rewrite.authority.as_deref(), rewrite.append_forwarded_host)
+            })
+            .collect();
+        // Another way to write the host is no rewrite.
+        let expected = [
+            (Some("new.example"), is_enabled),
+            (Some("other.example"), false),
+        ];
+        assert_eq!(rewrites, expected);
     }
 }

@@ -216,7 +216,9 @@ async fn send(
     request: Request<Body>,
     pool: Pool<Body>,
 ) -> Result<Response<Collected<Bytes>>, CallError> {
-    let answered = upstream::dispatch(&clusters, &pool).oneshot(request).await;
+    let answered = upstream::dispatch(&clusters, &pool, true)
+        .oneshot(request)
+        .await;
     let (head, body) = match answered {
         Ok(response) => response.into_parts(),
         Err(never) => match never {},

@@ -110,7 +110,7 @@ impl MeshClient {
             .layer(FiltersLayer::new())
             .layer(TimeoutLayer::new())
             .layer(RetryLayer::<Infallible>::new().with_budgets(budgets))
-            .service(upstream::dispatch(generation.upstreams(), &self.pool));
+            .service(upstream::dispatch(generation.upstreams(), &self.pool, true));
         match service.oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},

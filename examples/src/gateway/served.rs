@@ -28,8 +28,8 @@ pub(super) struct Served {
     /// Whose address is that of the client.
     pub(super) forwarding: Forwarding,
     pub(super) headers: HeaderPolicy,
-    /// Whether upstreams are told which attempt they see.
-    pub(super) counts_attempts: bool,
+    /// What upstreams and clients are told of the attempts.
+    pub(super) told: Told,
     /// What upstreams are told of the client's certificate.
     pub(super) client_cert: (ForwardClientCert, ClientCertDetails),
 }
@@ -44,7 +44,7 @@ impl Served {
             is_guarded: true,
             forwarding: Forwarding::default(),
             headers: HeaderPolicy::default(),
-            counts_attempts: true,
+            told: Told::default(),
             client_cert: (ForwardClientCert::Sanitize, ClientCertDetails::default()),
         }
     }
@@ -64,10 +64,38 @@ impl Served {
             is_guarded: listener.direction == Direction::Inbound,
             forwarding: Forwarding::of(connection),
             headers: header_policy(connection, wide),
-            counts_attempts: connection.count_attempts,
+            told: Told::of(connection),
             client_cert: client_cert(model, listener, wide),
         };
         Ok((served, warnings))
+    }
+}
+
+/// What upstreams and clients are told of the attempts to answer a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    /// Upstreams, which attempt they see.
+    pub(super) attempts: bool,
+    /// The rest of what Envoy's router tells by headers that begin with `x-envoy-`.
+    pub(super) debug: bool,
+}
+
+impl Told {
+    fn of(connection: &HttpConnection) -> Self {
+        Self {
+            attempts: connection.count_attempts,
+            debug: connection.envoy_debug_headers,
+        }
+    }
+}
+
+impl Default for Told {
+    /// Everything.
+    fn default() -> Self {
+        Self {
+            attempts: true,
+            debug: true,
+        }
     }
 }
 
@@ -142,10 +170,13 @@ fn header_policy(connection: &HttpConnection, wide: &MeshWide) -> HeaderPolicy {
         trusted_hops,
         server_name,
         generate_request_id,
+        append_forwarded_port,
         count_attempts: _,
+        envoy_debug_headers: _,
     } = connection;
     let trust = Trust {
         trusted_hops: *trusted_hops,
+        tells_port: *append_forwarded_port,
         ..Trust::default()
     };
     let server = server_name.as_deref();

@@ -29,7 +29,7 @@ use super::generation::Generation;
 use super::limits::Limits;
 use super::local_answers::LocalAnswersLayer;
 use super::optional::{Layered, bare, optional};
-use super::served::{Served, Uses};
+use super::served::{Served, Told, Uses};
 use super::telemetry::Http;
 use super::unrouted::UnroutedLayer;
 use super::upstream;
@@ -87,7 +87,7 @@ impl Stack {
             Some(tls) => (connection::Connection::tls(peer, local, tls), Scheme::Https),
             None => (connection::Connection::plaintext(peer, local), Scheme::Http),
         };
-        let (peer, forwarding) = (peer.ip(), served.forwarding);
+        let (peer, port, forwarding) = (peer.ip(), local.port(), served.forwarding);
         let headers = Rc::new(served.headers.clone());
         let (mode, details) = served.client_cert;
         let client_cert = ForwardClientCertLayer::new(mode, self.sha256)
@@ -107,7 +107,7 @@ impl Stack {
                 ends.attach(request.extensions_mut());
                 request
             })
-            .layer(HeaderPolicyLayer::new(headers, peer, scheme))
+            .layer(HeaderPolicyLayer::new(headers, peer, scheme).with_port(port))
             .layer(client_cert)
             .service(admitted)
     }
@@ -119,7 +119,7 @@ impl Stack {
             routes,
             limits,
             uses,
-            counts_attempts,
+            told,
             ..
         } = served;
         let is_limited = limits.are_any();
@@ -135,7 +135,7 @@ impl Stack {
         let is_aborting = uses.response_headers && uses.faults;
         let below = (is_aborting && !is_changing).then(|| answers.clone());
 
-        let sent = self.send(generation, &limits, (uses, counts_attempts));
+        let sent = self.send(generation, &limits, (uses, told));
         let recorded = is_recorded.then(RecordRouteLayer::new);
         let sent = optional(recorded, optional(below, sent));
         let routed = bare(RoutingLayer::new(routes.clone()).layer(sent));
@@ -158,19 +158,19 @@ impl Stack {
         &self,
         generation: &Arc<Generation>,
         limits: &Limits,
-        (uses, counts_attempts): (Uses, bool),
+        (uses, told): (Uses, Told),
     ) -> Layered<impl Http + use<>> {
         let upstreams = generation.upstreams();
         let mirror = uses.mirrors.then(|| {
             let client = ServiceBuilder::new()
                 .map_request(move |mut copy: Request<MirrorBody>| {
-                    if counts_attempts {
+                    if told.attempts {
                         router::set_attempt_count(copy.headers_mut(), 1);
                     }
                     copy
                 })
-                .layer(TimeoutLayer::new())
-                .service(upstream::dispatch(upstreams, &self.copies));
+                .layer(TimeoutLayer::new().with_envoy_headers(told.debug))
+                .service(upstream::dispatch(upstreams, &self.copies, told.debug));
             ServiceBuilder::new()
                 .layer(MirrorLayer::new(client).with_executor(self.tasks.clone()))
                 .map_request(|request: Request<TeeBody<Body>>| request.map(Body::wrapped))
@@ -178,13 +178,13 @@ impl Stack {
         let budgets = generation.policies().budgets.clone();
         let retried = RetryLayer::<Infallible>::new()
             .with_budgets(budgets)
-            .with_attempt_count(counts_attempts)
-            .layer(upstream::dispatch(upstreams, &self.requests));
+            .with_attempt_count(told.attempts)
+            .layer(upstream::dispatch(upstreams, &self.requests, told.debug));
         let sent = ServiceBuilder::new()
-            .layer(FiltersLayer::new())
+            .layer(FiltersLayer::new().with_original_headers(told.debug))
             .map_response(|response: Response<TimedBody<Body>>| response.map(Body::timed))
             .layer(StreamTimeoutLayer::new())
-            .layer(TimeoutLayer::new())
+            .layer(TimeoutLayer::new().with_envoy_headers(told.debug))
             .service(optional(mirror, bare(retried)));
         let (local, global) = limits.at(Place::Last);
         let limited = optional(local, optional(global, bare(sent)));

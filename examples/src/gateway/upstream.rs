@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::{Request, Response, Version};
-use mesh_core::attributes::MatchedRoute;
+use mesh_core::attributes::{MatchedRoute, ResponseFlag};
 use mesh_core::model::cluster::{self, Cluster, Discovery, EndpointAddress, UpstreamTls};
 use mesh_core::reply::Caller;
 use mesh_core::service::{ClusterName, Direction};
@@ -138,10 +138,11 @@ fn unreachable() -> UpstreamError {
 }
 
 /// Sends requests to an endpoint of the cluster that their route names, on the connections of
-/// `pool`.
+/// `pool`. With `tells`, upstreams and clients are told of it by headers that begin with `x-envoy-`.
 pub(super) fn dispatch<B>(
     upstreams: &Upstreams,
     pool: &Pool<B>,
+    tells: bool,
 ) -> impl Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: 'static>
 + Clone
 + 'static
@@ -155,9 +156,16 @@ where
         tls: upstreams.tls.clone(),
         dynamic: upstreams.dynamic.clone(),
         is_redirected: upstreams.is_redirected,
+        tells,
     };
     ServiceBuilder::new()
-        .map_response(|response: Response<TrackedBody<Body>>| response.map(Body::tracked))
+        .map_response(move |mut response: Response<TrackedBody<Body>>| {
+            let flag = response.extensions().get::<ResponseFlag>();
+            if !tells && flag == Some(&ResponseFlag::UpstreamOverflow) {
+                response.headers_mut().remove(router::X_ENVOY_OVERLOADED);
+            }
+            response.map(Body::tracked)
+        })
         .service(Dispatch::new(upstreams.clusters.clone(), endpoints))
 }
 
@@ -167,6 +175,7 @@ struct Endpoints<B> {
     tls: Originations,
     dynamic: Dynamic,
     is_redirected: bool,
+    tells: bool,
 }
 
 impl<B> Clone for Endpoints<B> {
@@ -176,6 +185,7 @@ impl<B> Clone for Endpoints<B> {
             tls: self.tls.clone(),
             dynamic: self.dynamic.clone(),
             is_redirected: self.is_redirected,
+            tells: self.tells,
         }
     }
 }
@@ -213,6 +223,7 @@ impl<B> NewService for Endpoints<B> {
             endpoint,
             name,
             by_client: is_by_client(cluster),
+            tells: self.tells,
         }
     }
 }
@@ -232,6 +243,7 @@ struct ToEndpoint<B> {
     // The host whose address it is at, if that is not known yet.
     name: Option<(Dynamic, String)>,
     by_client: bool,
+    tells: bool,
 }
 
 impl<B> Service<Request<B>> for ToEndpoint<B>
@@ -254,8 +266,10 @@ where
                 _ => Protocol::Http1,
             };
         }
-        let timeout = expected_timeout(&request);
-        router::set_expected_timeout(request.headers_mut(), timeout);
+        if self.tells {
+            let timeout = expected_timeout(&request);
+            router::set_expected_timeout(request.headers_mut(), timeout);
+        }
         let asked = Asked::of(request.headers());
         let state = match (self.endpoint.as_ref(), self.name.take()) {
             (None, _) => State::Unreachable,
@@ -270,7 +284,7 @@ where
         };
         Exchange {
             state,
-            sent: Instant::now(),
+            sent: self.tells.then(Instant::now),
             asked,
         }
     }
@@ -279,7 +293,8 @@ where
 /// A request on its way to an endpoint.
 struct Exchange<B> {
     state: State<B>,
-    sent: Instant,
+    // `None` if the client is not told how long the upstream takes.
+    sent: Option<Instant>,
     asked: Asked,
 }
 
@@ -339,7 +354,9 @@ where
         };
         Poll::Ready(Ok(match ready!(Pin::new(sending).poll(cx)) {
             Ok(mut response) => {
-                router::set_upstream_service_time(response.headers_mut(), sent.elapsed());
+                if let Some(sent) = sent {
+                    router::set_upstream_service_time(response.headers_mut(), sent.elapsed());
+                }
                 response
             }
             Err(error) => error.answer(*asked),

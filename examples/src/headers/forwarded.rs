@@ -1,5 +1,5 @@
-//! Who the client is: `x-forwarded-for`, `x-forwarded-proto`, `x-envoy-external-address`,
-//! `x-envoy-internal`; and what only peers inside the mesh may ask of the gateway.
+//! Who the client is: `x-forwarded-for`, `x-forwarded-proto`, `x-forwarded-port`,
+//! `x-envoy-external-address`, `x-envoy-internal`; and what only peers inside the mesh may ask of the gateway.
 //!
 //! The rules are those of Envoy's connection manager with `use_remote_address`
 //! (`ConnectionManagerUtility::mutateRequestHeaders`, and "x-forwarded-for" in its documentation).
@@ -38,6 +38,8 @@ use super::policy::Scheme;
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The scheme that the client used.
 pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// The port that the client has connected to.
+pub const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 /// The address of a client outside the mesh.
 pub const X_ENVOY_EXTERNAL_ADDRESS: HeaderName =
     HeaderName::from_static("x-envoy-external-address");
@@ -76,6 +78,9 @@ pub struct Trust {
     /// Which clients are inside the mesh. Default: none, as with Envoy since 1.36 if its
     /// `internal_address_config` is not set.
     pub internal: Vec<IpNet>,
+    /// Whether the upstream is told the port that the client has connected to, unless a trusted proxy
+    /// says it: Istio's `proxyHeaders.xForwardedPort`. Default: no.
+    pub tells_port: bool,
     /// The gateway's own address, appended to `x-forwarded-for` in place of a loopback address,
     /// as Envoy does. Default: `None`, the loopback address itself.
     pub local_address: Option<IpAddr>,
@@ -98,6 +103,8 @@ pub struct Peer {
     // Both are formatted once, and shared by the requests of the connection.
     external: HeaderValue,
     appended: HeaderValue,
+    // `None` if it is not told.
+    port: Option<HeaderValue>,
 }
 
 impl Peer {
@@ -110,7 +117,15 @@ impl Peer {
             scheme: HeaderValue::from_static(scheme.as_str()),
             external: text(address),
             appended: text(appended.unwrap_or(address)),
+            port: None,
         }
+    }
+
+    /// The same peer, connected to `port`, which the upstream is told by `trust`.
+    #[must_use]
+    pub fn connected_to(self, port: u16, trust: &Trust) -> Self {
+        let port = trust.tells_port.then(|| HeaderValue::from(port));
+        Self { port, ..self }
     }
 
     /// Tells the upstream who the client is, and removes what the client may not say.
@@ -121,6 +136,11 @@ impl Peer {
         self.append(headers, is_direct);
         if trust.trusted_hops == 0 || !headers.contains_key(X_FORWARDED_PROTO) {
             headers.insert(X_FORWARDED_PROTO, self.scheme.clone());
+        }
+        if let Some(port) = &self.port
+            && (trust.trusted_hops == 0 || !headers.contains_key(X_FORWARDED_PORT))
+        {
+            headers.insert(X_FORWARDED_PORT, port.clone());
         }
         if is_direct
             && trust
@@ -244,6 +264,33 @@ mod tests {
             }
             peer(&trust).forward(&mut headers, &trust);
             assert_eq!(headers[X_FORWARDED_PROTO], after, "{hops} {before:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_names_another_port() {
+        for (tells_port, hops, before, after) in [
+            (true, 0, Some("443"), Some("8080")),
+            (true, 0, None, Some("8080")),
+            (true, 1, Some("443"), Some("443")),
+            (true, 1, None, Some("8080")),
+            (false, 0, Some("443"), Some("443")),
+            (false, 0, None, None),
+        ] {
+            let trust = Trust {
+                trusted_hops: hops,
+                tells_port,
+                ..Trust::default()
+            };
+            let mut headers = HeaderMap::new();
+            if let Some(before) = before {
+                headers.insert(X_FORWARDED_PORT, HeaderValue::from_static(before));
+            }
+            let peer = peer(&trust).connected_to(8080, &trust);
+            peer.forward(&mut headers, &trust);
+            let port = headers.get(X_FORWARDED_PORT);
+            let port = port.map(|port| port.to_str().unwrap());
+            assert_eq!(port, after, "{tells_port} {hops} {before:?}");
         }
     }
 

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header::SERVER;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use mesh_core::attributes::UpstreamConnection;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -17,7 +18,6 @@ use super::forwarded::{Peer, Trust};
 use super::hop_by_hop;
 use super::policy::{HeaderPolicy, Scheme};
 use super::refusal::Refusal;
-use super::router::X_ENVOY_UPSTREAM_SERVICE_TIME;
 
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
@@ -42,6 +42,18 @@ impl HeaderPolicyLayer {
             peer,
             scheme,
         }
+    }
+
+    /// Says which port the connection was made to, for policies that tell it.
+    #[must_use]
+    pub fn with_port(self, port: u16) -> Self {
+        let trust = self.policy.forwarded.as_ref();
+        let Some(trust) = trust.filter(|trust| trust.tells_port) else {
+            return self;
+        };
+        let peer = Peer::clone(&self.peer).connected_to(port, trust);
+        let peer = Rc::new(peer);
+        Self { peer, ..self }
     }
 }
 
@@ -146,11 +158,8 @@ where
         // An HTTP/1.0 upstream says nothing about how the client is answered.
         *response.version_mut() = Version::HTTP_11;
         // An answer to HEAD has no text, and no message of gRPC in its place.
-        if *this.is_head
-            && !response
-                .headers()
-                .contains_key(X_ENVOY_UPSTREAM_SERVICE_TIME)
-        {
+        let is_of_upstream = response.extensions().get::<UpstreamConnection>().is_some();
+        if *this.is_head && !is_of_upstream {
             response.headers_mut().remove(GRPC_MESSAGE);
         }
         if let Some(server) = this.server.take() {

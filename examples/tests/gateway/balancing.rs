@@ -139,12 +139,28 @@ spec:
 
 #[test]
 fn requests_beyond_the_limits_on_connections_are_refused_as_by_envoy() {
+    let overloaded = "\r\nx-envoy-overloaded: true\r\n";
+    let refused = refused_beyond_the_limits("");
+    assert!(refused.contains(overloaded), "{refused}");
+    let refused = refused_beyond_the_limits(
+        "---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: istio, namespace: istio-system }
+data: { mesh: 'defaultConfig: { proxyHeaders: { envoyDebugHeaders: { disabled: true } } }' }
+",
+    );
+    assert!(!refused.contains(overloaded), "{refused}");
+}
+
+/// What is answered for want of connections, in a mesh with the settings of `further`.
+fn refused_beyond_the_limits(further: &str) -> String {
     let (service, arrivals) = Raw::open();
     let mut scene = Scene::new(REPLICAS);
     let rule = service.yaml(
         "connectionPool: { tcp: { maxConnections: 1 }, http: { http1MaxPendingRequests: 1 } }",
     );
-    assert_eq!(scene.publish(REPLICAS, &rule), [""; 0]);
+    assert_eq!(scene.publish(REPLICAS, &(rule + further)), [""; 0]);
     let send = || {
         let mut client = scene.connect();
         let request = b"GET / HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n";
@@ -169,10 +185,6 @@ fn requests_beyond_the_limits_on_connections_are_refused_as_by_envoy() {
     });
     let refused = answers.1.recv_timeout(PATIENCE).unwrap();
     assert_eq!(status(&refused), "503");
-    assert!(
-        refused.contains("\r\nx-envoy-overloaded: true\r\n"),
-        "{refused}"
-    );
     let text = "upstream connect error or disconnect/reset before headers. reset reason: overflow";
     assert_eq!(body(&refused), text);
 
@@ -186,6 +198,7 @@ fn requests_beyond_the_limits_on_connections_are_refused_as_by_envoy() {
         thread.join().unwrap();
     }
     assert!(arrivals.try_recv().is_err(), "there was one connection");
+    refused
 }
 
 #[test]

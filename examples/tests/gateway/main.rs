@@ -13,6 +13,7 @@ mod peers;
 mod policies;
 mod policies_asked;
 mod policies_traced;
+mod proxy_headers;
 mod recorded;
 mod redirected;
 mod routing;

@@ -27,7 +27,8 @@ impl Kind {
     pub(crate) const ALL: [Self; 4] = [Self::Backend, Self::Redirect, Self::NoRoute, Self::Proxy];
 
     fn of(answer: &Answer) -> Self {
-        if answer.headers.contains_key("x-envoy-upstream-service-time") {
+        let is_told = answer.headers.contains_key("x-envoy-upstream-service-time");
+        if is_told || seen(&answer.body).is_some() {
             return Self::Backend;
         }
         match answer.status {
@@ -177,6 +178,8 @@ fn seen(body: &str) -> Option<Seen> {
         let name = field[0].as_str()?.to_owned();
         let value = match field[1].as_str()? {
             id if name == "x-request-id" && id.len() == 36 => "generated",
+            // They do not listen at the same one.
+            port if name == "x-forwarded-port" && port.parse::<u16>().is_ok() => "its own",
             value => value,
         };
         headers.entry(name).or_default().push(value.to_owned());

@@ -202,6 +202,13 @@ pub struct HttpConnection {
     pub generate_request_id: bool,
     /// Whether upstreams are told by `x-envoy-attempt-count` which attempt they see.
     pub count_attempts: bool,
+    /// Whether upstreams and clients are told what the router does, by the other headers that begin
+    /// with `x-envoy-`: of times, former hosts and paths, and overload. What others have written there
+    /// stays.
+    pub envoy_debug_headers: bool,
+    /// Whether upstreams are told by `x-forwarded-port` which port the client has connected to, unless
+    /// a trusted proxy says it. Of no effect without `use_remote_address`, as in Envoy.
+    pub append_forwarded_port: bool,
 }
 
 impl HttpConnection {
@@ -214,6 +221,8 @@ impl HttpConnection {
             server_name: Some("istio-envoy".into()),
             generate_request_id: true,
             count_attempts: true,
+            envoy_debug_headers: true,
+            append_forwarded_port: false,
         }
     }
 }

@@ -6,8 +6,7 @@ use crate::resource::istio::mesh_config::ProxyHeaders;
 
 /// Applies the mesh's default settings of proxies to what `listeners` write.
 pub(super) fn apply(config: &MeshConfig, listeners: &mut [Listener]) {
-    let proxy = config.options().as_written().default_config.as_ref();
-    let Some(headers) = proxy.and_then(|proxy| proxy.proxy_headers.as_ref()) else {
+    let Some(headers) = of_mesh(config) else {
         return;
     };
     for listener in listeners {
@@ -18,6 +17,18 @@ pub(super) fn apply(config: &MeshConfig, listeners: &mut [Listener]) {
             }
         }
     }
+}
+
+/// Whether a rule that rewrites, whatever it rewrites, leaves a host that it replaces in
+/// `x-forwarded-host`.
+pub(super) fn append_forwarded_host(config: &MeshConfig) -> bool {
+    let written = of_mesh(config).and_then(|headers| headers.x_forwarded_host.as_ref());
+    written.and_then(|host| host.enabled) == Some(true)
+}
+
+fn of_mesh(config: &MeshConfig) -> Option<&ProxyHeaders> {
+    let proxy = config.options().as_written().default_config.as_ref();
+    proxy?.proxy_headers.as_ref()
 }
 
 fn apply_to(connection: &mut HttpConnection, headers: &ProxyHeaders) {
@@ -36,4 +47,10 @@ fn apply_to(connection: &mut HttpConnection, headers: &ProxyHeaders) {
     if attempts.and_then(|attempts| attempts.disabled) == Some(true) {
         connection.count_attempts = false;
     }
+    let debug = headers.envoy_debug_headers.as_ref();
+    if debug.and_then(|debug| debug.disabled) == Some(true) {
+        connection.envoy_debug_headers = false;
+    }
+    let port = headers.x_forwarded_port.as_ref();
+    connection.append_forwarded_port = port.and_then(|port| port.enabled) == Some(true);
 }

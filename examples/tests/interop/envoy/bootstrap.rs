@@ -63,7 +63,9 @@ fn connection_manager(model: &Model, http: &HttpConnection, filters: &Filters) -
         trusted_hops,
         server_name,
         generate_request_id,
-        count_attempts: _,
+        count_attempts,
+        envoy_debug_headers,
+        append_forwarded_port,
     } = http;
     let routes = &model.route_configurations[route_configuration];
     let filter = |name: &str, message: &str| {
@@ -75,8 +77,10 @@ fn connection_manager(model: &Model, http: &HttpConnection, filters: &Filters) -
     let mut all = filters.first.clone();
     all.extend([filter("fault", "HTTPFault"), filter("cors", "Cors")]);
     all.extend(filters.last.iter().cloned());
-    all.push(filter("router", "Router"));
-    let mut routes = route::configuration(routes);
+    let mut router = filter("router", "Router");
+    router["typed_config"]["suppress_envoy_headers"] = json!(!envoy_debug_headers);
+    all.push(router);
+    let mut routes = route::configuration(routes, *count_attempts);
     if let (Some(limits), Some(hosts)) =
         (&filters.rate_limits, routes["virtual_hosts"].as_array_mut())
     {
@@ -95,6 +99,7 @@ fn connection_manager(model: &Model, http: &HttpConnection, filters: &Filters) -
         "xff_num_trusted_hops": trusted_hops,
         "normalize_path": true,
         "generate_request_id": generate_request_id,
+        "append_x_forwarded_port": append_forwarded_port,
         "upgrade_configs": [{"upgrade_type": "websocket"}],
     });
     if let Some(name) = server_name {

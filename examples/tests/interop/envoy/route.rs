@@ -14,14 +14,19 @@ use super::seconds;
 /// The largest body of a direct response that Istio allows.
 const MAX_DIRECT_RESPONSE: u32 = 1 << 20;
 
-pub(super) fn configuration(configuration: &RouteConfiguration) -> Value {
+/// The routes of `configuration`, whose upstreams are told which attempt they see if attempts are to be
+/// counted.
+pub(super) fn configuration(configuration: &RouteConfiguration, counts_attempts: bool) -> Value {
     let RouteConfiguration {
         name,
         virtual_hosts,
         ignore_port,
         headers,
     } = configuration;
-    let hosts: Vec<_> = virtual_hosts.iter().map(virtual_host).collect();
+    let hosts = virtual_hosts.iter();
+    let hosts: Vec<_> = hosts
+        .map(|host| virtual_host(host, counts_attempts))
+        .collect();
     let mut encoded = object(json!({
         "name": name,
         "virtual_hosts": hosts,
@@ -34,7 +39,7 @@ pub(super) fn configuration(configuration: &RouteConfiguration) -> Value {
     encoded.into()
 }
 
-fn virtual_host(host: &VirtualHost) -> Value {
+fn virtual_host(host: &VirtualHost, counts_attempts: bool) -> Value {
     let VirtualHost {
         name,
         domains,
@@ -49,7 +54,7 @@ fn virtual_host(host: &VirtualHost) -> Value {
         "domains": domains,
         "routes": routes,
         "require_tls": if *require_tls { "ALL" } else { "NONE" },
-        "include_request_attempt_count": true,
+        "include_request_attempt_count": counts_attempts,
     }));
     add_mutations(&mut encoded, headers);
     encoded.into()
@@ -112,8 +117,12 @@ fn forward(forward: &Forward) -> Value {
         authority_source,
         append_forwarded_host,
     } = rewrite;
-    let is_literal = authority_source.is_none() && !append_forwarded_host;
+    let is_literal = authority_source.is_none();
     assert!(is_literal, "a VirtualService writes the authority");
+    encoded.insert(
+        "append_x_forwarded_host".into(),
+        json!(append_forwarded_host),
+    );
     if let Some(path) = path {
         let (kind, value) = path_rewrite(path);
         encoded.insert(kind.into(), value);

@@ -80,6 +80,7 @@ pub(crate) fn configuration(rng: &mut Rng, backends: &[SocketAddr]) -> Vec<Value
             }],
         },
     })];
+    resources.push(mesh(rng));
     let services = backends.iter().enumerate();
     resources.extend(services.map(|(index, address)| service(index, *address)));
     // The hosts of one VirtualService must not overlap.
@@ -89,6 +90,26 @@ pub(crate) fn configuration(rng: &mut Rng, backends: &[SocketAddr]) -> Vec<Value
         resources.push(virtual_service(rng, number, host));
     }
     resources
+}
+
+/// Settings of the mesh: which headers proxies write.
+fn mesh(rng: &Rng) -> Value {
+    // Nothing is drawn for them, so that each seed has the routes that it always had.
+    let is_set = |bit: u32| rng.get_seed() >> bit & 1 == 1;
+    let headers = json!({
+        "attemptCount": {"disabled": is_set(0)},
+        "requestId": {"disabled": is_set(1)},
+        "envoyDebugHeaders": {"disabled": is_set(2)},
+        "xForwardedHost": {"enabled": is_set(3)},
+        "xForwardedPort": {"enabled": is_set(4)},
+    });
+    let mesh = json!({"defaultConfig": {"proxyHeaders": headers}});
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "istio", "namespace": "istio-system"},
+        "data": {"mesh": mesh.to_string()},
+    })
 }
 
 fn service(index: usize, address: SocketAddr) -> Value {

@@ -28,6 +28,8 @@ pub(super) struct Filters<'a> {
     pub(super) headers: HeaderMutations,
     /// The authority that replaces the request's.
     pub(super) authority: Option<String>,
+    /// Whether there is a URLRewrite among them.
+    pub(super) is_rewriting: bool,
     /// An answer instead of the backend's, but for its path.
     pub(super) redirect: Option<Redirect>,
     /// The change to the path, of the redirect if there is one.
@@ -91,6 +93,7 @@ fn add<'a>(
             (all.headers.response, _) = headers::translate(written)?;
         }
         Filter::Rewrite(written) => {
+            all.is_rewriting = true;
             all.path = written.path.as_ref();
             let hostname = written.hostname.clone();
             all.authority = hostname.or_else(|| all.authority.take());

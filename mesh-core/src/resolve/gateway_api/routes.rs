@@ -18,6 +18,7 @@ use crate::resolve::gateway_api::headers;
 use crate::resolve::gateway_api::matches::Precedence;
 use crate::resolve::gateway_api::rule::{Backend, Condition, Filter, RequestRoute, Rule};
 use crate::resolve::place::Place;
+use crate::resolve::proxy_headers::append_forwarded_host;
 use crate::resolve::virtual_service::retry;
 use crate::resource::Resource;
 use crate::resource::gateway_api::http_route::{HttpRouteRetry, HttpRouteTimeouts};
@@ -171,6 +172,8 @@ fn forward(
         destination(context, backend, &place, &mut forward, findings);
     }
     forward.rewrite.authority = filters.authority.take();
+    forward.rewrite.append_forwarded_host =
+        filters.is_rewriting && append_forwarded_host(context.config);
     if let [only] = forward.destinations.as_mut_slice() {
         only.weight = 1;
         append(&mut filters.headers, std::mem::take(&mut only.headers));

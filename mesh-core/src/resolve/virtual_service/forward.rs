@@ -10,6 +10,7 @@ use crate::model::filter::{HeaderMutations, Mirror};
 use crate::model::route::{Forward, PathRewrite, Rewrite, WeightedDestination};
 use crate::percent::Percent;
 use crate::resolve::place::Place;
+use crate::resolve::proxy_headers::append_forwarded_host;
 use crate::resolve::virtual_service::context::RouteContext;
 use crate::resolve::virtual_service::rules::Rule;
 use crate::resolve::virtual_service::{hash, headers, retry};
@@ -41,6 +42,7 @@ pub(super) fn translate(
     }
     if let Some(rewrite) = &written.rewrite {
         forward.rewrite = self::rewrite(rewrite, &place.field("rewrite"))?;
+        forward.rewrite.append_forwarded_host = append_forwarded_host(context.config);
     }
     forward.mirrors = mirrors(context, rule, place)?;
     let timeout = written.timeout;

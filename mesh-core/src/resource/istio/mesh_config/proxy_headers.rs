@@ -25,7 +25,7 @@ pub struct ProxyHeaders {
     /// `x-envoy-attempt-count`.
     #[serde(skip_serializing_if = "is_default")]
     pub attempt_count: Option<AttemptCount>,
-    /// Other headers that begin with `x-envoy-`.
+    /// Other headers that begin with `x-envoy-`, such as `x-envoy-overloaded`.
     #[serde(skip_serializing_if = "is_default")]
     pub envoy_debug_headers: Option<EnvoyDebugHeaders>,
     /// `x-envoy-peer-metadata` and `x-envoy-peer-metadata-id`.
@@ -126,7 +126,8 @@ pub enum MetadataExchangeMode {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct XForwardedHost {
-    /// Holds the host that a rewrite replaced. Default: false.
+    /// Holds the host that the rule of a VirtualService with a `rewrite`, or of a route with a
+    /// URLRewrite, replaced. Default: false.
     #[serde(skip_serializing_if = "is_default")]
     pub enabled: Option<bool>,
 }
@@ -135,7 +136,8 @@ pub struct XForwardedHost {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct XForwardedPort {
-    /// Holds the port that the client connected to. Default: false.
+    /// Holds the port that the client connected to, where a gateway is told no other by a proxy that
+    /// it trusts. Default: false.
     #[serde(skip_serializing_if = "is_default")]
     pub enabled: Option<bool>,
 }

@@ -1,0 +1,111 @@
+//! Which headers of its own the gateway writes: `proxyHeaders` of the mesh.
+
+use crate::scene::Scene;
+
+const RULES: &str = "
+  - timeout: 5s
+    rewrite: { uri: /new, authority: cart.internal }
+    route: [{ destination: { host: cart.example } }]
+";
+
+/// Settings of the mesh with these `proxyHeaders`.
+fn mesh(headers: &str) -> String {
+    format!(
+        "
+apiVersion: v1
+kind: ConfigMap
+metadata: {{ name: istio, namespace: istio-system }}
+data:
+  mesh: |
+    defaultConfig:
+      proxyHeaders: {{ {headers} }}
+"
+    )
+}
+
+/// What the service sees in the field `name`.
+fn seen(scene: &Scene, name: &str, further: &str) -> Option<String> {
+    let answer = scene.get("/", &format!("x-echo: {name}\r\n{further}"));
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    field(&answer, "x-seen").map(str::to_owned)
+}
+
+/// The value of a field of an answer.
+fn field<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = answer.lines().take_while(|line| !line.is_empty());
+    lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+#[test]
+fn upstreams_are_told_which_port_and_host_the_client_asked_for_if_the_mesh_wants_it() {
+    let mut scene = Scene::new(RULES);
+    let said = "x-forwarded-port: 1\r\nx-forwarded-host: a.example\r\n";
+    assert_eq!(seen(&scene, "x-forwarded-port", ""), None);
+    assert_eq!(seen(&scene, "x-forwarded-host", ""), None);
+    assert_eq!(seen(&scene, "x-forwarded-port", said).as_deref(), Some("1"));
+
+    let headers = "xForwardedHost: { enabled: true }, xForwardedPort: { enabled: true }";
+    assert_eq!(scene.publish(RULES, &mesh(headers)), [""; 0]);
+    let port = scene.gateway.address(80).unwrap().port().to_string();
+    for said in ["", said] {
+        assert_eq!(seen(&scene, "x-forwarded-port", said), Some(port.clone()));
+    }
+    let host = seen(&scene, "x-forwarded-host", "");
+    assert_eq!(host.as_deref(), Some("shop.example"));
+    let host = seen(
+        &scene,
+        "x-forwarded-host",
+        "x-forwarded-host: shop.example\r\n",
+    );
+    assert_eq!(host.as_deref(), Some("shop.example"), "it is not repeated");
+
+    let plain = "\n  - route: [{ destination: { host: cart.example } }]\n";
+    assert_eq!(scene.publish(plain, &mesh(headers)), [""; 0]);
+    assert_eq!(
+        seen(&scene, "x-forwarded-host", ""),
+        None,
+        "nothing is rewritten"
+    );
+}
+
+#[test]
+fn a_proxy_that_is_trusted_says_the_port_itself() {
+    let mut scene = Scene::new(RULES);
+    let trusting = mesh("xForwardedPort: { enabled: true }")
+        + "      gatewayTopology: { numTrustedProxies: 1 }\n";
+    assert_eq!(scene.publish(RULES, &trusting), [""; 0]);
+    let said = "x-forwarded-port: 443\r\n";
+    let port = seen(&scene, "x-forwarded-port", said);
+    assert_eq!(port.as_deref(), Some("443"));
+    let port = scene.gateway.address(80).unwrap().port().to_string();
+    assert_eq!(seen(&scene, "x-forwarded-port", ""), Some(port));
+}
+
+#[test]
+fn without_the_headers_of_envoy_attempts_alone_are_told() {
+    let mut scene = Scene::new(RULES);
+    let told = [
+        ("x-envoy-original-path", "/"),
+        ("x-envoy-original-host", "shop.example"),
+        ("x-envoy-expected-rq-timeout-ms", "5000"),
+    ];
+    for (name, value) in told {
+        assert_eq!(seen(&scene, name, "").as_deref(), Some(value), "{name}");
+    }
+    let took = "x-envoy-upstream-service-time";
+    assert!(field(&scene.get("/", ""), took).is_some());
+
+    let off = mesh("envoyDebugHeaders: { disabled: true }");
+    assert_eq!(scene.publish(RULES, &off), [""; 0]);
+    for (name, _) in told {
+        assert_eq!(seen(&scene, name, ""), None, "{name}");
+    }
+    assert!(field(&scene.get("/", ""), took).is_none());
+    let attempt = seen(&scene, "x-envoy-attempt-count", "");
+    assert_eq!(attempt.as_deref(), Some("1"));
+
+    let none = mesh("attemptCount: { disabled: true }");
+    assert_eq!(scene.publish(RULES, &none), [""; 0]);
+    assert_eq!(seen(&scene, "x-envoy-attempt-count", ""), None);
+    assert!(field(&scene.get("/", ""), took).is_some());
+}
