@@ -25,8 +25,6 @@ pub enum Capability {
     ExternalAuthorization,
     /// Delays and aborts.
     Faults,
-    /// Probes of endpoints and of the application itself.
-    HealthChecks,
     /// Sidecars added to pods as they are created.
     Injection,
     /// Which endpoint of a destination is taken.
@@ -70,7 +68,6 @@ impl Capability {
         Self::DnsResolution,
         Self::ExternalAuthorization,
         Self::Faults,
-        Self::HealthChecks,
         Self::Injection,
         Self::LoadBalancing,
         Self::Metrics,
@@ -99,7 +96,6 @@ impl Capability {
             Self::DnsResolution => "DNS resolution",
             Self::ExternalAuthorization => "external authorization",
             Self::Faults => "faults",
-            Self::HealthChecks => "health checks",
             Self::Injection => "injection",
             Self::LoadBalancing => "load balancing",
             Self::Metrics => "metrics",

@@ -5,6 +5,8 @@ use crate::analyze::fidelity::fields::{Classify, Fields};
 use crate::analyze::fidelity::treatment::Support;
 use crate::resource::istio::gateway::{Gateway, Port, Server, ServerTlsSettings, TlsCertificate};
 
+const STATISTIC: Support = Support::NotApplicable("names a counter of Envoy");
+
 const UNREAD: Support = Support::NotApplicable("Istio does not read it");
 
 const VERSIONS: Support = Support::Differently(
@@ -40,7 +42,7 @@ impl Classify for Server {
         fields.leaf("hosts", hosts, Capability::Routing);
         fields.nest("tls", tls);
         fields.leaf("defaultEndpoint", default_endpoint, UNREAD);
-        fields.leaf("name", name, Capability::Routing);
+        fields.leaf("name", name, STATISTIC);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::resource::istio::workload_group::{
 /// What istiod makes a WorkloadEntry of.
 const REGISTRATION: Support = Support::NotApplicable("read when a workload registers with istiod");
 
-const PROGRAMS: Support = Support::never("no program is run to probe a workload");
+const PROBES: Support = Support::never("only the kubelet probes a workload, by its sidecar");
 
 impl Classify for WorkloadEntry {
     fn classify(&self, fields: &mut Fields<'_>) {
@@ -121,23 +121,11 @@ impl Classify for ReadinessProbe {
             exec,
             grpc,
         } = self;
-        fields.leaf(
-            "initialDelaySeconds",
-            initial_delay_seconds,
-            Capability::HealthChecks,
-        );
-        fields.leaf("timeoutSeconds", timeout_seconds, Capability::HealthChecks);
-        fields.leaf("periodSeconds", period_seconds, Capability::HealthChecks);
-        fields.leaf(
-            "successThreshold",
-            success_threshold,
-            Capability::HealthChecks,
-        );
-        fields.leaf(
-            "failureThreshold",
-            failure_threshold,
-            Capability::HealthChecks,
-        );
+        fields.leaf("initialDelaySeconds", initial_delay_seconds, PROBES);
+        fields.leaf("timeoutSeconds", timeout_seconds, PROBES);
+        fields.leaf("periodSeconds", period_seconds, PROBES);
+        fields.leaf("successThreshold", success_threshold, PROBES);
+        fields.leaf("failureThreshold", failure_threshold, PROBES);
         fields.nest("httpGet", http_get);
         fields.nest("tcpSocket", tcp_socket);
         fields.nest("exec", exec);
@@ -154,10 +142,10 @@ impl Classify for HttpHealthCheckConfig {
             scheme,
             http_headers,
         } = self;
-        fields.leaf("path", path, Capability::HealthChecks);
-        fields.leaf("port", port, Capability::HealthChecks);
-        fields.leaf("host", host, Capability::HealthChecks);
-        fields.leaf("scheme", scheme, Capability::HealthChecks);
+        fields.leaf("path", path, PROBES);
+        fields.leaf("port", port, PROBES);
+        fields.leaf("host", host, PROBES);
+        fields.leaf("scheme", scheme, PROBES);
         fields.nest("httpHeaders", http_headers);
     }
 }
@@ -165,30 +153,30 @@ impl Classify for HttpHealthCheckConfig {
 impl Classify for GrpcHealthCheckConfig {
     fn classify(&self, fields: &mut Fields<'_>) {
         let Self { port, service } = self;
-        fields.leaf("port", port, Capability::HealthChecks);
-        fields.leaf("service", service, Capability::HealthChecks);
+        fields.leaf("port", port, PROBES);
+        fields.leaf("service", service, PROBES);
     }
 }
 
 impl Classify for HttpHeader {
     fn classify(&self, fields: &mut Fields<'_>) {
         let Self { name, value } = self;
-        fields.leaf("name", name, Capability::HealthChecks);
-        fields.leaf("value", value, Capability::HealthChecks);
+        fields.leaf("name", name, PROBES);
+        fields.leaf("value", value, PROBES);
     }
 }
 
 impl Classify for TcpHealthCheckConfig {
     fn classify(&self, fields: &mut Fields<'_>) {
         let Self { host, port } = self;
-        fields.leaf("host", host, Capability::HealthChecks);
-        fields.leaf("port", port, Capability::HealthChecks);
+        fields.leaf("host", host, PROBES);
+        fields.leaf("port", port, PROBES);
     }
 }
 
 impl Classify for ExecHealthCheckConfig {
     fn classify(&self, fields: &mut Fields<'_>) {
         let Self { command } = self;
-        fields.leaf("command", command, PROGRAMS);
+        fields.leaf("command", command, PROBES);
     }
 }

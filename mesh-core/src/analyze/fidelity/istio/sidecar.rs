@@ -12,6 +12,8 @@ const CAPTURE: Support = Support::Differently(
     "the listener is marked as captured; redirecting connections to it is left to the system",
 );
 
+const NAME: Support = Support::NotApplicable("names the port for people");
+
 const UNREAD: Support = Support::NotApplicable("Istio does not read it");
 
 impl Classify for Sidecar {
@@ -83,7 +85,7 @@ impl Classify for SidecarPort {
         } = self;
         fields.leaf("number", number, Capability::Routing);
         fields.leaf("protocol", protocol, Capability::Routing);
-        fields.leaf("name", name, Capability::Routing);
+        fields.leaf("name", name, NAME);
         fields.leaf("targetPort", target_port, UNREAD);
     }
 }

@@ -14,6 +14,8 @@ use crate::resource::istio::virtual_service::{
 const STATISTIC: Support = Support::NotApplicable("names a counter of Envoy");
 
 /// Fields that Istio declares and does not read.
+const UNREAD: Support = Support::NotApplicable("Istio does not read it");
+
 const UNIMPLEMENTED: Support = Support::never("Istio does not implement it; the rule is left out");
 
 impl Classify for HttpRetry {
@@ -65,8 +67,8 @@ impl Classify for VirtualService {
         fields.leaf("hosts", hosts, Capability::Routing);
         fields.leaf("gateways", gateways, Capability::Routing);
         fields.nest("http", http);
-        fields.nest_as("tls", tls, Capability::TcpRouting);
-        fields.nest_as("tcp", tcp, Capability::TcpRouting);
+        fields.nest("tls", tls);
+        fields.nest("tcp", tcp);
         fields.leaf("exportTo", export_to, Capability::Routing);
     }
 }
@@ -372,7 +374,7 @@ impl Classify for L4MatchAttributes {
             Capability::TcpRouting,
         );
         fields.leaf("port", port, Capability::TcpRouting);
-        fields.leaf("sourceSubnet", source_subnet, Capability::TcpRouting);
+        fields.leaf("sourceSubnet", source_subnet, UNREAD);
         fields.leaf("sourceLabels", source_labels, Capability::TcpRouting);
         fields.leaf("gateways", gateways, Capability::TcpRouting);
         fields.leaf("sourceNamespace", source_namespace, Capability::TcpRouting);
@@ -385,7 +387,7 @@ impl Classify for RouteDestination {
             destination,
             weight,
         } = self;
-        fields.nest("destination", destination);
+        fields.nest_as("destination", destination, Capability::TcpRouting);
         fields.leaf("weight", weight, Capability::TcpRouting);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::analyze::fidelity::Capability::{
     AccessLogs, ClientTls, ConnectionPools, Discovery, DnsResolution, Metrics, PeerAuthentication,
-    Routing, ServerTls, TcpRouting, Tunnels,
+    Retries, Routing, ServerTls, TcpRouting,
 };
 use crate::analyze::fidelity::fields::{Classify, Fields};
 use crate::analyze::fidelity::mesh::LOG_SERVICE;
@@ -12,8 +12,11 @@ use crate::resource::istio::mesh_config::{
     ProxyPathNormalization, ServiceEntryVisibility, ServiceScopeConfigs, ServiceSettings, Settings,
     TlsConfig, VisibilityMatchRule, VisibilityPolicy,
 };
+use crate::resource::istio::virtual_service::HttpRetry;
 
 const ISTIOD: Support = Support::NotApplicable("a setting of istiod or of the process of an Envoy");
+
+const UNREAD: Support = Support::NotApplicable("Istio does not read it");
 
 const STATISTIC: Support = Support::NotApplicable("names a counter of Envoy");
 
@@ -121,10 +124,9 @@ fn traffic(mesh: &MeshConfig, fields: &mut Fields<'_>) {
         Routing,
     );
     fields.nest("defaultHttpRetryPolicy", &mesh.default_http_retry_policy);
-    fields.nest(
-        "defaultInboundHttpRetryPolicy",
-        &mesh.default_inbound_http_retry_policy,
-    );
+    let inbound = mesh.default_inbound_http_retry_policy.clone();
+    let inbound = inbound.map(InboundRetry);
+    fields.nest("defaultInboundHttpRetryPolicy", &inbound);
 }
 
 /// Which services there are, and how they are reached.
@@ -132,7 +134,7 @@ fn destinations(mesh: &MeshConfig, fields: &mut Fields<'_>) {
     fields.leaf("connectTimeout", &mesh.connect_timeout, ConnectionPools);
     fields.nest("tcpKeepalive", &mesh.tcp_keepalive);
     fields.leaf("h2UpgradePolicy", &mesh.h2_upgrade_policy, ConnectionPools);
-    fields.leaf("hboneIdleTimeout", &mesh.hbone_idle_timeout, Tunnels);
+    fields.leaf("hboneIdleTimeout", &mesh.hbone_idle_timeout, AMBIENT);
     fields.leaf("dnsRefreshRate", &mesh.dns_refresh_rate, DnsResolution);
     fields.nest("localityLbSetting", &mesh.locality_lb_setting);
     fields.nest("zoneAwareLbSetting", &mesh.zone_aware_lb_setting);
@@ -229,6 +231,33 @@ fn processes(mesh: &MeshConfig, fields: &mut Fields<'_>) {
     fields.leaf("configSources", &mesh.config_sources, ISTIOD);
     fields.leaf("certificates", &mesh.certificates, ISTIOD);
     fields.leaf("ca", &mesh.ca, ISTIOD);
+}
+
+/// How a sidecar tries its own application again: there is no other endpoint to try.
+#[derive(Default)]
+struct InboundRetry(HttpRetry);
+
+impl Classify for InboundRetry {
+    fn classify(&self, fields: &mut Fields<'_>) {
+        let HttpRetry {
+            attempts,
+            per_try_timeout,
+            retry_on,
+            retry_remote_localities,
+            retry_ignore_previous_hosts,
+            backoff,
+        } = &self.0;
+        fields.leaf("attempts", attempts, Retries);
+        fields.leaf("perTryTimeout", per_try_timeout, UNREAD);
+        fields.leaf("retryOn", retry_on, Retries);
+        fields.leaf("retryRemoteLocalities", retry_remote_localities, UNREAD);
+        fields.leaf(
+            "retryIgnorePreviousHosts",
+            retry_ignore_previous_hosts,
+            UNREAD,
+        );
+        fields.leaf("backoff", backoff, Retries);
+    }
 }
 
 impl Classify for OutboundTrafficPolicy {

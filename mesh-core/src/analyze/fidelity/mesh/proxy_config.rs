@@ -1,8 +1,6 @@
 //! Settings of proxies, of the mesh or of single workloads.
 
-use crate::analyze::fidelity::Capability::{
-    self, HealthChecks, Injection, Metrics, PeerAuthentication,
-};
+use crate::analyze::fidelity::Capability::{self, Injection, Metrics, PeerAuthentication};
 use crate::analyze::fidelity::fields::{Classify, Fields};
 use crate::analyze::fidelity::mesh::LOG_SERVICE;
 use crate::analyze::fidelity::treatment::Support;
@@ -22,11 +20,12 @@ const FOREIGN: Support = Support::never("only Zipkin and OpenTelemetry are spoke
 
 const COLLECTOR: Support = Support::never("spans are sent to providers of the mesh alone, by OTLP");
 
-const HEADERS: Support = Support::never("these headers are written as by default");
-
 const EXCHANGE: Support = Support::NotApplicable("peers do not exchange metadata");
 
 const CASE: Support = Support::never("names of headers are written in lower case");
+
+const PROXY_PROTOCOL: Support =
+    Support::never("whether listeners expect the PROXY protocol is set by the embedder, in code");
 
 const LIMITS: Support = Support::never("limits of listeners are set by the embedder, in code");
 
@@ -91,7 +90,7 @@ fn traffic(proxy: &ProxyConfig, fields: &mut Fields<'_>) {
     fields.nest("gatewayTopology", &proxy.gateway_topology);
     fields.nest("proxyHeaders", &proxy.proxy_headers);
     fields.leaf("connectionSettings", &proxy.connection_settings, LIMITS);
-    fields.nest_as("readinessProbe", &proxy.readiness_probe, HealthChecks);
+    fields.nest("readinessProbe", &proxy.readiness_probe);
     fields.leaf(
         "caCertificatesPem",
         &proxy.ca_certificates_pem,
@@ -231,7 +230,7 @@ impl Classify for Topology {
             forward_client_cert_details,
             Capability::Routing,
         );
-        fields.leaf("proxyProtocol", proxy_protocol, Capability::ProxyProtocol);
+        fields.leaf("proxyProtocol", proxy_protocol, PROXY_PROTOCOL);
     }
 }
 
@@ -261,15 +260,15 @@ impl Classify for ProxyHeaders {
         fields.nest("requestId", request_id);
         fields.nest("server", server);
         fields.nest("attemptCount", attempt_count);
-        fields.nest_as("envoyDebugHeaders", envoy_debug_headers, HEADERS);
+        fields.nest("envoyDebugHeaders", envoy_debug_headers);
         fields.nest_as(
             "metadataExchangeHeaders",
             metadata_exchange_headers,
             EXCHANGE,
         );
         fields.leaf("preserveHttp1HeaderCase", preserve_http1_header_case, CASE);
-        fields.nest_as("xForwardedHost", x_forwarded_host, HEADERS);
-        fields.nest_as("xForwardedPort", x_forwarded_port, HEADERS);
+        fields.nest("xForwardedHost", x_forwarded_host);
+        fields.nest("xForwardedPort", x_forwarded_port);
     }
 }
 

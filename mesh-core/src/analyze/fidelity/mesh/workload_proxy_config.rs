@@ -1,11 +1,12 @@
 //! Fields of a ProxyConfig resource.
 
-use crate::analyze::fidelity::Capability;
 use crate::analyze::fidelity::fields::{Classify, Fields};
 use crate::analyze::fidelity::treatment::Support;
 use crate::resource::istio::proxy_config::ProxyConfig;
 
 const PROCESS: Support = Support::NotApplicable("a setting of the process of an Envoy");
+
+const INJECTION: Support = Support::never("sidecars are injected by the mesh's settings alone");
 
 impl Classify for ProxyConfig {
     fn classify(&self, fields: &mut Fields<'_>) {
@@ -17,11 +18,7 @@ impl Classify for ProxyConfig {
         } = self;
         fields.leaf("selector", selector, PROCESS);
         fields.leaf("concurrency", concurrency, PROCESS);
-        fields.leaf(
-            "environmentVariables",
-            environment_variables,
-            Capability::Injection,
-        );
-        fields.leaf("image", image, Capability::Injection);
+        fields.leaf("environmentVariables", environment_variables, INJECTION);
+        fields.leaf("image", image, INJECTION);
     }
 }

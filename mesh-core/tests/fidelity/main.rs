@@ -3,6 +3,10 @@
 #![cfg(feature = "yaml")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod elsewhere;
+#[cfg(feature = "gateway-api")]
+mod fields;
+
 use std::collections::BTreeSet;
 
 use mesh_core::analyze::fidelity::{
