@@ -166,7 +166,7 @@ fn of_the_trust_domains_with_bundles_only_those_of_the_mesh_are_accepted() {
 fn an_alias_without_a_bundle_is_verified_with_the_authorities_of_the_local_domain() {
     let old = Authority::new("old.example");
     let new = "new.example".parse().unwrap();
-    let bundle = crate::trust_bundle::TrustBundle::new(new, [old.certificate()]).unwrap();
+    let bundle = TrustBundle::new(new, [old.certificate()]).unwrap();
     let bundles = TrustBundles::from_iter([bundle]);
     let verifier = PeerVerifier::spiffe(bundles, provider()).unwrap();
     let chain = ders(old.svid("/w").chain());

@@ -1,6 +1,7 @@
 //! What TLSRoutes and TCPRoutes bind to listeners.
 
 use crate::model::Notice;
+use crate::model::listener::TcpProxy;
 use crate::model::route::{ClusterSpecifier, WeightedDestination};
 use crate::resolve::context::Context;
 use crate::resolve::gateway::server::{GatewayServer, TcpBinding, TlsBinding};
@@ -103,20 +104,30 @@ fn binding<S: ConnectionRoute>(
         tls: server.tls.is_some(),
         mesh: false,
     };
-    let mut findings = Vec::new();
-    let destinations = destinations(&context, route, &mut findings);
-    let first = route.spec.backends().first();
-    let first = first.and_then(|backend| context.backend(&backend.into()).ok());
-    let rule = first.and_then(|target| context.destination_rule(&target));
-    notices.extend(findings.into_iter().map(Notice::from));
+    let proxy = proxy(&context, route, notices);
     let origin = route.origin();
     let root = Place::root(&origin, &route.source);
     let spec = root.field("spec");
     let rules = spec.field("rules");
     TcpBinding {
-        proxy: traffic_policy::tcp_proxy(destinations, rule),
+        proxy,
         origin: rules.index(0).origin(),
     }
+}
+
+/// Leads to the backends of a route, with the limits that the DestinationRule of the first sets.
+pub(super) fn proxy<S: ConnectionRoute>(
+    context: &RuleContext<'_>,
+    route: &Resource<S>,
+    notices: &mut Vec<Notice>,
+) -> TcpProxy {
+    let mut findings = Vec::new();
+    let destinations = destinations(context, route, &mut findings);
+    notices.extend(findings.into_iter().map(Notice::from));
+    let first = route.spec.backends().first();
+    let first = first.and_then(|backend| context.backend(&backend.into()).ok());
+    let rule = first.and_then(|target| context.destination_rule(&target));
+    traffic_policy::tcp_proxy(destinations, rule)
 }
 
 /// The backends of a route that have a share. One that may not be reached refuses its own.

@@ -11,7 +11,6 @@ use crate::config::resources::cmp_by_age;
 use crate::config::services::{Provider, Service};
 use crate::host::HostPattern;
 use crate::model::Notice;
-use crate::model::listener::TcpProxy;
 use crate::origin::Origin;
 use crate::resolve::context::Context;
 use crate::resolve::gateway_api::attach::RouteSpec;
@@ -141,19 +140,13 @@ impl<'a> Mesh<'a> {
     ) {
         for route in routes {
             for (service, port) in self.targets(route, notices) {
-                let mut findings = Vec::new();
                 let context = self.at(route, port);
-                let destinations = l4::destinations(&context, route, &mut findings);
-                notices.extend(findings.into_iter().map(Notice::from));
                 self.connections.push(MeshConnections {
                     metadata: &route.metadata,
                     host: &service.hostname,
                     port,
                     server_names: server_names(route, &service.hostname),
-                    proxy: TcpProxy {
-                        destinations,
-                        idle_timeout: None,
-                    },
+                    proxy: l4::proxy(&context, route, notices),
                     origin: route.origin(),
                 });
             }
