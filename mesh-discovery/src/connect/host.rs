@@ -181,6 +181,13 @@ impl<B> Host<B> {
         self.freed.notify_one();
     }
 
+    /// Gives up the connections that take no further requests, so that each closes when its last response
+    /// has ended.
+    fn forget_retired(&self) {
+        let mut state = self.state();
+        state.available.retain(|one| !one.usage.is_retired());
+    }
+
     fn put_back(&self, connection: Connection<B>) {
         if !connection.usage.is_retired() && !connection.is_closed() {
             self.state().available.push(connection);
@@ -348,6 +355,9 @@ impl<B: Body + Send + 'static> Drop for Lease<B> {
     fn drop(&mut self) {
         self.usage.end();
         let Some(Sender::Http1(mut sender)) = self.connection.take() else {
+            if self.usage.is_retired() {
+                self.host.forget_retired();
+            }
             // An HTTP/2 connection has room for one request more.
             self.host.freed.notify_one();
             return;

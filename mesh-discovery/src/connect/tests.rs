@@ -130,6 +130,18 @@ async fn streams_share_a_connection_as_far_as_they_may() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_http2_connection_that_takes_no_further_requests_is_closed_after_the_last() {
+    let mesh = Mesh::new(
+        r#"{"http": {"maxRequestsPerConnection": 2}}"#,
+        Protocol::Http2,
+    );
+    assert_eq!(mesh.get().await, "hello");
+    assert_eq!(mesh.target.breakers.used(Resource::Connections), 1);
+    assert_eq!(mesh.get().await, "hello");
+    assert_eq!(mesh.target.breakers.used(Resource::Connections), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_the_endpoint_closed_is_not_used_again() {
     let mesh = Mesh::new("{}", Protocol::Http);
     mesh.get().await;
