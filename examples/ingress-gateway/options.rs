@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Parser;
 use examples::gateway::Settings;
 use examples::program::Files;
-use examples::program::arguments::{Serving, label};
+use examples::program::arguments::{Serving, label, locality};
 use mesh_core::workload::Workload;
 use mesh_policy::telemetry::access_log::ChannelSink;
 
@@ -24,6 +24,10 @@ pub(crate) struct Options {
     /// Labels of the gateway, by which Gateways select it.
     #[arg(long, value_delimiter = ',', value_parser = label, default_value = "istio=ingressgateway")]
     labels: Vec<(String, String)>,
+    /// Where the gateway is, REGION/ZONE/SUBZONE, so that endpoints nearby come first. Default: what its
+    /// labels say.
+    #[arg(long, value_parser = locality, default_value = "")]
+    locality: String,
     /// Address to listen on.
     #[arg(long, default_value = "0.0.0.0")]
     bind: IpAddr,
@@ -49,11 +53,15 @@ impl Options {
     pub(crate) fn files(&self) -> Files {
         let gateway = Workload::gateway(&self.namespace);
         let labels = self.labels.iter();
+        let gateway = labels.fold(gateway, |gateway, (key, value)| {
+            gateway.with_label(key, value)
+        });
         Files {
             paths: self.config.clone(),
-            workload: labels.fold(gateway, |gateway, (key, value)| {
-                gateway.with_label(key, value)
-            }),
+            workload: Workload {
+                locality: self.locality.clone(),
+                ..gateway
+            },
         }
     }
 

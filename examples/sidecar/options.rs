@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use examples::gateway::{Capture, Settings};
 use examples::program::Files;
-use examples::program::arguments::{Serving, label};
+use examples::program::arguments::{Serving, label, locality};
 use examples::program::identity::CertificateAuthority;
 use http::Uri;
 use mesh_core::identity::TrustDomain;
@@ -43,6 +43,10 @@ pub(crate) struct Options {
     /// Addresses of the workload.
     #[arg(long, value_delimiter = ',')]
     addresses: Vec<IpAddr>,
+    /// Where the workload is, REGION/ZONE/SUBZONE, so that endpoints nearby come first. Default: where the
+    /// node of the pod with its address is, or else what its labels say.
+    #[arg(long, value_parser = locality, default_value = "")]
+    locality: String,
     /// Network of the workload.
     #[arg(long, default_value = "", value_parser = if_expanded)]
     network: String,
@@ -135,6 +139,7 @@ impl Options {
                 name: self.name.clone(),
                 addresses: self.addresses.clone(),
                 service_account: self.service_account.clone(),
+                locality: self.locality.clone(),
                 network: self.network.clone(),
                 domain: self.domain.clone(),
                 ..workload

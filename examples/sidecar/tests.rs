@@ -2,8 +2,10 @@ use std::collections::BTreeMap;
 
 use clap::Parser;
 use examples::program::log;
+use mesh_core::config::MeshConfig;
 use mesh_core::model::listener::Direction;
-use mesh_core::resource::istio::mesh_config::MeshConfig;
+use mesh_core::resolve::resolve;
+use mesh_core::resource::istio::mesh_config::MeshConfig as MeshOptions;
 use mesh_policy::admission::values::Values;
 use mesh_policy::admission::{Injector, Owner, Placement, Pod};
 use serde_json::{Value, json};
@@ -49,6 +51,25 @@ fn what_the_template_passes_is_understood() {
             (Direction::Outbound, "127.0.0.1:15001".to_owned(), true),
         ]
     );
+}
+
+#[test]
+fn a_workload_is_where_its_argument_says_or_the_labels_of_its_pod() {
+    let labels = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(labels.path(), "istio-locality=\"eu.a\"\n").unwrap();
+    let labels = labels.path().to_str().unwrap();
+    let arguments = ["--config", "mesh.yaml", "--labels-file", labels];
+    let located = |options: Options| {
+        let config = MeshConfig::builder().build(1).unwrap();
+        resolve(&config, &options.files().unwrap().workload)
+            .workload
+            .locality
+    };
+    assert_eq!(located(options(&arguments).unwrap()), "eu/a");
+    let further = |place| options(&[&arguments[..], &["--locality", place]].concat());
+    assert_eq!(located(further("us/b/rack").unwrap()), "us/b/rack");
+    let error = further("us//rack").unwrap_err().to_string();
+    assert!(error.contains("REGION/ZONE/SUBZONE"), "{error}");
 }
 
 #[test]
@@ -158,7 +179,7 @@ fn captures(options: &Options) -> Vec<(Direction, String, bool)> {
 
 /// The arguments of the sidecar in a pod of the mesh, as Kubernetes expands them.
 fn injected(mesh: &Value) -> Vec<String> {
-    let mesh: MeshConfig = serde_json::from_value(mesh.clone()).unwrap();
+    let mesh: MeshOptions = serde_json::from_value(mesh.clone()).unwrap();
     let pod = Pod::new(json!({
         "metadata": {
             "name": "cart-7",

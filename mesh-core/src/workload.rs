@@ -30,7 +30,9 @@ pub struct Workload {
     pub addresses: Vec<IpAddr>,
     /// Its service account; empty is `default`.
     pub service_account: String,
-    /// `region/zone/subzone`; empty if unknown.
+    /// `region/zone/subzone`; empty if unknown. What is resolved for it has, in its place, that of the
+    /// endpoint with one of its addresses, or else of its labels `topology.istio.io/locality`,
+    /// `istio-locality` or those of Kubernetes.
     pub locality: String,
     /// The network it is in; empty is the default one.
     pub network: String,

@@ -108,7 +108,7 @@ pub struct Clusters {
 }
 
 struct Shared {
-    client: Client,
+    client: ArcSwap<Client>,
     seed: u64,
     table: ArcSwap<HashMap<ClusterName, Arc<Upstream>>>,
     /// Held by who replaces the table.
@@ -125,7 +125,7 @@ impl Clusters {
     /// have another do not pick the same endpoint at the same time.
     pub fn with_seed(client: Client, seed: u64) -> Self {
         let shared = Shared {
-            client,
+            client: ArcSwap::from_pointee(client),
             seed,
             table: ArcSwap::default(),
             replacing: Mutex::new(()),
@@ -171,10 +171,24 @@ impl Clusters {
         notices
     }
 
+    /// Balances for another client from now on, one that has moved or whose replicas have. What is known
+    /// of endpoints stays.
+    pub fn set_client(&self, client: &Client, now: Instant) {
+        let replacing = self.shared.replacing.lock();
+        let _replacing = replacing.unwrap_or_else(PoisonError::into_inner);
+        if **self.shared.client.load() == *client {
+            return;
+        }
+        self.shared.client.store(Arc::new(client.clone()));
+        for upstream in self.shared.table.load().values() {
+            upstream.balancer.set_client(client, now);
+        }
+    }
+
     fn upstream(&self, name: &ClusterName, cluster: &Arc<Cluster>, now: Instant) -> Upstream {
         let seed = xxhash64_seeded(self.shared.seed, name.as_str().as_bytes());
-        let client = self.shared.client.clone();
-        Upstream::new(Arc::clone(cluster), client, now, seed)
+        let client = self.shared.client.load();
+        Upstream::new(Arc::clone(cluster), Client::clone(&client), now, seed)
     }
 
     /// The clusters as they are now, for one generation of the configuration: what is published
@@ -183,7 +197,7 @@ impl Clusters {
     #[must_use]
     pub fn snapshot(&self) -> Self {
         let shared = Shared {
-            client: self.shared.client.clone(),
+            client: ArcSwap::new(self.shared.client.load_full()),
             seed: self.shared.seed,
             table: ArcSwap::new(self.shared.table.load_full()),
             replacing: Mutex::new(()),
@@ -248,6 +262,8 @@ impl fmt::Debug for Clusters {
 
 #[cfg(test)]
 mod tests {
+    use mesh_core::model::cluster::LocalityBalancing;
+
     use super::*;
     use crate::balance::PickRequest;
     use crate::balance::testing::{endpoint, now};
@@ -276,6 +292,45 @@ mod tests {
 
         clusters.publish(&model(&[]), now);
         assert!(clusters.get(&"cart".into()).is_none());
+    }
+
+    #[test]
+    fn a_client_that_moves_is_served_nearby_and_forgets_nothing() {
+        let now = now();
+        let mut clusters = model(&[("cart", "{}")]);
+        let cart = Arc::get_mut(clusters.get_mut(&"cart".into()).unwrap()).unwrap();
+        let setting = Box::default();
+        cart.locality = LocalityBalancing::Locality {
+            setting,
+            force: true,
+        };
+        cart.endpoints = vec![endpoint(1), endpoint(2)];
+        cart.endpoints[0].locality = "eu".into();
+        cart.endpoints[1].locality = "us".into();
+        let live = Clusters::new(in_region("eu"));
+        live.publish(&clusters, now);
+        let snapshot = live.snapshot();
+        let pick = |clusters: &Clusters| {
+            let upstream = clusters.get(&"cart".into()).unwrap();
+            let picked = upstream.balancer().pick(&PickRequest::new(now), || 0);
+            picked.unwrap()
+        };
+        let before = pick(&live);
+        let _active = before.begin();
+        assert_eq!(before.endpoint().locality, "eu");
+
+        live.set_client(&in_region("us"), now);
+        assert_eq!(pick(&live).endpoint().locality, "us");
+        assert_eq!(pick(&snapshot).endpoint().locality, "us");
+        live.set_client(&in_region("eu"), now);
+        assert_eq!(pick(&live).state().active(), 1);
+    }
+
+    fn in_region(region: &str) -> Client {
+        Client {
+            locality: region.into(),
+            ..Client::default()
+        }
     }
 
     #[test]

@@ -39,6 +39,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use mesh_core::labels::Labels;
+use mesh_core::model::Model;
 use mesh_core::workload::Workload;
 
 mod rules;
@@ -144,6 +145,16 @@ impl From<&Workload> for Client {
             labels: workload.labels.clone(),
             network: workload.network.clone(),
             replicas: Vec::new(),
+        }
+    }
+}
+
+impl From<&Model> for Client {
+    fn from(model: &Model) -> Self {
+        let replicas = model.replicas.iter();
+        Self {
+            replicas: replicas.map(|place| Locality::from(&**place)).collect(),
+            ..Self::from(&model.workload)
         }
     }
 }

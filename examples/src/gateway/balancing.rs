@@ -22,7 +22,6 @@ use super::upstream::Upstreams;
 /// addresses, ejections, turns.
 #[derive(Debug)]
 pub(super) struct Balancing {
-    client: Client,
     // The thread that resolves names is not needed before there are clusters.
     names: Option<Names>,
     dynamic: Dynamic,
@@ -32,7 +31,6 @@ impl Balancing {
     /// No clusters yet.
     pub(super) fn new() -> Self {
         Self {
-            client: Client::default(),
             names: None,
             dynamic: Dynamic::new(),
         }
@@ -47,18 +45,21 @@ impl Balancing {
         tls: &Originations,
     ) -> io::Result<(Upstreams, Vec<String>)> {
         let (clusters, mut warnings) = reachable(&model.clusters, tls);
-        let (client, refresh) = (Client::from(&model.workload), refresh(wide));
-        let live = || Clusters::with_seed(client.clone(), fastrand::u64(..));
+        let (client, refresh) = (Client::from(model), refresh(wide));
         let names = match &mut self.names {
             Some(names) => {
-                names.renew((self.client != client).then(live), refresh);
+                names.renew(refresh);
                 names
             }
-            none => none.insert(Names::new(live(), refresh, resolver(&mut warnings))?),
+            none => {
+                let live = Clusters::with_seed(client.clone(), fastrand::u64(..));
+                none.insert(Names::new(live, refresh, resolver(&mut warnings))?)
+            }
         };
-        self.client = client;
         let ((snapshot, notices), without) = names.publish(clusters, |live, clusters| {
-            let notices = live.publish(clusters, Instant::now().into_std());
+            let now = Instant::now().into_std();
+            live.set_client(&client, now);
+            let notices = live.publish(clusters, now);
             (live.snapshot(), notices)
         });
         warnings.extend(notices.iter().map(warning));

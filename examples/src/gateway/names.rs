@@ -76,10 +76,9 @@ impl Names {
         })
     }
 
-    /// Looks names up again after `refresh`, and tells the clusters of `live` from now on, if there are
-    /// any. What is known of names is kept.
-    pub(super) fn renew(&self, live: Option<Clusters>, refresh: RefreshSettings) {
-        self.shared.lock().renew(live, refresh);
+    /// Looks names up again after `refresh`. What is known of names is kept.
+    pub(super) fn renew(&self, refresh: RefreshSettings) {
+        self.shared.lock().renew(refresh);
     }
 
     /// Takes the clusters of a new configuration, and calls `publish` with them, their names resolved.

@@ -72,3 +72,33 @@ fn constants() -> Constants {
         absent: Some("-".to_owned()),
     }
 }
+
+/// A locality, `REGION`, `REGION/ZONE` or `REGION/ZONE/SUBZONE`; empty if it is not known.
+///
+/// # Errors
+///
+/// It is none. The error is for whoever wrote it.
+pub fn locality(text: &str) -> Result<String, String> {
+    let mut parts = text.split('/');
+    let is_whole =
+        text.is_empty() || (parts.clone().count() <= 3 && parts.all(|part| !part.is_empty()));
+    match is_whole {
+        true => Ok(text.to_owned()),
+        false => Err(format!("`{text}` is not of the form REGION/ZONE/SUBZONE")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locality_has_one_to_three_parts() {
+        for text in ["", "eu", "eu/a", "eu/a/rack"] {
+            assert_eq!(locality(text).as_deref(), Ok(text));
+        }
+        for text in ["/a", "eu/", "eu//rack", "eu/a/rack/7"] {
+            assert!(locality(text).is_err(), "{text}");
+        }
+    }
+}

@@ -19,7 +19,7 @@ use tower::service_fn;
 use crate::scene::{Scene, ask};
 
 /// To the replicas, each request once.
-const REPLICAS: &str = "
+pub(crate) const REPLICAS: &str = "
   - retries: { attempts: 0 }
     route: [{ destination: { host: replicas.example } }]
 ";
@@ -273,13 +273,13 @@ impl Raw {
 }
 
 /// Replicas of a service, each of which answers with a status and its number.
-struct Replicas {
+pub(crate) struct Replicas {
     ports: Vec<u16>,
     _workers: Vec<Workers>,
 }
 
 impl Replicas {
-    fn open(statuses: &[u16]) -> Self {
+    pub(crate) fn open(statuses: &[u16]) -> Self {
         let (mut ports, mut all) = (Vec::new(), Vec::new());
         for (number, status) in statuses.iter().copied().enumerate() {
             let workers = Workers::start(1, Limits::default(), move || {
@@ -304,7 +304,7 @@ impl Replicas {
     }
 
     /// The same, each replica in a place.
-    fn yaml_at(&self, places: &[&str], policy: &str) -> String {
+    pub(crate) fn yaml_at(&self, places: &[&str], policy: &str) -> String {
         yaml(&self.ports, places, policy)
     }
 }
@@ -349,6 +349,6 @@ fn status(answer: &str) -> String {
     answer.split(' ').nth(1).unwrap().to_owned()
 }
 
-fn body(answer: &str) -> String {
+pub(crate) fn body(answer: &str) -> String {
     answer.split_once("\r\n\r\n").unwrap().1.to_owned()
 }

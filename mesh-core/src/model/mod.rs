@@ -49,8 +49,11 @@ use crate::workload::Workload;
 /// The resolved configuration of one workload.
 #[derive(Clone, Debug, Serialize)]
 pub struct Model {
-    /// Whose configuration it is.
+    /// Whose configuration it is, with its locality and its node where the registry or labels say.
     pub workload: Workload,
+    /// Where the healthy replicas of the workload are, itself included: a locality each. Empty if no
+    /// service is in front of it.
+    pub replicas: Vec<String>,
     /// Version of the configuration it was resolved from.
     pub version: u64,
     /// What it listens on, in the order in which they were declared.

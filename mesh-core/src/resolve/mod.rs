@@ -45,6 +45,7 @@ pub(crate) mod gateway_api;
 #[cfg(not(feature = "gateway-api"))]
 #[path = "gateway_api/absent.rs"]
 mod gateway_api;
+mod locality;
 mod peer;
 mod place;
 mod policy;
@@ -83,7 +84,8 @@ pub fn resolve(config: &MeshConfig, workload: &Workload) -> Model {
     let policies = policy::resolve(config, workload, &mut notices);
     retain_first(&mut notices);
     Model {
-        workload: workload.clone(),
+        workload: locality::located(config.services(), workload),
+        replicas: locality::replicas(config.services(), workload),
         version: config.version(),
         listeners: parts.listeners,
         route_configurations: parts.route_configurations,

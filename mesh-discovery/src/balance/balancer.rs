@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use mesh_core::model::Notice;
-use mesh_core::model::cluster::{Cluster, Endpoint};
+use mesh_core::model::cluster::{Cluster, Endpoint, LocalityBalancing};
 
 use crate::balance::host::Host;
 use crate::balance::level::Level;
@@ -144,6 +144,25 @@ impl Balancer {
     /// Costs time in proportion to the endpoints, and includes a [`rebuild`](Self::rebuild).
     pub fn replace(&self, cluster: Arc<Cluster>, now: Instant) {
         self.put(&mut self.state(), cluster, now);
+        self.rebuild(now);
+    }
+
+    /// Balances for another client, as if the cluster had been replaced by the same one. Replicas of the
+    /// client count where zones do, and nowhere else.
+    pub fn set_client(&self, client: &Client, now: Instant) {
+        let mut state = self.state();
+        let before = std::mem::replace(&mut state.client, client.clone());
+        let elsewhere = Client {
+            replicas: before.replicas.clone(),
+            ..client.clone()
+        };
+        let counts_replicas = matches!(state.cluster.locality, LocalityBalancing::ZoneAware(_));
+        if before == *client || (before == elsewhere && !counts_replicas) {
+            return;
+        }
+        let cluster = Arc::clone(&state.cluster);
+        self.put(&mut state, cluster, now);
+        drop(state);
         self.rebuild(now);
     }
 

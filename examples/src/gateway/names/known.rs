@@ -34,13 +34,9 @@ impl Known {
         &self.live
     }
 
-    /// Looks names up again after `refresh`, and tells the clusters of `live` from now on, if there are
-    /// any.
-    pub(super) fn renew(&mut self, live: Option<Clusters>, refresh: RefreshSettings) {
+    /// Looks names up again after `refresh`.
+    pub(super) fn renew(&mut self, refresh: RefreshSettings) {
         self.machine.set_settings(refresh);
-        if let Some(live) = live {
-            self.live = live;
-        }
     }
 
     /// Takes the clusters of a new configuration. Names that are new are due at once.

@@ -165,12 +165,9 @@ async fn what_is_known_of_names_outlives_other_settings() {
     let scene = Scene::new([("a.example", Duration::ZERO, found(BEFORE))]);
     scene.publish(named("a.example"));
     scene.settle().await;
-    let live = Clusters::new(Client::default());
-    let refresh = RefreshSettings::default();
-    scene.shared.lock().renew(Some(live.clone()), refresh);
+    scene.shared.lock().renew(RefreshSettings::default());
     assert_eq!(scene.publish(named("a.example")), [""; 0]);
-    let endpoints = live.get(&cart()).unwrap().balancer().endpoints();
-    assert_eq!(addresses(&endpoints), ["192.0.2.1:80"]);
+    assert_eq!(scene.addresses(), ["192.0.2.1:80"]);
 }
 
 /// Names on simulated time, whose publications do not wait.

@@ -11,8 +11,9 @@ use crate::resource::kubernetes::pod::{ConditionStatus, Pod, PodPhase};
 const TLS_MODE: &str = "security.istio.io/tlsMode";
 /// Label that says which network a workload is in.
 pub(super) const NETWORK: &str = "topology.istio.io/network";
-/// Label of a workload that says where it is, with dots for slashes: a label of Kubernetes has none.
-const LOCALITY: &str = "istio-locality";
+/// Labels of a workload that say where it is, the stronger first, with dots for slashes: a label of
+/// Kubernetes has none.
+const LOCALITY: [&str; 2] = ["topology.istio.io/locality", "istio-locality"];
 const REGION: &str = "topology.kubernetes.io/region";
 const ZONE: &str = "topology.kubernetes.io/zone";
 const SUBZONE: &str = "topology.istio.io/subzone";
@@ -114,18 +115,29 @@ pub(super) fn mesh_tls(labels: &Labels) -> Option<bool> {
 /// The locality that a workload's own labels give. One that has slashes has no dots in their place
 /// (`SanitizeLocalityLabel`).
 pub(super) fn labelled_locality(labels: &Labels) -> Option<String> {
-    let label = labels.value(LOCALITY).filter(|label| !label.is_empty())?;
+    let mut values = LOCALITY.iter().filter_map(|key| labels.value(key));
+    let label = values.next().filter(|label| !label.is_empty())?;
     Some(match label.contains('/') {
         true => label.to_owned(),
         false => label.replace('.', "/"),
     })
 }
 
+/// The locality that the labels of a pod say: its own, else those that Kubernetes copies from its node.
+pub(crate) fn pod_locality(labels: &Labels) -> String {
+    let copied = || topology(|key| labels.value(key));
+    labelled_locality(labels).unwrap_or_else(copied)
+}
+
 /// `region/zone/subzone` of a node's labels, without what is unknown at the end.
 pub(super) fn node_locality(labels: &BTreeMap<String, String>) -> String {
+    topology(|key| labels.get(key).map(String::as_str))
+}
+
+fn topology<'a>(label: impl Fn(&str) -> Option<&'a str>) -> String {
     let value = |keys: [&str; 2]| {
-        let mut values = keys.iter().filter_map(|key| labels.get(*key));
-        values.next().map_or("", String::as_str)
+        let mut values = keys.iter().filter_map(|key| label(key));
+        values.next().unwrap_or_default()
     };
     locality([
         value([REGION, "failure-domain.beta.kubernetes.io/region"]),
@@ -180,8 +192,22 @@ mod tests {
             ("eu/a/rack.2", Some("eu/a/rack.2")),
             ("", None),
         ] {
-            let labels = Labels::from_iter([(LOCALITY, label)]);
+            let labels = Labels::from_iter([("istio-locality", label)]);
             assert_eq!(labelled_locality(&labels).as_deref(), expected, "{label}");
+        }
+    }
+
+    #[test]
+    fn a_pod_is_where_istios_label_says_before_those_of_its_node() {
+        let mut labels = Labels::new();
+        for (label, value, expected) in [
+            (ZONE, "a", "/a"),
+            (REGION, "eu", "eu/a"),
+            ("istio-locality", "us.b", "us/b"),
+            ("topology.istio.io/locality", "us.c.rack", "us/c/rack"),
+        ] {
+            labels.insert(label, value);
+            assert_eq!(pod_locality(&labels), expected, "{label}");
         }
     }
 

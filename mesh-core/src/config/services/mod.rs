@@ -52,6 +52,7 @@ use crate::resource::timestamp::Timestamp;
 use crate::service::Protocol;
 
 pub use self::aliases::Alias;
+pub(crate) use self::instance::pod_locality;
 pub(super) use self::sources::Sources;
 pub use self::targets::ServiceTarget;
 

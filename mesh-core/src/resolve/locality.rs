@@ -1,0 +1,185 @@
+//! Where a workload is, and where its replicas are.
+
+use std::collections::HashSet;
+
+use crate::config::services::{Services, pod_locality};
+use crate::labels::Labels;
+use crate::model::cluster::{Endpoint, EndpointAddress};
+use crate::workload::Workload;
+
+/// Label of the node of a pod.
+const NODE: &str = "kubernetes.io/hostname";
+/// Label of the generation of a Deployment that a pod is of (`LocalClusterGroupingLabels`).
+const GENERATION: &str = "pod-template-hash";
+
+/// The workload with its locality and its node: as it says itself, else as the registry does, else as
+/// its labels do.
+pub(super) fn located(services: &Services, workload: &Workload) -> Workload {
+    let mut located = workload.clone();
+    let own = endpoints(services, workload).find(|endpoint| is_at(endpoint, workload));
+    if located.locality.is_empty() {
+        let known = own.map(|own| own.locality.clone());
+        let known = known.filter(|locality| !locality.is_empty());
+        let labelled = || pod_locality(&workload.labels);
+        located.locality = known.unwrap_or_else(labelled);
+    }
+    let node = own.and_then(|own| own.labels.value(NODE));
+    if let Some(node) = node.filter(|_| workload.labels.value(NODE).is_none()) {
+        located.labels.insert(NODE, node);
+    }
+    located
+}
+
+/// Where the replicas of a workload are, itself included, an entry each: the healthy endpoints of the
+/// services that it is behind, but those of another generation of its Deployment
+/// (`ServicesForLocalCluster`).
+pub(super) fn replicas(services: &Services, workload: &Workload) -> Vec<String> {
+    let mut seen = HashSet::new();
+    endpoints(services, workload)
+        .filter(|endpoint| endpoint.healthy && is_replica(&endpoint.labels, &workload.labels))
+        .filter(|endpoint| seen.insert(host(&endpoint.address)))
+        .map(|endpoint| endpoint.locality.clone())
+        .collect()
+}
+
+/// The endpoints of the services that a workload is behind, as often as they have ports.
+fn endpoints<'a>(
+    services: &'a Services,
+    workload: &Workload,
+) -> impl Iterator<Item = &'a Endpoint> {
+    let targets = services.targets(workload).into_iter();
+    targets.flat_map(|target| target.service.endpoints(target.port))
+}
+
+fn is_at(endpoint: &Endpoint, workload: &Workload) -> bool {
+    match &endpoint.address {
+        EndpointAddress::Ip(address) => workload.addresses.contains(&address.ip()),
+        EndpointAddress::Dns { .. } | EndpointAddress::Unix(_) => false,
+    }
+}
+
+/// Whether an endpoint is of the same generation. A workload that knows of none has replicas in all.
+fn is_replica(labels: &Labels, own: &Labels) -> bool {
+    let own = own.value(GENERATION);
+    own.is_none() || labels.value(GENERATION) == own
+}
+
+/// An address without port.
+fn host(address: &EndpointAddress) -> String {
+    match address {
+        EndpointAddress::Dns { host, .. } => host.clone(),
+        EndpointAddress::Ip(address) => address.ip().to_string(),
+        EndpointAddress::Unix(path) => path.clone(),
+    }
+}
+
+#[cfg(all(test, feature = "yaml"))]
+mod tests {
+    use crate::config::MeshConfig;
+    use crate::parse::{Limits, parse};
+    use crate::resolve::resolve;
+
+    use super::*;
+
+    /// Two generations of a Deployment, in two zones, and a pod that is not ready.
+    fn config() -> MeshConfig {
+        let mut text = String::from(
+            "
+apiVersion: v1
+kind: Service
+metadata: { name: cart, namespace: shop }
+spec:
+  selector: { app: cart }
+  ports: [{ name: http, port: 80 }, { name: admin, port: 81 }]
+",
+        );
+        for (index, zone, generation, is_ready) in [
+            (1, "a", "old", "True"),
+            (2, "b", "old", "True"),
+            (3, "b", "new", "True"),
+            (4, "b", "old", "False"),
+        ] {
+            text += &format!(
+                "---
+apiVersion: v1
+kind: Node
+metadata:
+  name: node-{index}
+  labels: {{ topology.kubernetes.io/region: eu, topology.kubernetes.io/zone: {zone} }}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: cart-{index}
+  namespace: shop
+  labels: {{ app: cart, pod-template-hash: {generation} }}
+spec: {{ nodeName: node-{index} }}
+status:
+  phase: Running
+  podIP: 10.1.0.{index}
+  conditions: [{{ type: Ready, status: '{is_ready}' }}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: cart-{index}
+  namespace: shop
+  labels: {{ kubernetes.io/service-name: cart }}
+addressType: IPv4
+ports: [{{ name: http, port: 8080 }}, {{ name: admin, port: 8081 }}]
+endpoints:
+- addresses: [10.1.0.{index}]
+  conditions: {{ ready: {} }}
+  targetRef: {{ kind: Pod, name: cart-{index}, namespace: shop }}
+",
+                is_ready.to_lowercase()
+            );
+        }
+        let parsed = parse("cart.yaml", &text, &Limits::default());
+        assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
+        let builder = MeshConfig::builder().extend(parsed.objects);
+        builder.build(1).unwrap()
+    }
+
+    fn cart() -> Workload {
+        Workload::sidecar("shop").with_label("app", "cart")
+    }
+
+    #[test]
+    fn a_workload_is_on_the_node_of_the_pod_with_its_address() {
+        let workload = Workload {
+            addresses: vec![[10, 1, 0, 2].into()],
+            ..cart()
+        };
+        let located = resolve(&config(), &workload).workload;
+        assert_eq!(located.locality, "eu/b");
+        assert_eq!(located.labels.value(NODE), Some("node-2"));
+    }
+
+    #[test]
+    fn what_a_workload_says_of_its_place_counts_more_than_the_registry() {
+        let workload = Workload {
+            addresses: vec![[10, 1, 0, 2].into()],
+            locality: "us/c".into(),
+            ..cart()
+        };
+        assert_eq!(resolve(&config(), &workload).workload.locality, "us/c");
+    }
+
+    #[test]
+    fn a_workload_that_the_registry_does_not_know_is_where_its_labels_say() {
+        let workload = cart().with_label("istio-locality", "us.c");
+        assert_eq!(resolve(&config(), &workload).workload.locality, "us/c");
+        assert_eq!(resolve(&config(), &cart()).workload.locality, "");
+    }
+
+    #[test]
+    fn replicas_are_the_healthy_endpoints_of_the_same_generation() {
+        let old = cart().with_label("pod-template-hash", "old");
+        assert_eq!(resolve(&config(), &old).replicas, ["eu/a", "eu/b"]);
+        let all = ["eu/a", "eu/b", "eu/b"];
+        assert_eq!(resolve(&config(), &cart()).replicas, all);
+        let stranger = Workload::sidecar("shop").with_label("app", "books");
+        assert_eq!(resolve(&config(), &stranger).replicas, [""; 0]);
+    }
+}
