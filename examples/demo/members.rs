@@ -117,6 +117,7 @@ impl Admission for Callers {
         Ok(Admitted {
             listener: connection.listener,
             destination: (connection.local.ip(), PORT).into(),
+            proxy_protocol: false,
             chains: Some(chains.unwrap_or_else(|| Arc::clone(&self.closed))),
         })
     }

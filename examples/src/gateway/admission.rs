@@ -45,6 +45,7 @@ impl serve::Admission for Admission {
         Ok(Admitted {
             listener,
             destination,
+            proxy_protocol: generation.proxy_protocol(listener),
             chains: generation.chains(listener),
         })
     }

@@ -16,6 +16,7 @@ pub fn capabilities() -> Capabilities {
         .with(Capability::Metrics)
         .with(Capability::OutlierDetection)
         .with(Capability::PeerAuthentication)
+        .with(Capability::ProxyProtocol)
         .with(Capability::RateLimits)
         .with(Capability::RequestAuthentication)
         .with(Capability::Retries)

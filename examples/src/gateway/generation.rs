@@ -190,6 +190,12 @@ impl Generation {
         self.listeners.get(&listener)?.chains().cloned()
     }
 
+    /// Whether connections to `listener` begin with a header of the PROXY protocol.
+    pub(super) fn proxy_protocol(&self, listener: ListenerId) -> bool {
+        let listening = self.listeners.get(&listener);
+        listening.is_some_and(Listening::proxy_protocol)
+    }
+
     /// The clusters that routes name.
     pub(super) fn upstreams(&self) -> &Upstreams {
         &self.upstreams

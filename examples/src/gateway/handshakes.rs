@@ -86,6 +86,7 @@ impl Handshakes {
             Refused::NoChain => "no_filter_chain",
             Refused::NoListener(_) => "no_listener",
             Refused::NotRedirected(_) => "not_redirected",
+            Refused::ProxyProtocol(_) => "proxy_protocol",
             _ => "not_served",
         };
         self.failed(Side::Server, cause, &connection.peer, why);

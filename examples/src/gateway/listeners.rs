@@ -21,6 +21,8 @@ pub(super) struct Listening {
     plain: Option<String>,
     /// Among which connections choose, if there is.
     chains: Option<Arc<FilterChains>>,
+    /// Whether connections begin with a header that says whose they are.
+    proxy_protocol: bool,
 }
 
 impl Listening {
@@ -30,6 +32,7 @@ impl Listening {
             served: BTreeMap::from([(name.to_owned(), served)]),
             plain: Some(name.to_owned()),
             chains: None,
+            proxy_protocol: false,
         }
     }
 
@@ -71,6 +74,7 @@ impl Listening {
             served,
             plain,
             chains: chains.map(Arc::new),
+            proxy_protocol: listener.proxy_protocol,
         };
         Ok((Some(listening), warnings))
     }
@@ -92,6 +96,11 @@ impl Listening {
     /// All that is served, for it to be completed.
     pub(super) fn all_served(&mut self) -> impl Iterator<Item = &mut Served> {
         self.served.values_mut()
+    }
+
+    /// Whether connections begin with a header of the PROXY protocol.
+    pub(super) fn proxy_protocol(&self) -> bool {
+        self.proxy_protocol
     }
 
     /// Among which filter chains connections choose.

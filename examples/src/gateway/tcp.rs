@@ -1,16 +1,18 @@
 //! Connections that carry no HTTP: each goes whole to an endpoint of a cluster.
 
 use std::cell::Cell;
-use std::future::pending;
+use std::future::{Future, pending};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::uri::Authority;
 use http::{HeaderMap, Uri};
 use mesh_core::attributes::ConnectionInfo;
-use mesh_core::model::cluster::Cluster;
+use mesh_core::host::HostPattern;
+use mesh_core::model::cluster::{Cluster, Discovery};
 use mesh_core::model::listener::{FilterChain, NetworkFilter};
 use mesh_core::model::retry::HashPolicy;
 use mesh_core::model::route::ClusterSpecifier;
@@ -19,13 +21,13 @@ use mesh_discovery::balance::host::ActiveRequest;
 use mesh_discovery::balance::{PickRequest, hash_key};
 use mesh_discovery::circuit_breaker::{Permit, Resource};
 use mesh_discovery::health::outlier::Outcome;
-use mesh_discovery::service::Target;
+use mesh_discovery::service::{Downstream, Target};
 use mesh_policy::ext_authz::ConnectionCheck;
 use mesh_policy::telemetry::metrics::TcpConnection;
 use mesh_routing::l4::tcp_destination;
 use mesh_tls::connection;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::generation::Generation;
 use crate::serve::{Connection, Inspected};
@@ -36,7 +38,14 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// How many bytes are under way in each direction.
 const BUFFER: usize = 16 * 1024;
 
-/// Forwards a connection by the configuration that it came under, until it ends.
+/// How long a connection may be silent, and how long it may last; `None` is for ever.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    idle: Option<Duration>,
+    whole: Option<Duration>,
+}
+
+/// Forwards a connection by the configuration that it came under, until it ends or its time is up.
 ///
 /// A side that has said everything closes its half, and is still told what the other says. A
 /// connection that is denied, or has nowhere to go, is closed.
@@ -46,38 +55,44 @@ pub(super) async fn forward(
     chain: Arc<FilterChain>,
     client: Inspected,
 ) {
-    let Some((cluster, limits)) = destination(&chain.filter, &connection) else {
+    let Some((cluster, times)) = destination(&chain.filter, &connection) else {
         return;
     };
-    if !is_allowed(&generation, &connection, &chain.filter).await {
-        return;
-    }
-    let session = Session::begin(&generation, &connection, &cluster);
-    // Nothing of the configuration is needed once there is an endpoint.
-    let reached = reach(&generation, &connection, &cluster).await;
-    drop((generation, chain));
-    if let Some((upstream, _counted)) = reached {
-        session.run(client, upstream, limits).await;
+    within(times.whole, async move {
+        if !is_allowed(&generation, &connection, &chain.filter).await {
+            return;
+        }
+        let session = Session::begin(&generation, &connection, &cluster);
+        // Nothing of the configuration is needed once there is an endpoint.
+        let reached = reach(&generation, &connection, &cluster).await;
+        drop((generation, chain));
+        if let Some((upstream, _counted)) = reached {
+            session.run(client, upstream, times.idle).await;
+        }
+    })
+    .await;
+}
+
+/// Does something until it is done, or `time` is up.
+async fn within(time: Option<Duration>, work: impl Future<Output = ()>) {
+    match time {
+        // What it holds is closed with it, and there is nobody to tell.
+        Some(time) => drop(timeout(time, work).await),
+        None => work.await,
     }
 }
 
-/// How long a connection may be silent, and how long it may last. `None` is for ever.
-struct Limits {
-    silence: Option<Duration>,
-    life: Option<Duration>,
-}
-
-/// The cluster that a connection goes to, and its limits.
-fn destination(filter: &NetworkFilter, connection: &Connection) -> Option<(ClusterName, Limits)> {
+/// The cluster that a connection goes to, and how long it may.
+fn destination(filter: &NetworkFilter, connection: &Connection) -> Option<(ClusterName, Times)> {
     match filter {
         NetworkFilter::Http(_) => None,
         NetworkFilter::SniCluster => {
             let name = connection.server_name.as_deref()?;
-            let limits = Limits {
-                silence: Some(IDLE_TIMEOUT),
-                life: None,
+            let times = Times {
+                idle: Some(IDLE_TIMEOUT),
+                whole: None,
             };
-            Some((ClusterName::from(name), limits))
+            Some((ClusterName::from(name), times))
         }
         NetworkFilter::Tcp(proxy) => {
             let drawn = tcp_destination(proxy, fastrand::u64(..))?;
@@ -85,11 +100,11 @@ fn destination(filter: &NetworkFilter, connection: &Connection) -> Option<(Clust
                 return None;
             };
             let idle = proxy.idle_timeout.unwrap_or(IDLE_TIMEOUT);
-            let limits = Limits {
-                silence: Some(idle).filter(|idle| !idle.is_zero()),
-                life: proxy.max_duration,
+            let times = Times {
+                idle: Some(idle).filter(|idle| !idle.is_zero()),
+                whole: proxy.max_duration,
             };
-            Some((name.clone(), limits))
+            Some((name.clone(), times))
         }
     }
 }
@@ -127,9 +142,15 @@ async fn reach(
 ) -> Option<(Transport, Counted)> {
     let upstreams = generation.upstreams();
     let upstream = upstreams.get(cluster)?;
+    let cluster = upstream.cluster();
+    let named = match cluster.discovery {
+        Discovery::DynamicDns => Some(named(&cluster, connection)?),
+        _ => None,
+    };
     let permit = upstream.breakers().acquire(Resource::Connections)?;
     let request = PickRequest {
-        hash: hash(&upstream.cluster(), connection),
+        hash: hash(&cluster, connection),
+        authority: named.as_ref(),
         original_destination: Some(connection.local),
         ..PickRequest::new(Instant::now().into_std())
     };
@@ -137,9 +158,12 @@ async fn reach(
     let active = host.begin();
     let target = Target {
         endpoint: Arc::clone(host.endpoint()),
-        cluster: upstream.cluster(),
+        cluster,
         breakers: Arc::clone(upstream.breakers()),
-        downstream: None,
+        downstream: Some(Downstream {
+            peer: connection.peer,
+            local: connection.local,
+        }),
     };
     let connected = upstreams.connect(&target).await;
     let outcome = match connected {
@@ -150,6 +174,15 @@ async fn reach(
     let now = Instant::now().into_std();
     upstream.balancer().record(&host, outcome, now);
     Some((connected.ok()?, (permit, active)))
+}
+
+/// The host that a connection names by TLS, where its cluster is for those (`DYNAMIC_DNS`). None other
+/// than those of the service is looked up, whatever routes lead to it.
+fn named(cluster: &Cluster, connection: &Connection) -> Option<Authority> {
+    let name = connection.server_name.as_deref()?.to_ascii_lowercase();
+    let pattern = cluster.name.host().map(HostPattern::new);
+    let is_of_service = pattern.is_none_or(|pattern| pattern.covers(&name));
+    name.parse().ok().filter(|_| is_of_service)
 }
 
 /// The hash of the client's address, if endpoints are picked by it.
@@ -168,7 +201,6 @@ fn hash(cluster: &Cluster, connection: &Connection) -> Option<u64> {
 
 /// A connection while it is forwarded.
 struct Session {
-    begun: Instant,
     last_active: Cell<Instant>,
     metrics: Option<TcpConnection>,
 }
@@ -179,17 +211,19 @@ impl Session {
         let metrics = metrics.map(|metrics| {
             metrics.tcp_connection(Some(&info(connection)), (None, None), Some(cluster))
         });
-        let begun = Instant::now();
         Self {
-            begun,
-            last_active: Cell::new(begun),
+            last_active: Cell::new(Instant::now()),
             metrics,
         }
     }
 
-    /// Copies both ways until both sides are done, one of them fails, both have been silent for too
-    /// long, or the connection is too old.
-    async fn run(&self, client: Inspected, upstream: Transport, limits: Limits) {
+    /// Copies both ways until both sides are done, one of them fails, or both have been silent for
+    /// too long.
+    async fn run<C, U>(&self, client: C, upstream: U, idle_timeout: Option<Duration>)
+    where
+        C: AsyncRead + AsyncWrite + Unpin,
+        U: AsyncRead + AsyncWrite + Unpin,
+    {
         let mut client = Metered {
             io: client,
             count: |bytes| self.passed(bytes, TcpConnection::received),
@@ -201,15 +235,7 @@ impl Session {
         tokio::select! {
             // Whatever went wrong, there is nobody to tell but the two, who are closed.
             _ = copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER) => {}
-            () = self.silent_for(limits.silence) => {}
-            () = self.old(limits.life) => {}
-        }
-    }
-
-    async fn old(&self, life: Option<Duration>) {
-        match life.and_then(|life| self.begun.checked_add(life)) {
-            Some(end) => sleep_until(end).await,
-            None => pending().await,
+            () = self.silent_for(idle_timeout) => {}
         }
     }
 
@@ -281,5 +307,70 @@ impl<IO: AsyncWrite + Unpin, F: Unpin> AsyncWrite for Metered<IO, F> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_ends_when_its_time_is_up_however_busy_it_is() {
+        let ended = lasts(Some(10 * SECOND), Some(5 * SECOND), Some(SECOND)).await;
+        assert_eq!(ended, 10 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_ends_when_it_was_silent_for_too_long() {
+        let ended = lasts(Some(10 * SECOND), Some(5 * SECOND), None).await;
+        assert_eq!(ended, 5 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_limits_lasts() {
+        let day = 24 * 60 * 60 * SECOND;
+        let lasting = lasts(None, None, None);
+        assert!(timeout(day, lasting).await.is_err());
+    }
+
+    /// How long a connection lasts whose client speaks each `interval`, and whose server answers.
+    async fn lasts(
+        whole: Option<Duration>,
+        idle: Option<Duration>,
+        interval: Option<Duration>,
+    ) -> Duration {
+        let session = Session {
+            last_active: Cell::new(Instant::now()),
+            metrics: None,
+        };
+        let (client, ours) = duplex(64);
+        let (theirs, server) = duplex(64);
+        let start = Instant::now();
+        tokio::select! {
+            () = within(whole, session.run(ours, theirs, idle)) => {}
+            () = speak(client, interval) => {}
+            () = answer(server) => {}
+        }
+        start.elapsed()
+    }
+
+    async fn speak(mut client: DuplexStream, interval: Option<Duration>) {
+        while let Some(interval) = interval {
+            tokio::time::sleep(interval).await;
+            client.write_all(b"a").await.unwrap();
+            client.read_exact(&mut [0]).await.unwrap();
+        }
+        pending().await
+    }
+
+    async fn answer(mut server: DuplexStream) {
+        loop {
+            let byte = server.read_u8().await.unwrap();
+            server.write_u8(byte).await.unwrap();
+        }
     }
 }

@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,8 +28,8 @@ use super::tls::Originations;
 use crate::body::Body;
 use crate::headers::router;
 use crate::upstream::{
-    Address, Asked, ConnectionLimits, Endpoint, Established, Origination, Pool, Protocol, Sending,
-    Transport, UpstreamError, Way, sidecar_source,
+    Address, Asked, ConnectionLimits, Endpoint, Established, Origination, Pool, Preface, Protocol,
+    Sending, Transport, UpstreamError, Way, sidecar_source,
 };
 
 /// The cluster of the ports of a workload that no service leads to.
@@ -83,16 +84,35 @@ impl Upstreams {
         let Target {
             endpoint, cluster, ..
         } = target;
-        let address = Address::of(&endpoint.address).ok_or_else(unreachable)?;
+        let address = self.address(cluster, &endpoint.address).await?;
         let tls = towards(&self.tls, cluster, endpoint)?;
         // No request names the server, so that the service does where the settings do not.
         let source = source(self.is_redirected, cluster, &address);
         let way = Way::new(address, tls, cluster.name.host()).with_source(source);
+        let way = way.with_preface(Preface::of(target));
         let connecting = way.connect(ApplicationProtocol::Tcp, cluster.connect_timeout);
         let Established { transport, .. } = connecting.await?;
         let keepalive = transport.stream().set_keepalive(cluster);
         keepalive.map_err(UpstreamError::Connect)?;
         Ok(transport)
+    }
+
+    /// The socket of an endpoint, which is looked up if it is for a name that the connection gave.
+    async fn address(
+        &self,
+        cluster: &Cluster,
+        address: &EndpointAddress,
+    ) -> Result<Address, UpstreamError> {
+        let EndpointAddress::Dns { host, port } = address else {
+            return Address::of(address).ok_or_else(unreachable);
+        };
+        if cluster.discovery != Discovery::DynamicDns {
+            return Err(unreachable());
+        }
+        let found = self.dynamic.clone().resolve(host.clone()).await;
+        let found = found.map_err(|error| UpstreamError::Connect(io::Error::other(error)))?;
+        let first = found.first().ok_or_else(unreachable)?;
+        Ok(Address::Ip((*first, *port).into()))
     }
 }
 
@@ -134,7 +154,7 @@ fn towards(
 
 /// There is no way to an endpoint.
 fn unreachable() -> UpstreamError {
-    UpstreamError::Connect(std::io::ErrorKind::Unsupported.into())
+    UpstreamError::Connect(io::ErrorKind::Unsupported.into())
 }
 
 /// Sends requests to an endpoint of the cluster that their route names, on the connections of
@@ -215,6 +235,7 @@ impl<B> NewService for Endpoints<B> {
             Endpoint::at(address, protocol)
                 .with_tls(tls)
                 .with_source(source)
+                .with_preface(Preface::of(target))
                 .with_connect_timeout(cluster.connect_timeout)
                 .with_limits(ConnectionLimits::of(target))
         });

@@ -25,6 +25,7 @@ use super::connection::{BoxError, Http};
 use super::limits::Limits;
 use super::listener::ListenerId;
 use super::open::{Open, OpenConnections};
+use super::proxy_protocol;
 
 /// How long to wait when no connection can be accepted, for want of file descriptors mostly.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -34,10 +35,10 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 pub struct Connection {
     /// The listener that serves it.
     pub listener: ListenerId,
-    /// The address of the client.
+    /// The address of the client: that of the other end, unless that speaks for another.
     pub peer: SocketAddr,
     /// The address that the client wants to reach: that of the socket, unless the connection was
-    /// redirected on its way.
+    /// redirected on its way, or its other end says another.
     pub local: SocketAddr,
     /// The name of the routes of its filter chain, if one was chosen that carries HTTP.
     pub routes: Option<Arc<str>>,
@@ -163,7 +164,7 @@ where
         }
     }
 
-    async fn serve(self: Rc<Self>, listener: ListenerId, stream: TcpStream, peer: SocketAddr) {
+    async fn serve(self: Rc<Self>, listener: ListenerId, mut stream: TcpStream, peer: SocketAddr) {
         let Some(open) = self.open.open() else { return };
         // Both fail only if the client is already gone.
         let (Ok(local), Ok(())) = (stream.local_addr(), stream.set_nodelay(true)) else {
@@ -183,6 +184,16 @@ where
         };
         connection.listener = admitted.listener;
         connection.local = admitted.destination;
+        if admitted.proxy_protocol {
+            match proxy_protocol::take(&mut stream).await {
+                Ok(Some((client, destination))) => {
+                    (connection.peer, connection.local) = (client, destination);
+                }
+                // It is of the other end itself.
+                Ok(None) => {}
+                Err(refused) => return self.admission.refused(&connection, &refused),
+            }
+        }
         match admitted.chains {
             None => self.read(stream, &connection, None, open).await,
             // Boxed, so that connections without a choice need no room for it.

@@ -42,6 +42,9 @@ pub struct Admitted {
     pub listener: ListenerId,
     /// The address that the client wants to reach.
     pub destination: SocketAddr,
+    /// Whether it begins with a header of the PROXY protocol, which says whose it is. One without is
+    /// closed.
+    pub proxy_protocol: bool,
     /// The filter chains that take it. `None` takes it as plaintext HTTP.
     pub chains: Option<Arc<FilterChains>>,
 }
@@ -54,6 +57,7 @@ impl Admission for AllHttp {
         Ok(Admitted {
             listener: connection.listener,
             destination: connection.local,
+            proxy_protocol: false,
             chains: None,
         })
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_core::model::listener::{FilterChain, Listener, NetworkFilter, Transport};
+use mesh_discovery::proxy_protocol::AcceptError;
 use mesh_routing::error::{CompileError, CompileErrors};
 use mesh_routing::l4::{self, FilterChainTable};
 use mesh_tls::accept::TlsAcceptor;
@@ -102,6 +103,9 @@ pub enum Refused {
          iptables or a plugin redirect that"
     )]
     NotRedirected(SocketAddr),
+    /// It does not say whose it is, and has to.
+    #[error("the connection does not begin as the PROXY protocol does")]
+    ProxyProtocol(#[source] Arc<AcceptError>),
     /// The chain that takes it cannot be served.
     #[error("the filter chain of the connection is not served")]
     Unserved,

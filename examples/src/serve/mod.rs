@@ -62,6 +62,7 @@ mod inspected;
 mod limits;
 mod listener;
 mod open;
+mod proxy_protocol;
 mod rewind;
 mod sniff;
 #[cfg(test)]

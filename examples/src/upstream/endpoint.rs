@@ -9,6 +9,7 @@ use mesh_tls::config::ApplicationProtocol;
 
 use super::limits::ConnectionLimits;
 use super::origination::Origination;
+use super::preface::Preface;
 
 /// The HTTP version spoken to an endpoint.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -66,6 +67,8 @@ pub struct Endpoint {
     pub limits: Option<ConnectionLimits>,
     /// The address to connect from; `None` leaves it to the system.
     pub source: Option<IpAddr>,
+    /// What its connections begin with.
+    pub preface: Option<Preface>,
 }
 
 impl Endpoint {
@@ -83,7 +86,14 @@ impl Endpoint {
             connect_timeout: None,
             limits: None,
             source: None,
+            preface: None,
         }
+    }
+
+    /// Begins connections with `preface`.
+    #[must_use]
+    pub fn with_preface(self, preface: Option<Preface>) -> Self {
+        Self { preface, ..self }
     }
 
     /// Speaks `tls`.

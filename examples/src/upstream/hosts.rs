@@ -41,6 +41,7 @@ impl<B> Hosts<B> {
         let way = || {
             let way = Way::new(endpoint.address.clone(), endpoint.tls.clone(), host);
             way.with_source(endpoint.source)
+                .with_preface(endpoint.preface)
         };
         if let Some(limits) = &endpoint.limits {
             let way = way();
@@ -58,9 +59,10 @@ impl<B> Hosts<B> {
             address,
             tls,
             source,
+            preface,
             ..
         } = endpoint;
-        if let (Address::Ip(address), None, None) = (address, tls, source) {
+        if let (Address::Ip(address), None, None, None) = (address, tls, source, preface) {
             if let Some(known) = self.plain.get(address) {
                 return (Rc::clone(known), false);
             }

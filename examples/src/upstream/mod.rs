@@ -49,6 +49,7 @@ mod hosts;
 mod limits;
 mod origination;
 mod pool;
+mod preface;
 mod source;
 mod sweep;
 #[cfg(test)]
@@ -65,5 +66,6 @@ pub(crate) use self::h2::OpenStream;
 pub use self::limits::ConnectionLimits;
 pub use self::origination::Origination;
 pub use self::pool::{Pool, PoolSettings, Sending};
+pub use self::preface::Preface;
 pub use self::source::{connect_from, sidecar_source};
 pub(crate) use self::transport::{Established, Transport, Way};

@@ -21,6 +21,7 @@ use tokio_rustls::client::TlsStream;
 use super::endpoint::Address;
 use super::error::UpstreamError;
 use super::origination::Origination;
+use super::preface::Preface;
 use super::source::connect_from;
 use crate::maybe_tls::MaybeTls;
 
@@ -45,6 +46,8 @@ pub(crate) struct Way {
     pub(crate) server: Option<Box<str>>,
     /// The address to connect from; `None` leaves it to the system.
     pub(crate) source: Option<IpAddr>,
+    /// What connections begin with, before TLS.
+    pub(crate) preface: Option<Preface>,
 }
 
 impl Way {
@@ -56,7 +59,13 @@ impl Way {
             address,
             tls,
             source: None,
+            preface: None,
         }
+    }
+
+    /// Begins connections with `preface`.
+    pub(crate) fn with_preface(self, preface: Option<Preface>) -> Self {
+        Self { preface, ..self }
     }
 
     /// Connects from `source`.
@@ -94,17 +103,18 @@ impl Way {
     }
 
     async fn dial(&self) -> io::Result<Stream> {
-        match &self.address {
+        let mut stream = match &self.address {
             Address::Ip(address) => {
                 let stream = connect_from(self.source, *address).await?;
                 stream.set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
+                Stream::Tcp(stream)
             }
-            Address::Unix(path) => {
-                let stream = UnixStream::connect(socket_path(path)).await?;
-                Ok(Stream::Unix(stream))
-            }
+            Address::Unix(path) => Stream::Unix(UnixStream::connect(socket_path(path)).await?),
+        };
+        if let Some(preface) = &self.preface {
+            preface.send(&mut stream).await?;
         }
+        Ok(stream)
     }
 }
 

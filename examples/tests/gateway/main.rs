@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod addresses;
 mod balancing;
 mod client_mesh;
 mod client_tls;
@@ -10,6 +11,7 @@ mod front;
 mod https;
 mod mutual;
 mod peers;
+mod places;
 mod policies;
 mod policies_asked;
 mod policies_traced;

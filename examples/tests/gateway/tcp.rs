@@ -181,6 +181,43 @@ fn tls_is_passed_on_by_its_server_name() {
 }
 
 #[test]
+fn tls_is_passed_on_to_the_host_that_its_server_name_is() {
+    let hosts = Hosts::new();
+    let service = Service::start(Taking::Tls(hosts.server("db.localhost", false)));
+    let port = service.address.port();
+    let server = "port: { number: 443, name: tls, protocol: TLS }\n    hosts: ['*']\n    \
+                  tls: { mode: PASSTHROUGH }";
+    // The route takes more than the service is for.
+    let routes = format!(
+        "
+  tls:
+  - match: [{{ sniHosts: ['*'] }}]
+    route: [{{ destination: {{ host: '*.localhost', port: {{ number: {port} }} }} }}]
+"
+    );
+    let entry = format!(
+        "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{ name: any, namespace: shop }}
+spec:
+  hosts: ['*.localhost']
+  resolution: DYNAMIC_DNS
+  ports: [{{ number: {port}, name: tls, protocol: TLS }}]
+"
+    );
+    let yaml = yaml(server, &routes).replace("hosts: ['*.example']", "hosts: ['*']");
+    let gateway = serve(&[&yaml, &entry]);
+    let answer = ask(&gateway, &hosts.pem(), "DB.localhost").unwrap();
+    assert!(answer.contains("sni=db.localhost "), "{answer}");
+
+    for outside in ["localhost", "db.example"] {
+        assert!(ask(&gateway, &hosts.pem(), outside).is_err(), "{outside}");
+    }
+    assert_eq!(service.connections(), 1);
+}
+
+#[test]
 fn bytes_inside_of_tls_are_forwarded() {
     let hosts = Hosts::new();
     let backend = Backend::start("");

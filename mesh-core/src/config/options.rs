@@ -182,6 +182,14 @@ impl MeshOptions {
         self.written.zone_aware_lb_setting.as_ref()
     }
 
+    /// Whether the connections to gateways begin with a header of the PROXY protocol
+    /// (`gatewayTopology.proxyProtocol`). Default no.
+    pub fn proxy_protocol(&self) -> bool {
+        let proxy = self.written.default_config.as_ref();
+        let topology = proxy.and_then(|proxy| proxy.gateway_topology.as_ref());
+        topology.is_some_and(|topology| topology.proxy_protocol.is_some())
+    }
+
     /// When connections that carry nothing are probed, unless a DestinationRule says. Default
     /// never.
     pub fn tcp_keepalive(&self) -> Option<&TcpKeepalive> {

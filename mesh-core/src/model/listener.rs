@@ -46,6 +46,8 @@ pub struct Listener {
     /// How long a protocol is waited for before a connection counts as neither TLS nor HTTP.
     /// `None` waits for ever.
     pub protocol_detection_timeout: Option<Duration>,
+    /// Whether connections begin with a header of the PROXY protocol, which says whose they are.
+    pub proxy_protocol: bool,
     /// What asked for it.
     pub origin: Origin,
 }
@@ -69,6 +71,7 @@ impl Listener {
             filter_chains: filter_chains.into_iter().collect(),
             default_filter_chain: None,
             protocol_detection_timeout: None,
+            proxy_protocol: false,
             origin: Origin::synthetic("listener"),
         }
     }

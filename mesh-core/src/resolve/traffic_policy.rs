@@ -44,7 +44,9 @@ pub(in crate::resolve) fn tcp_proxy(
     TcpProxy {
         destinations,
         idle_timeout: tcp.and_then(|tcp| tcp.idle_timeout?.as_std()),
-        max_duration: tcp.and_then(|tcp| tcp.max_connection_duration?.as_std()),
+        max_duration: tcp
+            .and_then(|tcp| tcp.max_connection_duration?.as_std())
+            .filter(|longest| !longest.is_zero()),
     }
 }
 

@@ -64,6 +64,7 @@ impl<'a> Listeners<'a> {
             filter_chains,
             default_filter_chain: None,
             protocol_detection_timeout: options.protocol_detection_timeout(),
+            proxy_protocol: options.proxy_protocol(),
             origin: first.map_or_else(Origin::default, |server| server.origin.clone()),
         }
     }

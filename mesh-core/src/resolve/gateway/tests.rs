@@ -1,6 +1,7 @@
 #![cfg(feature = "yaml")]
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use crate::config::MeshConfig;
 use crate::model::Model;
@@ -580,6 +581,36 @@ fn passed_on_tls_goes_by_server_name() {
 }
 
 #[test]
+fn connections_last_as_long_as_the_rule_of_their_first_destination_says() {
+    let server = "{ port: { number: 9000, name: tcp, protocol: TCP }, hosts: ['*'] }";
+    let rules = "  tcp: [{ route: [{ destination: { host: db.example } }] }]";
+    let others = "---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: db, namespace: shop }
+spec: { hosts: [db.example], ports: [{ number: 9000, name: tcp, protocol: TCP }], resolution: DNS }
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: db, namespace: shop }
+spec:
+  host: db.example
+  trafficPolicy: { connectionPool: { tcp: { maxConnectionDuration: LONGEST } } }
+";
+    for (longest, expected) in [("9s", Some(Duration::from_secs(9))), ("0s", None)] {
+        let text = gateway("public", &[server])
+            + &virtual_service("t", "public", "[db.example]", rules)
+            + &others.replace("LONGEST", longest);
+        let model = model(&text);
+        let NetworkFilter::Tcp(proxy) = &model.listeners[0].filter_chains[0].filter else {
+            panic!("{:?}", model.listeners)
+        };
+        assert_eq!(proxy.max_duration, expected, "{longest}");
+        assert_eq!(proxy.idle_timeout, None, "{longest}");
+    }
+}
+
+#[test]
 fn tcp_goes_to_the_first_rule_that_applies() {
     let plain = "{ port: { number: 9000, name: tcp, protocol: TCP }, hosts: ['*'] }";
     let ended = "{ port: { number: 9001, name: tls, protocol: TLS }, hosts: [a.example], \
@@ -680,7 +711,7 @@ spec: { hosts: [books.example, books.local], ports: [{ number: 80, name: http, p
 fn connections_follow_the_default_settings_of_proxies() {
     let options: MeshOptions = serde_json::from_str(
         r#"{"defaultConfig": {
-            "gatewayTopology": {"numTrustedProxies": 2},
+            "gatewayTopology": {"numTrustedProxies": 2, "proxyProtocol": {}},
             "proxyHeaders": {"server": {"value": "shop"}}
         }}"#,
     )
@@ -693,5 +724,6 @@ fn connections_follow_the_default_settings_of_proxies() {
         panic!("{:?}", model.listeners)
     };
     assert_eq!(connection.trusted_hops, 2);
+    assert!(model.listeners[0].proxy_protocol);
     assert_eq!(connection.server_name.as_deref(), Some("shop"));
 }

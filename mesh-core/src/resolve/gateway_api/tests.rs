@@ -668,6 +668,26 @@ spec: { host: cart, trafficPolicy: { connectionPool: { tcp: { idleTimeout: 5s } 
 }
 
 #[test]
+fn connections_last_as_long_as_the_rule_of_their_service_says() {
+    let tcp = "{ name: tcp, port: 5432, protocol: TCP }";
+    let backends = "rules: [{ backendRefs: [{ name: cart, port: 80 }] }]";
+    let rule = "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: cart, namespace: shop }
+spec:
+  host: cart
+  trafficPolicy: { connectionPool: { tcp: { idleTimeout: 7s, maxConnectionDuration: 9s } } }
+";
+    let model = model(&(gateway(&[tcp]) + &route("TCPRoute", "tcp", backends) + rule));
+    let NetworkFilter::Tcp(proxy) = &model.listeners[0].filter_chains[0].filter else {
+        panic!("{:?}", model.listeners)
+    };
+    assert_eq!(proxy.idle_timeout, Some(Duration::from_secs(7)));
+    assert_eq!(proxy.max_duration, Some(Duration::from_secs(9)));
+}
+
+#[test]
 fn a_route_of_a_service_replaces_the_default_route_of_a_port() {
     let parent = "{ group: '', kind: Service, name: cart, namespace: shop, port: 80 }";
     let producer = route_of(

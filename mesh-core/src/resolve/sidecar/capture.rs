@@ -49,6 +49,7 @@ pub(super) fn add_listener(sidecar: &Sidecar<'_>, parts: &mut Parts) {
         filter_chains,
         default_filter_chain: Some(Box::new(rest)),
         protocol_detection_timeout: options.protocol_detection_timeout(),
+        proxy_protocol: false,
     });
 }
 

@@ -151,6 +151,7 @@ fn listener(sidecar: &Sidecar<'_>, bind: Bind, entry: Entry) -> Listener {
         filter_chains,
         default_filter_chain: default.map(Box::new),
         protocol_detection_timeout: options.protocol_detection_timeout().filter(|_| detects),
+        proxy_protocol: false,
         origin: entry.origin,
     }
 }

@@ -86,6 +86,7 @@ fn listener(
         filter_chains,
         default_filter_chain: None,
         protocol_detection_timeout: options.protocol_detection_timeout(),
+        proxy_protocol: false,
         origin,
     }
 }
