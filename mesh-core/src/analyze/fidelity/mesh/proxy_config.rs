@@ -24,9 +24,6 @@ const EXCHANGE: Support = Support::NotApplicable("peers do not exchange metadata
 
 const CASE: Support = Support::never("names of headers are written in lower case");
 
-const PROXY_PROTOCOL: Support =
-    Support::never("whether listeners expect the PROXY protocol is set by the embedder, in code");
-
 const LIMITS: Support = Support::never("limits of listeners are set by the embedder, in code");
 
 impl Classify for ProxyConfig {
@@ -230,7 +227,7 @@ impl Classify for Topology {
             forward_client_cert_details,
             Capability::Routing,
         );
-        fields.leaf("proxyProtocol", proxy_protocol, PROXY_PROTOCOL);
+        fields.leaf("proxyProtocol", proxy_protocol, Capability::ProxyProtocol);
     }
 }
 
