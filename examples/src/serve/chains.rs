@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_core::model::listener::{FilterChain, Listener, NetworkFilter, Transport};
+use mesh_core::model::route::ClusterSpecifier;
 use mesh_discovery::proxy_protocol::AcceptError;
 use mesh_routing::error::{CompileError, CompileErrors};
 use mesh_routing::l4::{self, FilterChainTable};
@@ -282,9 +283,11 @@ fn looks(listener: &Listener) -> HashMap<Option<u16>, Looks> {
         let by_protocol = !matches.application_protocols.is_empty();
         let by_hello = !matches.server_names.is_empty() || matches.transport.is_some();
         let looks = looks.entry(matches.destination_port).or_default();
-        looks.for_tls |= by_hello || by_protocol || chain.tls.is_some();
+        let by_name = goes_by_name(chain);
+        looks.for_tls |= by_hello || by_protocol || by_name || chain.tls.is_some();
         looks.for_http |= by_protocol && matches.transport != Some(Transport::Tls);
         looks.takes_plaintext |= chain.tls.is_none()
+            && !by_name
             && matches.server_names.is_empty()
             && matches.transport != Some(Transport::Tls);
     }
@@ -297,9 +300,28 @@ fn looks(listener: &Listener) -> HashMap<Option<u16>, Looks> {
     looks
 }
 
+/// Whether where the connections of a chain go depends on the server name that they give: they are for
+/// any host of a wildcard (`DYNAMIC_DNS`), or the name is that of a cluster.
+fn goes_by_name(chain: &FilterChain) -> bool {
+    let is_wildcard = |cluster: &ClusterSpecifier| match cluster {
+        ClusterSpecifier::Name(name) => name.host().is_some_and(|host| host.starts_with('*')),
+        ClusterSpecifier::Header(_) | ClusterSpecifier::Refused(_) => false,
+    };
+    match &chain.filter {
+        NetworkFilter::Http(_) => false,
+        NetworkFilter::SniCluster => true,
+        NetworkFilter::Tcp(proxy) => {
+            let mut destinations = proxy.destinations.iter();
+            destinations.any(|destination| is_wildcard(&destination.cluster))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use mesh_core::model::listener::FilterChainMatch;
+    use mesh_core::model::listener::{FilterChainMatch, TcpProxy};
+    use mesh_core::model::route::WeightedDestination;
+    use mesh_core::service::ClusterName;
 
     use super::*;
 
@@ -330,7 +352,7 @@ mod tests {
                     transport,
                     ..FilterChainMatch::default()
                 },
-                ..FilterChain::new(NetworkFilter::SniCluster)
+                ..FilterChain::new(NetworkFilter::Tcp(TcpProxy::to([])))
             };
             let mut listener = Listener::new("virtualInbound", 15006, [chain]);
             listener.protocol_detection_timeout = timeout.map(Duration::from_secs);
@@ -355,7 +377,7 @@ mod tests {
                 transport,
                 ..FilterChainMatch::default()
             },
-            ..FilterChain::new(NetworkFilter::SniCluster)
+            ..FilterChain::new(NetworkFilter::Tcp(TcpProxy::to([])))
         };
         let chains = [
             chain(Some(25), None),
@@ -368,6 +390,24 @@ mod tests {
                 .unwrap();
         for (port, is_looked_at) in [(25, false), (443, true), (80, true)] {
             assert_eq!(chains.looks(port).for_tls, is_looked_at, "port {port}");
+        }
+    }
+    #[test]
+    fn a_connection_that_goes_where_its_server_name_says_is_asked_for_it() {
+        let to = |host: &str| {
+            let cluster = ClusterName::outbound(443, "", host);
+            NetworkFilter::Tcp(TcpProxy::to([WeightedDestination::new(cluster)]))
+        };
+        for (filter, is_looked_at) in [
+            (to("*.example"), true),
+            (to("db.example"), false),
+            (NetworkFilter::SniCluster, true),
+        ] {
+            let listener = Listener::new("tls", 443, [FilterChain::new(filter)]);
+            let chains = FilterChains::compile(&listener, [Ending::Plain]).unwrap();
+            let looks = chains.looks(443);
+            let found = (looks.for_tls, looks.takes_plaintext);
+            assert_eq!(found, (is_looked_at, !is_looked_at));
         }
     }
 }

@@ -73,6 +73,8 @@ impl Known {
                 });
                 self.warming.insert(name.clone(), written);
             } else if cluster.endpoints.is_empty() {
+                // Addresses that came later than the cluster of before stay with it otherwise.
+                self.live.replace_endpoints(name, [], now);
                 without.push(format!(
                     "the names of `{name}` are not resolved yet: it has no endpoint until they are [{}]",
                     written.origin
