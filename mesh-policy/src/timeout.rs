@@ -333,7 +333,7 @@ mod tests {
             let (sender, seen) = std::sync::mpsc::channel();
             let inner = service_fn(move |request: Request<()>| {
                 sender.send(request.headers().clone()).unwrap();
-                async { Ok::<_, Infallible>(Response::new(Bytes::new())) }
+                std::future::ready(Ok::<_, Infallible>(Response::new(Bytes::new())))
             });
             let request = Request::get("/")
                 .header("content-type", "application/grpc")

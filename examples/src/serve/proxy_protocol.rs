@@ -85,22 +85,23 @@ mod tests {
             ("binary", encode(ProxyProtocolVersion::V2, &header())),
             ("long", encode(ProxyProtocolVersion::V2, &long)),
         ] {
-            for pieces in [1, 13, bytes.len()] {
-                let (mut client, mut server) = connection().await;
+            for piece in [1, 13, bytes.len()] {
+                let (client, mut server) = connection().await;
                 let whole = [&bytes[..], b"hello"].concat();
-                let sending = async {
-                    for piece in whole.chunks(pieces) {
-                        client.write_all(piece).await.unwrap();
-                        tokio::task::yield_now().await;
-                    }
-                    drop(client);
-                };
-                let (taken, ()) = tokio::join!(take(&mut server), sending);
-                assert_eq!(taken.unwrap(), header().tcp_addresses(), "{name} {pieces}");
+                let (taken, ()) = tokio::join!(take(&mut server), send(client, &whole, piece));
+                assert_eq!(taken.unwrap(), header().tcp_addresses(), "{name} {piece}");
                 let mut rest = String::new();
                 server.read_to_string(&mut rest).await.unwrap();
-                assert_eq!(rest, "hello", "{name} {pieces}");
+                assert_eq!(rest, "hello", "{name} {piece}");
             }
+        }
+    }
+
+    /// Sends `bytes` in pieces.
+    async fn send(mut client: TcpStream, bytes: &[u8], piece: usize) {
+        for piece in bytes.chunks(piece) {
+            client.write_all(piece).await.unwrap();
+            tokio::task::yield_now().await;
         }
     }
 

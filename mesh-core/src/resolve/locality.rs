@@ -73,7 +73,8 @@ fn host(address: &EndpointAddress) -> String {
     }
 }
 
-#[cfg(all(test, feature = "yaml"))]
+#[cfg(test)]
+#[cfg(feature = "yaml")]
 mod tests {
     use crate::config::MeshConfig;
     use crate::parse::{Limits, parse};

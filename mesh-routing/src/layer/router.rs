@@ -1,7 +1,7 @@
 //! Match each request to a route and apply the route's filters.
 //!
 //! [`RouterLayer`] is [`RoutingLayer`](super::RoutingLayer) and
-//! [`FiltersLayer`](super::filters::FiltersLayer) in one, for proxies: it looks at the request
+//! [`FiltersLayer`] in one, for proxies: it looks at the request
 //! once and adds one future. What is left to the inner service is to forward the request to the
 //! destination of its [`MatchedRoute`] and, with a [`MirrorLayer`](super::mirror::MirrorLayer)
 //! between, its copies. Faults have no place in it, since they lie between routing and filters:

@@ -66,20 +66,20 @@ impl Known {
             if !self.machine.is_warming(&written) {
                 continue;
             }
-            if let Some(endpoints) = self.endpoints_before(&written) {
-                *cluster = Arc::new(Cluster {
-                    endpoints,
-                    ..Cluster::clone(&written)
-                });
-                self.warming.insert(name.clone(), written);
-            } else if cluster.endpoints.is_empty() {
-                // Addresses that came later than the cluster of before stay with it otherwise.
-                self.live.replace_endpoints(name, [], now);
-                without.push(format!(
-                    "the names of `{name}` are not resolved yet: it has no endpoint until they are [{}]",
-                    written.origin
-                ));
-            }
+            let Some(endpoints) = self.endpoints_before(&written) else {
+                // What was spoken to in another way is gone before the new one begins.
+                let known = cluster.endpoints.iter().cloned();
+                self.live.replace_endpoints(name, known, now);
+                if cluster.endpoints.is_empty() {
+                    without.push(unresolved(&written));
+                }
+                continue;
+            };
+            *cluster = Arc::new(Cluster {
+                endpoints,
+                ..Cluster::clone(&written)
+            });
+            self.warming.insert(name.clone(), written);
         }
         without
     }
@@ -128,4 +128,11 @@ impl Known {
             self.live.replace_endpoints(&cluster.name, endpoints, now);
         }
     }
+}
+
+fn unresolved(cluster: &Cluster) -> String {
+    let Cluster { name, origin, .. } = cluster;
+    format!(
+        "the names of `{name}` are not resolved yet: it has no endpoint until they are [{origin}]"
+    )
 }

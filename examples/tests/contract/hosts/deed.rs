@@ -93,7 +93,7 @@ impl Deed {
     }
 
     /// Holds what was seen to this.
-    pub(super) async fn is_seen(self, seen: Seen) {
+    pub(super) async fn assert_seen(self, seen: Seen) {
         assert!((self.is_done)(&seen), "{seen:?}");
         if let Some((mut records, text)) = self.record {
             let record = records.recv().await.unwrap();

@@ -44,7 +44,7 @@ where
         answered = Some(client.clone().oneshot(request).await.unwrap());
     }
     let seen = Seen::of(answered.unwrap(), witness).await;
-    deed.is_seen(seen).await;
+    deed.assert_seen(seen).await;
 }
 
 /// Sends the requests of `deed` to the server that `serve` starts.

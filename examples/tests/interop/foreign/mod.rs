@@ -194,6 +194,20 @@ fn an_authorizer_of_others_is_asked_by_http_as_envoy_asks_it() {
 /// What is counted: the value of a header.
 const COUNTED: &str = "x-ticket";
 
+/// An EnvoyFilter of the gateway with one patch.
+#[expect(clippy::needless_pass_by_value, reason = "reads better in tests")]
+fn patch(name: &str, patch: Value) -> Value {
+    json!({
+        "apiVersion": "networking.istio.io/v1alpha3",
+        "kind": "EnvoyFilter",
+        "metadata": {"name": name, "namespace": "istio-system"},
+        "spec": {
+            "workloadSelector": {"labels": {"istio": "ingressgateway"}},
+            "configPatches": [patch],
+        },
+    })
+}
+
 #[test]
 #[ignore = "needs envoy and grpcio-python"]
 fn a_rate_limit_service_of_others_is_asked_as_envoy_asks_it() {
@@ -215,17 +229,6 @@ fn a_rate_limit_service_of_others_is_asked_as_envoy_asks_it() {
         "header_name": COUNTED,
         "descriptor_key": "ticket",
     }}]}]);
-    let patch = |name: &str, patch: Value| {
-        json!({
-            "apiVersion": "networking.istio.io/v1alpha3",
-            "kind": "EnvoyFilter",
-            "metadata": {"name": name, "namespace": "istio-system"},
-            "spec": {
-                "workloadSelector": {"labels": {"istio": "ingressgateway"}},
-                "configPatches": [patch],
-            },
-        })
-    };
     let manager = json!({
         "name": "envoy.filters.network.http_connection_manager",
         "subFilter": {"name": "envoy.filters.http.router"},

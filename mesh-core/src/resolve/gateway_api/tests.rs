@@ -762,7 +762,7 @@ fn a_route_of_connections_replaces_where_those_to_a_service_go() {
         (
             tcp + &tls,
             new.clone(),
-            (vec!["db.example".to_owned()], new.clone()),
+            (vec!["db.example".to_owned()], new),
         ),
     ] {
         let model = model_of(&format!("{services}{text}"), &Workload::sidecar("shop"));
