@@ -149,3 +149,73 @@ fn told(of: &str, parsed: Result<LogFormat, String>, istio: fn() -> LogFormat) -
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mesh_core::config::options::MeshOptions;
+    use serde_json::json;
+
+    use super::*;
+
+    fn mesh(settings: serde_json::Value) -> MeshWide {
+        MeshWide {
+            options: MeshOptions::new(serde_json::from_value(settings).unwrap()),
+            ..MeshWide::default()
+        }
+    }
+
+    #[test]
+    fn the_mesh_says_whether_requests_are_logged() {
+        for (settings, log_all, expected) in [
+            (json!({}), false, &[][..]),
+            (json!({}), true, &["envoy"]),
+            (json!({"accessLogFile": ""}), false, &[]),
+            (json!({"accessLogFile": "/dev/stdout"}), false, &["envoy"]),
+            (
+                json!({"accessLogFile": "/dev/stdout", "defaultProviders": {"accessLogging": ["mine"]}}),
+                true,
+                &["mine"],
+            ),
+        ] {
+            let asked = Settings {
+                log_all,
+                ..Settings::default()
+            };
+            assert_eq!(
+                defaults(&mesh(settings.clone()), &asked),
+                expected,
+                "{settings}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_mesh_says_how_requests_are_logged() {
+        let text = |format: &str| LogFormat::text(format).unwrap();
+        let status = BTreeMap::from([("code".to_owned(), Value::String("%RESPONSE_CODE%".into()))]);
+        let labels = r#"{"code": "%RESPONSE_CODE%"}"#;
+        for (settings, expected) in [
+            (json!({}), LogFormat::istio_text()),
+            (
+                json!({"accessLogEncoding": "JSON"}),
+                LogFormat::istio_json(),
+            ),
+            (json!({"accessLogFormat": "%DURATION%"}), text("%DURATION%")),
+            (
+                json!({"accessLogEncoding": "JSON", "accessLogFormat": labels}),
+                LogFormat::json(&status).unwrap(),
+            ),
+        ] {
+            let (format, problem) = of_mesh(&mesh(settings.clone()), &Constants::default());
+            assert_eq!((format, problem), (expected, None), "{settings}");
+        }
+        let wrong = mesh(json!({"accessLogFormat": "%NONSENSE%"}));
+        let (format, problem) = of_mesh(&wrong, &Constants::default());
+        assert_eq!(format, LogFormat::istio_text());
+        let problem = problem.unwrap();
+        assert!(
+            problem.contains("accessLogFormat") && problem.contains("NONSENSE"),
+            "{problem}"
+        );
+    }
+}

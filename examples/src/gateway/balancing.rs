@@ -130,3 +130,28 @@ fn reachable(
     let clusters = clusters.collect();
     (clusters, warnings)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mesh_core::config::options::MeshOptions;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_mesh_says_how_often_names_are_looked_up() {
+        let default = RefreshSettings::default().refresh;
+        for (settings, expected) in [
+            (json!({}), default),
+            (json!({"dnsRefreshRate": "7s"}), Duration::from_secs(7)),
+        ] {
+            let wide = MeshWide {
+                options: MeshOptions::new(serde_json::from_value(settings).unwrap()),
+                ..MeshWide::default()
+            };
+            assert_eq!(refresh(&wide).refresh, expected);
+        }
+    }
+}

@@ -139,15 +139,15 @@ fn client_cert(
     listener: &Listener,
     wide: &MeshWide,
 ) -> (ForwardClientCert, ClientCertDetails) {
-    let proxy = wide.options.as_written().default_config.as_ref();
     match (model.workload.kind, listener.direction) {
         (WorkloadKind::Gateway, _) => {
-            let topology = proxy.and_then(|proxy| proxy.gateway_topology.as_ref());
+            let topology = wide.options.gateway_topology();
             let mode = topology.map(|topology| topology.forward_client_cert_details);
             let mode = ForwardClientCert::for_gateway(mode.unwrap_or_default());
             (mode, ClientCertDetails::for_gateway())
         }
         (WorkloadKind::Sidecar, Direction::Inbound) => {
+            let proxy = wide.options.as_written().default_config.as_ref();
             let headers = proxy.and_then(|proxy| proxy.proxy_headers.as_ref());
             let mode = headers.map(|headers| headers.forwarded_client_cert);
             let details =

@@ -133,3 +133,39 @@ enum Unsent {
     #[error("the system refuses the thread that sends: {0}")]
     Thread(#[from] io::Error),
 }
+
+#[cfg(test)]
+mod tests {
+    use mesh_core::config::options::MeshOptions;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn spans_name_the_gateway_as_the_mesh_says() {
+        let named = |named: &str, app: &str| {
+            let local = PeerWorkload {
+                app: app.to_owned(),
+                namespace: "shop".to_owned(),
+                canonical_service: "edge-v2".to_owned(),
+                ..PeerWorkload::default()
+            };
+            let tracing = Tracing {
+                local,
+                ..Tracing::default()
+            };
+            let settings = json!({"defaultConfig": {"tracingServiceName": named}});
+            tracing.service(&MeshWide {
+                options: MeshOptions::new(serde_json::from_value(settings).unwrap()),
+                ..MeshWide::default()
+            })
+        };
+        assert_eq!(named("APP_LABEL_AND_NAMESPACE", "edge"), "edge.shop");
+        assert_eq!(named("APP_LABEL_AND_NAMESPACE", ""), "istio-proxy.shop");
+        assert_eq!(named("CANONICAL_NAME_ONLY", "edge"), "edge-v2");
+        assert_eq!(
+            named("CANONICAL_NAME_AND_NAMESPACE", "edge"),
+            "edge-v2.shop"
+        );
+    }
+}

@@ -18,6 +18,9 @@ const LOOK: usize = 256;
 /// to; `None` if the connection is of the other end itself, or that does not know.
 ///
 /// A header has 4,112 bytes at most, and 15 seconds to arrive, as in Envoy.
+///
+/// It is looked at before it is read, so that the connection stays a plain socket, which need not give
+/// back what `mesh_discovery::proxy_protocol::accept` has read beyond.
 pub(super) async fn take(
     stream: &mut TcpStream,
 ) -> Result<Option<(SocketAddr, SocketAddr)>, Refused> {

@@ -11,7 +11,7 @@ use mesh_discovery::service::Target;
 /// A header of the PROXY protocol. Connections that begin with different ones are not shared.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Preface {
-    is_binary: bool,
+    version: ProxyProtocolVersion,
     /// The client, and what it connected to; `None` if the connection is of the sender itself.
     client: Option<(SocketAddr, SocketAddr)>,
 }
@@ -22,20 +22,16 @@ impl Preface {
     pub fn of(target: &Target) -> Option<Self> {
         let wanted = target.cluster.policy.proxy_protocol.as_ref()?;
         Some(Self {
-            is_binary: wanted.version == ProxyProtocolVersion::V2,
+            version: wanted.version,
             client: target.downstream.map(|client| (client.peer, client.local)),
         })
     }
 
     pub(super) async fn send(&self, stream: &mut Stream) -> io::Result<()> {
-        let version = match self.is_binary {
-            true => ProxyProtocolVersion::V2,
-            false => ProxyProtocolVersion::V1,
-        };
         let header = match self.client {
             Some((peer, local)) => Header::tcp(peer, local),
             None => Header::from(Addresses::Local),
         };
-        send(stream, version, &header).await
+        send(stream, self.version, &header).await
     }
 }

@@ -14,6 +14,7 @@ use mesh_tls::pem::encode_certificates;
 use mesh_tls::resolve::Identity;
 use mesh_tls::trust_bundle::{TrustBundle, TrustBundles};
 use rustls::{ClientConnection, StreamOwned};
+use serde_json::json;
 
 use crate::peers::{Failures, identity, mesh_authority, mesh_client};
 use crate::scene::{self, Scene, config_of, model_of, publish, settings};
@@ -161,19 +162,22 @@ fn an_authority_of_the_mesh_beside_that_of_the_identity_is_believed() {
     publisher.publish(stranger);
     let client = mesh_client(live, "shop.example");
     let pem = encode_certificates([partner.root()]);
-    for (domain, is_believed) in [("cluster.local", true), ("partner.example", false)] {
-        let options = serde_json::json!({
-            "caCertificates": [{ "pem": pem, "trustDomains": [domain] }],
-        });
+    let for_domain =
+        |domain: &str| json!({"caCertificates": [{"pem": pem, "trustDomains": [domain]}]});
+    for (options, is_believed) in [
+        (for_domain("cluster.local"), true),
+        (for_domain("partner.example"), false),
+        (json!({"defaultConfig": {"caCertificatesPem": [pem]}}), true),
+    ] {
         let mut settings = settings();
         settings.identity = Some(identity(&authority, GATEWAY));
         let mut gateway = Gateway::start(settings).unwrap();
         let config = config_of(YAML);
         let mut wide = MeshWide::of(&config);
-        wide.options = MeshOptions::new(serde_json::from_value(options).unwrap());
+        wide.options = MeshOptions::new(serde_json::from_value(options.clone()).unwrap());
         let model = model_of(YAML);
         assert_eq!(gateway.publish_in(&model, &wide).unwrap(), [""; 0]);
-        assert_eq!(ask(&gateway, &client).is_ok(), is_believed, "{domain}");
+        assert_eq!(ask(&gateway, &client).is_ok(), is_believed, "{options}");
     }
 }
 

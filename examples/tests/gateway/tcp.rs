@@ -65,39 +65,25 @@ fn connections_are_divided_by_weight() {
 }
 
 #[test]
-fn a_connection_that_is_silent_for_too_long_is_closed() {
-    let backend = Backend::start("");
-    let rule = "
+fn a_connection_that_is_silent_or_lasts_for_too_long_is_closed() {
+    for limit in ["idleTimeout", "maxConnectionDuration"] {
+        let backend = Backend::start("");
+        let rule = format!(
+            "
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
-metadata: { name: db, namespace: shop }
+metadata: {{ name: db, namespace: shop }}
 spec:
   host: db.example
-  trafficPolicy: { connectionPool: { tcp: { idleTimeout: 200ms } } }
-";
-    let gateway = serve(&[&yaml(SERVER, TCP_ROUTE), &backend.yaml("db"), rule]);
-    let mut client = connect(&gateway);
-    client.write_all(b"a").unwrap();
-    // Neither side ends it.
-    assert_eq!(rest(&mut client), "");
-}
-
-#[test]
-fn a_connection_that_lasts_too_long_is_closed() {
-    let backend = Backend::start("");
-    let rule = "
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: { name: db, namespace: shop }
-spec:
-  host: db.example
-  trafficPolicy: { connectionPool: { tcp: { maxConnectionDuration: 200ms } } }
-";
-    let gateway = serve(&[&yaml(SERVER, TCP_ROUTE), &backend.yaml("db"), rule]);
-    let mut client = connect(&gateway);
-    client.write_all(b"a").unwrap();
-    // Neither side ends it, and silence alone may last an hour.
-    assert_eq!(rest(&mut client), "");
+  trafficPolicy: {{ connectionPool: {{ tcp: {{ {limit}: 200ms }} }} }}
+"
+        );
+        let gateway = serve(&[&yaml(SERVER, TCP_ROUTE), &backend.yaml("db"), &rule]);
+        let mut client = connect(&gateway);
+        client.write_all(b"a").unwrap();
+        // Neither side ends it, and by default silence may last an hour.
+        assert_eq!(rest(&mut client), "", "{limit}");
+    }
 }
 
 #[test]

@@ -26,7 +26,7 @@ use crate::resource::istio::destination_rule::{
     ZoneAwareLoadBalancerSetting,
 };
 use crate::resource::istio::mesh_config::{
-    H2UpgradePolicy, InboundTrafficPolicyMode, MeshConfig, OutboundTrafficPolicyMode,
+    H2UpgradePolicy, InboundTrafficPolicyMode, MeshConfig, OutboundTrafficPolicyMode, Topology,
 };
 use crate::resource::istio::virtual_service::HttpRetry;
 
@@ -185,9 +185,17 @@ impl MeshOptions {
     /// Whether the connections to gateways begin with a header of the PROXY protocol
     /// (`gatewayTopology.proxyProtocol`). Default no.
     pub fn proxy_protocol(&self) -> bool {
-        let proxy = self.written.default_config.as_ref();
-        let topology = proxy.and_then(|proxy| proxy.gateway_topology.as_ref());
+        let topology = self.gateway_topology();
         topology.is_some_and(|topology| topology.proxy_protocol.is_some())
+    }
+
+    /// What is before gateways (`defaultConfig.gatewayTopology`). Default nothing.
+    pub fn gateway_topology(&self) -> Option<&Topology> {
+        self.written
+            .default_config
+            .as_ref()?
+            .gateway_topology
+            .as_ref()
     }
 
     /// When connections that carry nothing are probed, unless a DestinationRule says. Default

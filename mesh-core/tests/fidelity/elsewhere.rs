@@ -53,8 +53,7 @@ const XFCC: &[&str] = &[
     "mesh-tls/src/xfcc/forward.rs",
     "mesh-tls/src/xfcc/details.rs",
 ];
-/// The gateway of the examples reads it; no test is about it.
-const UNTESTED: &[&str] = &[];
+const ACCESS_LOGS: &[&str] = &["examples/src/gateway/access_logs.rs"];
 
 pub(crate) const ALL: &[Elsewhere] = &[
     kind(
@@ -87,11 +86,14 @@ pub(crate) const ALL: &[Elsewhere] = &[
         &["mesh-policy/src/rate_limit/envoy_filter/tests.rs"],
     ),
     kind("", "MeshNetworks", &["mesh-core/tests/services.rs"]),
-    mesh("accessLogFile", UNTESTED),
-    mesh("accessLogFormat", UNTESTED),
-    mesh("accessLogEncoding", UNTESTED),
+    mesh("accessLogFile", ACCESS_LOGS),
+    mesh("accessLogFormat", ACCESS_LOGS),
+    mesh("accessLogEncoding", ACCESS_LOGS),
     mesh("caCertificates", &["mesh-tls/src/trust_bundle/mod.rs"]),
-    mesh("defaultConfig.caCertificatesPem", UNTESTED),
+    mesh(
+        "defaultConfig.caCertificatesPem",
+        &["examples/tests/gateway/mutual.rs"],
+    ),
     mesh(
         "defaultConfig.gatewayTopology.forwardClientCertDetails",
         XFCC,
@@ -105,10 +107,13 @@ pub(crate) const ALL: &[Elsewhere] = &[
         XFCC,
     ),
     mesh("defaultConfig.tracing", TRACING),
-    mesh("defaultConfig.tracingServiceName", UNTESTED),
+    mesh(
+        "defaultConfig.tracingServiceName",
+        &["examples/src/gateway/tracing.rs"],
+    ),
     mesh("defaultProviders", PROVIDERS),
     mesh("discoverySelectors", &["mesh-discovery/tests/registry.rs"]),
-    mesh("dnsRefreshRate", UNTESTED),
+    mesh("dnsRefreshRate", &["examples/src/gateway/balancing.rs"]),
     mesh(
         "enablePrometheusMerge",
         &["mesh-policy/src/admission/prometheus.rs"],

@@ -199,13 +199,7 @@ fn by_server_name(names: &[String], proxy: &TcpProxy, origin: &Origin) -> Filter
 /// proxies.
 fn connection(context: &Context<'_>) -> HttpConnection {
     let mut connection = HttpConnection::new("");
-    let proxy = context
-        .config
-        .options()
-        .as_written()
-        .default_config
-        .as_ref();
-    if let Some(topology) = proxy.and_then(|proxy| proxy.gateway_topology.as_ref()) {
+    if let Some(topology) = context.config.options().gateway_topology() {
         connection.trusted_hops = topology.num_trusted_proxies;
     }
     connection

@@ -83,7 +83,7 @@ pub struct ProxyProtocol {
 }
 
 /// Version of the PROXY protocol.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ProxyProtocolVersion {
     /// The header is a line of text.
