@@ -5,12 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::{Request, Response, Version};
-use mesh_core::attributes::{MatchedRoute, ResponseFlag};
+use mesh_core::attributes::ResponseFlag;
 use mesh_core::model::cluster::{self, Cluster, Discovery, EndpointAddress, UpstreamTls};
 use mesh_core::reply::Caller;
 use mesh_core::service::{ClusterName, Direction};
@@ -280,16 +279,12 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Exchange<B> {
+    fn call(&mut self, request: Request<B>) -> Exchange<B> {
         if let Some(endpoint) = self.endpoint.as_mut().filter(|_| self.by_client) {
             endpoint.protocol = match request.version() {
                 Version::HTTP_2 => Protocol::Http2,
                 _ => Protocol::Http1,
             };
-        }
-        if self.tells {
-            let timeout = expected_timeout(&request);
-            router::set_expected_timeout(request.headers_mut(), timeout);
         }
         let asked = Asked::of(request.headers());
         let state = match (self.endpoint.as_ref(), self.name.take()) {
@@ -383,19 +378,4 @@ where
             Err(error) => error.answer(*asked),
         }))
     }
-}
-
-/// How long the upstream has to answer: what one attempt may take, or else the whole exchange. Zero
-/// is no limit.
-fn expected_timeout<B>(request: &Request<B>) -> Duration {
-    let matched = request.extensions().get::<MatchedRoute>();
-    let Some(forward) = matched.and_then(|matched| matched.route().forward_to()) else {
-        return Duration::ZERO;
-    };
-    let whole = forward.timeout.unwrap_or_default();
-    let retry = forward.retry.as_ref();
-    let attempt = retry.and_then(|retry| retry.per_try_timeout);
-    // One that is not below the whole says nothing.
-    let attempt = attempt.filter(|attempt| whole.is_zero() || *attempt < whole);
-    attempt.unwrap_or(whole)
 }

@@ -1,4 +1,5 @@
-//! What Envoy's router says about its attempts, to the upstream and to the client.
+//! What Envoy's router says about its attempts, to the upstream and to the client. How long an upstream
+//! has, [`TimeoutLayer`](mesh_policy::timeout::TimeoutLayer) says.
 //!
 //! # Example
 //!
@@ -10,11 +11,9 @@
 //!
 //! let mut headers = HeaderMap::new();
 //! router::set_attempt_count(&mut headers, 1);
-//! router::set_expected_timeout(&mut headers, Duration::from_secs(15));
 //! router::set_upstream_service_time(&mut headers, Duration::from_micros(3900));
 //!
 //! assert_eq!(headers["x-envoy-attempt-count"], "1");
-//! assert_eq!(headers["x-envoy-expected-rq-timeout-ms"], "15000");
 //! assert_eq!(headers["x-envoy-upstream-service-time"], "3");
 //! ```
 
@@ -24,9 +23,6 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Tells the upstream which attempt it sees.
 pub const X_ENVOY_ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
-/// Tells the upstream how many milliseconds the gateway waits for it.
-pub const X_ENVOY_EXPECTED_RQ_TIMEOUT_MS: HeaderName =
-    HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 /// Tells the client that a limit on connections or requests is reached.
 pub const X_ENVOY_OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
 /// Tells the client how many milliseconds the upstream took.
@@ -36,16 +32,6 @@ pub const X_ENVOY_UPSTREAM_SERVICE_TIME: HeaderName =
 /// Tells the upstream that this is the `attempt`th, counted from 1.
 pub fn set_attempt_count(headers: &mut HeaderMap, attempt: u32) {
     headers.insert(X_ENVOY_ATTEMPT_COUNT, number(attempt.into()));
-}
-
-/// Tells the upstream that the gateway waits for `timeout`. There is none to tell if it is zero.
-pub fn set_expected_timeout(headers: &mut HeaderMap, timeout: Duration) {
-    if timeout.is_zero() {
-        headers.remove(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS);
-    } else {
-        let timeout = number(milliseconds(timeout));
-        headers.insert(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, timeout);
-    }
 }
 
 /// Tells the client that the upstream took `elapsed` to answer.
@@ -73,17 +59,6 @@ fn number(number: u64) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn there_is_no_header_without_a_timeout() {
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
-            HeaderValue::from_static("7"),
-        );
-        set_expected_timeout(&mut headers, Duration::ZERO);
-        assert!(headers.is_empty());
-    }
 
     #[test]
     fn numbers_are_decimal() {
