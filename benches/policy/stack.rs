@@ -29,7 +29,7 @@ use mesh_policy::timeout::TimeoutLayer;
 use tokio::runtime::{Builder, Runtime};
 use tower::{Service, ServiceBuilder, service_fn};
 
-use crate::authorization;
+use crate::policies::policies;
 
 pub(crate) fn benches(criterion: &mut Criterion) {
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
@@ -52,7 +52,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     };
     let limits = RateLimits::new().with_default(LocalRateLimit::new(plenty, now));
     let domains = TrustDomains::new("cluster.local".parse().unwrap());
-    let policies = PolicySet::compile(&authorization::policies(), &domains);
+    let policies = PolicySet::compile(&policies(), &domains);
     let mut layered = ServiceBuilder::new()
         .layer(MetricsLayer::new(Arc::clone(&metrics)))
         .layer(AuthorizationLayer::new(policies))

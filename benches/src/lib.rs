@@ -1,1 +1,2 @@
-//! Criterion benches, a file a crate. Nothing is exported.
+//! Criterion benches: of each crate, and of what has to count its allocations apart, for counting
+//! takes time. Nothing is exported.

@@ -27,9 +27,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 
+use crate::fixture::{id, issuer};
 use crate::handshake::{Mesh, svid};
 use crate::lines::Lines;
-use crate::{id, issuer};
 
 /// Handshakes in a round.
 const HANDSHAKES: u32 = 500;

@@ -24,12 +24,13 @@ use mesh_tls::svid::X509Svid;
 use mesh_tls::trust_bundle::{TrustBundle, TrustBundles};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio::io::duplex;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{Clock, NOW, id, issuer, provider};
+use crate::fixture::{NOW, id, issuer, provider};
 
 /// More than a flight of either side.
 const BUFFER: usize = 1 << 14;
@@ -87,6 +88,16 @@ fn in_turns(runtime: &Runtime, mesh: &Mesh, bare: &Bare) {
     eprintln!(
         "mTLS handshake, both sides: {mesh:.1?}; bare rustls: {bare:.1?}, {times:.2} times that"
     );
+}
+
+/// Time that stands still.
+#[derive(Debug)]
+struct Clock(UnixTime);
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(self.0)
+    }
 }
 
 /// The SVID of a service.

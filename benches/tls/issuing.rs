@@ -8,7 +8,7 @@ use mesh_tls::certificate::SubjectAltName;
 use mesh_tls::csr::{KeyKind, SigningRequest};
 use mesh_tls::key::SigningKey;
 
-use crate::{NOW, id, issuer, provider};
+use crate::fixture::{NOW, id, issuer, provider};
 
 pub(crate) fn issuing(c: &mut Criterion) {
     let provider = provider();

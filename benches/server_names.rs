@@ -1,9 +1,17 @@
-//! 10,000 hosts with a certificate each.
+//! 10,000 hosts with a certificate each: choosing one, and the memory they take.
+//!
+//! Each bench checks what it times: a host gets its own certificate, without memory of its own
+//! worth mention.
+#![expect(clippy::unwrap_used, reason = "a bench may panic")]
 
+#[path = "tls/fixture.rs"]
+mod fixture;
+
+use std::alloc::System;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use criterion::Criterion;
+use criterion::{Criterion, criterion_group, criterion_main};
 use mesh_core::model::listener::{FilterChain, HttpConnection, NetworkFilter, ServerTls};
 use mesh_core::resource::istio::gateway::{ServerTlsMode, ServerTlsSettings};
 use mesh_tls::ca::{Issuance, SerialNumber};
@@ -16,9 +24,12 @@ use mesh_tls::secret::TlsSecret;
 use mesh_tls::secret_store::{SecretName, SecretStore};
 use rustls::server::{Accepted, Acceptor, ResolvesServerCert};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
-use stats_alloc::Region;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
-use crate::{ALLOCATOR, NOW, id, issuer, provider};
+use crate::fixture::{NOW, id, issuer, provider};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const HOSTS: usize = 10_000;
 
@@ -33,7 +44,7 @@ fn secret(index: usize) -> SecretName {
     format!("secret-{index}").parse().unwrap()
 }
 
-pub(crate) fn choosing(c: &mut Criterion) {
+fn choosing(c: &mut Criterion) {
     let credentials = [credential("even"), credential("odd")];
     one_configuration(c, &credentials);
     a_configuration_each(&credentials);
@@ -87,7 +98,7 @@ fn a_configuration_each(credentials: &[Credential; 2]) {
 }
 
 /// Checks how much was kept for each host.
-fn report(what: &str, region: &Region<'_, std::alloc::System>) {
+fn report(what: &str, region: &Region<'_, System>) {
     let change = region.change();
     let bytes = (change.bytes_allocated - change.bytes_deallocated) / HOSTS;
     eprintln!("{what}: {bytes} bytes a host, beyond its certificate");
@@ -135,3 +146,6 @@ fn hello(index: usize) -> Accepted {
     acceptor.read_tls(&mut bytes.as_slice()).unwrap();
     acceptor.accept().unwrap().unwrap()
 }
+
+criterion_group!(benches, choosing);
+criterion_main!(benches);

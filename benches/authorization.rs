@@ -1,25 +1,26 @@
 //! A thousand policies of which ten can apply, beside trying each.
+//!
+//! Each bench checks what it times, and that a judgement allocates nothing.
+#![expect(clippy::unwrap_used, reason = "a bench may panic")]
 
+#[path = "policy/policies.rs"]
+mod policies;
+
+use std::alloc::System;
 use std::hint::black_box;
-use std::sync::Arc;
 
-use criterion::Criterion;
+use criterion::{Criterion, criterion_group, criterion_main};
 use http::HeaderMap;
 use mesh_core::identity::TrustDomains;
-use mesh_core::resource::Resource;
-use mesh_core::resource::istio::AuthorizationPolicy;
-use mesh_core::resource::istio::authorization_policy::{Action, From, Operation, Rule, Source, To};
 use mesh_policy::authz::{Connection, HttpRequest, PolicySet};
-use stats_alloc::Region;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
-use crate::ALLOCATOR;
+use crate::policies::{Policies, policies};
 
-const POLICIES: usize = 1_000;
-const APPLYING: usize = 10;
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-pub(crate) type Policies = Vec<Arc<Resource<AuthorizationPolicy>>>;
-
-pub(crate) fn benches(c: &mut Criterion) {
+fn benches(c: &mut Criterion) {
     let headers = HeaderMap::new();
     let policies = policies();
     let domains = TrustDomains::new("cluster.local".parse().unwrap());
@@ -63,45 +64,6 @@ fn request<'a>(headers: &'a HeaderMap, method: &'a str) -> HttpRequest<'a> {
     }
 }
 
-/// Policies of other clients and paths, and ten that are for this client, of which the last allows.
-pub(crate) fn policies() -> Policies {
-    let policies = (0..POLICIES).map(|number| {
-        let applies = number >= POLICIES - APPLYING;
-        let account = if applies {
-            "shop/sa/client".to_owned()
-        } else {
-            format!("team-{number}/sa/client")
-        };
-        let (methods, path) = match number {
-            _ if number == POLICIES - 1 => (vec!["GET".to_owned()], "/cart/*".to_owned()),
-            _ if applies => (vec!["PUT".to_owned()], format!("/cart/{number}")),
-            _ => (Vec::new(), format!("/service-{number}/*")),
-        };
-        let mut policy = Resource::<AuthorizationPolicy>::default();
-        policy.metadata.name = format!("policy-{number:04}");
-        policy.metadata.namespace = "shop".to_owned();
-        policy.spec.action = Action::Allow;
-        policy.spec.rules = Some(vec![Rule {
-            from: Some(vec![From {
-                source: Some(Source {
-                    principals: vec![format!("cluster.local/ns/{account}")],
-                    ..Source::default()
-                }),
-            }]),
-            to: Some(vec![To {
-                operation: Some(Operation {
-                    methods,
-                    paths: vec![path],
-                    ..Operation::default()
-                }),
-            }]),
-            when: Vec::new(),
-        }]);
-        Arc::new(policy)
-    });
-    policies.collect()
-}
-
 /// Whether one of the policies allows the request, found by trying each as it is written.
 fn scan(policies: &Policies, request: &HttpRequest<'_>) -> bool {
     let path = request.path.split('?').next().unwrap();
@@ -129,3 +91,6 @@ fn scan(policies: &Policies, request: &HttpRequest<'_>) -> bool {
         })
     })
 }
+
+criterion_group!(group, benches);
+criterion_main!(group);
