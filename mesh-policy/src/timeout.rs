@@ -188,7 +188,8 @@ where
                 .total
                 .and_then(|total| timeouts.start.checked_add(total));
             timer = whole.map(|deadline| Timer {
-                sleep: Box::pin(sleep_until(deadline.into())),
+                deadline: deadline.into(),
+                sleep: None,
                 caller,
             });
             if announce {
@@ -217,8 +218,9 @@ pin_project! {
 
 #[derive(Debug)]
 struct Timer {
-    // Most routes have none, and their futures shall not be larger for it.
-    sleep: Pin<Box<Sleep>>,
+    deadline: Instant,
+    // Boxed, for most routes have none, and set when there is something to wait for.
+    sleep: Option<Pin<Box<Sleep>>>,
     caller: Caller,
 }
 
@@ -237,13 +239,19 @@ where
         };
         if let Poll::Ready(result) = &mut response {
             if let Ok(response) = result {
-                let deadline = Deadline(timer.sleep.deadline());
+                let deadline = Deadline(timer.deadline);
                 response.extensions_mut().insert(deadline);
             }
             return response;
         }
-        let caller = timer.caller;
-        timer.sleep.as_mut().poll(cx).map(|()| {
+        let Timer {
+            deadline,
+            sleep,
+            caller,
+        } = timer;
+        let caller = *caller;
+        let sleep = sleep.get_or_insert_with(|| Box::pin(sleep_until(*deadline)));
+        sleep.as_mut().poll(cx).map(|()| {
             let text = Bytes::from_static(b"upstream request timeout");
             Ok(reply::text(
                 caller,

@@ -11,7 +11,6 @@ use std::task::{Context, Poll, ready};
 
 use http::{Method, Request, Response, request};
 use http_body::Body;
-use mesh_core::attributes::Progress;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -23,7 +22,7 @@ pub(super) trait Observe {
     type Exchange: Observed;
 
     /// Begins to observe the exchange of `request`.
-    fn begin<B>(&self, request: &Request<B>) -> Self::Exchange;
+    fn begin<B>(&self, request: &mut Request<B>) -> Self::Exchange;
 }
 
 /// An exchange that is observed. What it says at its end is up to [`OnEnd`].
@@ -50,9 +49,7 @@ where
     ReqBody: Body,
 {
     let is_head = request.method() == Method::HEAD;
-    // What becomes of it may be said there only.
-    Progress::of(request.extensions_mut());
-    let exchange = observer.begin(&request);
+    let exchange = observer.begin(&mut request);
     let received = (Arc::clone(exchange.counts()), Direction::Received);
     let has_messages = exchange.has_messages();
     let request = request.map(|body| MeteredBody::new(body, received, has_messages, None));

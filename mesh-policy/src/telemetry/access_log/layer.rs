@@ -7,7 +7,7 @@ use http::header::HOST;
 use http::{Request, Response, request, response};
 use http_body::Body;
 use mesh_core::attributes::{
-    MatchedRoute, ResponseFlag, ResponseFlags, TransportFailure, UpstreamConnection,
+    MatchedRoute, Progress, ResponseFlag, ResponseFlags, TransportFailure, UpstreamConnection,
 };
 use mesh_core::format_string::{Completion, Exchange as Filled};
 use tokio::time::Instant;
@@ -131,7 +131,9 @@ where
 impl Observe for AccessLogLayer {
     type Exchange = Exchange;
 
-    fn begin<B>(&self, request: &Request<B>) -> Exchange {
+    fn begin<B>(&self, request: &mut Request<B>) -> Exchange {
+        // What becomes of it may be said there only.
+        Progress::of(request.extensions_mut());
         Exchange::begin(self, observe::head(request))
     }
 }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
 use mesh_core::attributes::{
     ConnectionInfo, MatchedRoute, PeerIdentity, Progress, ResponseFlags, SelectedEndpoint,
@@ -88,8 +88,14 @@ where
 impl Observe for Arc<IstioMetrics> {
     type Exchange = Exchange;
 
-    fn begin<B>(&self, request: &Request<B>) -> Exchange {
-        Exchange::begin(self, request)
+    fn begin<B>(&self, request: &mut Request<B>) -> Exchange {
+        let progress = self
+            .may_be_said_below(request.extensions())
+            .then(|| Progress::of(request.extensions_mut()));
+        Exchange {
+            progress,
+            ..Exchange::begin(self, request)
+        }
     }
 }
 
@@ -136,7 +142,7 @@ impl Exchange {
             host: super::host(request)
                 .filter(|_| metrics.falls_back_on_host)
                 .map(Into::into),
-            progress: extensions.get().cloned(),
+            progress: None,
             upstream: None,
             is_mutual_tls: !is_client && has_tls && identity.is_some(),
             tags: Tags::begin(&metrics.custom, request),
@@ -175,6 +181,14 @@ impl Observed for Exchange {
         if let Some(SelectedEndpoint(endpoint)) = extensions.get() {
             self.peer = Some(Peer::Endpoint(Arc::clone(endpoint)));
         }
+    }
+}
+
+impl IstioMetrics {
+    /// Whether something that is recorded of a request may be said below, and by no response.
+    fn may_be_said_below(&self, extensions: &Extensions) -> bool {
+        let is_routed = || extensions.get().and_then(cluster_of).is_some();
+        self.reporter == Reporter::Source || !self.custom.is_empty() || !is_routed()
     }
 }
 
