@@ -20,7 +20,8 @@
 //! name. Connections that carry no HTTP go whole to an endpoint of the cluster that TLS and TCP routes
 //! name. Clusters that want TLS get it. What cannot be encrypted as it should be is answered with
 //! `503`, or closed, and never sent in plaintext; [`Gateway::publish`] returns a warning for each.
-//! Handshakes that fail are [counted](Gateway::handshakes) by their cause.
+//! Handshakes that fail are [counted](Gateway::handshakes) by their cause, and so are those whose server
+//! did not ask who we are.
 //!
 //! Connections that are redirected on their way are served as a sidecar serves them, if the settings
 //! say that they are [captured](Capture): by the listener of the model for what they were made to, in
@@ -135,7 +136,7 @@ pub use self::capture::{Capture, Destination, OriginalDestination};
 use self::current::Current;
 pub(crate) use self::destinations::virtual_inbound;
 use self::generation::Generation;
-pub use self::handshakes::{FailedHandshake, HandshakeObserver, Handshakes};
+pub use self::handshakes::{HandshakeObserver, HandshakeReport, Handshakes};
 use self::keys::Keys;
 pub use self::keys::{FailedKeys, KeysObserver};
 pub use self::mesh::{Mesh, MeshClient};

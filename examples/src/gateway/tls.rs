@@ -27,7 +27,7 @@ use super::handshakes::Handshakes;
 use super::mesh_wide::MeshWide;
 use super::policies::warning;
 use super::secrets;
-use crate::upstream::Origination;
+use crate::upstream::{Notice, Origination};
 
 /// What TLS is made of. Secrets are replaced under the connections to come; connections to clusters
 /// whose settings stay are used on.
@@ -257,7 +257,10 @@ impl Tls {
 
     fn origination(&self, cluster: &ClusterName, tls: ClientTls) -> Origination {
         let (handshakes, cluster) = (self.handshakes.clone(), cluster.clone());
-        Origination::new(tls, move |error| handshakes.unreached(&cluster, error))
+        Origination::new(tls, move |notice| match notice {
+            Notice::Failed(why) => handshakes.unreached(&cluster, why),
+            Notice::Unasked(why) => handshakes.unproven(&cluster, why),
+        })
     }
 
     /// The TLS towards clusters.

@@ -47,7 +47,8 @@ async fn write(mut lines: LogLines, out: Box<dyn Write + Send>) -> io::Result<()
     Ok(())
 }
 
-/// Writes handshakes that fail to standard error, by a thread: no connection waits for it.
+/// Writes handshakes that fail, or leave something to be said, to standard error, by a thread: no
+/// connection waits for it.
 ///
 /// # Errors
 ///
@@ -61,8 +62,8 @@ pub fn handshakes() -> io::Result<HandshakeObserver> {
                 eprintln!("{line}");
             }
         })?;
-    Ok(HandshakeObserver::new(move |failed| {
+    Ok(HandshakeObserver::new(move |report| {
         // They are counted, whether they are written or not.
-        let _ = sender.try_send(failed.to_string());
+        let _ = sender.try_send(report.to_string());
     }))
 }

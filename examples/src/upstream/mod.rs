@@ -64,7 +64,7 @@ pub use self::error::{BodyError, UpstreamError};
 pub(crate) use self::h1::Streaming;
 pub(crate) use self::h2::OpenStream;
 pub use self::limits::ConnectionLimits;
-pub use self::origination::Origination;
+pub use self::origination::{Notice, Origination};
 pub use self::pool::{Pool, PoolSettings, Sending};
 pub use self::preface::Preface;
 pub use self::source::{connect_from, sidecar_source};

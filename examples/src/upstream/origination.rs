@@ -14,9 +14,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::error::UpstreamError;
 
-type Observer = Box<dyn Fn(&ConnectError) + Send + Sync>;
+type Observer = Box<dyn Fn(Notice<'_>) + Send + Sync>;
 
-/// The TLS of connections, and who is told when it fails. Cheap to clone.
+/// What there is to say of a handshake.
+#[derive(Clone, Copy, Debug)]
+pub enum Notice<'a> {
+    /// It failed.
+    Failed(&'a ConnectError),
+    /// The connection stands, and the server does not know who we are: it did not ask.
+    Unasked(&'a Diagnosis),
+}
+
+/// The TLS of connections, and who is told when there is something to say of it. Cheap to clone.
 ///
 /// Connections are shared by requests for which they prove the same: two originations are equal
 /// only if one is a clone of the other.
@@ -31,8 +40,9 @@ struct Inner {
 }
 
 impl Origination {
-    /// Speaks `tls`; whenever that fails, `observer` is told.
-    pub fn new(tls: ClientTls, observer: impl Fn(&ConnectError) + Send + Sync + 'static) -> Self {
+    /// Speaks `tls`; `observer` is told whenever that fails, and when a server does not ask for our
+    /// certificate.
+    pub fn new(tls: ClientTls, observer: impl Fn(Notice<'_>) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner {
             names_server: tls.server_name(None).is_ok(),
             tls,
@@ -58,9 +68,14 @@ impl Origination {
         let connector = TlsConnector::new(self.0.tls.clone(), protocol);
         let connector = connector.with_handshake_timeout(timeout);
         match connector.connect(io, host).await {
-            Ok(connected) => Ok(connected),
+            Ok(connected) => {
+                if let Some(unasked) = connected.peer.unasked() {
+                    (self.0.observer)(Notice::Unasked(&unasked));
+                }
+                Ok(connected)
+            }
             Err(error) => {
-                (self.0.observer)(&error);
+                (self.0.observer)(Notice::Failed(&error));
                 Err(error)
             }
         }
@@ -70,7 +85,7 @@ impl Origination {
     /// refuses a client's certificate only then.
     pub(super) fn observe(&self, error: &UpstreamError) {
         if let Some(diagnosis) = diagnose(error) {
-            (self.0.observer)(&diagnosis.into());
+            (self.0.observer)(Notice::Failed(&diagnosis.into()));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! TLS towards the service behind the gateway.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
-use examples::gateway::Gateway;
+use examples::gateway::{Gateway, HandshakeObserver};
 use mesh_policy::telemetry::access_log::channel;
 use tempfile::TempDir;
 use tokio::runtime::Builder;
@@ -129,19 +130,7 @@ fn a_service_in_plaintext_is_told_from_one_that_speaks_tls() {
 fn a_certificate_of_a_secret_is_presented() {
     let hosts = Hosts::new();
     let service = Service::start(Taking::Tls(hosts.server("cart.example", true)));
-    let (chain, key) = hosts.issue("client.example");
-    let authority = hosts.pem();
-    let secret = format!(
-        "
-apiVersion: v1
-kind: Secret
-metadata: {{ name: client, namespace: istio-system }}
-stringData: {{ tls.crt: {chain:?}, tls.key: {key:?}, ca.crt: {authority:?} }}
-"
-    );
-    let rule = format!(
-        "{RULE}    tls: {{ mode: MUTUAL, credentialName: client, sni: cart.example }}\n---{secret}"
-    );
+    let rule = with_certificate(&hosts);
     let gateway = Front::new(&service, &rule);
     let answer = gateway.get("shop.example");
     assert_eq!(
@@ -155,6 +144,52 @@ stringData: {{ tls.crt: {chain:?}, tls.key: {key:?}, ca.crt: {authority:?} }}
     let answer = gateway.get("shop.example");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert_eq!(gateway.failed("our_certificate_missing"), 1);
+}
+
+#[test]
+fn a_service_that_does_not_ask_who_calls_is_told_of() {
+    let hosts = Hosts::new();
+    let service = Service::start(Taking::Tls(hosts.server("cart.example", false)));
+    let (reports, told) = mpsc::channel();
+    let mut settings = settings();
+    settings.handshakes = Some(HandshakeObserver::new(move |report| {
+        // A test that is over listens no more.
+        let _ = reports.send(report.to_string());
+    }));
+    let gateway = Front::with(settings, &service, &with_certificate(&hosts));
+    let answer = gateway.get("shop.example");
+    assert_eq!(
+        body(&answer),
+        "HTTP/1.1 sni=cart.example alpn=http/1.1 peer=0"
+    );
+    let told = told.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(
+        told,
+        "the connection with `outbound|80||cart.example` stands, but the server asked for no \
+         certificate, and does not know who we are [our_certificate_unasked]"
+    );
+    let text = gateway.gateway.handshakes().encode();
+    let labels = "{side=\"client\",cause=\"our_certificate_unasked\"}";
+    assert!(
+        text.contains(&format!("\nmesh_tls_handshake_warnings_total{labels} 1\n")),
+        "{text}"
+    );
+    assert!(!text.contains("failures_total"), "{text}");
+}
+
+/// A rule that presents a certificate of the authority.
+fn with_certificate(hosts: &Hosts) -> String {
+    let (chain, key) = hosts.issue("client.example");
+    let authority = hosts.pem();
+    format!(
+        "{RULE}    tls: {{ mode: MUTUAL, credentialName: client, sni: cart.example }}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{ name: client, namespace: istio-system }}
+stringData: {{ tls.crt: {chain:?}, tls.key: {key:?}, ca.crt: {authority:?} }}
+"
+    )
 }
 
 #[test]
