@@ -288,6 +288,39 @@ async fn a_client_names_the_destination_that_it_waited_for_in_vain() {
     assert_eq!(requests, ["cart cart.shop.svc.cluster.local 504 1"]);
 }
 
+#[tokio::test]
+async fn a_request_is_followed_only_where_something_is_left_to_be_said() {
+    let cluster = ClusterName::outbound(80, "", "cart.shop.svc.cluster.local");
+    let route = Arc::new(Route::forward("cart", RouteMatch::prefix("/"), cluster));
+    for (reporter, is_routed, expected) in [
+        (Reporter::Destination, true, false),
+        (Reporter::Destination, false, true),
+        (Reporter::Source, true, true),
+    ] {
+        let metrics = Arc::new(IstioMetrics::new(reporter, local()));
+        let inner = service_fn(move |request: Request<Uploaded<Full<Bytes>>>| async move {
+            let is_followed = request.extensions().get::<Progress>().is_some();
+            assert_eq!(is_followed, expected, "{reporter:?} {is_routed}");
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        });
+        let mut request = Request::new(Full::default());
+        if is_routed {
+            let matched = MatchedRoute::new(Arc::clone(&route), 0);
+            request.extensions_mut().insert(matched);
+        }
+        let service = MetricsLayer::new(Arc::clone(&metrics)).layer(inner);
+        drop(service.oneshot(request).await.unwrap());
+        // Either way, what is known is told.
+        let service = if is_routed {
+            "cart.shop.svc.cluster.local"
+        } else {
+            "unknown"
+        };
+        let requests = lines(&metrics, "istio_requests_total", &["destination_service"]);
+        assert_eq!(requests, [format!("{service} 1")]);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stranger_makes_no_series_by_the_hosts_it_asks_for() {
     for (falls_back, expected) in [
