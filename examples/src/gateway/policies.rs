@@ -12,7 +12,7 @@ use mesh_core::service::ClusterName;
 use mesh_core::watch::Watch;
 use mesh_policy::authn::layer::AuthenticationLayer;
 use mesh_policy::authn::{Algorithms, Authenticator, KeyStore};
-use mesh_policy::authz::layer::AuthorizationLayer;
+use mesh_policy::authz::layer::{AuthorizationLayer, Denied};
 use mesh_policy::authz::{self, PolicySet, Recorded, Records};
 use mesh_policy::ext_authz::layer::ExtAuthzLayer;
 use mesh_policy::ext_authz::{ConnectionCheck, PrefixedBody, Providers};
@@ -132,8 +132,9 @@ impl Policies {
         optional(asked, service)
     }
 
-    /// Whether a connection that carries no HTTP may pass; who CUSTOM policies name is asked.
-    pub(super) async fn allow(&self, check: ConnectionCheck) -> bool {
+    /// Lets a connection that carries no HTTP pass, or says why it may not; who CUSTOM policies name
+    /// is asked.
+    pub(super) async fn allow(&self, check: ConnectionCheck) -> Result<(), Refusal> {
         let policies = self.authorization.load_full();
         let facts = authz::Connection {
             server_name: check.server_name.as_deref(),
@@ -141,13 +142,16 @@ impl Policies {
         };
         let custom = policies.custom().evaluate_connection(&facts);
         if !self.providers.allow_connection(custom, check.clone()).await {
-            return false;
+            return Err(Refusal::Authorizer);
         }
         let verdict = policies.evaluate_connection(&facts);
         if let Some(recorded) = Recorded::of(&verdict) {
             self.records.count(&recorded);
         }
-        verdict.is_allowed()
+        match Denied::of(&verdict) {
+            None => Ok(()),
+            Some(denied) => Err(Refusal::Policies(denied)),
+        }
     }
 
     /// Asks the authorizers that CUSTOM policies name, by `calls` to `clusters`; and says which cannot
@@ -180,6 +184,14 @@ fn authenticator(
     let provider = aws_lc_rs::default_provider();
     let algorithms = Algorithms::new(provider.signature_verification_algorithms.all);
     Authenticator::compile(policies, keys, algorithms)
+}
+
+/// Why a connection may not pass.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Who was asked has said so.
+    Authorizer,
+    Policies(Denied),
 }
 
 /// Who `identity` is, if that is known by now.

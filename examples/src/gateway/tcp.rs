@@ -1,16 +1,16 @@
 //! Connections that carry no HTTP: each goes whole to an endpoint of a cluster.
 
-use std::cell::Cell;
-use std::future::{Future, pending};
-use std::io;
-use std::pin::Pin;
+mod session;
+
+use std::future::Future;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::uri::Authority;
 use http::{HeaderMap, Uri};
-use mesh_core::attributes::ConnectionInfo;
+use mesh_core::attributes::{
+    ConnectionInfo, ResponseFlag, SelectedEndpoint, TlsInfo, TransportFailure,
+};
 use mesh_core::host::HostPattern;
 use mesh_core::model::cluster::{Cluster, Discovery};
 use mesh_core::model::listener::{FilterChain, NetworkFilter};
@@ -23,21 +23,19 @@ use mesh_discovery::circuit_breaker::{Permit, Resource};
 use mesh_discovery::health::outlier::Outcome;
 use mesh_discovery::service::{Downstream, Target};
 use mesh_policy::ext_authz::ConnectionCheck;
-use mesh_policy::telemetry::metrics::TcpConnection;
+use mesh_policy::telemetry::access_log::LoggedConnection;
 use mesh_routing::l4::tcp_destination;
 use mesh_tls::connection;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
+use self::session::Session;
 use super::generation::Generation;
+use super::policies::Refusal;
 use crate::serve::{Connection, Inspected};
-use crate::upstream::Transport;
+use crate::upstream::{Established, UpstreamError};
 
 /// How long a connection may be silent, where its chain does not say: Envoy's hour.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
-/// How many bytes are under way in each direction.
-const BUFFER: usize = 16 * 1024;
-
 /// How long a connection may be silent, and how long it may last; `None` is for ever.
 #[derive(Clone, Copy, Debug)]
 struct Times {
@@ -58,27 +56,70 @@ pub(super) async fn forward(
     let Some((cluster, times)) = destination(&chain.filter, &connection) else {
         return;
     };
-    within(times.whole, async move {
-        if !is_allowed(&generation, &connection, &chain.filter).await {
+    let log = begin_log(&generation, &connection, &cluster);
+    let log = log.as_ref();
+    let is_done = within(times.whole, async move {
+        if let Err(refusal) = allow(&generation, &connection, &chain.filter).await {
+            if let Some(log) = log {
+                note_refusal(log, &refusal);
+            }
             return;
         }
-        let session = Session::begin(&generation, &connection, &cluster);
+        let session = Session::begin(&generation, &connection, &cluster, log);
         // Nothing of the configuration is needed once there is an endpoint.
-        let reached = reach(&generation, &connection, &cluster).await;
+        let reached = reach(&generation, &connection, &cluster, log).await;
         drop((generation, chain));
-        if let Some((upstream, _counted)) = reached {
-            session.run(client, upstream, times.idle).await;
+        match reached {
+            Ok((upstream, _counted)) => session.run(client, upstream.transport, times.idle).await,
+            Err(unreached) => {
+                if let Some(log) = log {
+                    unreached.note(log);
+                }
+            }
         }
     })
     .await;
+    if !is_done && let Some(log) = log {
+        log.break_off(ResponseFlag::DurationTimeout);
+    }
 }
 
-/// Does something until it is done, or `time` is up.
-async fn within(time: Option<Duration>, work: impl Future<Output = ()>) {
+/// Does something until it is done, or `time` is up. Returns whether it is done.
+async fn within(time: Option<Duration>, work: impl Future<Output = ()>) -> bool {
     match time {
-        // What it holds is closed with it, and there is nobody to tell.
-        Some(time) => drop(timeout(time, work).await),
-        None => work.await,
+        // What it holds is closed with it.
+        Some(time) => timeout(time, work).await.is_ok(),
+        None => {
+            work.await;
+            true
+        }
+    }
+}
+
+/// Begins to log a connection, if that is wanted.
+fn begin_log(
+    generation: &Generation,
+    connection: &Connection,
+    cluster: &ClusterName,
+) -> Option<LoggedConnection> {
+    let log = generation.telemetry().access_log()?;
+    let mut info = info(connection);
+    let identity = connection.tls.as_ref().and_then(|tls| tls.identity.clone());
+    // Of TLS that is passed on, the server name is known.
+    if let (None, Some(name)) = (&info.tls, &connection.server_name) {
+        info.tls = Some(TlsInfo {
+            server_name: Some(Arc::clone(name)),
+            ..TlsInfo::default()
+        });
+    }
+    Some(log.connection(info, identity, Some(cluster.clone())))
+}
+
+/// Notes why a connection may not pass.
+fn note_refusal(log: &LoggedConnection, refusal: &Refusal) {
+    match refusal {
+        Refusal::Authorizer => log.break_off(ResponseFlag::UnauthorizedExternalService),
+        Refusal::Policies(denied) => log.terminate(denied.to_string()),
     }
 }
 
@@ -109,18 +150,18 @@ fn destination(filter: &NetworkFilter, connection: &Connection) -> Option<(Clust
     }
 }
 
-/// Whether policies let a connection pass. Between networks, where its TLS does not end, they are not
+/// Lets a connection pass, if policies do. Between networks, where its TLS does not end, they are not
 /// asked: the workload asks its own.
 ///
 /// An authorizer that is asked by HTTP knows nothing of connections; where Istio lets these pass
 /// without asking it, they are closed here.
-async fn is_allowed(
+async fn allow(
     generation: &Generation,
     connection: &Connection,
     filter: &NetworkFilter,
-) -> bool {
+) -> Result<(), Refusal> {
     if matches!(filter, NetworkFilter::SniCluster) {
-        return true;
+        return Ok(());
     }
     let tls = connection.tls.as_ref();
     let check = ConnectionCheck {
@@ -134,27 +175,59 @@ async fn is_allowed(
 /// What counts a connection to an endpoint.
 type Counted = (Permit, ActiveRequest);
 
+/// Why there is no connection to an endpoint.
+enum Unreached {
+    NoCluster,
+    NoHealthyUpstream,
+    Overflow,
+    Failed(UpstreamError),
+}
+
+impl Unreached {
+    /// Notes what Envoy's log would say. A connection is tried once, so that its attempts are used up.
+    fn note(&self, log: &LoggedConnection) {
+        match self {
+            Self::NoCluster => log.break_off(ResponseFlag::NoClusterFound),
+            Self::NoHealthyUpstream => log.break_off(ResponseFlag::NoHealthyUpstream),
+            Self::Overflow => log.break_off(ResponseFlag::UpstreamOverflow),
+            Self::Failed(error) => {
+                log.break_off(ResponseFlag::UpstreamConnectionFailure);
+                log.break_off(ResponseFlag::UpstreamRetryLimitExceeded);
+                if let Some(why) = error.transport_failure() {
+                    log.unreached(&TransportFailure(why.into()));
+                }
+            }
+        }
+    }
+}
+
 /// Connects to an endpoint of a cluster.
 async fn reach(
     generation: &Generation,
     connection: &Connection,
     cluster: &ClusterName,
-) -> Option<(Transport, Counted)> {
+    log: Option<&LoggedConnection>,
+) -> Result<(Established, Counted), Unreached> {
     let upstreams = generation.upstreams();
-    let upstream = upstreams.get(cluster)?;
+    let upstream = upstreams.get(cluster).ok_or(Unreached::NoCluster)?;
     let cluster = upstream.cluster();
     let named = match cluster.discovery {
-        Discovery::DynamicDns => Some(named(&cluster, connection)?),
+        Discovery::DynamicDns => {
+            let named = named(&cluster, connection);
+            Some(named.ok_or(Unreached::NoHealthyUpstream)?)
+        }
         _ => None,
     };
-    let permit = upstream.breakers().acquire(Resource::Connections)?;
+    let permit = upstream.breakers().acquire(Resource::Connections);
+    let permit = permit.ok_or(Unreached::Overflow)?;
     let request = PickRequest {
         hash: hash(&cluster, connection),
         authority: named.as_ref(),
         original_destination: Some(connection.local),
         ..PickRequest::new(Instant::now().into_std())
     };
-    let host = upstream.balancer().pick(&request, || fastrand::u64(..))?;
+    let host = upstream.balancer().pick(&request, || fastrand::u64(..));
+    let host = host.ok_or(Unreached::NoHealthyUpstream)?;
     let active = host.begin();
     let target = Target {
         endpoint: Arc::clone(host.endpoint()),
@@ -165,6 +238,9 @@ async fn reach(
             local: connection.local,
         }),
     };
+    if let Some(log) = log {
+        log.sent_to(SelectedEndpoint(Arc::clone(&target.endpoint)));
+    }
     let connected = upstreams.connect(&target).await;
     let outcome = match connected {
         // As good as an answer without errors, which Envoy takes it for too.
@@ -173,7 +249,11 @@ async fn reach(
     };
     let now = Instant::now().into_std();
     upstream.balancer().record(&host, outcome, now);
-    Some((connected.ok()?, (permit, active)))
+    let established = connected.map_err(Unreached::Failed)?;
+    if let Some(log) = log {
+        log.connected(&established.known);
+    }
+    Ok((established, (permit, active)))
 }
 
 /// The host that a connection names by TLS, where its cluster is for those (`DYNAMIC_DNS`). None other
@@ -199,70 +279,6 @@ fn hash(cluster: &Cluster, connection: &Connection) -> Option<u64> {
     Some(key.hash)
 }
 
-/// A connection while it is forwarded.
-struct Session {
-    last_active: Cell<Instant>,
-    metrics: Option<TcpConnection>,
-}
-
-impl Session {
-    fn begin(generation: &Generation, connection: &Connection, cluster: &ClusterName) -> Self {
-        let metrics = generation.telemetry().metrics_of(cluster);
-        let metrics = metrics.map(|metrics| {
-            metrics.tcp_connection(Some(&info(connection)), (None, None), Some(cluster))
-        });
-        Self {
-            last_active: Cell::new(Instant::now()),
-            metrics,
-        }
-    }
-
-    /// Copies both ways until both sides are done, one of them fails, or both have been silent for
-    /// too long.
-    async fn run<C, U>(&self, client: C, upstream: U, idle_timeout: Option<Duration>)
-    where
-        C: AsyncRead + AsyncWrite + Unpin,
-        U: AsyncRead + AsyncWrite + Unpin,
-    {
-        let mut client = Metered {
-            io: client,
-            count: |bytes| self.passed(bytes, TcpConnection::received),
-        };
-        let mut upstream = Metered {
-            io: upstream,
-            count: |bytes| self.passed(bytes, TcpConnection::sent),
-        };
-        tokio::select! {
-            // Whatever went wrong, there is nobody to tell but the two, who are closed.
-            _ = copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER) => {}
-            () = self.silent_for(idle_timeout) => {}
-        }
-    }
-
-    fn passed(&self, bytes: usize, count: fn(&TcpConnection, u64)) {
-        self.last_active.set(Instant::now());
-        if let Some(metrics) = &self.metrics {
-            count(metrics, bytes as u64);
-        }
-    }
-
-    async fn silent_for(&self, timeout: Option<Duration>) {
-        let Some(timeout) = timeout else {
-            return pending().await;
-        };
-        loop {
-            let since = self.last_active.get();
-            let Some(due) = since.checked_add(timeout) else {
-                return pending().await;
-            };
-            sleep_until(due).await;
-            if self.last_active.get() == since {
-                return;
-            }
-        }
-    }
-}
-
 fn info(connection: &Connection) -> ConnectionInfo {
     let (peer, local) = (connection.peer, connection.local);
     let known = match connection.tls.clone() {
@@ -270,107 +286,4 @@ fn info(connection: &Connection) -> ConnectionInfo {
         None => connection::Connection::plaintext(peer, local),
     };
     known.info().clone()
-}
-
-/// Counts the bytes that are read.
-struct Metered<IO, F> {
-    io: IO,
-    count: F,
-}
-
-impl<IO: AsyncRead + Unpin, F: Fn(usize) + Unpin> AsyncRead for Metered<IO, F> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.io).poll_read(cx, buffer))?;
-        (this.count)(buffer.filled().len() - before);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<IO: AsyncWrite + Unpin, F: Unpin> AsyncWrite for Metered<IO, F> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_ends_when_its_time_is_up_however_busy_it_is() {
-        let ended = lasts(Some(10 * SECOND), Some(5 * SECOND), Some(SECOND)).await;
-        assert_eq!(ended, 10 * SECOND);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_ends_when_it_was_silent_for_too_long() {
-        let ended = lasts(Some(10 * SECOND), Some(5 * SECOND), None).await;
-        assert_eq!(ended, 5 * SECOND);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_without_limits_lasts() {
-        let day = 24 * 60 * 60 * SECOND;
-        let lasting = lasts(None, None, None);
-        assert!(timeout(day, lasting).await.is_err());
-    }
-
-    /// How long a connection lasts whose client speaks each `interval`, and whose server answers.
-    async fn lasts(
-        whole: Option<Duration>,
-        idle: Option<Duration>,
-        interval: Option<Duration>,
-    ) -> Duration {
-        let session = Session {
-            last_active: Cell::new(Instant::now()),
-            metrics: None,
-        };
-        let (client, ours) = duplex(64);
-        let (theirs, server) = duplex(64);
-        let start = Instant::now();
-        tokio::select! {
-            () = within(whole, session.run(ours, theirs, idle)) => {}
-            () = speak(client, interval) => {}
-            () = answer(server) => {}
-        }
-        start.elapsed()
-    }
-
-    async fn speak(mut client: DuplexStream, interval: Option<Duration>) {
-        while let Some(interval) = interval {
-            tokio::time::sleep(interval).await;
-            client.write_all(b"a").await.unwrap();
-            client.read_exact(&mut [0]).await.unwrap();
-        }
-        pending().await
-    }
-
-    async fn answer(mut server: DuplexStream) {
-        loop {
-            let byte = server.read_u8().await.unwrap();
-            server.write_u8(byte).await.unwrap();
-        }
-    }
 }

@@ -133,6 +133,11 @@ impl Telemetry {
         self.metrics.as_ref().map(|metrics| metrics.of(is_inbound))
     }
 
+    /// The access log, if there is one.
+    pub(super) fn access_log(&self) -> Option<&AccessLogLayer> {
+        self.access_log.as_ref()
+    }
+
     /// Whether anything is recorded.
     pub(super) fn is_on(&self) -> bool {
         self.metrics.is_some() || self.access_log.is_some() || self.tracing.layer().is_some()

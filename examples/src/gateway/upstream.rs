@@ -28,7 +28,7 @@ use crate::body::Body;
 use crate::headers::router;
 use crate::upstream::{
     Address, Asked, ConnectionLimits, Endpoint, Established, Origination, Pool, Preface, Protocol,
-    Sending, Transport, UpstreamError, Way, sidecar_source,
+    Sending, UpstreamError, Way, sidecar_source,
 };
 
 /// The cluster of the ports of a workload that no service leads to.
@@ -79,7 +79,7 @@ impl Upstreams {
     }
 
     /// Connects to an endpoint, to pass bytes on.
-    pub(super) async fn connect(&self, target: &Target) -> Result<Transport, UpstreamError> {
+    pub(super) async fn connect(&self, target: &Target) -> Result<Established, UpstreamError> {
         let Target {
             endpoint, cluster, ..
         } = target;
@@ -90,10 +90,11 @@ impl Upstreams {
         let way = Way::new(address, tls, cluster.name.host()).with_source(source);
         let way = way.with_preface(Preface::of(target));
         let connecting = way.connect(ApplicationProtocol::Tcp, cluster.connect_timeout);
-        let Established { transport, .. } = connecting.await?;
-        let keepalive = transport.stream().set_keepalive(cluster);
+        let established = connecting.await?;
+        let stream = established.transport.stream();
+        let keepalive = stream.set_keepalive(cluster);
         keepalive.map_err(UpstreamError::Connect)?;
-        Ok(transport)
+        Ok(established)
     }
 
     /// The socket of an endpoint, which is looked up if it is for a name that the connection gave.

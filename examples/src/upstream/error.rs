@@ -181,7 +181,7 @@ impl UpstreamError {
     }
 
     /// Why there is no connection, as Envoy's transports say it.
-    fn transport_failure(&self) -> Option<String> {
+    pub(crate) fn transport_failure(&self) -> Option<String> {
         match self {
             Self::Connect(error) => {
                 let message = error.to_string();

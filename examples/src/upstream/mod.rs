@@ -68,4 +68,4 @@ pub use self::origination::{Notice, Origination};
 pub use self::pool::{Pool, PoolSettings, Sending};
 pub use self::preface::Preface;
 pub use self::source::{connect_from, sidecar_source};
-pub(crate) use self::transport::{Established, Transport, Way};
+pub(crate) use self::transport::{Established, Way};

@@ -112,7 +112,11 @@ spec:
 
 /// Mesh-wide settings with one extension provider, as istiod reads them.
 pub(crate) fn mesh(provider: &serde_json::Value) -> String {
-    let mesh = json!({"extensionProviders": [provider]});
+    config_map(&json!({"extensionProviders": [provider]}))
+}
+
+/// The ConfigMap of a mesh.
+pub(crate) fn config_map(mesh: &serde_json::Value) -> String {
     format!(
         "
 apiVersion: v1

@@ -7,14 +7,18 @@ use std::thread;
 use std::time::Duration;
 
 use examples::gateway::Gateway;
+use mesh_policy::telemetry::access_log::channel;
 use mesh_tls::config::ApplicationProtocol;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::json;
+use tokio::runtime::Builder;
 
 use crate::peers::{
     Failures, Hosts, Service, Taking, identity, in_mesh, mesh_authority, mesh_client,
 };
+use crate::policies_asked::config_map;
 use crate::scene::{publish, settings};
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
@@ -89,26 +93,13 @@ spec:
 #[test]
 fn a_connection_that_a_policy_denies_is_closed() {
     let backend = Backend::start("220 ready");
-    let policy = "
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: nobody, namespace: istio-system }
-spec:
-  selector: { matchLabels: { istio: ingressgateway } }
-  action: DENY
-  rules: [{ from: [{ source: { ipBlocks: [127.0.0.0/8] } }] }]
-";
-    let gateway = serve(&[&yaml(SERVER, TCP_ROUTE), &backend.yaml("db"), policy]);
+    let gateway = serve(&[&yaml(SERVER, TCP_ROUTE), &backend.yaml("db"), DENY]);
     assert_eq!(rest(&mut connect(&gateway)), "");
 }
 
 #[test]
 fn a_connection_to_nobody_is_closed() {
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let gateway = serve(&[&yaml(SERVER, TCP_ROUTE), &entry("db", closed)]);
+    let gateway = serve(&[&yaml(SERVER, TCP_ROUTE), &entry("db", closed())]);
     assert_eq!(rest(&mut connect(&gateway)), "");
 }
 
@@ -136,6 +127,99 @@ fn connections_and_bytes_are_counted() {
     );
     assert_eq!(value("istio_tcp_received_bytes_total{"), Some(8), "{text}");
     assert_eq!(value("istio_tcp_sent_bytes_total{"), Some(12), "{text}");
+}
+
+/// The line that a gateway of `documents` logs of a connection, after `speak` has used it.
+fn logged(documents: &[&str], format: &str, speak: impl FnOnce(&Gateway)) -> String {
+    let (sink, mut lines) = channel(10);
+    let mut settings = settings();
+    settings.access_log = Some(sink);
+    let mesh = json!({"accessLogFile": "/dev/stdout", "accessLogFormat": format!("{format}\n")});
+    let mut gateway = Gateway::start(settings).unwrap();
+    let documents = [&documents.join("---"), "---", &config_map(&mesh)].concat();
+    assert_eq!(publish(&mut gateway, &documents), [""; 0]);
+    speak(&gateway);
+    let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+    let line = async { tokio::time::timeout(Duration::from_secs(20), lines.recv()).await };
+    let line = runtime.block_on(line).unwrap().unwrap();
+    String::from_utf8(line.to_vec())
+        .unwrap()
+        .trim_end()
+        .to_owned()
+}
+
+#[test]
+fn a_connection_is_logged_when_it_has_ended() {
+    const FORMAT: &str = "%REQ(:METHOD)% %RESPONSE_CODE% %RESPONSE_FLAGS% \
+        %CONNECTION_TERMINATION_DETAILS% %UPSTREAM_TRANSPORT_FAILURE_REASON% %BYTES_RECEIVED% \
+        %BYTES_SENT% %UPSTREAM_CLUSTER% %UPSTREAM_HOST%";
+    let backend = Backend::start("");
+    let (routes, db) = (yaml(SERVER, TCP_ROUTE), backend.yaml("db"));
+    let (cluster, address) = ("outbound|80||db.example", backend.address);
+    let line = logged(&[&routes, &db], FORMAT, |gateway| {
+        let mut client = connect(gateway);
+        client.write_all(b"question").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(rest(&mut client), "got question");
+    });
+    assert_eq!(line, format!("- 0 - - - 8 12 {cluster} {address}"));
+
+    let hang = |gateway: &Gateway| assert_eq!(rest(&mut connect(gateway)), "");
+    let rule = "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: db, namespace: shop }
+spec:
+  host: db.example
+  trafficPolicy: { connectionPool: { tcp: { maxConnectionDuration: 200ms } } }
+";
+    let line = logged(&[&routes, &db, rule], FORMAT, hang);
+    assert_eq!(line, format!("- 0 DT - - 0 0 {cluster} {address}"));
+
+    let line = logged(&[&routes, &db, DENY], FORMAT, hang);
+    let denied = "rbac_access_denied_matched_policy[ns[istio-system]-policy[nobody]-rule[0]]";
+    assert_eq!(line, format!("- 0 - {denied} - 0 0 {cluster} -"));
+
+    let closed = closed();
+    let line = logged(&[&routes, &entry("db", closed)], FORMAT, hang);
+    let why = "delayed_connect_error:_Connection_refused";
+    assert_eq!(line, format!("- 0 UF,URX - {why} 0 0 {cluster} {closed}"));
+
+    let nobody = entry("db", closed);
+    let nobody = nobody.split("  endpoints:").next().unwrap();
+    let line = logged(&[&routes, nobody], FORMAT, hang);
+    assert_eq!(line, format!("- 0 UH - - 0 0 {cluster} -"));
+
+    let full = rule.replace("maxConnectionDuration: 200ms", "maxConnections: 1");
+    let greeting = Backend::start("hello");
+    let line = logged(&[&routes, &greeting.yaml("db"), &full], FORMAT, |gateway| {
+        let mut first = connect(gateway);
+        // It has been connected to the backend before there is another.
+        first.read_exact(&mut [0; 5]).unwrap();
+        hang(gateway);
+    });
+    assert_eq!(line, format!("- 0 UO - - 0 0 {cluster} -"));
+}
+
+#[test]
+fn the_log_names_the_server_that_tls_asks_for_where_it_is_passed_on() {
+    let hosts = Hosts::new();
+    let service = Service::start(Taking::Tls(hosts.server("db.example", false)));
+    let server = "port: { number: 443, name: tls, protocol: TLS }\n    hosts: ['*.example']\n    \
+                  tls: { mode: PASSTHROUGH }";
+    let routes = "
+  tls:
+  - match: [{ sniHosts: [db.example] }]
+    route: [{ destination: { host: db.example } }]
+";
+    let documents = [yaml(server, routes), entry("db", service.address)];
+    let documents = [documents[0].as_str(), documents[1].as_str()];
+    let line = logged(
+        &documents,
+        "%REQUESTED_SERVER_NAME% %DOWNSTREAM_TLS_VERSION%",
+        |gateway| drop(ask(gateway, &hosts.pem(), "db.example").unwrap()),
+    );
+    assert_eq!(line, "db.example -");
 }
 
 #[test]
@@ -283,9 +367,25 @@ fn between_networks_the_server_name_is_the_cluster() {
     );
 }
 
+const DENY: &str = "
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: nobody, namespace: istio-system }
+spec:
+  selector: { matchLabels: { istio: ingressgateway } }
+  action: DENY
+  rules: [{ from: [{ source: { ipBlocks: [127.0.0.0/8] } }] }]
+";
+
 const TCP_ROUTE: &str = "
   tcp: [{ route: [{ destination: { host: db.example } }] }]
 ";
+
+/// An address that nobody listens at.
+fn closed() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
 
 /// A server, and the routes of a VirtualService for it.
 fn yaml(server: &str, routes: &str) -> String {

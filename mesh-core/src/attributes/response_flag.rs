@@ -16,6 +16,8 @@ pub enum ResponseFlag {
     DnsResolutionFailed,
     /// `DPE`: the client broke the protocol.
     DownstreamProtocolError,
+    /// `DT`: a connection without requests had lasted as long as it may.
+    DurationTimeout,
     /// `FI`: an abort was injected.
     FaultInjected,
     /// `NC`: the cluster does not exist.
@@ -58,6 +60,7 @@ impl ResponseFlag {
             Self::DelayInjected => "DI",
             Self::DnsResolutionFailed => "DF",
             Self::DownstreamProtocolError => "DPE",
+            Self::DurationTimeout => "DT",
             Self::FaultInjected => "FI",
             Self::NoClusterFound => "NC",
             Self::NoRouteFound => "NR",
@@ -86,6 +89,7 @@ impl ResponseFlag {
             Self::DelayInjected => "DelayInjected",
             Self::DnsResolutionFailed => "DnsResolutionFailed",
             Self::DownstreamProtocolError => "DownstreamProtocolError",
+            Self::DurationTimeout => "DurationTimeout",
             Self::FaultInjected => "FaultInjected",
             Self::NoClusterFound => "NoClusterFound",
             Self::NoRouteFound => "NoRouteFound",
@@ -142,7 +146,7 @@ pub struct ResponseFlags(u32);
 impl ResponseFlags {
     /// The flags, in the order in which an Envoy sets and writes them: first what was injected, then
     /// what retries say, then what ended the exchange, and last that the client went away.
-    const ORDER: [ResponseFlag; 20] = [
+    const ORDER: [ResponseFlag; 21] = [
         ResponseFlag::DelayInjected,
         ResponseFlag::FaultInjected,
         ResponseFlag::UpstreamRetryLimitExceeded,
@@ -157,6 +161,7 @@ impl ResponseFlags {
         ResponseFlag::UnauthorizedExternalService,
         ResponseFlag::RateLimitServiceError,
         ResponseFlag::StreamIdleTimeout,
+        ResponseFlag::DurationTimeout,
         ResponseFlag::UpstreamProtocolError,
         ResponseFlag::NoClusterFound,
         ResponseFlag::OverloadManager,

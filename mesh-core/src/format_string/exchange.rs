@@ -1,22 +1,27 @@
 use std::time::SystemTime;
 
 use http::header::HOST;
-use http::{HeaderMap, StatusCode, request, response};
+use http::{Extensions, HeaderMap, StatusCode, request, response};
 
 use super::Completion;
 use crate::attributes::{
     Attempts, ConnectionInfo, MatchedRoute, Progress, ResponseFlag, ResponseFlags, SelectedEndpoint,
 };
+use crate::service::ClusterName;
 
-/// What a format string is filled in from: a request, as far as it has come.
+/// What a format string is filled in from: a request, as far as it has come, or a connection that
+/// carries none.
 ///
 /// The connection, the peer's identity and, unless [`with_route`](Self::with_route) names one, the
 /// route are taken from the request's extensions; where no response says more, its [`Progress`] says
 /// where it was sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange<'a> {
-    pub(super) request: &'a request::Parts,
+    /// `None` is a connection without requests.
+    pub(super) request: Option<&'a request::Parts>,
+    pub(super) extensions: &'a Extensions,
     route: Option<&'a MatchedRoute>,
+    cluster: Option<&'a ClusterName>,
     pub(super) response: Option<ResponseHead<'a>>,
     pub(super) completion: Option<&'a Completion>,
     pub(super) start: SystemTime,
@@ -37,9 +42,21 @@ pub(super) struct ResponseHead<'a> {
 impl<'a> Exchange<'a> {
     /// A request that was received at `start` and has no response yet.
     pub fn of_request(request: &'a request::Parts, start: SystemTime) -> Self {
+        let request_extensions = &request.extensions;
         Self {
-            request,
+            request: Some(request),
+            ..Self::of_connection(request_extensions, start)
+        }
+    }
+
+    /// A connection that carries no requests, was accepted at `start`, and is told of by `extensions`
+    /// as requests are; it was sent to the endpoint that they name, if they do.
+    pub fn of_connection(extensions: &'a Extensions, start: SystemTime) -> Self {
+        Self {
+            request: None,
+            extensions,
             route: None,
+            cluster: None,
             response: None,
             completion: None,
             start,
@@ -75,6 +92,13 @@ impl<'a> Exchange<'a> {
         Self { route, ..self }
     }
 
+    /// Sets the cluster, for connections: they have no route that names it.
+    #[must_use]
+    pub fn with_cluster(self, cluster: &'a ClusterName) -> Self {
+        let cluster = Some(cluster);
+        Self { cluster, ..self }
+    }
+
     /// Adds the response. Its status is known, unless the proxy
     /// [answers itself](Self::answered_locally).
     #[must_use]
@@ -99,7 +123,7 @@ impl<'a> Exchange<'a> {
     /// The endpoint that the request was sent to.
     pub(super) fn endpoint(&self) -> Option<&'a SelectedEndpoint> {
         let of_response = self.response.and_then(|response| response.endpoint);
-        of_response.or_else(|| Progress::endpoint_in(&self.request.extensions))
+        of_response.or_else(|| Progress::endpoint_in(self.extensions))
     }
 
     /// The flags of the response, else those of an exchange that ended without one.
@@ -109,10 +133,20 @@ impl<'a> Exchange<'a> {
         of_response.or_else(at_end).unwrap_or_default()
     }
 
+    /// The flags in the order in which Envoy writes them. What is last of a connection is that it may not
+    /// be tried again.
+    pub(super) fn ordered_flags(&self) -> impl Iterator<Item = ResponseFlag> + use<'a> {
+        const LAST: ResponseFlag = ResponseFlag::UpstreamRetryLimitExceeded;
+        let flags = self.flags();
+        let last = (self.request.is_none() && flags.contains(LAST)).then_some(LAST);
+        let others = flags.iter().filter(move |flag| Some(*flag) != last);
+        others.chain(last)
+    }
+
     /// How often the request was sent. Who tries nothing again does not count.
     pub(super) fn attempts(&self) -> u32 {
         let counted = self.response.and_then(|response| response.attempts);
-        let progress = self.request.extensions.get::<Progress>();
+        let progress = self.extensions.get::<Progress>();
         let known = || match progress.map(Progress::attempts) {
             Some(count) if count > 0 => count,
             _ => u32::from(self.endpoint().is_some()),
@@ -122,50 +156,48 @@ impl<'a> Exchange<'a> {
 
     /// The first value of a parameter of the query.
     pub(super) fn query_param(&self, name: &str) -> Option<&'a str> {
-        let mut pairs = self.request.uri.query()?.split('&');
+        let mut pairs = self.request?.uri.query()?.split('&');
         pairs.find_map(|pair| {
             let (own, value) = pair.split_once('=').unwrap_or((pair, ""));
             (own == name).then_some(value)
         })
     }
 
-    /// Whether the cluster of the route exists, as far as is known.
-    pub(super) fn has_cluster(&self) -> bool {
-        let response = self.response.as_ref();
-        let flag = ResponseFlag::NoClusterFound;
-        !self.has_no_cluster && response.is_none_or(|response| !response.flags.contains(flag))
+    /// The cluster, if it exists as far as is known.
+    pub(super) fn cluster(&self) -> Option<&'a ClusterName> {
+        let of_route = || self.route()?.cluster();
+        let is_missing = self.has_no_cluster || self.flags().contains(ResponseFlag::NoClusterFound);
+        self.cluster.or_else(of_route).filter(|_| !is_missing)
     }
 
     pub(super) fn route(&self) -> Option<&'a MatchedRoute> {
-        self.route
-            .or_else(|| Progress::route_in(&self.request.extensions))
+        self.route.or_else(|| Progress::route_in(self.extensions))
     }
 
     pub(super) fn connection(&self) -> Option<&'a ConnectionInfo> {
-        self.request.extensions.get()
+        self.extensions.get()
     }
 
     pub(super) fn authority(&self) -> Option<&'a [u8]> {
-        let of_uri = self
-            .request
+        let request = self.request?;
+        let of_uri = request
             .uri
             .authority()
             .map(|authority| authority.as_str().as_bytes());
-        of_uri.or_else(|| Some(self.request.headers.get(HOST)?.as_bytes()))
+        of_uri.or_else(|| Some(request.headers.get(HOST)?.as_bytes()))
     }
 
-    pub(super) fn scheme(&self) -> &'a str {
+    pub(super) fn scheme(&self) -> Option<&'a str> {
         let of_connection = || match self.connection() {
             Some(ConnectionInfo { tls: Some(_), .. }) => "https",
             _ => "http",
         };
-        self.request.uri.scheme_str().unwrap_or_else(of_connection)
+        let request = self.request?;
+        Some(request.uri.scheme_str().unwrap_or_else(of_connection))
     }
 
-    pub(super) fn path_and_query(&self) -> &'a str {
-        self.request
-            .uri
-            .path_and_query()
-            .map_or("", http::uri::PathAndQuery::as_str)
+    pub(super) fn path_and_query(&self) -> Option<&'a str> {
+        let path = self.request?.uri.path_and_query();
+        Some(path.map_or("", http::uri::PathAndQuery::as_str))
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Istio passes the values of its header operations and access-log formats to Envoy, so they may
 //! hold Envoy's [command operators]: `%REQ(x-user)%`, `%START_TIME(%Y-%m-%d)%`, `%%` for a percent
-//! sign. A format is parsed once; operators that are unknown, or known but not available here, are
+//! sign. A connection that carries no requests has no value of what is of them, and is
+//! [filled in](Exchange::of_connection) all the same. A format is parsed once; operators that are unknown, or known but not available here, are
 //! errors that name them, never passed on as text.
 //!
 //! | operator | value |

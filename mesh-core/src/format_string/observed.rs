@@ -3,7 +3,8 @@ use std::io::Write;
 use http::{HeaderMap, HeaderName};
 
 use super::exchange::Exchange;
-use crate::attributes::{ResponseFlags, TlsInfo};
+use super::operator::put_flags;
+use crate::attributes::{ResponseFlag, TlsInfo};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -51,7 +52,7 @@ impl Observed {
 
     /// Appends the value to `out`, or returns `false` if there is none.
     pub(super) fn write(self, exchange: &Exchange<'_>, out: &mut Vec<u8>) -> bool {
-        let headers = &exchange.request.headers;
+        let headers = exchange.request.map(|request| &request.headers);
         let tls = exchange.connection().and_then(|known| known.tls.as_ref());
         let text = match self {
             Self::Attempts => return write!(out, "{}", exchange.attempts()).is_ok(),
@@ -61,15 +62,17 @@ impl Observed {
             Self::ResponseHeadersBytes => {
                 return write!(out, "{}", response_bytes(exchange)).is_ok();
             }
-            Self::ResponseFlagsLong => return write_names(exchange.flags(), out),
+            Self::ResponseFlagsLong => return put_flags(out, exchange, ResponseFlag::name),
             Self::PeerFingerprint => {
                 let fingerprint = tls.and_then(|tls| tls.peer_fingerprint);
                 return fingerprint.is_some_and(|bytes| write_hex(&bytes, out));
             }
-            Self::StreamId => headers.get(REQUEST_ID).map(|id| id.as_bytes()),
+            Self::StreamId => headers
+                .and_then(|headers| headers.get(REQUEST_ID))
+                .map(|id| id.as_bytes()),
             Self::TlsCipher => tls.and_then(cipher_suite),
             Self::TlsVersion => tls.and_then(|tls| tls.version).map(str::as_bytes),
-            Self::TraceId => trace_id(headers),
+            Self::TraceId => headers.and_then(trace_id),
         };
         out.extend_from_slice(text.unwrap_or_default());
         text.is_some()
@@ -78,18 +81,6 @@ impl Observed {
 
 fn cipher_suite(tls: &TlsInfo) -> Option<&[u8]> {
     tls.cipher_suite.map(str::as_bytes)
-}
-
-/// The names of flags in full, which are those of Envoy's enumeration.
-fn write_names(flags: ResponseFlags, out: &mut Vec<u8>) -> bool {
-    let names: Vec<_> = flags.iter().map(|flag| flag.name()).collect();
-    let names = if names.is_empty() {
-        "-".to_owned()
-    } else {
-        names.join(",")
-    };
-    out.extend(names.bytes());
-    true
 }
 
 fn write_hex(bytes: &[u8], out: &mut Vec<u8>) -> bool {
@@ -110,17 +101,20 @@ fn trace_id(headers: &HeaderMap) -> Option<&[u8]> {
         .or_else(|| part(B3_TRACE_ID, 0))
 }
 
-/// The size of the request's head, with the pseudo-header fields of HTTP/2.
+/// The size of the request's head, with the pseudo-header fields of HTTP/2; 0 if there is none.
 fn request_bytes(exchange: &Exchange<'_>) -> usize {
+    let Some(request) = exchange.request else {
+        return 0;
+    };
     let authority = exchange.authority().map_or(0, <[u8]>::len);
     let pseudo = [
-        (":method", exchange.request.method.as_str().len()),
-        (":scheme", exchange.scheme().len()),
-        (":path", exchange.path_and_query().len()),
+        (":method", request.method.as_str().len()),
+        (":scheme", exchange.scheme().map_or(0, str::len)),
+        (":path", exchange.path_and_query().map_or(0, str::len)),
         (":authority", authority),
     ];
     let pseudo = pseudo.into_iter().map(|(name, value)| name.len() + value);
-    let headers = &exchange.request.headers;
+    let headers = &request.headers;
     // It is `:authority` already.
     let host = headers.get(http::header::HOST);
     let host = host.map_or(0, |value| "host".len() + value.len());

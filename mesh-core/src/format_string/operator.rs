@@ -6,7 +6,7 @@ use super::Completion;
 use super::exchange::Exchange;
 use super::observed::Observed;
 use super::time::TimeFormat;
-use crate::attributes::{ClientAddress, PeerIdentity};
+use crate::attributes::{ClientAddress, PeerIdentity, ResponseFlag};
 use crate::model::cluster::EndpointAddress;
 use crate::service::ClusterName;
 
@@ -117,10 +117,13 @@ impl Operator {
             Self::Observed(what) => what.write(exchange, out),
             Self::Path { source, query } => put(out, path(exchange, *source, *query)),
             Self::PeerUriSan => {
-                let identity = exchange.request.extensions.get::<PeerIdentity>();
+                let identity = exchange.extensions.get::<PeerIdentity>();
                 put(out, identity.map(|PeerIdentity(id)| id.to_string()))
             }
-            Self::Protocol => put(out, Some(protocol(exchange.request.version))),
+            Self::Protocol => {
+                let version = exchange.request.map(|request| request.version);
+                put(out, version.map(protocol))
+            }
             Self::QueryParam(name) => put(out, exchange.query_param(name)),
             Self::Request(fields) => put(out, fields.iter().find_map(|field| field.of(exchange))),
             Self::RequestedServerName => {
@@ -140,7 +143,7 @@ impl Operator {
                     Some(status.as_ref().map_or("0", http::StatusCode::as_str)),
                 )
             }
-            Self::ResponseFlags => write!(out, "{}", exchange.flags()).is_ok(),
+            Self::ResponseFlags => put_flags(out, exchange, ResponseFlag::as_str),
             Self::RouteName => {
                 let name = exchange.route().map(|route| route.name());
                 put(out, name.filter(|name| !name.is_empty()))
@@ -155,8 +158,7 @@ impl Operator {
                 put(out, trailers.and_then(|trailers| first(trailers, names)))
             }
             Self::UpstreamCluster => {
-                let cluster = exchange.route().and_then(|route| route.cluster());
-                let cluster = cluster.filter(|_| exchange.has_cluster());
+                let cluster = exchange.cluster();
                 put(out, cluster.map(ClusterName::as_str))
             }
             Self::UpstreamHost => upstream_host(exchange, out),
@@ -260,6 +262,25 @@ impl Completed {
     }
 }
 
+/// Appends the names of the flags, or `-` if there are none.
+pub(super) fn put_flags(
+    out: &mut Vec<u8>,
+    exchange: &Exchange<'_>,
+    name: fn(ResponseFlag) -> &'static str,
+) -> bool {
+    let start = out.len();
+    for flag in exchange.ordered_flags() {
+        if out.len() > start {
+            out.push(b',');
+        }
+        out.extend(name(flag).bytes());
+    }
+    if out.len() == start {
+        out.push(b'-');
+    }
+    true
+}
+
 fn put_text(out: &mut Vec<u8>, text: &Option<std::borrow::Cow<'static, str>>) -> bool {
     put(out, text.as_deref())
 }
@@ -308,10 +329,10 @@ impl Field {
     fn of<'a>(&self, exchange: &Exchange<'a>) -> Option<&'a [u8]> {
         match self {
             Self::Authority => exchange.authority(),
-            Self::Method => Some(exchange.request.method.as_str().as_bytes()),
-            Self::Named(name) => Some(exchange.request.headers.get(name)?.as_bytes()),
-            Self::Path => Some(exchange.path_and_query().as_bytes()),
-            Self::Scheme => Some(exchange.scheme().as_bytes()),
+            Self::Method => Some(exchange.request?.method.as_str().as_bytes()),
+            Self::Named(name) => Some(exchange.request?.headers.get(name)?.as_bytes()),
+            Self::Path => exchange.path_and_query().map(str::as_bytes),
+            Self::Scheme => exchange.scheme().map(str::as_bytes),
         }
     }
 }
@@ -335,7 +356,7 @@ fn address(exchange: &Exchange<'_>, end: End, part: Part, out: &mut Vec<u8>) -> 
     let address = match end {
         End::Direct => connection.map(|connection| connection.peer),
         End::Local => connection.map(|connection| connection.local),
-        End::Remote => ClientAddress::of(&exchange.request.extensions),
+        End::Remote => ClientAddress::of(exchange.extensions),
     };
     let Some(address) = address else {
         return false;
@@ -349,8 +370,8 @@ fn address(exchange: &Exchange<'_>, end: End, part: Part, out: &mut Vec<u8>) -> 
 }
 
 fn path<'a>(exchange: &Exchange<'a>, source: PathSource, query: bool) -> Option<&'a [u8]> {
-    let original = || Some(exchange.request.headers.get(ORIGINAL_PATH)?.as_bytes());
-    let current = || Some(exchange.path_and_query().as_bytes());
+    let original = || Some(exchange.request?.headers.get(ORIGINAL_PATH)?.as_bytes());
+    let current = || exchange.path_and_query().map(str::as_bytes);
     let path = match source {
         PathSource::Current => current(),
         PathSource::Original => original(),

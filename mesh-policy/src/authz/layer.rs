@@ -82,7 +82,7 @@ use super::forwarding::Forwarding;
 use super::policy_set::PolicySet;
 use super::record::{Recorded, Records};
 use super::rule::RuleName;
-use super::verdict::{DryRun, Reason};
+use super::verdict::{DryRun, Reason, Verdict};
 use super::view::View;
 
 /// Layer that applies [`Authorization`].
@@ -224,10 +224,9 @@ impl Settings {
         if let (Some(records), Some(recorded)) = (&self.records, &recorded) {
             records.count(recorded);
         }
-        match verdict.reason() {
-            Reason::Allowed(_) | Reason::NoAllowPolicy => Ok(recorded),
-            Reason::Denied(rule) => Err(refuse(Denied::Rule(Arc::clone(rule)), recorded)),
-            Reason::NotAllowed => Err(refuse(Denied::NotAllowed, recorded)),
+        match Denied::of(&verdict) {
+            None => Ok(recorded),
+            Some(denied) => Err(refuse(denied, recorded)),
         }
     }
 }
@@ -324,6 +323,15 @@ pub enum Denied {
 }
 
 impl Denied {
+    /// Why a verdict denies; `None` if it allows.
+    pub fn of(verdict: &Verdict<'_>) -> Option<Self> {
+        match verdict.reason() {
+            Reason::Allowed(_) | Reason::NoAllowPolicy => None,
+            Reason::Denied(rule) => Some(Self::Rule(Arc::clone(rule))),
+            Reason::NotAllowed => Some(Self::NotAllowed),
+        }
+    }
+
     pub(crate) fn response<B: Default + From<Bytes>>(&self, caller: Caller) -> Response<B> {
         let (status, text) = match self {
             Self::InvalidPath => (StatusCode::BAD_REQUEST, ""),

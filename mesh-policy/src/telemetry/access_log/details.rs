@@ -41,6 +41,7 @@ fn of_flag(flag: ResponseFlag) -> &'static str {
         ResponseFlag::UnauthorizedExternalService => "ext_authz_denied",
         ResponseFlag::UpstreamRequestTimeout => "response_timeout",
         ResponseFlag::StreamIdleTimeout => "stream_idle_timeout",
+        ResponseFlag::DurationTimeout => "duration_timeout",
         ResponseFlag::OverloadManager => "overload",
         ResponseFlag::UpstreamConnectionFailure => {
             "upstream_reset_before_response_started{remote_connection_failure}"

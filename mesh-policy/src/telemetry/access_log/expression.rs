@@ -1,4 +1,4 @@
-use super::layer::Exchange;
+use super::entry::Entry;
 use crate::telemetry::expression::{Answer, Expression, Facts};
 
 /// An expression that decides whether an exchange is logged.
@@ -11,19 +11,22 @@ impl Condition {
         Expression::compile(text).map(Self)
     }
 
-    /// Whether it is true for an exchange.
-    pub(super) fn holds(&self, exchange: &Exchange) -> bool {
-        let (response, completion) = (exchange.response(), exchange.completion());
+    /// Whether it is true for an exchange or connection.
+    pub(super) fn holds(&self, entry: &Entry<'_>) -> bool {
+        let (response, completion) = (entry.response, entry.completion);
         let answer = Answer {
             status: response.map(|response| response.status),
             details: completion.response_code_details.as_deref(),
-            flags: exchange.flags(),
+            flags: entry.flags(),
             headers: response.map(|response| &response.headers),
             trailers: completion.trailers.as_ref(),
             endpoint: response.and_then(|response| response.extensions.get()),
             sizes: (completion.bytes_received, completion.bytes_sent),
         };
-        let facts = Facts::of_request(exchange.request()).with_answer(&answer);
-        self.0.holds(&facts)
+        let facts = match entry.request {
+            Some(request) => Facts::of_request(request),
+            None => Facts::of_connection(entry.extensions),
+        };
+        self.0.holds(&facts.with_answer(&answer))
     }
 }

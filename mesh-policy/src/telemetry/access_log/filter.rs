@@ -1,8 +1,8 @@
 use http::HeaderName;
 use mesh_core::attributes::PeerIdentity;
 
+use super::entry::Entry;
 use super::expression::Condition;
-use super::layer::Exchange;
 
 /// Which exchanges are logged: the expressions of Istio's documentation.
 ///
@@ -69,24 +69,31 @@ enum Attribute {
 }
 
 impl LogFilter {
-    /// Whether an exchange is logged.
-    pub fn includes(&self, exchange: &Exchange) -> bool {
+    /// Whether an exchange or connection is logged.
+    pub(super) fn includes(&self, entry: &Entry<'_>) -> bool {
         match &self.0 {
-            Kind::All(terms) => terms.iter().all(|term| term.holds(exchange)),
-            Kind::Any(terms) => terms.iter().any(|term| term.holds(exchange)),
-            Kind::Expression(condition) => condition.holds(exchange),
+            // CEL fails on what is not there, and what it fails for is not logged.
+            Kind::All(terms) => terms.iter().all(|term| term.holds(entry) == Some(true)),
+            Kind::Any(terms) => terms.iter().any(|term| term.holds(entry) == Some(true)),
+            Kind::Expression(condition) => condition.holds(entry),
         }
     }
 }
 
 impl Term {
-    fn holds(&self, exchange: &Exchange) -> bool {
-        let request = exchange.request();
-        match self {
-            Self::Code(comparison, code) => comparison.holds(exchange.code(), *code),
-            Self::HasHeader(name, expected) => request.headers.contains_key(name) == *expected,
+    /// `None` if what it asks for is not there.
+    fn holds(&self, entry: &Entry<'_>) -> Option<bool> {
+        let headers = entry.request.map(|request| &request.headers);
+        let holds = match self {
+            Self::Code(comparison, code) => {
+                entry.request?;
+                comparison.holds(entry.code(), *code)
+            }
+            Self::HasHeader(name, expected) => {
+                headers.is_some_and(|headers| headers.contains_key(name)) == *expected
+            }
             Self::MutualTls(expected) => {
-                request.extensions.get::<PeerIdentity>().is_some() == *expected
+                entry.extensions.get::<PeerIdentity>().is_some() == *expected
             }
             Self::Text {
                 attribute,
@@ -96,21 +103,21 @@ impl Term {
                 let flags;
                 let found = match attribute {
                     Attribute::Flags => {
-                        flags = exchange.flags().to_string();
+                        flags = entry.flags().to_string();
                         flags.as_bytes()
                     }
-                    Attribute::Header(name) => match request.headers.get(name) {
-                        Some(found) => found.as_bytes(),
-                        // CEL fails on what is not there, and the exchange is not logged.
-                        None => return false,
-                    },
-                    Attribute::Host => exchange.host().unwrap_or_default().as_bytes(),
-                    Attribute::Method => request.method.as_str().as_bytes(),
-                    Attribute::UrlPath => request.uri.path().as_bytes(),
+                    Attribute::Header(name) => headers?.get(name)?.as_bytes(),
+                    Attribute::Host => {
+                        entry.request?;
+                        entry.host().unwrap_or_default().as_bytes()
+                    }
+                    Attribute::Method => entry.request?.method.as_str().as_bytes(),
+                    Attribute::UrlPath => entry.request?.uri.path().as_bytes(),
                 };
                 (found == value.as_bytes()) == *equal
             }
-        }
+        };
+        Some(holds)
     }
 }
 

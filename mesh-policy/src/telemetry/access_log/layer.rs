@@ -2,19 +2,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http::header::HOST;
 use http::{Request, Response, request, response};
 use http_body::Body;
 use mesh_core::attributes::{
     MatchedRoute, Progress, ResponseFlag, ResponseFlags, TransportFailure, UpstreamConnection,
 };
-use mesh_core::format_string::{Completion, Exchange as Filled};
+use mesh_core::format_string::Completion;
 use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::details;
+use super::entry::Entry;
 use super::filter::LogFilter;
 use super::format::LogFormat;
 use super::sink::LogSink;
@@ -33,9 +32,9 @@ pub type Logged<B> = MeteredBody<B, Exchange>;
 
 /// An access log: what a line looks like, which exchanges it is for, and where it goes.
 pub struct Logger {
-    format: LogFormat,
-    filter: Option<LogFilter>,
-    sink: Box<dyn LogSink>,
+    pub(super) format: LogFormat,
+    pub(super) filter: Option<LogFilter>,
+    pub(super) sink: Box<dyn LogSink>,
 }
 
 impl Logger {
@@ -88,6 +87,14 @@ impl AccessLogLayer {
     pub fn with_clock(mut self, clock: WallClock) -> Self {
         self.clock = clock;
         self
+    }
+
+    pub(super) fn loggers(&self) -> impl Iterator<Item = &Logger> {
+        self.loggers.iter()
+    }
+
+    pub(super) fn clock(&self) -> &WallClock {
+        &self.clock
     }
 }
 
@@ -162,30 +169,6 @@ impl Exchange {
         }
     }
 
-    /// The head of the request, as it came.
-    pub fn request(&self) -> &request::Parts {
-        &self.request
-    }
-
-    /// The head of the response, if there is one.
-    pub fn response(&self) -> Option<&response::Parts> {
-        self.response.as_ref()
-    }
-
-    /// The status code; 0 without a response.
-    pub(super) fn code(&self) -> u16 {
-        let response = self.response.as_ref();
-        response.map_or(0, |response| response.status.as_u16())
-    }
-
-    /// The flags; none if the application answered.
-    pub(super) fn flags(&self) -> ResponseFlags {
-        match &self.response {
-            Some(response) => ResponseFlags::of(&response.extensions),
-            None => self.completion().flags,
-        }
-    }
-
     /// Notes why the exchange broke off.
     fn break_off(&mut self, flag: ResponseFlag) {
         match &mut self.response {
@@ -193,18 +176,6 @@ impl Exchange {
             None => self.completion.flags = self.completion.flags.with(flag),
         }
         self.completion.response_code_details = Some(details::of_end(flag).into());
-    }
-
-    pub(super) fn host(&self) -> Option<&str> {
-        match self.request.uri.authority() {
-            Some(authority) => Some(authority.as_str()),
-            None => self.request.headers.get(HOST)?.to_str().ok(),
-        }
-    }
-
-    /// What is known when it has ended.
-    pub(super) fn completion(&self) -> &Completion {
-        &self.completion
     }
 }
 
@@ -245,28 +216,22 @@ impl OnEnd for Exchange {
         let received = self.counts.received.ended();
         self.completion.request_duration = received.map(|at| at.duration_since(self.start));
         self.completion.trailers = end.trailers().cloned();
-        let mut filled = Filled::of_request(&self.request, self.started);
-        if let Some(response) = &self.response {
-            filled = filled.with_response(response);
-        }
-        let filled = filled.with_completion(&self.completion);
-        for Logger {
-            format,
-            filter,
-            sink,
-        } in self.layer.loggers.iter()
-        {
-            if filter.as_ref().is_none_or(|filter| filter.includes(&self)) {
-                sink.write(Bytes::from(format.line(&filled)));
-            }
-        }
+        self.layer.write(&Entry {
+            request: Some(&self.request),
+            extensions: &self.request.extensions,
+            response: self.response.as_ref(),
+            cluster: None,
+            completion: &self.completion,
+            started: self.started,
+        });
     }
 }
 
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let response = self.response.as_ref();
         f.debug_struct("Exchange")
-            .field("code", &self.code())
+            .field("status", &response.map(|response| response.status))
             .finish_non_exhaustive()
     }
 }

@@ -7,6 +7,8 @@
 //!
 //! No sink makes a request wait: a [channel] that is full drops the line and counts it.
 //!
+//! Connections that carry no requests are logged, too, by who forwards them: [`LoggedConnection`].
+//!
 //! The layer stands at the top of the stack, so that the head of the request is as it came. What it
 //! knows of routing and balancing comes from the extensions of the response.
 //!
@@ -38,7 +40,9 @@
 //! # }
 //! ```
 
+mod connection;
 pub(super) mod details;
+mod entry;
 #[cfg_attr(not(feature = "cel"), path = "no_expression.rs")]
 mod expression;
 mod filter;
@@ -49,6 +53,7 @@ mod sink;
 #[cfg(test)]
 mod tests;
 
+pub use self::connection::LoggedConnection;
 pub use self::filter::{LogFilter, ParseFilterError};
 pub use self::format::{FormatError, LogFormat};
 pub use self::layer::{

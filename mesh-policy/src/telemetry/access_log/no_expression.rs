@@ -1,4 +1,4 @@
-use super::layer::Exchange;
+use super::entry::Entry;
 
 /// Without the feature `cel`, expressions are not understood beyond those of [`LogFilter`] itself.
 ///
@@ -12,8 +12,8 @@ impl Condition {
         None
     }
 
-    /// Whether it is true for an exchange.
-    pub(super) fn holds(self, _: &Exchange) -> bool {
+    /// Whether it is true for an exchange or connection.
+    pub(super) fn holds(self, _: &Entry<'_>) -> bool {
         match self {}
     }
 }

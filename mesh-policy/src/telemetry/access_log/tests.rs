@@ -7,7 +7,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use mesh_core::attributes::{
     Attempts, ConnectionInfo, MatchedRoute, PeerIdentity, Progress, ResponseFlag, ResponseFlags,
-    SelectedEndpoint, TlsInfo, UpstreamConnection,
+    SelectedEndpoint, TlsInfo, TransportFailure, UpstreamConnection,
 };
 use mesh_core::format_string::Constants;
 use mesh_core::model::cluster::{Endpoint, EndpointAddress};
@@ -399,4 +399,139 @@ fn formats_that_cannot_be_written_are_refused() {
         LogFormat::json(&unknown.into()),
         Err(FormatError::Format(_))
     ));
+}
+
+fn connection_info() -> ConnectionInfo {
+    ConnectionInfo {
+        peer: "10.0.0.7:51234".parse().unwrap(),
+        local: "10.0.0.9:27017".parse().unwrap(),
+        tls: None,
+    }
+}
+
+/// The lines that `loggers` write of a connection of which `tell` says something.
+async fn lines_of_connection(
+    format: LogFormat,
+    filter: Option<&str>,
+    tell: impl FnOnce(&LoggedConnection),
+) -> Vec<String> {
+    let (sink, mut lines) = channel(10);
+    let mut logger = Logger::new(format, sink);
+    if let Some(filter) = filter {
+        logger = logger.with_filter(filter.parse().unwrap());
+    }
+    let log = AccessLogLayer::new([logger]).with_clock(noon());
+    let cluster = ClusterName::outbound(27017, "", "mongo.shop.svc.cluster.local");
+    let connection = log.connection(connection_info(), None, Some(cluster));
+    tell(&connection);
+    drop((connection, log));
+    let mut found = Vec::new();
+    while let Some(line) = lines.recv().await {
+        found.push(String::from_utf8(line.to_vec()).unwrap());
+    }
+    found
+}
+
+fn mongo() -> SelectedEndpoint {
+    let address = EndpointAddress::Ip("10.0.0.20:27017".parse().unwrap());
+    SelectedEndpoint(Arc::new(Endpoint::new(address)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_logged_as_envoy_does() {
+    // The shapes of lines of Envoy 1.40, with Istio's format.
+    let start = "[2023-11-14T22:13:20.123Z] \"- - -\" 0";
+    let end = "10.0.0.9:27017 10.0.0.7:51234 - -\n";
+    let cluster = "outbound|27017||mongo.shop.svc.cluster.local";
+    let line = lines_of_connection(LogFormat::istio_text(), None, |connection| {
+        connection.sent_to(mongo());
+        connection.connected(&UpstreamConnection {
+            local: Some("10.0.0.9:40000".parse().unwrap()),
+            ..UpstreamConnection::default()
+        });
+        connection.received(5);
+        connection.sent(2);
+        connection.sent(3);
+    });
+    let rest = "- - - \"-\" 5 5 0 - \"-\" \"-\" \"-\" \"-\" \"10.0.0.20:27017\"";
+    let expected = format!("{start} {rest} {cluster} 10.0.0.9:40000 {end}");
+    assert_eq!(line.await, [expected]);
+
+    let line = lines_of_connection(LogFormat::istio_text(), None, |connection| {
+        connection.sent_to(mongo());
+        connection.break_off(ResponseFlag::UpstreamConnectionFailure);
+        connection.break_off(ResponseFlag::UpstreamRetryLimitExceeded);
+        let why = "delayed_connect_error:_Connection_refused";
+        connection.unreached(&TransportFailure(why.into()));
+    });
+    let rest =
+        "UF,URX - - \"delayed_connect_error:_Connection_refused\" 0 0 0 - \"-\" \"-\" \"-\" \"-\"";
+    let expected = format!("{start} {rest} \"10.0.0.20:27017\" {cluster} - {end}");
+    assert_eq!(line.await, [expected]);
+
+    let line = lines_of_connection(LogFormat::istio_text(), None, |connection| {
+        connection.break_off(ResponseFlag::NoClusterFound);
+    });
+    let rest = "NC - - \"-\" 0 0 0 - \"-\" \"-\" \"-\" \"-\" \"-\" - -";
+    assert_eq!(line.await, [format!("{start} {rest} {end}")]);
+
+    let denied = "rbac_access_denied_matched_policy[none]";
+    let line = lines_of_connection(LogFormat::istio_text(), None, |connection| {
+        connection.terminate(denied);
+    });
+    let rest = format!("- - {denied} \"-\" 0 0 0 - \"-\" \"-\" \"-\" \"-\" \"-\" {cluster} -");
+    assert_eq!(line.await, [format!("{start} {rest} {end}")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_filters_ask_of_requests_is_not_true_of_a_connection() {
+    let format = || LogFormat::text("%RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG%").unwrap();
+    for (filter, expected) in [
+        ("response.code >= 0", false),
+        ("response.code != 200", false),
+        ("request.method == 'GET'", false),
+        ("request.method != 'GET'", false),
+        ("request.url_path != '/'", false),
+        ("request.host != 'a'", false),
+        ("request.headers['a'] != 'b'", false),
+        ("has(request.useragent)", false),
+        ("!has(request.useragent)", true),
+        ("connection.mtls", false),
+        ("!connection.mtls", true),
+        ("response.flags == 'DT'", true),
+    ] {
+        let lines = lines_of_connection(format(), Some(filter), |connection| {
+            connection.break_off(ResponseFlag::DurationTimeout);
+        });
+        let lines = lines.await;
+        let expected = if expected {
+            &["DT DurationTimeout\n"][..]
+        } else {
+            &[]
+        };
+        assert_eq!(lines, expected, "{filter}");
+    }
+}
+
+#[cfg(feature = "cel")]
+#[tokio::test(start_paused = true)]
+async fn expressions_are_asked_of_connections() {
+    let format = || LogFormat::text("%BYTES_SENT%").unwrap();
+    for (filter, expected) in [
+        ("destination.port == 27017", true),
+        ("destination.port == 27018", false),
+        ("upstream.address.startsWith('10.0.0.20:')", true),
+        (
+            "source.address.startsWith('10.0.0.7:') && response.size < 0",
+            false,
+        ),
+    ] {
+        let lines = lines_of_connection(format(), Some(filter), |connection| {
+            connection.sent_to(mongo());
+            connection.sent(7);
+        });
+        let lines = lines.await;
+        let expected = if expected { &["7\n"][..] } else { &[] };
+        assert_eq!(lines, expected, "{filter}");
+    }
 }

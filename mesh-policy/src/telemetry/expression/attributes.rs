@@ -315,6 +315,7 @@ fn bit(flag: ResponseFlag) -> u32 {
         ResponseFlag::UpstreamRetryLimitExceeded => 15,
         ResponseFlag::StreamIdleTimeout => 16,
         ResponseFlag::DownstreamProtocolError => 18,
+        ResponseFlag::DurationTimeout => 22,
         ResponseFlag::UpstreamProtocolError => 23,
         ResponseFlag::NoClusterFound => 24,
         ResponseFlag::OverloadManager => 25,
