@@ -26,10 +26,6 @@ use examples::program::{Proxy, admin, identity, log, questions, terminated};
 
 use crate::options::Options;
 
-/// Takes a tenth of the instructions of a request less than that of the C library.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     exit_code(run(&Options::parse()))
 }

@@ -44,10 +44,6 @@ use crate::options::{Identity, Options};
 use crate::probes::Prober;
 use crate::status::Status;
 
-/// Takes a tenth of the instructions of a request less than that of the C library.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let options = Options::parse();
     let done = match (options.check, options.wait) {
