@@ -61,6 +61,9 @@ impl serve::Admission for Admission {
 
     fn refused(&self, connection: &Connection, why: &Refused) {
         self.handshakes.refused(connection, why);
+        if let Refused::NoChain { server_name } = why {
+            tcp::log_unmatched(&self.generation.load(), connection, server_name.as_ref());
+        }
     }
 }
 

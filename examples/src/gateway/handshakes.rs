@@ -97,7 +97,7 @@ impl Handshakes {
         let cause = match why {
             Refused::Gone => return,
             Refused::Handshake(diagnosis) => diagnosis.label(),
-            Refused::NoChain => "no_filter_chain",
+            Refused::NoChain { .. } => "no_filter_chain",
             Refused::NoListener(_) => "no_listener",
             Refused::NotRedirected(_) => "not_redirected",
             Refused::ProxyProtocol(_) => "proxy_protocol",

@@ -15,7 +15,7 @@ use mesh_policy::authn::{Algorithms, Authenticator, KeyStore};
 use mesh_policy::authz::layer::{AuthorizationLayer, Denied};
 use mesh_policy::authz::{self, PolicySet, Recorded, Records};
 use mesh_policy::ext_authz::layer::ExtAuthzLayer;
-use mesh_policy::ext_authz::{ConnectionCheck, PrefixedBody, Providers};
+use mesh_policy::ext_authz::{ConnectionCheck, ConnectionDenied, PrefixedBody, Providers};
 use mesh_policy::retry::budget::RetryBudgets;
 use mesh_tls::resolve::LiveIdentity;
 use rustls::crypto::aws_lc_rs;
@@ -134,23 +134,23 @@ impl Policies {
 
     /// Lets a connection that carries no HTTP pass, or says why it may not; who CUSTOM policies name
     /// is asked.
-    pub(super) async fn allow(&self, check: ConnectionCheck) -> Result<(), Refusal> {
+    pub(super) async fn allow(&self, check: ConnectionCheck) -> Result<(), ConnectionDenied> {
         let policies = self.authorization.load_full();
         let facts = authz::Connection {
             server_name: check.server_name.as_deref(),
             ..authz::Connection::of(&check.connection, check.peer.as_ref())
         };
         let custom = policies.custom().evaluate_connection(&facts);
-        if !self.providers.allow_connection(custom, check.clone()).await {
-            return Err(Refusal::Authorizer);
-        }
+        self.providers
+            .allow_connection(custom, check.clone())
+            .await?;
         let verdict = policies.evaluate_connection(&facts);
         if let Some(recorded) = Recorded::of(&verdict) {
             self.records.count(&recorded);
         }
         match Denied::of(&verdict) {
             None => Ok(()),
-            Some(denied) => Err(Refusal::Policies(denied)),
+            Some(denied) => Err(ConnectionDenied::Policy(denied)),
         }
     }
 
@@ -184,14 +184,6 @@ fn authenticator(
     let provider = aws_lc_rs::default_provider();
     let algorithms = Algorithms::new(provider.signature_verification_algorithms.all);
     Authenticator::compile(policies, keys, algorithms)
-}
-
-/// Why a connection may not pass.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    /// Who was asked has said so.
-    Authorizer,
-    Policies(Denied),
 }
 
 /// Who `identity` is, if that is known by now.

@@ -80,6 +80,7 @@ impl Stack {
             routes,
             tls,
             server_name: _,
+            accepted: _,
         } = connection.clone();
         let served = generation.served(listener, routes.as_deref());
         let own = tls.as_ref().and_then(|tls| tls.own.clone());

@@ -22,7 +22,7 @@ use mesh_discovery::balance::{PickRequest, hash_key};
 use mesh_discovery::circuit_breaker::{Permit, Resource};
 use mesh_discovery::health::outlier::Outcome;
 use mesh_discovery::service::{Downstream, Target};
-use mesh_policy::ext_authz::ConnectionCheck;
+use mesh_policy::ext_authz::{ConnectionCheck, ConnectionDenied};
 use mesh_policy::telemetry::access_log::LoggedConnection;
 use mesh_routing::l4::tcp_destination;
 use mesh_tls::connection;
@@ -30,7 +30,6 @@ use tokio::time::{Instant, timeout};
 
 use self::session::Session;
 use super::generation::Generation;
-use super::policies::Refusal;
 use crate::serve::{Connection, Inspected};
 use crate::upstream::{Established, UpstreamError};
 
@@ -56,12 +55,12 @@ pub(super) async fn forward(
     let Some((cluster, times)) = destination(&chain.filter, &connection) else {
         return;
     };
-    let log = begin_log(&generation, &connection, &cluster);
+    let log = begin_log(&generation, &connection, Some(&cluster));
     let log = log.as_ref();
     let is_done = within(times.whole, async move {
-        if let Err(refusal) = allow(&generation, &connection, &chain.filter).await {
+        if let Err(denied) = allow(&generation, &connection, &chain.filter).await {
             if let Some(log) = log {
-                note_refusal(log, &refusal);
+                note_denial(log, &denied);
             }
             return;
         }
@@ -100,7 +99,7 @@ async fn within(time: Option<Duration>, work: impl Future<Output = ()>) -> bool 
 fn begin_log(
     generation: &Generation,
     connection: &Connection,
-    cluster: &ClusterName,
+    cluster: Option<&ClusterName>,
 ) -> Option<LoggedConnection> {
     let log = generation.telemetry().access_log()?;
     let mut info = info(connection);
@@ -112,14 +111,32 @@ fn begin_log(
             ..TlsInfo::default()
         });
     }
-    Some(log.connection(info, identity, Some(cluster.clone())))
+    let logged = log.connection(info, identity, cluster.cloned());
+    Some(logged.since(connection.accepted))
+}
+
+/// Logs a connection that no filter chain takes.
+pub(super) fn log_unmatched(
+    generation: &Generation,
+    connection: &Connection,
+    server_name: Option<&Arc<str>>,
+) {
+    let named = Connection {
+        server_name: server_name.cloned(),
+        ..connection.clone()
+    };
+    if let Some(log) = begin_log(generation, &named, None) {
+        log.refuse(ResponseFlag::NoRouteFound, "filter_chain_not_found");
+    }
 }
 
 /// Notes why a connection may not pass.
-fn note_refusal(log: &LoggedConnection, refusal: &Refusal) {
-    match refusal {
-        Refusal::Authorizer => log.break_off(ResponseFlag::UnauthorizedExternalService),
-        Refusal::Policies(denied) => log.terminate(denied.to_string()),
+fn note_denial(log: &LoggedConnection, denied: &ConnectionDenied) {
+    let flag = ResponseFlag::UnauthorizedExternalService;
+    match denied {
+        ConnectionDenied::Policy(denied) => log.terminate(denied.to_string()),
+        ConnectionDenied::ProviderFailed => log.refuse(flag, "ext_authz_error"),
+        _ => log.refuse(flag, "ext_authz_denied"),
     }
 }
 
@@ -159,7 +176,7 @@ async fn allow(
     generation: &Generation,
     connection: &Connection,
     filter: &NetworkFilter,
-) -> Result<(), Refusal> {
+) -> Result<(), ConnectionDenied> {
     if matches!(filter, NetworkFilter::SniCluster) {
         return Ok(());
     }

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::admission::Admission;
@@ -46,6 +47,8 @@ pub struct Connection {
     pub tls: Option<TlsPeer>,
     /// The server name that the client asked for by TLS, whether that ended here or not.
     pub server_name: Option<Arc<str>>,
+    /// When it was accepted.
+    pub accepted: Instant,
 }
 
 /// What a thread is told to do.
@@ -177,6 +180,7 @@ where
             routes: None,
             tls: None,
             server_name: None,
+            accepted: Instant::now(),
         };
         let admitted = match self.admission.admit(&connection, &stream) {
             Ok(admitted) => admitted,

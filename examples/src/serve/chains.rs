@@ -94,7 +94,10 @@ pub enum Refused {
     Handshake(#[from] Diagnosis),
     /// No filter chain takes it.
     #[error("no filter chain takes the connection")]
-    NoChain,
+    NoChain {
+        /// The server name that the client asked for by TLS.
+        server_name: Option<Arc<str>>,
+    },
     /// No listener serves the address that it was made to.
     #[error("nothing is served at `{0}`")]
     NoListener(SocketAddr),
@@ -188,7 +191,7 @@ impl FilterChains {
         let (ending, routes) = self
             .endings
             .get(&address_of(chain))
-            .ok_or(Refused::NoChain)?;
+            .ok_or(Refused::NoChain { server_name: None })?;
         let server_name = match io.detected() {
             Detected::ClientHello(hello) => hello.server_name().map(Into::into),
             _ => None,
@@ -261,7 +264,9 @@ impl FilterChains {
         taken.ok_or_else(|| match peeked.detected() {
             Detected::Plaintext if self.looks(destination.port()).for_tls => plaintext(),
             _ if peeked.has_ended() && peeked.first_bytes().is_empty() => Refused::Gone,
-            _ => Refused::NoChain,
+            _ => Refused::NoChain {
+                server_name: connection.server_name.map(Arc::from),
+            },
         })
     }
 }

@@ -203,6 +203,8 @@ spec:
 
 #[test]
 fn the_log_names_the_server_that_tls_asks_for_where_it_is_passed_on() {
+    const FORMAT: &str = "%REQUESTED_SERVER_NAME% %DOWNSTREAM_TLS_VERSION% %RESPONSE_FLAGS% \
+        %RESPONSE_CODE_DETAILS% %UPSTREAM_CLUSTER%";
     let hosts = Hosts::new();
     let service = Service::start(Taking::Tls(hosts.server("db.example", false)));
     let server = "port: { number: 443, name: tls, protocol: TLS }\n    hosts: ['*.example']\n    \
@@ -212,14 +214,20 @@ fn the_log_names_the_server_that_tls_asks_for_where_it_is_passed_on() {
   - match: [{ sniHosts: [db.example] }]
     route: [{ destination: { host: db.example } }]
 ";
-    let documents = [yaml(server, routes), entry("db", service.address)];
-    let documents = [documents[0].as_str(), documents[1].as_str()];
-    let line = logged(
-        &documents,
-        "%REQUESTED_SERVER_NAME% %DOWNSTREAM_TLS_VERSION%",
-        |gateway| drop(ask(gateway, &hosts.pem(), "db.example").unwrap()),
-    );
-    assert_eq!(line, "db.example -");
+    let (server, db) = (yaml(server, routes), entry("db", service.address));
+    for (name, expected) in [
+        ("db.example", "db.example - - - outbound|80||db.example"),
+        // As Envoy logs what no filter chain takes.
+        (
+            "other.example",
+            "other.example - NR filter_chain_not_found -",
+        ),
+    ] {
+        let line = logged(&[&server, &db], FORMAT, |gateway| {
+            drop(ask(gateway, &hosts.pem(), name));
+        });
+        assert_eq!(line, expected);
+    }
 }
 
 #[test]

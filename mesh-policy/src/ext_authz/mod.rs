@@ -47,4 +47,5 @@ pub use check::{
     Answer, Authorize, AuthorizeError, Changes, Check, CheckBody, CheckFuture, ConnectionCheck,
     Denial, FailureAnswer,
 };
+pub use connection::ConnectionDenied;
 pub use settings::{BodySettings, InvalidStatusError, Provider, Providers, Settings};

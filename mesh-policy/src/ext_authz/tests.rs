@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-use ::http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
@@ -25,6 +25,7 @@ use tower_service::Service;
 use super::http::HttpAuthorizer;
 use super::layer::{ExtAuthzDenied, ExtAuthzLayer};
 use super::*;
+use crate::authz::layer::Denied;
 use crate::authz::{Connection, Custom, HttpRequest, PolicySet};
 
 pub(super) type Body = Full<Bytes>;
@@ -389,6 +390,27 @@ impl Authorize for Open {
     }
 }
 
+fn denial() -> Denial {
+    Denial {
+        status: StatusCode::FORBIDDEN,
+        headers: HeaderMap::new(),
+        body: Bytes::new(),
+    }
+}
+
+/// Denies everything.
+struct Shut;
+
+impl Authorize for Shut {
+    fn check(&self, _: Check) -> CheckFuture<'_> {
+        Box::pin(async { Ok(Answer::Deny(Box::new(denial()))) })
+    }
+
+    fn check_connection(&self, _: ConnectionCheck) -> CheckFuture<'_> {
+        Box::pin(async { Ok(Answer::Deny(Box::new(denial()))) })
+    }
+}
+
 #[tokio::test]
 async fn no_readiness_is_held_while_a_provider_is_asked() {
     let silent = Provider::new(Silent, Settings::default());
@@ -447,13 +469,26 @@ async fn a_connection_passes_whom_its_provider_lets_pass() {
         Providers::default().with("p", Provider::new(Silent, settings))
     };
     let open = Providers::default().with("p", Provider::new(Open, Settings::default()));
+    let shut = Providers::default().with("p", Provider::new(Shut, Settings::default()));
+    let of_rule = ConnectionDenied::Policy(Denied::Rule(Arc::clone(rule)));
     let cases = [
-        ("none is asked", Custom::Pass, Providers::default(), true),
-        ("there are several", Custom::Deny(rule), open.clone(), false),
-        ("there is none", ask, Providers::default(), false),
-        ("it allows", ask, open, true),
-        ("it knows requests only", ask, silent(false), false),
-        ("it may fail", ask, silent(true), true),
+        ("none is asked", Custom::Pass, Providers::default(), Ok(())),
+        (
+            "there are several",
+            Custom::Deny(rule),
+            open.clone(),
+            Err(of_rule.clone()),
+        ),
+        ("there is none", ask, Providers::default(), Err(of_rule)),
+        ("it allows", ask, open, Ok(())),
+        ("it denies", ask, shut, Err(ConnectionDenied::Provider)),
+        (
+            "it knows requests only",
+            ask,
+            silent(false),
+            Err(ConnectionDenied::ProviderFailed),
+        ),
+        ("it may fail", ask, silent(true), Ok(())),
     ];
     for (case, custom, providers, expected) in cases {
         let check = ConnectionCheck {

@@ -120,7 +120,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Observes how many bytes are read, or why there are none.
+/// Observes how many bytes are read, and why no more are read or written.
 struct Metered<IO, F> {
     io: IO,
     observe: F,
@@ -145,13 +145,22 @@ where
     }
 }
 
-impl<IO: AsyncWrite + Unpin, F: Unpin> AsyncWrite for Metered<IO, F> {
+impl<IO, F> AsyncWrite for Metered<IO, F>
+where
+    IO: AsyncWrite + Unpin,
+    F: Fn(Result<u64, &io::Error>) + Unpin,
+{
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.io).poll_write(cx, bytes));
+        if let Err(error) = &written {
+            (this.observe)(Err(error));
+        }
+        Poll::Ready(written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -166,6 +175,7 @@ impl<IO: AsyncWrite + Unpin, F: Unpin> AsyncWrite for Metered<IO, F> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::time::timeout;
 
     use super::*;
     use crate::gateway::tcp::within;

@@ -96,6 +96,15 @@ impl AccessLogLayer {
 }
 
 impl LoggedConnection {
+    /// Counts the time from `accepted` on. Default: from when this was made.
+    #[must_use]
+    pub fn since(mut self, accepted: Instant) -> Self {
+        let earlier = self.start.saturating_duration_since(accepted);
+        self.started = self.started.checked_sub(earlier).unwrap_or(self.started);
+        self.start = accepted;
+        self
+    }
+
     /// Counts bytes that the client has sent.
     pub fn received(&self, bytes: u64) {
         self.received.fetch_add(bytes, Ordering::Relaxed);
@@ -127,6 +136,12 @@ impl LoggedConnection {
     pub fn break_off(&self, flag: ResponseFlag) {
         let flags = &mut self.known().completion.flags;
         *flags = flags.with(flag);
+    }
+
+    /// Notes a flag, and what it comes from (`RESPONSE_CODE_DETAILS`).
+    pub fn refuse(&self, flag: ResponseFlag, details: impl Into<Cow<'static, str>>) {
+        self.break_off(flag);
+        self.known().completion.response_code_details = Some(details.into());
     }
 
     /// Notes why the connection was ended (`CONNECTION_TERMINATION_DETAILS`).

@@ -484,6 +484,22 @@ async fn a_connection_is_logged_as_envoy_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_lasts_from_when_it_was_accepted() {
+    let (sink, mut lines) = channel(1);
+    let format = LogFormat::text("%START_TIME% %DURATION%").unwrap();
+    let log = AccessLogLayer::new([Logger::new(format, sink)]).with_clock(noon());
+    let accepted = tokio::time::Instant::now();
+    tokio::time::advance(Duration::from_millis(23)).await;
+    let connection = log
+        .connection(connection_info(), None, None)
+        .since(accepted);
+    tokio::time::advance(Duration::from_millis(7)).await;
+    drop(connection);
+    let line = lines.recv().await.unwrap();
+    assert_eq!(line, "2023-11-14T22:13:20.100Z 30\n");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_filters_ask_of_requests_is_not_true_of_a_connection() {
     let format = || LogFormat::text("%RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG%").unwrap();
     for (filter, expected) in [
