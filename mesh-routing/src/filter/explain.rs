@@ -132,7 +132,8 @@ fn explain_forward(
     let outcome = rewrite::apply(matched, &mut after);
     explain_rewrite(matched, &before, &after, steps);
     if let Err(error) = outcome {
-        let what = format!("answered with `414`: {error}");
+        let status = error.status().as_u16();
+        let what = format!("answered with `{status}`: {error}");
         steps.push(Step::applied("rewrite", matched.origin().clone(), what));
         return;
     }
@@ -220,7 +221,7 @@ mod tests {
     use http::{HeaderName, Request};
     use mesh_core::matcher::StringMatch;
     use mesh_core::model::filter::{CorsPolicy, HeaderOption, Mirror};
-    use mesh_core::model::route::{PathRewrite, Route, RouteMatch};
+    use mesh_core::model::route::{PathRewrite, Rewrite, Route, RouteMatch};
     use mesh_core::origin::Origin;
     use mesh_core::percent::Percent;
     use mesh_core::service::ClusterName;
@@ -314,6 +315,34 @@ mod tests {
         for (action, expected) in cases {
             let route = Route::new("route", RouteMatch::prefix("/"), action);
             let request = Request::get("/x").header("host", "a.example");
+            assert_eq!(explained(route, request), [expected]);
+        }
+    }
+
+    #[test]
+    fn a_rewrite_that_fails_is_explained_with_its_answer() {
+        let cases = [
+            (
+                Rewrite {
+                    authority: Some("a b".into()),
+                    ..Rewrite::default()
+                },
+                "rewrite: answered with `500`: `a b` is no authority",
+            ),
+            (
+                Rewrite {
+                    path: Some(PathRewrite::Full(format!("/{}", "x".repeat(70_000)))),
+                    ..Rewrite::default()
+                },
+                "rewrite: answered with `414`: the path would be `70001` bytes long",
+            ),
+        ];
+        for (rewrite, expected) in cases {
+            let mut route = cart();
+            if let RouteAction::Forward(forward) = &mut route.action {
+                forward.rewrite = rewrite;
+            }
+            let request = Request::get("http://a.example/v1");
             assert_eq!(explained(route, request), [expected]);
         }
     }
