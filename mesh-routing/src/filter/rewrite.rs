@@ -116,8 +116,10 @@ fn route_authority<'a>(rewrite: &'a Rewrite, request: &Parts) -> Option<Cow<'a, 
 /// # Errors
 ///
 /// The new authority or path cannot be part of a URI. Routes that are
-/// [valid](crate::filter::validate) only fail with [`RewriteError::TooLong`], at 65,534 bytes. The
-/// request may be changed in part.
+/// [valid](crate::filter::validate) fail in two ways only: with [`RewriteError::TooLong`], at 65,534
+/// bytes; and with [`RewriteError::Authority`], where the [source](Rewrite::authority_source) of the
+/// authority is a part of the request in which no authority stands, whichever version of HTTP the
+/// request has. The request may be changed in part.
 pub fn apply(matched: &MatchedRoute, request: &mut Parts) -> Result<(), RewriteError> {
     rewrite(matched, request, true)
 }
@@ -179,12 +181,13 @@ fn replace_authority(authority: &str, request: &mut Parts) -> Result<(), Rewrite
     let error = || RewriteError::Authority {
         authority: authority.to_owned(),
     };
+    // A field could hold more, and leave it to the version of HTTP whether the request passes.
+    let new = Authority::try_from(authority).map_err(|_| error())?;
     let host = HeaderValue::from_str(authority).map_err(|_| error())?;
     if request.uri.authority().is_none() {
         request.headers.insert(HOST, host);
         return Ok(());
     }
-    let new = Authority::try_from(authority).map_err(|_| error())?;
     let mut uri = std::mem::take(&mut request.uri).into_parts();
     uri.authority = Some(new);
     request.uri = Uri::from_parts(uri).map_err(|_| error())?;
@@ -238,8 +241,8 @@ pub enum RewriteError {
 }
 
 impl RewriteError {
-    /// The status of the answer: `414` if the path is too long, else `500`, as it is not the
-    /// client's fault.
+    /// The status of the answer: `414` if the path is too long, else `500`: it is the route that
+    /// asks for what cannot be, if need be by taking the authority from where a client wrote none.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Authority { .. } | Self::Path { .. } => StatusCode::INTERNAL_SERVER_ERROR,
@@ -469,6 +472,24 @@ mod tests {
                     "{shown}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn what_is_no_authority_is_refused_in_either_version_of_http() {
+        let field = HeaderName::from_static("x-host");
+        for uri in ["/", "https://old.example/"] {
+            let change = |route: &mut Route| {
+                let value = "a.test, b.test/path".parse().unwrap();
+                route.headers.request.options =
+                    vec![HeaderOption::overwrite(field.clone(), value)];
+                let source = AuthoritySource::Header(field.clone());
+                forward(route).rewrite.authority_source = Some(source);
+            };
+            let error = rewritten(change, uri).unwrap_err();
+            let authority = "a.test, b.test/path".into();
+            assert_eq!(error, RewriteError::Authority { authority }, "{uri}");
+            assert_eq!(error.status(), 500, "{uri}");
         }
     }
 
