@@ -13,7 +13,7 @@ pub(crate) fn answer(
     request: &RequestArguments,
     output: Output,
 ) -> Result<Answer, String> {
-    let asked = request.read()?;
+    let asked = request.asked();
     #[expect(clippy::disallowed_methods, reason = "a command asks at some time")]
     let now = SystemTime::now();
     let Explained { decision, is_good } = explain((model, wide), &asked, request.random, now)?;

@@ -135,16 +135,19 @@ enum Output {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
-        Ok(answer) => {
-            print!("{}", answer.text);
-            ExitCode::from(u8::from(!answer.is_good))
-        }
-        Err(error) => {
-            eprint!("{error}");
-            ExitCode::from(1)
-        }
+    // A wrong command line ends the program here, with 2.
+    let done = run(Arguments::parse());
+    match &done {
+        Ok(answer) => print!("{}", answer.text),
+        Err(error) => eprint!("{error}"),
     }
+    ExitCode::from(status(&done))
+}
+
+/// What the program exits with.
+fn status(done: &Result<Answer, Failure>) -> u8 {
+    let is_good = done.as_ref().is_ok_and(|answer| answer.is_good);
+    u8::from(!is_good)
 }
 
 /// What a command has to say.

@@ -13,11 +13,11 @@ use mesh_core::resource::Value;
 pub(crate) struct RequestArguments {
     /// Method and URL, `GET https://shop.example/cart?x=1`. The port of the URL chooses the
     /// listener; without one it is 80 or 443.
-    #[arg(long, short)]
-    request: String,
+    #[arg(long, short, value_name = "METHOD URL", value_parser = request_line)]
+    request: RequestLine,
     /// A header field, `name: value`. May be repeated.
-    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
-    headers: Vec<String>,
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = header_field)]
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// The identity that the caller has proven, `spiffe://cluster.local/ns/shop/sa/cart`.
     #[arg(long, value_name = "SPIFFE-ID")]
     peer: Option<SpiffeId>,
@@ -37,48 +37,51 @@ pub(crate) struct RequestArguments {
 }
 
 impl RequestArguments {
-    /// Reads the request.
-    pub(crate) fn read(&self) -> Result<Asked, String> {
-        let (method, url) = self
-            .request
-            .split_once(' ')
-            .ok_or("a request is a method and a URL: `GET http://shop.example/`")?;
-        let method: Method = method
-            .parse()
-            .map_err(|_| format!("`{method}` is no method"))?;
-        let uri: Uri = url
-            .trim()
-            .parse()
-            .map_err(|error| format!("`{url}`: {error}"))?;
-        let is_tls = match uri.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
-            _ => return Err(format!("`{url}` is not a URL of http or https")),
-        };
-        let host = uri.host().unwrap_or_default().to_owned();
-        let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+    /// The request that the arguments are about.
+    pub(crate) fn asked(&self) -> Asked {
+        let RequestLine { method, uri, is_tls } = &self.request;
+        let port = uri.port_u16().unwrap_or(if *is_tls { 443 } else { 80 });
         let mut request = Request::new(());
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        for header in &self.headers {
-            let (name, value) = header_field(header)?;
-            request.headers_mut().append(name, value);
-        }
+        request.method_mut().clone_from(method);
+        request.uri_mut().clone_from(uri);
+        request.headers_mut().extend(self.headers.iter().cloned());
         if let Some(claims) = &self.claims {
             let principal = principal(claims);
             request.extensions_mut().insert(principal);
         }
         let (parts, ()) = request.into_parts();
-        Ok(Asked {
-            host,
-            is_tls,
+        Asked {
+            is_tls: *is_tls,
             is_inbound: self.inbound,
             peer: self.peer.clone(),
             claims: self.claims.clone(),
             source: self.source,
             ..Asked::new(parts, port)
-        })
+        }
     }
+}
+
+/// Method and URL of a request.
+#[derive(Clone, Debug)]
+struct RequestLine {
+    method: Method,
+    uri: Uri,
+    /// Whether the scheme of the URL is `https`.
+    is_tls: bool,
+}
+
+fn request_line(text: &str) -> Result<RequestLine, String> {
+    let line = text.split_once(' ');
+    let (method, url) = line.ok_or("a request is a method and a URL: `GET http://shop.example/`")?;
+    let method = method.parse().map_err(|_| format!("`{method}` is no method"))?;
+    let url = url.trim();
+    let uri: Uri = url.parse().map_err(|error| format!("`{url}`: {error}"))?;
+    let is_tls = match uri.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        _ => return Err(format!("`{url}` is not a URL of http or https")),
+    };
+    Ok(RequestLine { method, uri, is_tls })
 }
 
 /// What a token with `claims` says of the caller.

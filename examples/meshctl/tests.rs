@@ -1,3 +1,5 @@
+mod programs;
+
 use super::*;
 
 const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
@@ -324,25 +326,24 @@ fn policies_of_a_service_are_judged_where_it_is_called() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_an_error_that_says_why() {
-    let cases = [
+fn a_port_that_nobody_serves_is_an_error_that_says_which_are() {
+    let request = ["explain", "--request", "GET http://shop.example:81/"];
+    let arguments = [&request[..], &["--workload", GATEWAY, CONFIG]].concat();
+    let error = meshctl(&arguments).unwrap_err().to_string();
+    let expected = "no Gateway serves port 81; served: 80";
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn what_is_no_request_is_refused_with_what_is_one() {
+    for (request, expected) in [
         ("GET", "a method and a URL"),
+        ("G,T http://shop.example/", "`G,T` is no method"),
         ("GET ftp://shop.example/", "not a URL of http or https"),
-        (
-            "GET http://shop.example:81/",
-            "no Gateway serves port 81; served: 80",
-        ),
-    ];
-    for (request, expected) in cases {
-        let arguments = [
-            "explain",
-            "--request",
-            request,
-            "--workload",
-            GATEWAY,
-            CONFIG,
-        ];
-        let error = meshctl(&arguments).unwrap_err().to_string();
+    ] {
+        let asked = ["meshctl", "explain", "--request", request];
+        let line = asked.iter().chain(&["--workload", GATEWAY, CONFIG]);
+        let error = Arguments::try_parse_from(line).unwrap_err().to_string();
         assert!(error.contains(expected), "{request}: {error}");
     }
 }
