@@ -41,7 +41,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) identity: Option<PathBuf>,
     /// Where the state of the gateway can be asked for: /healthz/ready, /config, /fidelity,
-    /// /explain, /stats/prometheus.
+    /// /explain, /stats/prometheus. What /explain is about is said in its query: scheme, host, port,
+    /// path, method and header of a request; peer, the caller's SPIFFE ID; and claims of its token.
     #[arg(long, default_value = "127.0.0.1:15000")]
     pub(crate) admin: SocketAddr,
     /// Seconds that connections have to end after SIGTERM.

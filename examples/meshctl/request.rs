@@ -1,10 +1,8 @@
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use clap::Args;
-use examples::explain::Asked;
+use examples::explain::{Asked, claims};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
-use mesh_core::attributes::RequestPrincipal;
 use mesh_core::identity::SpiffeId;
 use mesh_core::resource::Value;
 
@@ -39,24 +37,27 @@ pub(crate) struct RequestArguments {
 impl RequestArguments {
     /// The request that the arguments are about.
     pub(crate) fn asked(&self) -> Asked {
-        let RequestLine { method, uri, is_tls } = &self.request;
+        let RequestLine {
+            method,
+            uri,
+            is_tls,
+        } = &self.request;
         let port = uri.port_u16().unwrap_or(if *is_tls { 443 } else { 80 });
         let mut request = Request::new(());
         request.method_mut().clone_from(method);
         request.uri_mut().clone_from(uri);
         request.headers_mut().extend(self.headers.iter().cloned());
-        if let Some(claims) = &self.claims {
-            let principal = principal(claims);
-            request.extensions_mut().insert(principal);
-        }
         let (parts, ()) = request.into_parts();
-        Asked {
+        let asked = Asked {
             is_tls: *is_tls,
             is_inbound: self.inbound,
             peer: self.peer.clone(),
-            claims: self.claims.clone(),
             source: self.source,
             ..Asked::new(parts, port)
+        };
+        match &self.claims {
+            Some(claims) => asked.with_claims(claims.clone()),
+            None => asked,
         }
     }
 }
@@ -72,8 +73,11 @@ struct RequestLine {
 
 fn request_line(text: &str) -> Result<RequestLine, String> {
     let line = text.split_once(' ');
-    let (method, url) = line.ok_or("a request is a method and a URL: `GET http://shop.example/`")?;
-    let method = method.parse().map_err(|_| format!("`{method}` is no method"))?;
+    let (method, url) =
+        line.ok_or("a request is a method and a URL: `GET http://shop.example/`")?;
+    let method = method
+        .parse()
+        .map_err(|_| format!("`{method}` is no method"))?;
     let url = url.trim();
     let uri: Uri = url.parse().map_err(|error| format!("`{url}`: {error}"))?;
     let is_tls = match uri.scheme_str() {
@@ -81,32 +85,11 @@ fn request_line(text: &str) -> Result<RequestLine, String> {
         Some("https") => true,
         _ => return Err(format!("`{url}` is not a URL of http or https")),
     };
-    Ok(RequestLine { method, uri, is_tls })
-}
-
-/// What a token with `claims` says of the caller.
-fn principal(claims: &Value) -> RequestPrincipal {
-    let text = |name| match claims.field(name) {
-        Some(Value::String(text)) => text.as_str(),
-        _ => "",
-    };
-    let (issuer, subject) = (text("iss"), text("sub"));
-    let principal = match issuer.is_empty() || subject.is_empty() {
-        true => String::new(),
-        false => format!("{issuer}/{subject}"),
-    };
-    RequestPrincipal {
-        principal: principal.into(),
-        claims: Arc::new(claims.clone()),
-    }
-}
-
-fn claims(text: &str) -> Result<Value, String> {
-    match serde_json::from_str(text) {
-        Ok(claims @ Value::Map(_)) => Ok(claims),
-        Ok(_) => Err("claims are an object".to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
+    Ok(RequestLine {
+        method,
+        uri,
+        is_tls,
+    })
 }
 
 fn header_field(text: &str) -> Result<(HeaderName, HeaderValue), String> {

@@ -89,7 +89,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) serving: Serving,
     /// Where the state of the sidecar can be asked for: /healthz/ready, /config, /fidelity,
-    /// /explain, /stats/prometheus.
+    /// /explain, /stats/prometheus. What /explain is about is said in its query: scheme, host, port,
+    /// path, method and header of a request; peer, the caller's SPIFFE ID; and claims of its token.
     #[arg(long, default_value = "127.0.0.1:15000")]
     pub(crate) admin: SocketAddr,
     /// Ports where the cluster asks: /healthz/ready, /stats/prometheus, and the paths of --probes.

@@ -42,62 +42,24 @@
 //! # }
 //! ```
 
+mod asked;
 mod policies;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::SystemTime;
 
-use http::request::Parts;
 use mesh_core::decision::{Decision, Step};
-use mesh_core::identity::SpiffeId;
 use mesh_core::model::Model;
 use mesh_core::model::listener::{Direction, FilterChain, Listener, NetworkFilter, Transport};
 use mesh_core::model::route::ClusterSpecifier;
 use mesh_core::origin::Origin;
-use mesh_core::resource::Value;
 use mesh_core::workload::WorkloadKind;
 use mesh_policy::authz::Outcome;
 use mesh_routing::l4::{Connection, FilterChainTable, tcp_destination};
 use mesh_routing::table::{Lookup, RouteTable};
 
+pub use self::asked::{Asked, claims};
 use crate::gateway::{MeshWide, virtual_inbound};
-
-/// A request, and what is known of the connection that it comes by.
-#[derive(Debug)]
-pub struct Asked {
-    /// The request, with the claims of its caller in its extensions.
-    pub parts: Parts,
-    /// Its host, which is the server name of a TLS handshake, too.
-    pub host: String,
-    /// The port that it is sent to.
-    pub port: u16,
-    /// Whether it comes by TLS.
-    pub is_tls: bool,
-    /// Whether it is one that a sidecar's application is called by, and not one that it sends.
-    pub is_inbound: bool,
-    /// The identity that the caller has proven.
-    pub peer: Option<SpiffeId>,
-    /// The claims of the caller's token, which is taken to be valid.
-    pub claims: Option<Value>,
-    /// The address of the caller.
-    pub source: IpAddr,
-}
-
-impl Asked {
-    /// A request in plaintext to `port`, of a caller on this machine of whom nothing else is known.
-    pub fn new(parts: Parts, port: u16) -> Self {
-        Self {
-            host: parts.uri.host().unwrap_or_default().to_owned(),
-            parts,
-            port,
-            is_tls: false,
-            is_inbound: false,
-            peer: None,
-            claims: None,
-            source: Ipv4Addr::LOCALHOST.into(),
-        }
-    }
-}
 
 /// What becomes of a request.
 #[derive(Debug)]

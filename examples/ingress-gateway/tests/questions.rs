@@ -46,12 +46,85 @@ fn a_question_that_is_none_is_told_so() {
         for (query, expected) in [
             ("port=http", "`http` is no port\n"),
             ("user=jason", "`user` is not asked for\n"),
+            ("scheme=ftp", "`ftp` is neither http nor https\n"),
+            (
+                "claims=[]",
+                "`[]` is no JSON of claims: claims are an object\n",
+            ),
             ("header=x", "header `x` is not of the form NAME:VALUE\n"),
         ] {
             let refused = get(admin, &format!("/explain?{query}"));
             assert!(refused.starts_with("HTTP/1.1 400 "), "{refused}");
             assert!(refused.ends_with(expected), "{refused}");
         }
+    });
+}
+
+/// A server of HTTPS, whose requests are answered by scheme, under a policy about their callers.
+fn secured() -> String {
+    let own = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
+    let (chain, key) = (own.cert.pem(), own.signing_key.serialize_pem());
+    format!(
+        "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{ name: shop, namespace: shop }}
+spec:
+  selector: {{ istio: ingressgateway }}
+  servers:
+  - port: {{ number: 80, name: http, protocol: HTTP }}
+    hosts: [shop.example]
+  - port: {{ number: 443, name: https, protocol: HTTPS }}
+    hosts: [shop.example]
+    tls: {{ mode: MUTUAL, credentialName: shop }}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{ name: shop, namespace: istio-system }}
+stringData: {{ tls.crt: {chain:?}, tls.key: {key:?}, ca.crt: {chain:?} }}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{ name: shop, namespace: shop }}
+spec:
+  hosts: [shop.example]
+  gateways: [shop]
+  http:
+  - {{ name: secret, match: [{{ scheme: {{ exact: https }} }}], directResponse: {{ status: 200 }} }}
+  - {{ name: open, directResponse: {{ status: 200 }} }}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{ name: known, namespace: istio-system }}
+spec:
+  rules:
+  - from: [{{ source: {{ principals: [cluster.local/ns/shop/sa/cart] }} }}]
+  - from: [{{ source: {{ requestPrincipals: [login/jason] }} }}]
+"
+    )
+}
+
+#[test]
+fn a_question_can_be_about_tls_and_about_who_asks() {
+    let denied = "denied with 403, `RBAC: access denied`";
+    let cart = "&peer=spiffe://cluster.local/ns/shop/sa/cart";
+    let guest = "&peer=spiffe://cluster.local/ns/shop/sa/guest";
+    let jason = "&claims=%7B%22iss%22:%22login%22,%22sub%22:%22jason%22%7D";
+    Program::start(&secured()).serve(move |_, admin| {
+        for (scheme, route) in [("http", "route `open`"), ("https", "route `secret`")] {
+            for (caller, expected) in [("", denied), (guest, denied), (cart, route), (jason, route)]
+            {
+                let query = format!("/explain?scheme={scheme}&host=shop.example{caller}");
+                let explained = json(&get(admin, &query));
+                assert_eq!(explained["outcome"], expected, "{query}: {explained}");
+            }
+        }
+        // As in a handshake, the name chooses the server.
+        let other = get(admin, "/explain?scheme=https&host=other.example");
+        assert!(
+            other.ends_with("no filter chain for the connection\n"),
+            "{other}"
+        );
     });
 }
 

@@ -78,6 +78,7 @@ impl Config {
             "ingress-gateway",
             "--bind=127.0.0.1",
             "--map-port=80=0",
+            "--map-port=443=0",
             "--admin=127.0.0.1:0",
             "--threads=1",
             "--metrics",

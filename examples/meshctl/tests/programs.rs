@@ -14,7 +14,14 @@ fn status_of(arguments: &[&str]) -> i32 {
 }
 
 fn explain<'a>(request: &'a str, further: &[&'a str]) -> Vec<&'a str> {
-    let asked = ["explain", "--request", request, "--workload", GATEWAY, CONFIG];
+    let asked = [
+        "explain",
+        "--request",
+        request,
+        "--workload",
+        GATEWAY,
+        CONFIG,
+    ];
     [&asked[..], further].concat()
 }
 

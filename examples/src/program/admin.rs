@@ -7,14 +7,15 @@ use std::net::TcpListener;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use mesh_core::watch::Watch;
 
+use super::explain_query;
 use super::files::Generation;
 use super::questions::{self, text};
-use crate::explain::{Asked, Explained, explain};
+use crate::explain::{Explained, explain};
 use crate::gateway::Statistics;
 
 /// Answers questions about what is served.
@@ -50,60 +51,24 @@ fn answer(
         "/stats/prometheus" => text(StatusCode::OK, statistics.encode()),
         _ => text(
             StatusCode::NOT_FOUND,
-            "there are /healthz/ready, /config, /fidelity, /stats/prometheus and \
-             /explain?method=GET&port=80&host=HOST&path=/PATH&header=NAME:VALUE\n",
+            format!(
+                "there are /healthz/ready, /config, /fidelity, /stats/prometheus and /explain?{}\n",
+                explain_query::FIELDS
+            ),
         ),
     }
 }
 
 fn explained(current: &Generation, query: &str) -> Result<Response<Full<Bytes>>, String> {
-    let (mut port, mut host, mut path, mut method) = (80, "", "/".to_owned(), "GET".to_owned());
-    let mut headers = Vec::new();
-    let decoded: Vec<(&str, String)> = query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(key, value)| (key, decode(value)))
-        .collect();
-    for (key, value) in &decoded {
-        match *key {
-            "host" => host = value,
-            "path" => path.clone_from(value),
-            "method" => method.clone_from(value),
-            "port" => port = value.parse().map_err(|_| format!("`{value}` is no port"))?,
-            "header" => headers.push(header(value)?),
-            other => return Err(format!("`{other}` is not asked for")),
-        }
-    }
-    let request = Request::builder()
-        .method(method.as_str())
-        .uri(format!("http://{host}{path}"));
-    let (mut parts, ()) = request
-        .body(())
-        .map_err(|error| error.to_string())?
-        .into_parts();
-    parts.headers.extend(headers);
+    let asked = explain_query::read(query)?;
     #[expect(
         clippy::disallowed_methods,
         reason = "a question is asked at some time"
     )]
     let now = SystemTime::now();
-    let (asked, mesh) = (Asked::new(parts, port), (&current.model, &current.wide));
+    let mesh = (&current.model, &current.wide);
     let Explained { decision, .. } = explain(mesh, &asked, fastrand::u64(..), now)?;
     Ok(json(&decision))
-}
-
-fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let wrong = || format!("header `{text}` is not of the form NAME:VALUE");
-    let (name, value) = text.split_once(':').ok_or_else(wrong)?;
-    let name = name.trim().parse().map_err(|_| wrong())?;
-    Ok((name, value.trim().parse().map_err(|_| wrong())?))
-}
-
-fn decode(text: &str) -> String {
-    let text = text.replace('+', " ");
-    percent_encoding::percent_decode_str(&text)
-        .decode_utf8_lossy()
-        .into_owned()
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Response<Full<Bytes>> {

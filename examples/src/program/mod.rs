@@ -42,6 +42,7 @@
 pub mod admin;
 pub mod arguments;
 pub mod changes;
+mod explain_query;
 mod files;
 pub mod identity;
 pub mod log;

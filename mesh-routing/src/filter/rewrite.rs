@@ -481,8 +481,7 @@ mod tests {
         for uri in ["/", "https://old.example/"] {
             let change = |route: &mut Route| {
                 let value = "a.test, b.test/path".parse().unwrap();
-                route.headers.request.options =
-                    vec![HeaderOption::overwrite(field.clone(), value)];
+                route.headers.request.options = vec![HeaderOption::overwrite(field.clone(), value)];
                 let source = AuthoritySource::Header(field.clone());
                 forward(route).rewrite.authority_source = Some(source);
             };
