@@ -109,3 +109,33 @@ fn without_the_headers_of_envoy_attempts_alone_are_told() {
     assert_eq!(seen(&scene, "x-envoy-attempt-count", ""), None);
     assert!(field(&scene.get("/", ""), took).is_some());
 }
+
+#[test]
+fn the_gateway_is_the_server_of_all_answers_unless_it_passes_on_who_is() {
+    let rules = "
+  - { match: [{ uri: { exact: /own } }], directResponse: { status: 200 } }
+  - route: [{ destination: { host: cart.example } }]
+";
+    let mut scene = Scene::new(rules);
+    let servers = |scene: &Scene| {
+        ["/cart", "/own"].map(|path| {
+            let answer = scene.get(path, "");
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+            field(&answer, "server").map(str::to_owned)
+        })
+    };
+    let istio = Some("istio-envoy".to_owned());
+    assert_eq!(servers(&scene), [istio.clone(), istio]);
+
+    for (server, of_service, of_gateway) in [
+        ("value: shop", Some("shop"), Some("shop")),
+        ("disabled: false", Some("istio-envoy"), Some("istio-envoy")),
+        ("disabled: true", Some("cart"), None),
+        ("disabled: true, value: shop", Some("cart"), None),
+    ] {
+        let mesh = mesh(&format!("server: {{ {server} }}"));
+        assert_eq!(scene.publish(rules, &mesh), [""; 0]);
+        let expected = [of_service, of_gateway].map(|name| name.map(str::to_owned));
+        assert_eq!(servers(&scene), expected, "{server}");
+    }
+}

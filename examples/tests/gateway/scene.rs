@@ -7,7 +7,7 @@ use examples::body::Body;
 use examples::config::Loaded;
 use examples::gateway::{Gateway, MeshWide, Settings};
 use examples::serve::{Connection, Limits, Workers};
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use mesh_core::config::MeshConfig;
@@ -134,7 +134,8 @@ spec:
     }
 }
 
-/// Answers with the request line and the body, and in `x-seen` the field that `x-echo` names.
+/// Answers as `server: cart` with the request line and the body, and in `x-seen` the field that
+/// `x-echo` names.
 async fn echo(request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let mut line = format!("{} {}", head.method, head.uri);
@@ -143,6 +144,8 @@ async fn echo(request: Request<Incoming>) -> Response<Body> {
         line = line + " " + std::str::from_utf8(&body).unwrap();
     }
     let mut response = Response::new(Body::from(bytes::Bytes::from(line)));
+    let server = HeaderValue::from_static("cart");
+    response.headers_mut().insert("server", server);
     let fields = &head.headers;
     let named = fields.get("x-echo").and_then(|name| name.to_str().ok());
     if let Some(seen) = named.and_then(|name| fields.get(name)) {
