@@ -8,6 +8,7 @@ mod client_mesh;
 mod client_tls;
 mod connections_asked;
 mod front;
+mod http2_settings;
 mod https;
 mod mutual;
 mod peers;
