@@ -36,6 +36,50 @@
 //! # Ok::<(), mesh_routing::error::CompileErrors>(())
 //! ```
 //!
+//! # From YAML
+//!
+//! `mesh_core::load` (feature `yaml`) reads the rules that you have for Istio, and
+//! [`resolve`](mesh_core::resolve::resolve) makes the routes of one workload of them. On a gateway all servers of HTTP at
+//! one port share the route configuration `http.PORT`, and each server of HTTPS has one of its own,
+//! `https.PORT.PORTNAME.GATEWAY.NAMESPACE`; on a sidecar, `PORT` has what it sends. Each listener of the model names
+//! its own.
+//!
+//! ```
+//! use mesh_core::config::MeshConfig;
+//! use mesh_core::load::Loaded;
+//! use mesh_core::resolve::resolve;
+//! use mesh_core::workload::Workload;
+//! use mesh_routing::table::RouteTable;
+//!
+//! let mut loaded = Loaded::default();
+//! loaded.add("shop.yaml", "
+//! apiVersion: networking.istio.io/v1
+//! kind: VirtualService
+//! metadata: { name: cart, namespace: shop }
+//! spec:
+//!   hosts: [cart.example]
+//!   http: [{ route: [{ destination: { host: cart-v2.example } }] }]
+//! ---
+//! apiVersion: networking.istio.io/v1
+//! kind: ServiceEntry
+//! metadata: { name: cart, namespace: shop }
+//! spec: { hosts: [cart.example], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: DNS }
+//! ");
+//! let (config, _warnings) = loaded.build(MeshConfig::builder(), 1).unwrap();
+//! let model = resolve(&config, &Workload::sidecar("shop"));
+//! let table = RouteTable::compile(&model.route_configurations["80"])?;
+//! assert_eq!(table.virtual_host("cart.example"), Some("cart.example:80"));
+//! # Ok::<(), mesh_routing::error::CompileErrors>(())
+//! ```
+//!
+//! # Around an application
+//!
+//! The layers answer redirects, direct responses and what no route takes in the place of the service, so its response
+//! body has to be made of nothing and of bytes: `ResBody: Default + From<Bytes>`, as `Full<Bytes>` and the `Body` of axum
+//! are. Around an axum `Router` they stand as a whole, by `ServiceBuilder::new().layer(…).service(router)`: what
+//! `Router::layer` adds runs after axum has matched the path that a route may still rewrite. The example `axum-routes`
+//! does so.
+//!
 //! # Where it stands
 //!
 //! ```text
