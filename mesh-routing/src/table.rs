@@ -103,8 +103,10 @@ impl RouteTable {
     /// Finds the route of a request, and draws its destination by `random`, uniform over all
     /// values.
     ///
-    /// Allocates nothing, but for the scratch space of an expression that is used for the first time
-    /// and the values of a repeated field that are compared as one. A request without a path (`CONNECT`) has no route.
+    /// Allocates nothing, but for the scratch space of an expression that is used for the first time,
+    /// the values of a repeated field that are compared as one, and a list of candidates where more than
+    /// 16 different paths and prefixes of routes take the path of one request. A request without a path
+    /// (`CONNECT`) has no route.
     pub fn lookup(&self, head: &RequestHead<'_>, random: u64) -> Lookup {
         let Some(host) = self.host(head.authority()) else {
             return Lookup::NoVirtualHost;
