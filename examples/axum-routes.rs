@@ -70,7 +70,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let ask = async |path: &str, user: &str| {
         let request = http::Request::get(path).header("host", "shop.example");
-        let request = request.header("end-user", user).body(Full::<Bytes>::default())?;
+        let request = request
+            .header("end-user", user)
+            .body(Full::<Bytes>::default())?;
         let (head, body) = once::send(address, request).await?.into_parts();
         let location = head.headers.get("location").cloned();
         let text = String::from_utf8(body.to_vec())?;
@@ -82,7 +84,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(text, "item 7 of stock-v1.example");
     let (status, _, location) = ask("/basket", "alice").await?;
     let location = location.ok_or("a redirect says where")?;
-    assert_eq!((status, location.to_str()?), (308, "http://shop.example/cart/mine"));
+    assert_eq!(
+        (status, location.to_str()?),
+        (308, "http://shop.example/cart/mine")
+    );
     // What no rule takes does not reach axum, though it has a handler for it.
     assert_eq!(ask("/items/7", "alice").await?.0, 404);
     println!("carts were rewritten to items of two stocks, and a basket was sent to a cart");

@@ -1,9 +1,9 @@
 //! Prints the services of a cluster, or of a directory, and what changes in them.
 //!
 //! ```sh
-//! cargo run --example kubernetes-watch --features kubernetes
-//! cargo run --example kubernetes-watch --features kubernetes -- --directory examples/config
-//! cargo run --example kubernetes-watch --features kubernetes -- --check
+//! cargo run -p examples --features kubernetes --example kubernetes-watch
+//! cargo run -p examples --features kubernetes --example kubernetes-watch -- --directory examples/config
+//! cargo run -p examples --features kubernetes --example kubernetes-watch -- --check
 //! ```
 //!
 //! The cluster is that of `kubectl`. With `--check`, a directory is written, watched and changed, and

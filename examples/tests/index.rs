@@ -28,6 +28,20 @@ fn each_example_can_be_run_by_its_name() {
     assert_eq!(named, programs());
 }
 
+#[test]
+fn the_index_says_how_each_example_is_run() {
+    let index = fs::read_to_string(root().join("README.md")).unwrap();
+    let commands = index.lines().filter(|line| line.starts_with("cargo run "));
+    let run: BTreeSet<_> = commands.map(|line| run(line).to_owned()).collect();
+    assert_eq!(run, programs());
+}
+
+/// The name in a command such as `cargo run --example demo -- --check`.
+fn run(command: &str) -> &str {
+    let (_, name) = command.split_once(" --example ").unwrap();
+    name.split_whitespace().next().unwrap()
+}
+
 /// The name in a line of the index such as ``- `demo` opens a bookstore``.
 fn listed(line: &str) -> Option<&str> {
     let (name, _) = line.strip_prefix("- `")?.split_once('`')?;
