@@ -12,7 +12,7 @@ const MAX_CONCURRENT_STREAMS: u16 = 3;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
 #[test]
-fn a_connection_may_have_as_many_requests_open_as_to_an_envoy() {
+fn a_connection_may_carry_as_much_at_once_as_one_to_an_envoy() {
     let scene = Scene::new("\n  - directResponse: { status: 200 }\n");
     let mut client = scene.connect();
     client.write_all(PREFACE).unwrap();
