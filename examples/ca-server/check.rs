@@ -16,7 +16,6 @@ use mesh_tls::resolve::{self, Identity, LiveIdentity};
 use mesh_tls::source::{CaSource, CaSourceError, SvidSource, TokenSource};
 use mesh_tls::trust_bundle::{TrustBundle, TrustBundles};
 use mesh_tls::verify::PeerVerifier;
-use rustls::ClientConfig;
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::ServerName;
 use tokio::net::{TcpListener, TcpStream};
@@ -124,11 +123,7 @@ impl Workload {
     async fn connect(&self) -> Result<Channel, Failure> {
         let bundles = self.live.bundles().clone();
         let verifier = PeerVerifier::spiffe(bundles, Arc::clone(&self.provider))?;
-        let mut tls = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier.server_verifier())
-            .with_client_cert_resolver(self.live.resolver());
+        let mut tls = self.live.client_config(verifier.server_verifier())?;
         tls.alpn_protocols = vec![b"h2".to_vec()];
         let (tls, address) = (TlsConnector::from(Arc::new(tls)), self.address);
         let connect = service_fn(move |_: Uri| {

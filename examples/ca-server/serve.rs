@@ -23,7 +23,6 @@ use mesh_tls::source::{Keeper, SvidSource};
 use mesh_tls::svid::{SvidError, X509Svid};
 use mesh_tls::trust_bundle::{TrustBundle, TrustBundleError, TrustBundles};
 use mesh_tls::verify::{PeerVerifier, Revocations};
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::time_provider::DefaultTimeProvider;
 use rustls_pki_types::UnixTime;
@@ -76,10 +75,7 @@ impl Server {
 
         let verifier = PeerVerifier::spiffe(live.bundles().clone(), Arc::clone(provider))?;
         let clients = Arc::unwrap_or_clone(verifier.client_verifier()).optional();
-        let mut tls = ServerConfig::builder_with_provider(Arc::clone(provider))
-            .with_safe_default_protocol_versions()?
-            .with_client_cert_verifier(Arc::new(clients))
-            .with_cert_resolver(live.resolver());
+        let mut tls = live.server_config(clients)?;
         tls.alpn_protocols = vec![b"h2".to_vec()];
         let issuer = authority.issuer().clone();
         Ok(Self {

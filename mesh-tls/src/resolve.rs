@@ -15,32 +15,30 @@
 //!
 //! use mesh_tls::resolve;
 //! use mesh_tls::verify::PeerVerifier;
-//! use rustls::ServerConfig;
 //!
 //! let (publisher, live) = resolve::channel();
 //! let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
 //! let verifier = PeerVerifier::spiffe(live.bundles().clone(), Arc::clone(&provider)).unwrap();
-//! let config = ServerConfig::builder_with_provider(provider)
-//!     .with_safe_default_protocol_versions()
-//!     .unwrap()
-//!     .with_client_cert_verifier(verifier.client_verifier())
-//!     .with_cert_resolver(live.resolver());
+//! let mut server = live.server_config(verifier.client_verifier()).unwrap();
+//! server.alpn_protocols = vec![b"h2".to_vec()];
+//! let client = live.client_config(verifier.server_verifier()).unwrap();
 //!
 //! assert!(live.svid().is_none(), "nothing was published yet");
-//! # drop((publisher, config));
+//! # drop((publisher, server, client));
 //! # }
 //! ```
 
 use std::sync::Arc;
 
 use mesh_core::watch::{self, Publisher, Watch};
-use rustls::SignatureScheme;
-use rustls::client::ResolvesClientCert;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ServerConfig, SignatureScheme};
 
 use crate::svid::X509Svid;
 use crate::trust_bundle::TrustBundles;
+use crate::verify::{ClientVerifier, ServerVerifier};
 
 /// Who we are, and whom we believe: what a source of identities gives.
 #[derive(Clone, Debug)]
@@ -113,6 +111,53 @@ impl LiveIdentity {
         Arc::new(SvidResolver { svid })
     }
 
+    /// A rustls server that presents the SVID of now, by the verifier's cryptography, rustls'
+    /// default versions and the system's clock. Application protocols and the clock can be set
+    /// afterwards.
+    ///
+    /// It resumes no sessions: rustls does not verify the client of one again, so that it would get in
+    /// when its certificate has expired, is revoked, or its authority was dropped. Leave
+    /// `session_storage`, `ticketer` and `send_tls13_tickets` as they are.
+    ///
+    /// # Errors
+    ///
+    /// When the cryptography speaks none of the versions.
+    pub fn server_config(
+        &self,
+        clients: impl Into<Arc<ClientVerifier>>,
+    ) -> Result<ServerConfig, rustls::Error> {
+        let clients = clients.into();
+        let provider = Arc::clone(clients.provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_client_cert_verifier(clients)
+            .with_cert_resolver(self.resolver());
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(config)
+    }
+
+    /// A rustls client that presents the SVID of now, as
+    /// [`server_config`](Self::server_config) makes a server. It resumes no sessions either.
+    ///
+    /// # Errors
+    ///
+    /// When the cryptography speaks none of the versions.
+    pub fn client_config(
+        &self,
+        servers: impl Into<Arc<ServerVerifier>>,
+    ) -> Result<ClientConfig, rustls::Error> {
+        let servers = servers.into();
+        let provider = Arc::clone(servers.provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(servers)
+            .with_client_cert_resolver(self.resolver());
+        config.resumption = Resumption::disabled();
+        Ok(config)
+    }
+
     /// Waits until there is an SVID.
     ///
     /// # Cancel safety
@@ -172,11 +217,21 @@ impl ResolvesClientCert for SvidResolver {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::DerefMut;
     use std::pin::pin;
+    use std::sync::atomic::{AtomicU64, Ordering};
     use std::task::{Context, Poll, Waker};
 
+    use rustls::time_provider::TimeProvider;
+    use rustls::{
+        CertificateError, ClientConnection, ConnectionCommon, Error, HandshakeKind,
+        ServerConnection,
+    };
+    use rustls_pki_types::UnixTime;
+
     use super::*;
-    use crate::testing::Authority;
+    use crate::testing::{self, Authority, DAY, NOW};
+    use crate::verify::PeerVerifier;
 
     #[test]
     fn each_handshake_gets_the_svid_of_its_moment() {
@@ -223,5 +278,99 @@ mod tests {
             panic!("an SVID was published");
         };
         assert_eq!(svid.id().path(), "/ns/a/sa/b");
+    }
+
+    /// A clock that is set.
+    #[derive(Debug)]
+    struct Clock(AtomicU64);
+
+    impl TimeProvider for Clock {
+        fn current_time(&self) -> Option<UnixTime> {
+            Some(testing::at(self.0.load(Ordering::Relaxed)))
+        }
+    }
+
+    /// Passes what one side has to say to the other; whether that was anything.
+    fn pass<A, B>(
+        from: &mut impl DerefMut<Target = ConnectionCommon<A>>,
+        to: &mut impl DerefMut<Target = ConnectionCommon<B>>,
+    ) -> Result<bool, Error> {
+        let mut bytes = Vec::new();
+        while from.wants_write() {
+            from.write_tls(&mut bytes).unwrap();
+        }
+        let mut left = &bytes[..];
+        while !left.is_empty() {
+            to.read_tls(&mut left).unwrap();
+            to.process_new_packets()?;
+        }
+        Ok(!bytes.is_empty())
+    }
+
+    /// What kind of handshake the server did.
+    fn shake(
+        server: &Arc<ServerConfig>,
+        client: &Arc<ClientConfig>,
+    ) -> Result<Option<HandshakeKind>, Error> {
+        let name = "cart.shop".try_into().unwrap();
+        let mut client = ClientConnection::new(Arc::clone(client), name)?;
+        let mut server = ServerConnection::new(Arc::clone(server))?;
+        while pass(&mut client, &mut server)? | pass(&mut server, &mut client)? {}
+        Ok(server.handshake_kind())
+    }
+
+    #[test]
+    fn a_client_whose_certificate_has_expired_does_not_get_in_by_its_session() {
+        let authority = Authority::new("mesh");
+        let (publisher, live) = channel();
+        publisher.publish(Identity {
+            svid: authority.svid("/w"),
+            bundles: TrustBundles::from_iter([authority.bundle()]),
+        });
+        let verifier = PeerVerifier::spiffe(live.bundles().clone(), testing::provider()).unwrap();
+        let [ours, theirs] = [(); 2].map(|()| Arc::new(Clock(AtomicU64::new(NOW))));
+        let mut server = live.server_config(verifier.client_verifier()).unwrap();
+        server.time_provider = Arc::clone(&ours) as _;
+        let mut client = live.client_config(verifier.server_verifier()).unwrap();
+        client.time_provider = theirs;
+        // One who does all it can to resume.
+        client.resumption = Resumption::default();
+        let (server, client) = (Arc::new(server), Arc::new(client));
+
+        for _ in 0..2 {
+            assert_eq!(shake(&server, &client), Ok(Some(HandshakeKind::Full)));
+        }
+        ours.0.store(NOW + DAY + 1, Ordering::Relaxed);
+        let refused = shake(&server, &client).unwrap_err();
+        assert!(
+            matches!(
+                refused,
+                Error::InvalidCertificate(CertificateError::ExpiredContext { .. })
+            ),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_client_asks_for_no_session_of_the_mesh_to_be_resumed() {
+        let authority = Authority::new("mesh");
+        let (publisher, live) = channel();
+        publisher.publish(Identity {
+            svid: authority.svid("/w"),
+            bundles: TrustBundles::from_iter([authority.bundle()]),
+        });
+        let verifier = PeerVerifier::spiffe(live.bundles().clone(), testing::provider()).unwrap();
+        let clock = Arc::new(Clock(AtomicU64::new(NOW)));
+        let builder = ServerConfig::builder_with_details(testing::provider(), clock.clone());
+        let server = builder.with_safe_default_protocol_versions().unwrap();
+        let server = server
+            .with_no_client_auth()
+            .with_cert_resolver(live.resolver());
+        let mut client = live.client_config(verifier.server_verifier()).unwrap();
+        client.time_provider = clock;
+        let (server, client) = (Arc::new(server), Arc::new(client));
+        for _ in 0..2 {
+            assert_eq!(shake(&server, &client), Ok(Some(HandshakeKind::Full)));
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Verifiers as rustls takes them.
 
+use std::sync::Arc;
+
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
@@ -18,6 +20,10 @@ pub struct ServerVerifier {
 impl ServerVerifier {
     pub(super) fn new(peer: PeerVerifier) -> Self {
         Self { peer }
+    }
+
+    pub(crate) fn provider(&self) -> &Arc<CryptoProvider> {
+        self.peer.provider()
     }
 }
 
@@ -83,6 +89,10 @@ impl ClientVerifier {
             is_mandatory: true,
             hints: Vec::new(),
         }
+    }
+
+    pub(crate) fn provider(&self) -> &Arc<CryptoProvider> {
+        self.peer.provider()
     }
 
     /// Accepts clients that present no certificate (`OPTIONAL_MUTUAL`). One that is presented has

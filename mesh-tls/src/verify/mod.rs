@@ -25,6 +25,15 @@
 //! peer gets the right alert, and keep the whole [`VerifyError`] for
 //! [`diagnose`](crate::diagnose).
 //!
+//! # Sessions that are resumed
+//!
+//! rustls keeps the certificates of a session, and takes them for verified when it is resumed, whatever
+//! has expired, was revoked or dropped since; and by default it resumes. A configuration with one of
+//! these verifiers has to be told not to.
+//! [`LiveIdentity::server_config`](crate::resolve::LiveIdentity::server_config) and
+//! [`client_config`](crate::resolve::LiveIdentity::client_config) are, and so are those of
+//! [`config`](crate::config) wherever it matters.
+//!
 //! # Example
 //!
 //! ```

@@ -215,12 +215,19 @@ impl PeerVerifier {
         &self.provider
     }
 
-    /// A rustls verifier of servers.
+    /// A rustls verifier of servers. rustls does not ask it about a session that is resumed: set
+    /// [`Resumption::disabled`](rustls::client::Resumption::disabled) beside it, as
+    /// [`LiveIdentity::client_config`](crate::resolve::LiveIdentity::client_config) does, unless nothing
+    /// that it verifies by can change.
     pub fn server_verifier(&self) -> Arc<ServerVerifier> {
         Arc::new(ServerVerifier::new(self.clone()))
     }
 
-    /// A rustls verifier of clients, who all have to present a certificate.
+    /// A rustls verifier of clients, who all have to present a certificate. rustls does not ask it about
+    /// a session that is resumed: set
+    /// [`NoServerSessionStorage`](rustls::server::NoServerSessionStorage) and no ticketer beside it, as
+    /// [`LiveIdentity::server_config`](crate::resolve::LiveIdentity::server_config) does, or clients whose
+    /// certificates have expired or are revoked get in by the sessions that they had.
     pub fn client_verifier(&self) -> Arc<ClientVerifier> {
         Arc::new(ClientVerifier::new(self.clone()))
     }
