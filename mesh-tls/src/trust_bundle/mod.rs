@@ -38,11 +38,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_core::identity::TrustDomain;
-use rustls_pki_types::TrustAnchor;
 
 use crate::certificate::Certificate;
 use crate::pem::{self, PemError};
-use crate::verify::Revocations;
+use crate::verify::{Anchors, Revocations};
 
 pub use extra::ExtraAuthorities;
 pub use jwt::JwtAuthorities;
@@ -55,7 +54,7 @@ pub const MAX_AUTHORITIES: usize = 1_000;
 pub struct TrustBundle {
     trust_domain: TrustDomain,
     authorities: Vec<Certificate>,
-    anchors: Vec<TrustAnchor<'static>>,
+    anchors: Anchors,
     jwt_authorities: JwtAuthorities,
     revocations: Revocations,
     sequence: Option<u64>,
@@ -76,7 +75,7 @@ impl TrustBundle {
         let mut bundle = Self {
             trust_domain,
             authorities: Vec::new(),
-            anchors: Vec::new(),
+            anchors: Anchors::default(),
             jwt_authorities: JwtAuthorities::default(),
             revocations: Revocations::default(),
             sequence: None,
@@ -137,7 +136,7 @@ impl TrustBundle {
     }
 
     /// The same as webpki takes them.
-    pub(crate) fn anchors(&self) -> &[TrustAnchor<'static>] {
+    pub(crate) fn anchors(&self) -> &Anchors {
         &self.anchors
     }
 
@@ -218,7 +217,7 @@ impl TrustBundle {
             subject: authority.subject().to_owned(),
             source,
         })?;
-        self.anchors.push(anchor.to_owned());
+        Arc::make_mut(&mut self.anchors).push(anchor.to_owned());
         self.authorities.push(authority);
         Ok(())
     }

@@ -83,6 +83,7 @@ mod tests;
 pub use adapter::{ClientVerifier, ServerVerifier};
 pub(crate) use error::Span;
 pub use error::{UntrustedIssuer, VerifyError};
+pub(crate) use known::Anchors;
 pub use names::{ExpectedNames, SanList};
 pub use peer::{PeerVerifier, Purpose, VerifiedPeer};
 pub use pins::Pins;

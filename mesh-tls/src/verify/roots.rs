@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::DistinguishedName;
-use rustls_pki_types::{CertificateRevocationListDer, TrustAnchor};
+use rustls_pki_types::CertificateRevocationListDer;
 use webpki::{CertRevocationList, OwnedCertRevocationList};
 
+use super::Anchors;
 use super::trust::Trusted;
 use crate::certificate::Certificate;
 use crate::pem::{self, PemError};
@@ -20,7 +21,7 @@ pub struct Roots(Arc<Authorities>);
 #[derive(Debug, Default)]
 struct Authorities {
     certificates: Vec<Certificate>,
-    anchors: Vec<TrustAnchor<'static>>,
+    anchors: Anchors,
     subjects: Vec<DistinguishedName>,
 }
 
@@ -31,7 +32,7 @@ impl Roots {
     ///
     /// When a certificate cannot be that of an authority.
     pub fn new(certificates: impl IntoIterator<Item = Certificate>) -> Result<Self, RootsError> {
-        let mut roots = Authorities::default();
+        let (mut roots, mut anchors) = (Authorities::default(), Vec::new());
         for certificate in certificates {
             let anchor = webpki::anchor_from_trusted_cert(certificate.der());
             let anchor = anchor.map_err(|source| RootsError::Authority {
@@ -40,9 +41,10 @@ impl Roots {
             })?;
             let subject = DistinguishedName::in_sequence(anchor.subject.as_ref());
             roots.subjects.push(subject);
-            roots.anchors.push(anchor.to_owned());
+            anchors.push(anchor.to_owned());
             roots.certificates.push(certificate);
         }
+        roots.anchors = Arc::new(anchors);
         Ok(Self(Arc::new(roots)))
     }
 

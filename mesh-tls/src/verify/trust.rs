@@ -1,9 +1,8 @@
 //! Whom a verifier believes.
 
 use mesh_core::watch::Watch;
-use rustls_pki_types::TrustAnchor;
 
-use super::{Revocations, Roots, VerifyError};
+use super::{Anchors, Revocations, Roots, VerifyError};
 use crate::certificate::Certificate;
 use crate::secret::TlsSecret;
 use crate::trust_bundle::TrustBundles;
@@ -60,7 +59,7 @@ impl SecretRoots {
 
 /// The authorities of one handshake.
 pub(super) struct Trusted<'a> {
-    pub(super) anchors: &'a [TrustAnchor<'static>],
+    pub(super) anchors: &'a Anchors,
     pub(super) authorities: &'a [Certificate],
     pub(super) revocations: Option<&'a Revocations>,
 }
