@@ -17,6 +17,7 @@ use mesh_tls::source::{CaSource, CaSourceError, SvidSource, TokenSource};
 use mesh_tls::trust_bundle::{TrustBundle, TrustBundles};
 use mesh_tls::verify::PeerVerifier;
 use rustls::crypto::CryptoProvider;
+use rustls::time_provider::DefaultTimeProvider;
 use rustls_pki_types::ServerName;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
@@ -51,6 +52,7 @@ async fn check(directory: &Path, provider: Arc<CryptoProvider>) -> Result<(), Fa
         &authority,
         Tokens::parse(&format!("sesame {ID}"))?,
         &["localhost".to_owned()],
+        Arc::new(DefaultTimeProvider),
     )?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;

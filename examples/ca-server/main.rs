@@ -2,7 +2,7 @@
 //!
 //! The authority is a root that it makes and keeps in a directory, or is given as files in the
 //! layout of Istio's secret `cacerts`. Callers prove who they are by a certificate of the authority
-//! or by a token. A root that it has made is renewed in time, with its key; files that somebody else
+//! or by a token; a connection ends when the certificate that its client has presented counts no more. A root that it has made is renewed in time, with its key; files that somebody else
 //! replaces, `ca-crl.pem` among them, are followed within seconds.
 //!
 //! ```sh
@@ -15,6 +15,7 @@
 mod authority;
 mod bundle;
 mod check;
+mod client;
 mod serve;
 mod tokens;
 
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use clap::Parser;
 use mesh_core::identity::TrustDomain;
 use rustls::crypto::CryptoProvider;
+use rustls::time_provider::DefaultTimeProvider;
 use tokio::net::TcpListener;
 
 use crate::authority::MeshAuthority;
@@ -88,7 +90,8 @@ async fn run(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
         Some(file) => Tokens::parse(&std::fs::read_to_string(file)?)?,
         None => Tokens::default(),
     };
-    let server = Server::new(&authority, tokens, &options.dns_names)?;
+    let clock = Arc::new(DefaultTimeProvider);
+    let server = Server::new(&authority, tokens, &options.dns_names, clock)?;
     let listener = TcpListener::bind(options.listen).await?;
     println!("listening on {}", listener.local_addr()?);
     println!("roots to trust: {}", state.join("root-cert.pem").display());

@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use mesh_tls::ca::{Issuance, IssueError, Issuer};
 use mesh_tls::certificate::SubjectAltName;
 use mesh_tls::connection::{Connection, ConnectionLayer, TlsPeer};
 use mesh_tls::csr::{KeyKind, SigningRequest, SigningRequestError};
+use mesh_tls::drain::DrainList;
 use mesh_tls::grpc::CertificateService;
 use mesh_tls::key::{KeyError, SigningKey};
 use mesh_tls::resolve::{self, Identity, LiveIdentity};
@@ -24,17 +27,22 @@ use mesh_tls::svid::{SvidError, X509Svid};
 use mesh_tls::trust_bundle::{TrustBundle, TrustBundleError, TrustBundles};
 use mesh_tls::verify::{PeerVerifier, Revocations};
 use rustls::crypto::CryptoProvider;
-use rustls::time_provider::DefaultTimeProvider;
-use rustls_pki_types::UnixTime;
+use rustls::time_provider::TimeProvider;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceBuilder;
 
 use crate::authority::{MeshAuthority, serial};
+use crate::client::{Client, Listing};
 use crate::tokens::Tokens;
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client that is believed no more has for the answers that it waits for.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long to wait after a connection could not be accepted.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -47,17 +55,20 @@ pub(crate) struct Server {
     authenticate: AuthenticateLayer,
     service: CertificateService,
     live: LiveIdentity,
+    connections: DrainList,
+    clock: Arc<dyn TimeProvider>,
 }
 
 impl Server {
-    /// A server with a certificate of the authority's, which it renews by itself.
+    /// A server with a certificate of the authority's, which it renews by itself; by the wall clock
+    /// `clock`.
     pub(crate) fn new(
         authority: &MeshAuthority,
         tokens: Tokens,
         dns_names: &[String],
+        clock: Arc<dyn TimeProvider>,
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let provider = authority.provider();
-        let clock = Arc::new(DefaultTimeProvider);
         let account = ServiceAccount {
             namespace: "istio-system",
             name: "ca-server",
@@ -68,23 +79,27 @@ impl Server {
             revocations: authority.revocations(),
             dns_names: dns_names.to_vec(),
             provider: Arc::clone(provider),
+            clock: Arc::clone(&clock),
         };
         let (publisher, live) = resolve::channel();
-        let keeper = Keeper::new(own, Arc::clone(&clock) as _, fastrand::f64);
+        let keeper = Keeper::new(own, Arc::clone(&clock), fastrand::f64);
         tokio::spawn(keeper.run(publisher));
 
         let verifier = PeerVerifier::spiffe(live.bundles().clone(), Arc::clone(provider))?;
         let clients = Arc::unwrap_or_clone(verifier.client_verifier()).optional();
         let mut tls = live.server_config(clients)?;
         tls.alpn_protocols = vec![b"h2".to_vec()];
+        tls.time_provider = Arc::clone(&clock);
         let issuer = authority.issuer().clone();
         Ok(Self {
             tls: TlsAcceptor::from(Arc::new(tls)),
             verifier,
             authenticate: AuthenticateLayer::new().with_token_review(Arc::new(tokens)),
-            service: CertificateService::new(issuer, Arc::clone(provider), clock)
+            service: CertificateService::new(issuer, Arc::clone(provider), Arc::clone(&clock))
                 .with_trust_domains(TrustDomains::new(authority.trust_domain().clone())),
             live,
+            connections: DrainList::new(),
+            clock,
         })
     }
 
@@ -97,6 +112,13 @@ impl Server {
     /// Serves. A connection that cannot be accepted, for want of file descriptors mostly, is reported.
     pub(crate) async fn run(self, listener: TcpListener) -> Infallible {
         self.live.ready().await;
+        tokio::select! {
+            never = self.recheck() => never,
+            never = self.accept(listener) => never,
+        }
+    }
+
+    async fn accept(&self, listener: TcpListener) -> Infallible {
         loop {
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
@@ -115,18 +137,59 @@ impl Server {
         }
     }
 
+    /// Looks at the connections again whenever roots or revocation lists have changed.
+    pub(crate) async fn recheck(&self) -> Infallible {
+        let mut bundles = self.live.bundles().clone();
+        loop {
+            bundles.changed().await;
+            let connections = self.connections.clone();
+            // It takes as long as the handshakes of all of them.
+            let rechecked = spawn_blocking(move || connections.recheck()).await;
+            if let Err(error) = rechecked {
+                eprintln!("clients that are trusted no more stay connected: {error}");
+            }
+        }
+    }
+
     async fn connection(self, stream: TcpStream) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
-        let stream = timeout(HANDSHAKE_TIMEOUT, self.tls.accept(stream)).await??;
+        let ends = (stream.peer_addr()?, stream.local_addr()?);
+        self.serve(stream, ends).await
+    }
+
+    /// Serves a connection until it is over, or its client is to be believed no more.
+    pub(crate) async fn serve<IO>(
+        self,
+        io: IO,
+        (peer, local): (SocketAddr, SocketAddr),
+    ) -> Result<(), Box<dyn Error + Send + Sync>>
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let rounds = self.connections.rounds();
+        let stream = timeout(HANDSHAKE_TIMEOUT, self.tls.accept(io)).await??;
         let (_, state) = stream.get_ref();
         let tls = TlsPeer::new(state, state.server_name(), Some(&self.verifier));
+        let listing = Listing {
+            connections: &self.connections,
+            rounds,
+            verifier: &self.verifier,
+            clock: Arc::clone(&self.clock),
+        };
+        let client =
+            Client::new(&tls, listing).ok_or("until when the client is believed cannot be told")?;
         let service = ServiceBuilder::new()
             .layer(ConnectionLayer::new(Connection::tls(peer, local, tls)))
             .layer(self.authenticate)
             .service(self.service);
-        http2::Builder::new(TokioExecutor::new())
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
-            .await?;
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let mut connection = pin!(connection);
+        tokio::select! {
+            served = connection.as_mut() => return Ok(served?),
+            () = client.distrusted() => connection.as_mut().graceful_shutdown(),
+        }
+        // A client that does not take the hint is left alone.
+        timeout(DRAIN_TIMEOUT, connection).await.unwrap_or(Ok(()))?;
         Ok(())
     }
 }
@@ -138,6 +201,7 @@ struct OwnIdentity {
     revocations: Watch<Revocations>,
     dns_names: Vec<String>,
     provider: Arc<CryptoProvider>,
+    clock: Arc<dyn TimeProvider>,
 }
 
 impl SvidSource for OwnIdentity {
@@ -147,8 +211,9 @@ impl SvidSource for OwnIdentity {
         let key = SigningKey::generate(KeyKind::EcdsaP256)?;
         let request = key.signing_request(&self.id)?;
         let request = SigningRequest::from_pem(request.as_bytes(), &self.provider)?;
-        let mut issuance =
-            Issuance::for_workload(&self.id, UnixTime::now(), serial(&self.provider)?);
+        let now = self.clock.current_time();
+        let now = now.ok_or_else(|| io::Error::other("the clock cannot tell the time"))?;
+        let mut issuance = Issuance::for_workload(&self.id, now, serial(&self.provider)?);
         let names = self.dns_names.iter().cloned();
         issuance.names.extend(names.map(SubjectAltName::Dns));
         let issued = self.issuer.load().issue(&request, &issuance)?;
