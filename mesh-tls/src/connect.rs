@@ -47,6 +47,7 @@
 use std::io;
 use std::time::Duration;
 
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
@@ -54,7 +55,9 @@ use tokio_rustls::client::TlsStream;
 use crate::config::{ApplicationProtocol, ClientTls, ServerNameError};
 use crate::connection::TlsPeer;
 use crate::diagnose::{Diagnosis, OwnCertificate, Side};
+use crate::drain::{DrainList, Handshake, Tracked};
 use crate::peek::until;
+use crate::verify::Purpose;
 
 /// How long a handshake may take: as long as a connection may take to be made
 /// (`meshConfig.connectTimeout`).
@@ -67,6 +70,10 @@ pub struct Connected<IO> {
     pub stream: TlsStream<IO>,
     /// What the handshake settled, and what the server has proven.
     pub peer: TlsPeer,
+    /// Says when the connection has to drain, if the client has a
+    /// [list](crate::config::TlsCompiler::with_drain_list) and verifies servers. Keep it as long as the
+    /// connection is open, and send nothing more by a connection that drains.
+    pub tracked: Option<Tracked>,
 }
 
 /// Begins the TLS of one cluster. Cheap to clone.
@@ -115,7 +122,8 @@ impl TlsConnector {
         let name = self.tls.server_name(host)?;
         let (config, asked) = self.tls.asked(self.protocol);
         let sent = name.to_str().into_owned();
-        let handshake = tokio_rustls::TlsConnector::from(config).connect(name, io);
+        let rounds = self.tls.drain_list().map(DrainList::rounds);
+        let handshake = tokio_rustls::TlsConnector::from(config).connect(name.clone(), io);
         let deadline = Instant::now().checked_add(self.handshake_timeout);
         let connected = until(deadline, handshake).await;
         let connected = connected.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
@@ -126,7 +134,34 @@ impl TlsConnector {
             asks_for_own: asked.is_some_and(|asked| asked.is_asked()),
             ..TlsPeer::new(state, Some(&sent), Some(self.tls.verifier()))
         };
-        Ok(Connected { stream, peer })
+        let tracked = self.track(&peer, name, rounds);
+        Ok(Connected {
+            stream,
+            peer,
+            tracked,
+        })
+    }
+
+    /// Lists a connection to the server called `name` that was made when there had been so many rounds.
+    fn track(
+        &self,
+        peer: &TlsPeer,
+        name: ServerName<'static>,
+        rounds: Option<u64>,
+    ) -> Option<Tracked> {
+        let list = self.tls.drain_list()?;
+        let time = &self.tls.config(self.protocol).time_provider;
+        let handshake = Handshake {
+            chain: peer.certificates.as_ref()?.0.to_vec(),
+            purpose: Purpose::Server,
+            server_name: Some(name),
+            at: time.current_time()?,
+        };
+        let tracked = list.register(handshake, self.tls.verifier().clone());
+        if Some(list.rounds()) != rounds {
+            tracked.recheck();
+        }
+        Some(tracked)
     }
 
     /// What an error of the connection means, on the thread that got it.

@@ -6,8 +6,8 @@
 //! asks of each whether its handshake would have been accepted with what is known now. Those that
 //! would not are told to drain: to take no new requests and end when those under way are answered.
 //!
-//! A server whose [compiler](crate::config::TlsCompiler::with_drain_list) has a list puts its
-//! connections there by itself. Somebody has to recheck it when trust bundles, revocation lists or
+//! Servers and clients whose [compiler](crate::config::TlsCompiler::with_drain_list) has a list put their
+//! connections there by themselves. Somebody has to recheck it when trust bundles, revocation lists or
 //! secrets have changed; each check costs as much as the verification of a handshake, so that it
 //! belongs on a thread that serves nothing.
 //!

@@ -193,13 +193,13 @@ impl Tls {
         published.extend(table);
         self.originations.publish(published);
         warnings.extend(self.recheck().err().map(|error| {
-            format!("connections of clients that are trusted no more are not ended: {error}")
+            format!("connections with those that are trusted no more are not ended: {error}")
         }));
         warnings
     }
 
-    /// Ends the connections of clients that are trusted no more, now that secrets may have changed, and
-    /// from now on when the identity says so.
+    /// Ends the connections with clients and servers that are trusted no more, now that secrets may have
+    /// changed, and from now on when the identity says so.
     fn recheck(&mut self) -> io::Result<()> {
         let rechecks = match self.rechecks.take() {
             Some(rechecks) => rechecks,

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use super::error::{BoxError, UpstreamError};
 use super::limits::{Gate, Life, Slot};
 use super::pool::PoolSettings;
-use super::transport::Established;
+use super::transport::{Established, Trust};
 use crate::body::Body;
 use crate::local::LocalExecutor;
 
@@ -49,6 +49,7 @@ struct Streams {
     idle_sweeps: Cell<u32>,
     /// What responses tell of the connection.
     known: UpstreamConnection,
+    trust: Trust,
     // `None` if that has no limits.
     life: Option<Life>,
 }
@@ -196,6 +197,7 @@ where
             max: Cell::new(connection.current_max_send_streams()),
             idle_sweeps: Cell::new(0),
             known: established.known,
+            trust: established.trust,
             life,
         });
         let allowed = Rc::clone(&streams);
@@ -213,7 +215,7 @@ where
     /// Whether it takes further requests.
     fn is_usable(&self) -> bool {
         let is_over = self.streams.life.as_ref().is_some_and(Life::is_over);
-        !self.sender.is_closed() && !is_over
+        !self.sender.is_closed() && !is_over && !self.streams.trust.is_lost()
     }
 
     /// Sends `request` on a stream of its own.

@@ -13,6 +13,7 @@ use mesh_discovery::endpoint::socket_path;
 use mesh_tls::certificate::Certificate;
 use mesh_tls::config::ApplicationProtocol;
 use mesh_tls::connect::Connected;
+use mesh_tls::drain::Tracked;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
@@ -35,6 +36,18 @@ pub(crate) type Transport = MaybeTls<Stream, TlsStream<Stream>>;
 pub(crate) struct Established {
     pub(crate) transport: Transport,
     pub(crate) known: UpstreamConnection,
+    pub(crate) trust: Trust,
+}
+
+/// Whether the server of a connection is believed still, where it was verified and somebody rechecks it.
+#[derive(Debug, Default)]
+pub(crate) struct Trust(Option<Tracked>);
+
+impl Trust {
+    /// Whether the server would be refused now, so that nothing more is sent to it.
+    pub(super) fn is_lost(&self) -> bool {
+        self.0.as_ref().is_some_and(Tracked::is_draining)
+    }
 }
 
 /// What a connection leads to, and what it proves.
@@ -90,16 +103,27 @@ impl Way {
             ..UpstreamConnection::default()
         };
         let Some(tls) = &self.tls else {
-            let transport = Transport::Plain(stream);
-            return Ok(Established { transport, known });
+            return Ok(Established {
+                transport: Transport::Plain(stream),
+                known,
+                trust: Trust::default(),
+            });
         };
         let left = deadline.saturating_duration_since(Instant::now());
         let connecting = tls.connect(stream, (protocol, self.server.as_deref()), left);
-        let Connected { stream, peer } = connecting.await.map_err(UpstreamError::Handshake)?;
+        let connected = connecting.await.map_err(UpstreamError::Handshake)?;
+        let Connected {
+            stream,
+            peer,
+            tracked,
+        } = connected;
         known.identity = peer.own.as_ref().and_then(named);
         known.peer = peer.identity.map(|PeerIdentity(id)| id);
-        let transport = Transport::Tls(Box::new(stream));
-        Ok(Established { transport, known })
+        Ok(Established {
+            transport: Transport::Tls(Box::new(stream)),
+            known,
+            trust: Trust(tracked),
+        })
     }
 
     async fn dial(&self) -> io::Result<Stream> {

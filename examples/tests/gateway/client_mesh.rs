@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use examples::gateway::Gateway;
+use mesh_tls::resolve;
+use mesh_tls::trust_bundle::{TrustBundle, TrustBundles};
 
 use crate::front::{Front, ROUTE, RULE, body, yaml};
 use crate::peers::{Service, Taking, identity, in_mesh, mesh_authority};
@@ -32,6 +34,32 @@ fn the_identity_of_the_gateway_is_proven_in_the_mesh() {
     let answer = gateway.get("shop.example");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert_eq!(gateway.failed("peer_names"), 1);
+}
+
+#[test]
+fn a_server_that_is_revoked_gets_no_more_requests_by_the_connections_that_it_has() {
+    let authority = mesh_authority();
+    let [own, of_cart] = [GATEWAY, CART].map(|id| authority.identity(id, &[]).unwrap());
+    let (publisher, live) = resolve::channel();
+    publisher.publish(of_cart.clone());
+    let service = Service::start(in_mesh(live));
+    let (publisher, live) = resolve::channel();
+    publisher.publish(own.clone());
+    let mut settings = settings();
+    settings.identity = Some(live);
+    let rule = format!("{RULE}    tls: {{ mode: ISTIO_MUTUAL, subjectAltNames: ['{CART}'] }}\n");
+    let gateway = Front::with(settings, &service, &rule);
+    let is_answered = || gateway.get("shop.example").starts_with("HTTP/1.1 200 ");
+    assert!(is_answered() && is_answered());
+
+    let bundle = own.bundles.get(&"cluster.local".parse().unwrap()).unwrap();
+    let lists = authority.revocations(&[of_cart.svid.leaf()]).unwrap();
+    let bundle = TrustBundle::clone(bundle).with_revocations(lists);
+    publisher.publish_bundles(TrustBundles::from_iter([bundle]));
+    // It is asked about on another thread.
+    assert!((0..10_000).any(|_| !is_answered()));
+    let answer = gateway.get("shop.example");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
 }
 
 #[test]

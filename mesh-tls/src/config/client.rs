@@ -18,6 +18,7 @@ use super::protocol::{self, Limits, Protocol};
 use super::server::{beside, mesh_verifier};
 use super::{TlsCompiler, host_name};
 use crate::certificate::Certificate;
+use crate::drain::DrainList;
 use crate::secret_store::{ParseSecretNameError, SecretName};
 use crate::verify::{ExpectedNames, PeerVerifier, SanList, SecretRoots};
 
@@ -66,6 +67,7 @@ pub struct ClientTls {
     verifier: PeerVerifier,
     server_name: Option<ServerName<'static>>,
     own: Own,
+    connections: Option<DrainList>,
     notices: Arc<[Notice]>,
 }
 
@@ -120,6 +122,11 @@ impl ClientTls {
             return Ok(name.clone());
         }
         host_name::of_request(host)
+    }
+
+    /// Where connections are [listed](TlsCompiler::with_drain_list). The connector does so by itself.
+    pub fn drain_list(&self) -> Option<&DrainList> {
+        self.connections.as_ref()
     }
 
     /// What the settings say without effect.
@@ -369,6 +376,7 @@ impl Client<'_> {
             verifier,
             server_name,
             own,
+            connections: self.compiler.connections.clone(),
             notices: notices.collect(),
         })
     }

@@ -163,8 +163,9 @@ impl TlsCompiler {
         self
     }
 
-    /// Lists in `list` the connections that the servers accept from clients with a certificate, so that
-    /// they can be rechecked. Default: nobody lists them.
+    /// Lists in `list` the connections that the servers accept from clients with a certificate, and those
+    /// that the clients make to servers that they verify, so that they can be rechecked. Default: nobody
+    /// lists them.
     #[must_use]
     pub fn with_drain_list(mut self, list: DrainList) -> Self {
         self.connections = Some(list);

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use super::head::Parser;
 use crate::upstream::limits::Life;
-use crate::upstream::transport::{Established, Transport};
+use crate::upstream::transport::{Established, Transport, Trust};
 
 /// How many bytes are read at once, at least and at most.
 const MIN_READ: usize = 8 * 1024;
@@ -30,11 +30,16 @@ pub(in crate::upstream) struct Connection {
     idle_sweeps: u32,
     /// `None` if that has no limits.
     life: Option<Life>,
+    trust: Trust,
 }
 
 impl Connection {
     pub(in crate::upstream) fn new(established: Established, life: Option<Life>) -> Box<Self> {
-        let Established { transport, known } = established;
+        let Established {
+            transport,
+            known,
+            trust,
+        } = established;
         Box::new(Self {
             transport,
             known,
@@ -46,6 +51,7 @@ impl Connection {
             scratch: Vec::new(),
             idle_sweeps: 0,
             life,
+            trust,
         })
     }
 
@@ -57,7 +63,7 @@ impl Connection {
     }
 
     fn is_over(&self) -> bool {
-        self.life.as_ref().is_some_and(Life::is_over)
+        self.trust.is_lost() || self.life.as_ref().is_some_and(Life::is_over)
     }
 
     /// Receives more into the buffer; the number of bytes, zero if there will be no more.
