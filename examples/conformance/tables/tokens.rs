@@ -122,7 +122,7 @@ fn token_review(row: &Row<'_>) -> Option<Outcome> {
             }
         }
     }
-    let found = ServiceAccountToken::from_token_review(review.to_string().as_bytes());
+    let found = ServiceAccountToken::from_token_review(review.to_string().as_bytes(), &[]);
     let Some(expected) = row.field("expectedResult") else {
         return Some(Outcome::refusal(true, &found));
     };

@@ -11,12 +11,14 @@
 //!
 //! let review = br#"{"status": {
 //!     "authenticated": true,
+//!     "audiences": ["istio-ca"],
 //!     "user": {
 //!         "username": "system:serviceaccount:shop:cart",
 //!         "groups": ["system:serviceaccounts", "system:serviceaccounts:shop"]
 //!     }
 //! }}"#;
-//! let token = ServiceAccountToken::from_token_review(review)?;
+//! // The audiences that the review asked for.
+//! let token = ServiceAccountToken::from_token_review(review, &["istio-ca"])?;
 //! let id = token.id(&"cluster.local".parse()?)?;
 //! assert_eq!(id.as_str(), "spiffe://cluster.local/ns/shop/sa/cart");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -50,15 +52,20 @@ pub struct ServiceAccountToken {
 impl ServiceAccountToken {
     /// Reads a TokenReview that the server has answered, in JSON.
     ///
+    /// `audiences` are those that the review asked for (`spec.audiences`), of which the answer has to name
+    /// one: a server that knows nothing of audiences accepts tokens that are for somebody else. Without
+    /// any, whatever the server accepts is for its own audience.
+    ///
     /// # Errors
     ///
     /// When it is no TokenReview, the server could not review the token or does not accept it, or
-    /// the token is not one of a service account.
-    pub fn from_token_review(json: &[u8]) -> Result<Self, TokenReviewError> {
+    /// the token is for another audience, or not one of a service account.
+    pub fn from_token_review(json: &[u8], audiences: &[&str]) -> Result<Self, TokenReviewError> {
         let TokenReview { status } =
             serde_json::from_slice(json).map_err(|_| TokenReviewError::Malformed)?;
         let Status {
             authenticated,
+            audiences: accepted,
             error,
             user,
         } = status;
@@ -67,6 +74,10 @@ impl ServiceAccountToken {
         }
         if !authenticated {
             return Err(TokenReviewError::NotAuthenticated);
+        }
+        let is_accepted = |audience: &&str| accepted.iter().any(|accepted| accepted == audience);
+        if !audiences.is_empty() && !audiences.iter().any(is_accepted) {
+            return Err(TokenReviewError::Audience { accepted });
         }
         if !user.groups.iter().any(|group| group == SERVICE_ACCOUNTS) {
             return Err(TokenReviewError::NoServiceAccount);
@@ -108,6 +119,7 @@ struct TokenReview {
 #[serde(default)]
 struct Status {
     authenticated: bool,
+    audiences: Vec<String>,
     error: String,
     user: User,
 }
@@ -124,6 +136,12 @@ struct User {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenReviewError {
+    /// The server says of none of the audiences that were asked for that the token is for it.
+    #[error("the token is for none of the audiences that were asked for")]
+    Audience {
+        /// Those that it says the token is for. A server that knows nothing of audiences says none.
+        accepted: Vec<String>,
+    },
     /// The answer is no TokenReview.
     #[error("the answer is no TokenReview")]
     Malformed,
@@ -155,7 +173,7 @@ mod tests {
 
     fn read(status: &Value) -> Result<ServiceAccountToken, TokenReviewError> {
         let review = json!({"kind": "TokenReview", "status": status});
-        ServiceAccountToken::from_token_review(review.to_string().as_bytes())
+        ServiceAccountToken::from_token_review(review.to_string().as_bytes(), &[])
     }
 
     #[test]
@@ -213,7 +231,40 @@ mod tests {
         for (status, expected) in cases {
             assert_eq!(read(&status).unwrap_err().to_string(), expected);
         }
-        let malformed = ServiceAccountToken::from_token_review(b"{}");
+        let malformed = ServiceAccountToken::from_token_review(b"{}", &[]);
         assert_eq!(malformed, Err(TokenReviewError::Malformed));
+    }
+
+    #[test]
+    fn of_the_audiences_that_were_asked_for_one_has_to_come_back() {
+        let answer = |audiences: &[&str]| {
+            let status = json!({
+                "authenticated": true,
+                "audiences": audiences,
+                "user": {
+                    "username": "system:serviceaccount:shop:cart",
+                    "groups": [SERVICE_ACCOUNTS],
+                },
+            });
+            json!({"status": status}).to_string()
+        };
+        let cases: [(&[&str], &[&str], bool); 6] = [
+            (&["istio-ca"], &["istio-ca"], true),
+            (&["istio-ca", "other"], &["vault", "other"], true),
+            (&["istio-ca"], &["vault"], false),
+            (&["istio-ca"], &[], false),
+            (&[], &["https://kubernetes.default.svc"], true),
+            (&[], &[], true),
+        ];
+        for (asked, accepted, is_proven) in cases {
+            let review = answer(accepted);
+            let token = ServiceAccountToken::from_token_review(review.as_bytes(), asked);
+            let accepted = accepted.iter().map(ToString::to_string).collect();
+            let refused = Err(TokenReviewError::Audience { accepted });
+            match is_proven {
+                true => assert!(token.is_ok(), "{asked:?}"),
+                false => assert_eq!(token, refused, "{asked:?}"),
+            }
+        }
     }
 }
