@@ -58,8 +58,9 @@ impl Side {
     }
 }
 
-/// Why a handshake failed, seen from our side.
-#[derive(Clone, Debug, thiserror::Error)]
+/// Why a handshake failed, seen from our side. Its [`source`](std::error::Error::source) is what the verifier
+/// or rustls said, where either did.
+#[derive(Clone, Debug)]
 pub struct Diagnosis {
     side: Side,
     cause: Cause,
@@ -207,6 +208,16 @@ impl fmt::Display for Diagnosis {
         match &self.own {
             Some(own) => write!(f, " ({own})"),
             None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Diagnosis {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.cause {
+            Cause::PeerRefused(error) => Some(error.as_ref()),
+            Cause::Protocol(error) => Some(error),
+            _ => None,
         }
     }
 }
@@ -474,6 +485,28 @@ mod tests {
             Some(VerifyError::Revoked),
         );
         assert_eq!(diagnosis.label(), "protocol");
+    }
+
+    #[test]
+    fn what_the_verifier_or_rustls_said_is_the_source() {
+        let bad = Error::InvalidCertificate(CertificateError::BadEncoding);
+        let chain = VerifyError::Chain(webpki::Error::PathLenConstraintViolated);
+        let refused = Diagnosis::of(Side::Client, &bad, Some(chain));
+        let text = "the server is not believed: the certificate chain is not valid: \
+                    PathLenConstraintViolated";
+        assert_eq!(
+            (refused.to_string(), refused.label()),
+            (text.to_owned(), "peer_chain")
+        );
+        let source = std::error::Error::source(&refused).unwrap();
+        let source = source.downcast_ref::<VerifyError>().unwrap();
+        let webpki = std::error::Error::source(source).unwrap();
+        assert!(webpki.is::<webpki::Error>());
+
+        let broken = Diagnosis::of(Side::Server, &Error::DecryptError, None);
+        assert!(std::error::Error::source(&broken).unwrap().is::<Error>());
+        let closed = Diagnosis::new(Side::Server, Cause::Closed);
+        assert!(std::error::Error::source(&closed).is_none());
     }
 
     #[test]

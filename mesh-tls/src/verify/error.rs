@@ -17,7 +17,7 @@ use crate::svid::SvidError;
 #[non_exhaustive]
 pub enum VerifyError {
     /// The chain breaks a rule that the other variants do not name.
-    #[error("the certificate chain is not valid")]
+    #[error("the certificate chain is not valid: {0}")]
     Chain(#[source] webpki::Error),
     /// A certificate of the chain counts no more.
     #[error("a certificate expired {} ago", Span(*.by))]
