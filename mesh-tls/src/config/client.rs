@@ -288,9 +288,13 @@ impl Client<'_> {
     ) -> Option<PeerVerifier> {
         let provider = Arc::clone(&protocol.provider);
         if settings.insecure_skip_verify == Some(true) {
+            // The credential of `SIMPLE` is nothing but authorities.
+            let has_credential = !settings.credential_name.is_empty();
+            let is_simple = settings.mode == ClientTlsMode::Simple;
             let demands = [
                 ("caCertificates", !settings.ca_certificates.is_empty()),
                 ("caCrl", !settings.ca_crl.is_empty()),
+                ("credentialName", is_simple && has_credential),
                 ("subjectAltNames", !settings.subject_alt_names.is_empty()),
             ];
             for (field, _) in demands.iter().filter(|(_, is_set)| *is_set) {

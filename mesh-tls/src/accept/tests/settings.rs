@@ -95,6 +95,12 @@ fn what_a_client_cannot_enforce_is_refused_with_its_origin() {
         insecure_skip_verify: Some(true),
         ..simple()
     };
+    let unread = ClientTlsSettings {
+        insecure_skip_verify: Some(true),
+        credential_name: "shop".into(),
+        ca_certificates: String::new(),
+        ..simple()
+    };
     let no_certificate = ClientTlsSettings {
         client_certificate: String::new(),
         ..mutual()
@@ -117,6 +123,7 @@ fn what_a_client_cannot_enforce_is_refused_with_its_origin() {
             contradiction,
             "`insecureSkipVerify` contradicts `caCertificates`",
         ),
+        (unread, "`insecureSkipVerify` contradicts `credentialName`"),
         (no_certificate, "there is no certificate with a key"),
         (
             granted,
@@ -129,6 +136,18 @@ fn what_a_client_cannot_enforce_is_refused_with_its_origin() {
         assert!(found.contains(expected), "{found}");
         assert!(found.ends_with("[cluster]"), "{found}");
     }
+}
+
+#[test]
+fn what_a_client_presents_does_not_contradict_that_it_verifies_nobody() {
+    let presenting = ClientTlsSettings {
+        insecure_skip_verify: Some(true),
+        credential_name: "shop".into(),
+        mode: ClientTlsMode::Mutual,
+        ..ClientTlsSettings::default()
+    };
+    let client = client(&SecretStore::default(), presenting);
+    assert!(client.verifier().is_insecure());
 }
 
 #[test]
