@@ -36,7 +36,7 @@ pub enum Notice<'a, E> {
         /// How many fetches have failed in a row.
         failures: u32,
     },
-    /// An identity was published.
+    /// An identity was published: whoever is told finds it.
     Published {
         /// The identity.
         identity: &'a Identity,
@@ -109,7 +109,7 @@ impl<S: SvidSource> Keeper<S> {
 
     async fn fetch(&mut self, step: Step, publisher: &IdentityPublisher) -> Step {
         match self.fetched(step, publisher).await {
-            Ok(identity) => self.take(identity, publisher),
+            Ok(identity) => self.take(&identity, publisher),
             Err(error) => {
                 let step = self.handle(Event::Failed, publisher);
                 let failures = self.rotation.failures();
@@ -149,14 +149,12 @@ impl<S: SvidSource> Keeper<S> {
         }
     }
 
-    fn take(&mut self, identity: Identity, publisher: &IdentityPublisher) -> Step {
+    fn take(&mut self, identity: &Identity, publisher: &IdentityPublisher) -> Step {
         let validity = identity.svid.validity();
         let step = self.handle(Event::Fetched(validity), publisher);
         if step.publish {
-            (self.observer)(Notice::Published {
-                identity: &identity,
-            });
-            publisher.publish(identity);
+            publisher.publish(identity.clone());
+            (self.observer)(Notice::Published { identity });
         } else {
             let failures = self.rotation.failures();
             (self.observer)(Notice::NotValid { validity, failures });

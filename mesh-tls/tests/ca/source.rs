@@ -148,6 +148,30 @@ async fn an_svid_is_renewed_at_half_of_its_life() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_is_told_that_an_identity_is_published_finds_it() {
+    let clock = Arc::new(Paused(Instant::now()));
+    let source = Scripted {
+        issuer: issuer(),
+        acts: VecDeque::new(),
+        clock: Arc::clone(&clock),
+        changed: Arc::default(),
+    };
+    let (publisher, live) = resolve::channel();
+    let (seen, found) = (live.clone(), Arc::new(Mutex::new(Vec::new())));
+    let log = Arc::clone(&found);
+    let keeper = Keeper::new(source, clock, || 0.5).with_observer(move |notice| {
+        if let Notice::Published { identity } = notice {
+            let is_there = seen.svid().as_ref() == Some(&identity.svid);
+            log.lock().unwrap().push(is_there);
+        }
+    });
+    let task = tokio::spawn(keeper.run(publisher));
+    sleep(Duration::from_secs(12 * HOUR + 60)).await;
+    task.abort();
+    assert_eq!(*found.lock().unwrap(), [true, true]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failed_fetch_is_tried_again_and_the_old_svid_stays() {
     use Act::{Fail, Give};
     let kept = Kept::start([Give, Fail, Fail, Fail]);
