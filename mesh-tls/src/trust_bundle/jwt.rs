@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::TrustBundleError;
+use super::{MAX_JWT_KEYS, TrustBundleError, parse_json};
 
 /// Public keys as JSON Web Keys (RFC 7517), by their `kid`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -19,10 +19,10 @@ impl JwtAuthorities {
     ///
     /// # Errors
     ///
-    /// When the text is no such JSON, has no `keys`, or a key has no `kid` or is malformed.
+    /// When the text is longer than [`MAX_JSON_LEN`](super::MAX_JSON_LEN), is no such JSON, has no `keys` or
+    /// more than [`MAX_JWT_KEYS`], or a key has no `kid` or is malformed.
     pub fn from_jwks(text: &[u8]) -> Result<Self, TrustBundleError> {
-        let set: Map<String, Value> =
-            serde_json::from_slice(text).map_err(TrustBundleError::Json)?;
+        let set: Map<String, Value> = parse_json(text)?;
         let Some(Value::Array(keys)) = set.get("keys") else {
             return Err(TrustBundleError::NoKeys);
         };
@@ -58,13 +58,21 @@ impl JwtAuthorities {
             return Err(TrustBundleError::JwtKey { index });
         }
         self.keys.insert(key_id.to_owned(), key);
-        Ok(())
+        self.within_limit()
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(super) fn merge(&mut self, other: &Self) -> Result<(), TrustBundleError> {
         for (key_id, key) in &other.keys {
             let own = self.keys.entry(key_id.clone());
             own.or_insert_with(|| key.clone());
+        }
+        self.within_limit()
+    }
+
+    fn within_limit(&self) -> Result<(), TrustBundleError> {
+        match self.keys.len() {
+            ..=MAX_JWT_KEYS => Ok(()),
+            _ => Err(TrustBundleError::TooManyJwtKeys),
         }
     }
 }

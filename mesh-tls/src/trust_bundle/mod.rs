@@ -38,6 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_core::identity::TrustDomain;
+use serde::de::DeserializeOwned;
 
 use crate::certificate::Certificate;
 use crate::pem::{self, PemError};
@@ -48,6 +49,12 @@ pub use jwt::JwtAuthorities;
 
 /// How many authorities a bundle may have. Each may be tried in each handshake.
 pub const MAX_AUTHORITIES: usize = 1_000;
+
+/// How many keys that sign JWT-SVIDs a bundle may have.
+pub const MAX_JWT_KEYS: usize = 1_000;
+
+/// How many bytes a text of JSON may have. That of [`MAX_AUTHORITIES`] has about half as many.
+pub const MAX_JSON_LEN: usize = 4 << 20;
 
 /// The authorities of a trust domain.
 #[derive(Clone, Debug)]
@@ -106,8 +113,9 @@ impl TrustBundle {
     ///
     /// # Errors
     ///
-    /// Those of [`new`](Self::new), and when the text is no such JSON, has no `keys`, an X.509 key
-    /// has not exactly one certificate, or a JWT key has no `kid`.
+    /// Those of [`new`](Self::new), and when the text is longer than [`MAX_JSON_LEN`], is no such JSON, has
+    /// no `keys` or more than [`MAX_JWT_KEYS`] for JWT, an X.509 key has not exactly one certificate, or
+    /// a JWT key has no `kid`.
     pub fn from_spiffe_json(
         trust_domain: TrustDomain,
         text: &[u8],
@@ -190,12 +198,12 @@ impl TrustBundle {
     ///
     /// # Errors
     ///
-    /// When there are more than [`MAX_AUTHORITIES`] together.
+    /// When there are more than [`MAX_AUTHORITIES`] or [`MAX_JWT_KEYS`] together.
     pub fn merge(mut self, other: &Self) -> Result<Self, TrustBundleError> {
         for authority in &other.authorities {
             self.add(authority.clone())?;
         }
-        self.jwt_authorities.merge(&other.jwt_authorities);
+        self.jwt_authorities.merge(&other.jwt_authorities)?;
         self.revocations = self.revocations.merge(&other.revocations);
         Ok(self)
     }
@@ -340,13 +348,32 @@ pub enum TrustBundleError {
     /// The text is not PEM of certificates.
     #[error(transparent)]
     Pem(#[from] PemError),
+    /// The text is longer than [`MAX_JSON_LEN`].
+    #[error("a bundle of {len} bytes is longer than {MAX_JSON_LEN} bytes")]
+    TooLong {
+        /// How long it is.
+        len: usize,
+    },
     /// There are too many authorities.
     #[error("there are more than {MAX_AUTHORITIES} authorities")]
     TooMany,
+    /// There are too many keys that sign JWT-SVIDs.
+    #[error("there are more than {MAX_JWT_KEYS} keys for JWT")]
+    TooManyJwtKeys,
+}
+
+/// Parses JSON of a length that is accepted.
+fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, TrustBundleError> {
+    if text.len() > MAX_JSON_LEN {
+        return Err(TrustBundleError::TooLong { len: text.len() });
+    }
+    serde_json::from_slice(text).map_err(TrustBundleError::Json)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::testing::Authority;
 
@@ -376,6 +403,51 @@ mod tests {
         assert!(bundle.authorities().is_empty());
         let error = TrustBundle::from_pem(domain("td"), b"root").unwrap_err();
         assert!(matches!(error, TrustBundleError::NoCertificate));
+    }
+
+    #[test]
+    fn a_text_of_json_is_as_long_as_is_accepted_and_no_longer() {
+        let padded = |len: usize| {
+            let mut text = br#"{"keys": []}"#.to_vec();
+            text.resize(len, b' ');
+            text
+        };
+        let bundle = TrustBundle::from_spiffe_json(domain("td"), &padded(MAX_JSON_LEN));
+        assert!(bundle.is_ok());
+        assert!(JwtAuthorities::from_jwks(&padded(MAX_JSON_LEN)).is_ok());
+        let long = padded(MAX_JSON_LEN + 1);
+        let errors = [
+            TrustBundle::from_spiffe_json(domain("td"), &long).err(),
+            JwtAuthorities::from_jwks(&long).err(),
+        ];
+        for error in errors {
+            let text = "a bundle of 4194305 bytes is longer than 4194304 bytes";
+            assert_eq!(error.unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_keys_for_jwt_are_counted() {
+        let set = |prefix: &str, count: usize| {
+            let key = |n| {
+                json!({
+                    "use": "jwt-svid", "kid": format!("{prefix}{n}"),
+                    "kty": "OKP", "crv": "Ed25519", "x": "AAAA",
+                })
+            };
+            json!({"keys": (0..count).map(key).collect::<Vec<_>>()}).to_string()
+        };
+        let parse = |text: &str| TrustBundle::from_spiffe_json(domain("td"), text.as_bytes());
+        let is_too_many = |error| matches!(error, TrustBundleError::TooManyJwtKeys);
+        let full = parse(&set("a", MAX_JWT_KEYS)).unwrap();
+        let more = set("a", MAX_JWT_KEYS + 1);
+        assert!(is_too_many(parse(&more).unwrap_err()));
+        assert!(is_too_many(
+            JwtAuthorities::from_jwks(more.as_bytes()).unwrap_err()
+        ));
+        assert!(full.clone().merge(&full).is_ok(), "they are the same");
+        let other = parse(&set("b", 1)).unwrap();
+        assert!(is_too_many(full.merge(&other).unwrap_err()));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::jwk;
-use super::{JwtAuthorities, TrustBundle, TrustBundleError};
+use super::{JwtAuthorities, TrustBundle, TrustBundleError, parse_json};
 use crate::certificate::Certificate;
 
 const X509: &str = "x509-svid";
@@ -32,7 +32,7 @@ pub(super) fn parse(
     trust_domain: TrustDomain,
     text: &[u8],
 ) -> Result<TrustBundle, TrustBundleError> {
-    let document: Document = serde_json::from_slice(text).map_err(TrustBundleError::Json)?;
+    let document: Document = parse_json(text)?;
     // Section 4.1.3: the parameter has to be there, although it may be empty.
     let keys = document.keys.ok_or(TrustBundleError::NoKeys)?;
     let mut authorities = Vec::new();
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use crate::testing::Authority;
 
-    fn parse_json(document: &Value) -> Result<TrustBundle, TrustBundleError> {
+    fn parse_value(document: &Value) -> Result<TrustBundle, TrustBundleError> {
         parse("td".parse().unwrap(), document.to_string().as_bytes())
     }
 
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(document["spiffe_refresh_hint"], 2);
         assert_eq!(document["spiffe_sequence"], 7);
         document["keys"].as_array_mut().unwrap().push(jwt_key("k"));
-        let read = parse_json(&document).unwrap();
+        let read = parse_value(&document).unwrap();
         assert_eq!(read.authorities(), bundle.authorities());
         assert!(read.jwt_authorities().get("k").is_some());
         assert_eq!(
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn keys_of_an_unknown_use_are_ignored() {
         let document = json!({"keys": [{"use": "sig", "kty": "EC"}, {"kty": "EC"}]});
-        assert!(parse_json(&document).unwrap().authorities().is_empty());
+        assert!(parse_value(&document).unwrap().authorities().is_empty());
     }
 
     #[test]
@@ -156,7 +156,7 @@ mod tests {
             }),
         ];
         for (document, is_expected) in cases {
-            let error = parse_json(&document).unwrap_err();
+            let error = parse_value(&document).unwrap_err();
             assert!(is_expected(&error), "{document}: {error:?}");
         }
     }
