@@ -57,7 +57,7 @@ fn one_configuration(c: &mut Criterion, credentials: &[Credential; 2]) {
     let store = publish(credentials);
     let names = hosts.iter().enumerate();
     let names = names.map(|(index, host)| (host.as_str(), vec![store.watch(&secret(index))]));
-    let certificates = SniCertificates::from_iter(names);
+    let certificates = SniCertificates::new(&provider(), names);
     report("one configuration", &region);
 
     // From all over, not to be found in the cache.

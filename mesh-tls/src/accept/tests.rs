@@ -3,6 +3,7 @@
 mod credentials;
 mod gateway;
 mod inbound;
+mod kinds;
 mod revocation;
 mod settings;
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mesh_core::watch::Watch;
 use rustls::client::ResolvesClientCert;
+use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{SignatureAlgorithm, SignatureScheme, SupportedCipherSuite};
@@ -18,8 +19,8 @@ use crate::server_names::ServerNames;
 #[derive(Clone, Debug)]
 pub(super) struct SecretCertificates {
     secrets: Vec<Watch<Option<TlsSecret>>>,
-    /// The cipher suites of the configuration. Those of TLS 1.2 are for one kind of key only. Empty
-    /// if they are not known.
+    /// The cipher suites of the configuration. Those of TLS 1.2 are for one kind of key only. Clients,
+    /// which have no choice by them, need none.
     suites: Arc<[SupportedCipherSuite]>,
 }
 
@@ -63,8 +64,7 @@ impl SecretCertificates {
                 .suites
                 .iter()
                 .filter(|suite| offered.contains(&suite.suite()));
-            let has_suite = self.suites.is_empty()
-                || common.any(|suite| suite.usable_for_signature_algorithm(kind));
+            let has_suite = common.any(|suite| suite.usable_for_signature_algorithm(kind));
             has_suite && key.key.choose_scheme(hello.signature_schemes()).is_some()
         })
     }
@@ -114,8 +114,9 @@ impl Own {
 ///
 /// let store = SecretStore::default();
 /// let [shop, rest] = ["shop", "wildcard"].map(|name| store.watch(&name.parse().unwrap()));
-/// let certificates =
-///     SniCertificates::from_iter([("shop.example", vec![shop]), ("*.example", vec![rest])]);
+/// let names = [("shop.example", vec![shop]), ("*.example", vec![rest])];
+/// let provider = rustls::crypto::aws_lc_rs::default_provider();
+/// let certificates = SniCertificates::new(&provider, names);
 /// assert_eq!(certificates.len(), 2);
 /// ```
 #[derive(Clone, Debug)]
@@ -124,6 +125,22 @@ pub struct SniCertificates {
 }
 
 impl SniCertificates {
+    /// Names with the secrets of their certificates: one of RSA and one of ECDSA, say. `provider` is that of
+    /// the configuration: of two, a client of TLS 1.2 gets one that a cipher suite of both sides is for.
+    pub fn new<'a>(
+        provider: &CryptoProvider,
+        names: impl IntoIterator<Item = (&'a str, Vec<Watch<Option<TlsSecret>>>)>,
+    ) -> Self {
+        let suites: Arc<[_]> = provider.cipher_suites.as_slice().into();
+        let names = names.into_iter().map(|(name, secrets)| {
+            let certificates = SecretCertificates::new(secrets, Arc::clone(&suites));
+            (name, certificates)
+        });
+        Self {
+            names: Arc::new(names.collect()),
+        }
+    }
+
     /// How many names there are.
     pub fn len(&self) -> usize {
         self.names.len()
@@ -132,23 +149,6 @@ impl SniCertificates {
     /// Whether there is no name, so that every handshake fails.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
-    }
-}
-
-impl<'a> FromIterator<(&'a str, Vec<Watch<Option<TlsSecret>>>)> for SniCertificates {
-    /// Collects names with the secrets of their certificates: one of RSA and one of ECDSA, say.
-    fn from_iter<I>(names: I) -> Self
-    where
-        I: IntoIterator<Item = (&'a str, Vec<Watch<Option<TlsSecret>>>)>,
-    {
-        let names = names.into_iter();
-        let names = names.map(|(name, secrets)| {
-            let suites = Arc::default();
-            (name, SecretCertificates::new(secrets, suites))
-        });
-        Self {
-            names: Arc::new(names.collect()),
-        }
     }
 }
 

@@ -214,44 +214,6 @@ async fn a_credential_is_live() {
 }
 
 #[tokio::test]
-async fn of_an_rsa_and_an_ecdsa_certificate_the_client_gets_one_that_it_can_verify() {
-    let authority = Authority::new("root");
-    let store = store_of(&authority);
-    let kinds = [
-        ("rsa", &rcgen::PKCS_RSA_SHA256),
-        ("ecdsa", &rcgen::PKCS_ECDSA_P256_SHA256),
-    ];
-    let leaves = kinds.map(|(secret, kind)| {
-        let name = SanType::DnsName("shop.example".try_into().unwrap());
-        let key = testing::key_pair(kind);
-        let leaf = authority.leaf_with(testing::leaf_params([name]), key);
-        store.publish(
-            &secret.parse().unwrap(),
-            TlsSecret::default().with_credential(leaf.clone()),
-        );
-        leaf.leaf().der().clone()
-    });
-    let settings = |cipher: &str| ServerTlsSettings {
-        mode: ServerTlsMode::Simple,
-        credential_names: vec!["rsa".into(), "ecdsa".into()],
-        max_protocol_version: TlsProtocol::Tlsv1_2,
-        cipher_suites: vec![cipher.into()],
-        ..ServerTlsSettings::default()
-    };
-    let cases = [
-        ("ECDHE-RSA-AES128-GCM-SHA256", &leaves[0]),
-        ("ECDHE-ECDSA-AES128-GCM-SHA256", &leaves[1]),
-    ];
-    for (cipher, leaf) in cases {
-        let server = gateway(&store, settings(cipher));
-        let outcome = shake(&server, &client(&store, simple()), Http1).await;
-        let peer = outcome.client.unwrap();
-        assert_eq!(&peer.certificates.unwrap().0[0], leaf, "{cipher}");
-        assert_eq!(peer.info.version, Some("TLSv1.2"));
-    }
-}
-
-#[tokio::test]
 async fn without_a_common_version_both_ends_say_so() {
     use rustls::version::TLS12;
 
