@@ -212,6 +212,32 @@ fn a_gateway_of_the_mesh_offers_metadata_exchange_to_bytes_only() {
 }
 
 #[test]
+fn a_client_offers_what_it_speaks_and_in_the_mesh_that_it_is_of_the_mesh() {
+    let authority = Authority::new("td");
+    let workload = Workload::new(&authority, "/w", &[&authority]);
+    let store = gateway::store_of(&authority);
+    let mesh = workload.client(&[]);
+    let (one_sided, mutual) = (client(&store, simple()), client(&store, mutual()));
+    let cases: [(_, _, &[&str]); 9] = [
+        (&mesh, Http1, &["istio-http/1.1", "istio", "http/1.1"]),
+        (&mesh, Http2, &["istio-h2", "istio", "h2"]),
+        (&mesh, Tcp, &["istio-peer-exchange", "istio"]),
+        (&one_sided, Http1, &["http/1.1"]),
+        (&one_sided, Http2, &["h2"]),
+        (&one_sided, Tcp, &[]),
+        (&mutual, Http1, &["http/1.1"]),
+        (&mutual, Http2, &["h2"]),
+        (&mutual, Tcp, &[]),
+    ];
+    for (client, protocol, expected) in cases {
+        let offered = &client.config(protocol).alpn_protocols;
+        let offered: Vec<_> = offered.iter().map(|name| str::from_utf8(name)).collect();
+        let expected: Vec<_> = expected.iter().copied().map(Ok).collect();
+        assert_eq!(offered, expected, "{protocol:?}");
+    }
+}
+
+#[test]
 fn a_server_is_named_by_the_settings_or_by_the_host_of_the_request() {
     let store = SecretStore::default();
     let named = client(
