@@ -1,6 +1,5 @@
 //! The connections to one endpoint, and the requests that wait for one.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
@@ -13,8 +12,9 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::backoff::Failures;
-use super::connection::{BoxError, Connection, Establish, Sender, Usage, establish};
+use super::connection::{BoxError, Connection, Establish, Sender, establish};
 use super::failure::Failure;
+use super::lease::Lease;
 use super::settings::PoolSettings;
 use crate::circuit_breaker::{Permit, Resource};
 use crate::service::{Random, Target};
@@ -183,15 +183,20 @@ impl<B> Host<B> {
 
     /// Gives up the connections that take no further requests, so that each closes when its last response
     /// has ended.
-    fn forget_retired(&self) {
+    pub(super) fn forget_retired(&self) {
         let mut state = self.state();
         state.available.retain(|one| !one.usage.is_retired());
     }
 
-    fn put_back(&self, connection: Connection<B>) {
+    pub(super) fn put_back(&self, connection: Connection<B>) {
         if !connection.usage.is_retired() && !connection.is_closed() {
             self.state().available.push(connection);
         }
+        self.freed.notify_one();
+    }
+
+    /// An HTTP/2 connection can take one request more.
+    pub(super) fn has_room(&self) {
         self.freed.notify_one();
     }
 }
@@ -315,74 +320,5 @@ impl<B> Connection<B> {
                 usage: Arc::clone(&self.usage),
             }),
         }
-    }
-}
-
-/// The use of a connection by one request. It is given back when this is dropped.
-pub(super) struct Lease<B: Body + Send + 'static> {
-    host: Arc<Host<B>>,
-    connection: Option<Sender<B>>,
-    usage: Arc<Usage>,
-    /// Whether the connection was made for this request.
-    pub(super) is_new: bool,
-}
-
-impl<B: Body + Send + 'static> Lease<B> {
-    fn new(host: &Arc<Host<B>>, connection: Connection<B>, is_new: bool) -> Self {
-        Self {
-            host: Arc::clone(host),
-            connection: Some(connection.sender),
-            usage: connection.usage,
-            is_new,
-        }
-    }
-
-    /// Whether other requests may still use the connection: it is HTTP/2, and not closed.
-    pub(super) fn is_shared_and_open(&self) -> bool {
-        match &self.connection {
-            Some(Sender::Http2(sender)) => !sender.is_closed(),
-            Some(Sender::Http1(_)) | None => false,
-        }
-    }
-
-    /// What the request is written to.
-    pub(super) fn sender(&mut self) -> Option<&mut Sender<B>> {
-        self.connection.as_mut()
-    }
-}
-
-impl<B: Body + Send + 'static> Drop for Lease<B> {
-    fn drop(&mut self) {
-        self.usage.end();
-        let Some(Sender::Http1(mut sender)) = self.connection.take() else {
-            if self.usage.is_retired() {
-                self.host.forget_retired();
-            }
-            // An HTTP/2 connection has room for one request more.
-            self.host.freed.notify_one();
-            return;
-        };
-        let (host, usage) = (Arc::clone(&self.host), Arc::clone(&self.usage));
-        let put_back = move |sender| {
-            let sender = Sender::Http1(sender);
-            host.put_back(Connection { sender, usage });
-        };
-        if sender.is_ready() || sender.is_closed() {
-            put_back(sender);
-        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            // The rest of the exchange is still on its way, or the connection closes.
-            runtime.spawn(async move {
-                let _ = sender.ready().await;
-                put_back(sender);
-            });
-        }
-    }
-}
-
-impl<B: Body + Send + 'static> fmt::Debug for Lease<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease")
-            .field("usage", &self.usage)
-            .finish_non_exhaustive()
     }
 }

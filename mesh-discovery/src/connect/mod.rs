@@ -83,6 +83,7 @@ mod body;
 mod connection;
 mod failure;
 mod host;
+mod lease;
 mod pools;
 mod proxy_protocol;
 mod refusal;
