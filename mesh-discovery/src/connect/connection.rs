@@ -16,6 +16,7 @@ use tower_service::Service;
 
 use super::failure::Failure;
 use super::settings::PoolSettings;
+use super::transport::Generation;
 use crate::circuit_breaker::Permit;
 use crate::service::Target;
 
@@ -37,6 +38,8 @@ pub(super) enum Sender<B> {
 /// How a connection is used.
 #[derive(Debug)]
 pub(super) struct Usage {
+    /// By which transport it was made.
+    pub(super) generation: Generation,
     /// Requests whose response has not ended.
     active: AtomicU32,
     /// Requests so far.
@@ -47,8 +50,9 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    fn new() -> Self {
+    fn new(generation: Generation) -> Self {
         Self {
+            generation,
             active: AtomicU32::new(0),
             requests: AtomicU32::new(0),
             retired: AtomicBool::new(false),
@@ -126,6 +130,7 @@ pub(super) struct Establish<'a> {
     pub(super) target: &'a Target,
     pub(super) settings: &'a PoolSettings,
     pub(super) is_http2: bool,
+    pub(super) generation: Generation,
     /// Held as long as the connection lasts.
     pub(super) permit: Permit,
 }
@@ -147,6 +152,7 @@ where
         target,
         settings,
         is_http2,
+        generation,
         permit,
     } = establish;
     let connecting = async {
@@ -156,7 +162,7 @@ where
     let stream = timeout(settings.connect_timeout, connecting).await;
     let stream = stream.map_err(|_| Failure::ConnectTimeout)?;
     let io = TokioIo::new(stream.map_err(|_| Failure::Connect)?);
-    let usage = Arc::new(Usage::new());
+    let usage = Arc::new(Usage::new(generation));
     let closing = Closing {
         usage: Arc::clone(&usage),
         idle: settings.idle_timeout,

@@ -16,6 +16,7 @@ use super::connection::{BoxError, Connection, Establish, Sender, establish};
 use super::failure::Failure;
 use super::lease::Lease;
 use super::settings::PoolSettings;
+use super::transport::{Current, Generation, Transport};
 use crate::circuit_breaker::{Permit, Resource};
 use crate::service::{Random, Target};
 
@@ -32,15 +33,18 @@ pub(super) struct Host<B> {
 /// The settings of a version of the cluster.
 struct Compiled {
     cluster: Arc<Cluster>,
+    transport: Arc<Transport>,
     settings: PoolSettings,
 }
 
 struct State<B> {
+    current: Current,
     /// HTTP/1.1 connections without a request, the one used last at the end; all HTTP/2 connections
     /// that take requests.
     available: Vec<Connection<B>>,
     /// Connections that are there or being made.
     open: usize,
+    /// Connections by the transport of now that are being made.
     connecting: usize,
     failures: Failures,
 }
@@ -48,15 +52,47 @@ struct State<B> {
 /// What a request can do now.
 enum Step<B> {
     Use(Connection<B>),
-    /// With the number of failures before.
-    Connect(Permit, u64),
+    Connect(Permit, Begin),
     Fail(Failure),
     Wait,
+}
+
+/// What there was when a connection was begun.
+#[derive(Clone, Copy)]
+struct Begin {
+    /// How many failures.
+    since: u64,
+    generation: Generation,
+}
+
+impl<B> State<B> {
+    /// Requests go by `transport` from now on: connections by another take none any more, and what was
+    /// not reached by it may be reached now.
+    fn enter(&mut self, transport: &Arc<Transport>) {
+        if self.current.changes_to(transport) {
+            self.available.clear();
+            self.connecting = 0;
+            self.failures.end();
+        }
+    }
+
+    /// Whether what is of `generation` is of use.
+    fn is_current(&self, generation: Generation) -> bool {
+        self.current.generation() == generation
+    }
+
+    /// A connection is not being made any more.
+    fn has_tried(&mut self, begin: Begin) {
+        if self.is_current(begin.generation) {
+            self.connecting -= 1;
+        }
+    }
 }
 
 impl<B> Host<B> {
     pub(super) fn new(is_http2: bool, random: Random) -> Self {
         let state = State {
+            current: Current::new(),
             available: Vec::new(),
             open: 0,
             connecting: 0,
@@ -71,13 +107,18 @@ impl<B> Host<B> {
         }
     }
 
-    /// The settings of `cluster`, compiled once for each version of it.
-    fn settings(&self, cluster: &Arc<Cluster>) -> Arc<Compiled> {
+    /// The settings of the cluster, compiled once for each version of it.
+    fn settings(&self, target: &Target) -> Arc<Compiled> {
+        let cluster = &target.cluster;
         let known = self.settings.load_full();
-        let is_same = |known: &Arc<Compiled>| Arc::ptr_eq(&known.cluster, cluster);
+        let is_same = |known: &Arc<Compiled>| {
+            let is_same = known.transport.mesh_tls == target.endpoint.mesh_tls;
+            is_same && Arc::ptr_eq(&known.cluster, cluster)
+        };
         known.filter(is_same).unwrap_or_else(|| {
             let compiled = Arc::new(Compiled {
                 cluster: Arc::clone(cluster),
+                transport: Arc::new(Transport::to(target)),
                 settings: PoolSettings::compile(cluster),
             });
             self.settings.store(Some(Arc::clone(&compiled)));
@@ -96,13 +137,14 @@ impl<B> Host<B> {
 
     /// Takes a connection, or the right to make one. `since` is how many failures there were when the
     /// request came; `None` if it comes now.
-    fn step(&self, target: &Target, settings: &PoolSettings, since: &mut Option<u64>) -> Step<B> {
+    fn step(&self, target: &Target, compiled: &Compiled, since: &mut Option<u64>) -> Step<B> {
         let mut state = self.state();
+        state.enter(&compiled.transport);
         let since = *since.get_or_insert(state.failures.count());
         let is_usable =
             |connection: &Connection<B>| !connection.is_closed() && !connection.usage.is_retired();
         state.available.retain(is_usable);
-        if let Some(connection) = self.take(&mut state, settings) {
+        if let Some(connection) = self.take(&mut state, &compiled.settings) {
             return Step::Use(connection);
         }
         if let Some(failure) = state.failures.since(since) {
@@ -122,7 +164,8 @@ impl<B> Host<B> {
             Some(permit) => {
                 state.open += 1;
                 state.connecting += 1;
-                Step::Connect(permit, since)
+                let generation = state.current.generation();
+                Step::Connect(permit, Begin { since, generation })
             }
             None => Step::Wait,
         }
@@ -142,19 +185,21 @@ impl<B> Host<B> {
     }
 
     /// Another can make the connection that one did not.
-    fn give_up(&self) {
+    fn give_up(&self, begin: Begin) {
         let mut state = self.state();
-        state.connecting -= 1;
+        state.has_tried(begin);
         state.open -= 1;
         drop(state);
         self.freed.notify_one();
     }
 
-    fn connected(&self, connection: &Connection<B>) {
+    fn connected(&self, connection: &Connection<B>, begin: Begin) {
         let mut state = self.state();
-        state.connecting -= 1;
-        state.available.extend(connection.share());
-        state.failures.end();
+        state.has_tried(begin);
+        if state.is_current(begin.generation) {
+            state.available.extend(connection.share());
+            state.failures.end();
+        }
         drop(state);
         if self.is_http2 {
             // The others can share it.
@@ -162,16 +207,16 @@ impl<B> Host<B> {
         }
     }
 
-    /// A connection could not be made, which was tried when there had been `since` failures. All who wait
-    /// are told, as in Envoy: the next attempt would take as long.
-    fn failed(&self, failure: Failure, since: u64) {
+    /// A connection could not be made. All who wait are told, as in Envoy: the next attempt would take as
+    /// long, unless it is by another transport.
+    fn failed(&self, failure: Failure, begin: Begin) {
         let mut state = self.state();
-        state.connecting -= 1;
+        state.has_tried(begin);
         state.open -= 1;
-        let random = self.random.draw();
-        state
-            .failures
-            .record(failure, since, Instant::now(), random);
+        if state.is_current(begin.generation) {
+            let (now, random) = (Instant::now(), self.random.draw());
+            state.failures.record(failure, begin.since, now, random);
+        }
         drop(state);
         self.freed.notify_waiters();
     }
@@ -189,9 +234,12 @@ impl<B> Host<B> {
     }
 
     pub(super) fn put_back(&self, connection: Connection<B>) {
-        if !connection.usage.is_retired() && !connection.is_closed() {
-            self.state().available.push(connection);
+        let mut state = self.state();
+        let is_current = state.is_current(connection.usage.generation);
+        if is_current && !connection.usage.is_retired() && !connection.is_closed() {
+            state.available.push(connection);
         }
+        drop(state);
         self.freed.notify_one();
     }
 
@@ -216,18 +264,17 @@ where
         C: Service<Target>,
         C::Response: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let compiled = self.settings(&target.cluster);
-        let settings = &compiled.settings;
+        let compiled = self.settings(target);
         let mut since = None;
         let mut pending: Option<Permit> = None;
         loop {
             // Registered before the look, so that what is freed in between is not missed.
             let mut freed = std::pin::pin!(self.freed.notified());
             freed.as_mut().enable();
-            let attempt = match self.step(target, settings, &mut since) {
+            let attempt = match self.step(target, &compiled, &mut since) {
                 Step::Use(connection) => return Ok(Lease::new(self, connection, false)),
                 Step::Fail(failure) => return Err(failure),
-                Step::Connect(permit, since) => Some((permit, Attempt::new(self, since))),
+                Step::Connect(permit, begin) => Some((permit, Attempt::new(self, begin))),
                 Step::Wait => None,
             };
             pending = pending.or_else(|| target.breakers.acquire(Resource::PendingRequests));
@@ -240,8 +287,9 @@ where
             };
             let establish = Establish {
                 target,
-                settings,
+                settings: &compiled.settings,
                 is_http2: self.is_http2,
+                generation: attempt.begin.generation,
                 permit,
             };
             return attempt.run(connector, establish).await;
@@ -252,16 +300,15 @@ where
 /// A connection that is being made. Dropped before it is over, it makes room for another.
 struct Attempt<'a, B> {
     host: &'a Arc<Host<B>>,
-    /// How many failures there were before.
-    since: u64,
+    begin: Begin,
     is_over: bool,
 }
 
 impl<'a, B> Attempt<'a, B> {
-    fn new(host: &'a Arc<Host<B>>, since: u64) -> Self {
+    fn new(host: &'a Arc<Host<B>>, begin: Begin) -> Self {
         Self {
             host,
-            since,
+            begin,
             is_over: false,
         }
     }
@@ -291,11 +338,11 @@ where
         match established {
             Ok(connection) => {
                 connection.usage.begin(max_requests);
-                self.host.connected(&connection);
+                self.host.connected(&connection, self.begin);
                 Ok(Lease::new(self.host, connection, true))
             }
             Err(failure) => {
-                self.host.failed(failure, self.since);
+                self.host.failed(failure, self.begin);
                 Err(failure)
             }
         }
@@ -305,7 +352,7 @@ where
 impl<B> Drop for Attempt<'_, B> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.host.give_up();
+            self.host.give_up(self.begin);
         }
     }
 }

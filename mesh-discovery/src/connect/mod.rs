@@ -91,6 +91,7 @@ mod settings;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod wire;
 
 pub use self::body::Body;

@@ -22,6 +22,7 @@ use crate::balance::testing::endpoint;
 use crate::circuit_breaker::{Breakers, Limits, Resource};
 use crate::service::{Downstream, NewService, Target};
 
+mod transport;
 mod unreachable;
 
 #[tokio::test(start_paused = true)]
