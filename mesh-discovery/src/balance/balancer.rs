@@ -325,6 +325,14 @@ impl Balancer {
             .collect()
     }
 
+    /// The endpoints with what is known of them, in no order.
+    #[cfg(feature = "balance")]
+    pub(crate) fn hosts(&self) -> Vec<Host> {
+        let state = self.state();
+        let members = state.members.iter();
+        members.map(|member| member.host.clone()).collect()
+    }
+
     /// Whether endpoints are picked by a hash of the request.
     pub fn needs_hash(&self) -> bool {
         self.snapshot.load().settings.policy.is_hash()

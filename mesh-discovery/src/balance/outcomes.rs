@@ -42,7 +42,28 @@ impl Balancer {
     /// Records whether probes find an endpoint well. One that is ejected returns when they do, as in
     /// Envoy: tell of each probe that succeeds, not only of changes.
     pub fn record_probe(&self, address: &EndpointAddress, is_healthy: bool, now: Instant) {
+        self.handle_probe(&mut self.state(), address, is_healthy, now);
+    }
+
+    /// [`record_probe`](Self::record_probe) of this very endpoint: not of one that has come to its
+    /// address since.
+    #[cfg(feature = "balance")]
+    pub(crate) fn record_probe_of(&self, host: &Host, is_healthy: bool, now: Instant) {
         let mut state = self.state();
+        let address = &host.endpoint().address;
+        let known = state.members.get(address);
+        if known.is_some_and(|known| known.host.id() == host.id()) {
+            self.handle_probe(&mut state, address, is_healthy, now);
+        }
+    }
+
+    fn handle_probe(
+        &self,
+        state: &mut State,
+        address: &EndpointAddress,
+        is_healthy: bool,
+        now: Instant,
+    ) {
         let detector = state.detector.as_mut();
         let returns = is_healthy && detector.is_some_and(|one| one.handle_recovery(address, now));
         if let Some(member) = state.members.get(address).filter(|_| returns) {
@@ -54,7 +75,7 @@ impl Balancer {
         });
         if changed {
             let settings = Arc::clone(&self.snapshot.load().settings);
-            self.publish(&mut state, settings, now);
+            self.publish(state, settings, now);
         }
     }
 

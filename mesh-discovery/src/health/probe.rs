@@ -91,7 +91,7 @@ impl Probe {
 /// What came of a probe.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Answer {
-    /// No connection, or no answer in time.
+    /// No connection, or none that lasted, or no answer in time.
     Failure,
     /// The endpoint is well.
     Success,
@@ -184,6 +184,12 @@ impl Prober {
         self.against = 0;
         self.healthy = Some(is_good);
         self.healthy
+    }
+
+    /// Waits for the interval, `now` that a probe came to nothing for reasons of our own: that says
+    /// nothing of the endpoint.
+    pub fn postpone(&mut self, now: Instant) {
+        self.next = now + self.settings.interval;
     }
 }
 

@@ -73,6 +73,7 @@ mod dispatch;
 mod exchange;
 mod future;
 mod new_service;
+mod probe_queue;
 mod probing;
 mod rebuild;
 mod refusal;

@@ -1,4 +1,3 @@
-use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -9,17 +8,19 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::{Request, Response, Uri, Version};
 use http_body::Body;
-use mesh_core::model::cluster::{Endpoint, EndpointAddress};
+use mesh_core::model::cluster::EndpointAddress;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
 use super::new_service::{NewService, Target};
+use super::probe_queue::ProbeQueue;
 use super::seams::now;
+use crate::balance::host::Host;
 use crate::cluster::Upstream;
 #[cfg(unix)]
 use crate::endpoint::socket_path;
-use crate::health::probe::{Answer, Probe, ProbeSettings, Prober};
+use crate::health::probe::{Answer, Probe, ProbeSettings};
 
 /// How long it may take until a new endpoint is probed.
 const LOOK: Duration = Duration::from_secs(1);
@@ -91,37 +92,21 @@ where
     ReqBody: From<Bytes>,
     ResBody: Body,
 {
-    let mut probers: HashMap<EndpointAddress, Prober> = HashMap::new();
-    let mut asked: HashSet<EndpointAddress> = HashSet::new();
+    let mut queue = ProbeQueue::new(settings.clone());
     let mut answers = FuturesUnordered::new();
+    let mut look = now();
     loop {
         let now = now();
-        let endpoints = upstream.balancer().endpoints();
-        let known: HashSet<_> = endpoints.iter().map(|one| one.address.clone()).collect();
-        probers.retain(|address, _| known.contains(address));
-        let mut next = now + LOOK;
-        for endpoint in endpoints {
-            let address = endpoint.address.clone();
-            let new = || Prober::new(settings.clone(), now);
-            let due = probers
-                .entry(address.clone())
-                .or_insert_with(new)
-                .next_probe();
-            if asked.contains(&address) {
-                continue;
-            }
-            if due <= now {
-                asked.insert(address);
-                answers.push(ask(&upstream, &new_service, endpoint, &settings));
-            } else {
-                next = next.min(due);
-            }
+        if look <= now {
+            queue.follow(upstream.balancer().hosts(), now);
+            look = now + LOOK;
         }
+        while let Some(host) = queue.take_due(now) {
+            answers.push(ask(&upstream, &new_service, host, &settings));
+        }
+        let next = queue.next_due().map_or(look, |due| due.min(look));
         tokio::select! {
-            Some((address, answer)) = answers.next() => {
-                asked.remove(&address);
-                handle(&upstream, &mut probers, &address, answer);
-            }
+            Some((host, answer)) = answers.next() => handle(&upstream, &mut queue, &host, answer),
             () = sleep(wait(next)) => {}
         }
     }
@@ -131,69 +116,51 @@ fn wait(until: Instant) -> Duration {
     until.saturating_duration_since(now())
 }
 
-fn handle(
-    upstream: &Upstream,
-    probers: &mut HashMap<EndpointAddress, Prober>,
-    address: &EndpointAddress,
-    answer: Answer,
-) {
+fn handle(upstream: &Upstream, queue: &mut ProbeQueue, host: &Host, answer: Option<Answer>) {
     let now = now();
-    let Some(prober) = probers.get_mut(address) else {
-        return;
-    };
-    let is_success = answer == Answer::Success;
-    let changed = prober.handle_answer(answer, now);
-    // Each success of one that is well may end an ejection, as in Envoy.
-    let known = prober.is_healthy();
-    let well = known.filter(|is_healthy| *is_healthy && is_success);
-    if let Some(is_healthy) = changed.or(well) {
-        upstream.balancer().record_probe(address, is_healthy, now);
+    if let Some(is_healthy) = queue.handle_answer(host, answer, now) {
+        upstream.balancer().record_probe_of(host, is_healthy, now);
     }
 }
 
-/// Probes one endpoint once.
+/// Probes one endpoint once. `None` says nothing of it.
 async fn ask<M, ReqBody, ResBody>(
     upstream: &Upstream,
     new_service: &M,
-    endpoint: Arc<Endpoint>,
+    host: Host,
     settings: &ProbeSettings,
-) -> (EndpointAddress, Answer)
+) -> (Host, Option<Answer>)
 where
     M: NewService,
     M::Service: Service<Request<ReqBody>, Response = Response<ResBody>>,
     ReqBody: From<Bytes>,
     ResBody: Body,
 {
-    let address = endpoint.address.clone();
-    let cluster = upstream.cluster();
-    let host = cluster
-        .name
-        .host()
-        .unwrap_or(cluster.name.as_str())
-        .to_owned();
     let target = Target {
-        endpoint,
-        cluster,
+        endpoint: Arc::clone(host.endpoint()),
+        cluster: upstream.cluster(),
         breakers: Arc::clone(upstream.breakers()),
         downstream: None,
     };
+    let name = &target.cluster.name;
+    let authority = name.host().unwrap_or(name.as_str());
     let asking = async {
-        let request = match request(&settings.probe, &host) {
+        let request = match request(&settings.probe, authority) {
             Ok(Some(request)) => request,
-            Ok(None) => return connect(&address).await,
-            Err(InvalidProbe) => return Answer::Failure,
+            Ok(None) => return Some(connect(&target.endpoint.address).await),
+            Err(InvalidProbe) => return Some(Answer::Failure),
         };
         let mut service = new_service.new_service(&target);
         if poll_fn(|cx| service.poll_ready(cx)).await.is_err() {
-            return Answer::Failure;
+            return Some(Answer::Failure);
         }
         match service.call(request).await {
             Ok(response) => evaluate(&settings.probe, response).await,
-            Err(_) => Answer::Failure,
+            Err(_) => Some(Answer::Failure),
         }
     };
     let answer = timeout(settings.timeout, asking).await;
-    (address, answer.unwrap_or(Answer::Failure))
+    (host, answer.unwrap_or(Some(Answer::Failure)))
 }
 
 /// The request of a probe; `None` if it is only a connection.
@@ -248,7 +215,12 @@ async fn connect(address: &EndpointAddress) -> Answer {
     }
 }
 
-async fn evaluate<B: Body>(probe: &Probe, response: Response<B>) -> Answer {
+async fn evaluate<B: Body>(probe: &Probe, response: Response<B>) -> Option<Answer> {
+    Some(judge(probe, response).await)
+}
+
+/// What the endpoint says.
+async fn judge<B: Body>(probe: &Probe, response: Response<B>) -> Answer {
     let answer = probe.evaluate_status(response.status().as_u16());
     match (probe, answer) {
         (Probe::Grpc { .. }, Answer::Success) => match message(response.into_body()).await {
@@ -315,13 +287,15 @@ fn serving_status(message: &[u8]) -> i32 {
 #[cfg(test)]
 mod tests {
     use http_body_util::Full;
-    use mesh_core::model::cluster::Cluster;
+    use mesh_core::model::cluster::{Cluster, Endpoint};
     use mesh_core::service::ClusterName;
     use tokio::net::TcpListener;
+    use tower::discover::Change;
     use tower::service_fn;
 
     use super::*;
     use crate::balance::PickRequest;
+    use crate::balance::testing::endpoint;
     use crate::health::outlier::Outcome;
     use crate::locality::Client;
 
@@ -391,10 +365,10 @@ mod tests {
         let well = move |_: &Target| service_fn(well);
         for (name, cluster, probe, expected) in cases {
             let upstream = called(cluster, address.clone());
-            let endpoint = upstream.balancer().endpoints()[0].clone();
+            let host = upstream.balancer().hosts()[0].clone();
             let settings = ProbeSettings::new(probe);
-            let (_, answer) = ask(&upstream, &well, endpoint, &settings).await;
-            assert_eq!(answer, expected, "{name}");
+            let (_, answer) = ask(&upstream, &well, host, &settings).await;
+            assert_eq!(answer, Some(expected), "{name}");
         }
     }
 
@@ -419,6 +393,55 @@ mod tests {
         assert!(pick().is_none(), "it is probed every ten seconds");
         let _ = timeout(Duration::from_secs(2), &mut probes).await;
         assert!(pick().is_some(), "long before its 30 s are over");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_comes_back_between_two_looks_is_judged_anew() {
+        let ill = |_: Request<Full<Bytes>>| {
+            let mut response = Response::new(Full::<Bytes>::default());
+            *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+            std::future::ready(Ok::<_, Infallible>(response))
+        };
+        let ill = move |_: &Target| service_fn(ill);
+        let address = EndpointAddress::Ip(([10, 0, 0, 7], 80).into());
+        let upstream = upstream(address.clone());
+        let settings = ProbeSettings::new(Probe::http("/"));
+        let probes = probe(Arc::clone(&upstream), ill, settings);
+        tokio::pin!(probes);
+        let pick = || upstream.balancer().pick(&PickRequest::new(now()), || 0);
+        let _ = timeout(Duration::from_millis(500), &mut probes).await;
+        assert!(pick().is_none());
+
+        let back = Arc::new(Endpoint::new(address.clone()));
+        let changes = [
+            Change::Remove(address.clone()),
+            Change::Insert(address, back),
+        ];
+        upstream.balancer().apply(changes, now());
+        assert!(pick().is_some(), "one that has not answered yet is well");
+        let _ = timeout(LOOK, &mut probes).await;
+        assert!(pick().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_of_ten_thousand_endpoints_is_probed_once_an_interval() {
+        let asked = std::cell::Cell::new(0);
+        let well = |_: &Target| {
+            service_fn(|_: Request<Full<Bytes>>| {
+                asked.set(asked.get() + 1);
+                std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+            })
+        };
+        let mut cluster = Cluster::new(ClusterName::from("cart"));
+        cluster.endpoints = (0..10_000).map(endpoint).collect();
+        let upstream = Upstream::new(Arc::new(cluster), Client::default(), now(), 0);
+        let settings = ProbeSettings::new(Probe::http("/"));
+        let probes = probe(Arc::new(upstream), well, settings);
+        tokio::pin!(probes);
+        for (seconds, expected) in [(5, 10_000), (10, 20_000)] {
+            let _ = timeout(Duration::from_secs(seconds), &mut probes).await;
+            assert_eq!(asked.get(), expected);
+        }
     }
 
     #[tokio::test]
