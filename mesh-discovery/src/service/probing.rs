@@ -8,6 +8,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::{Request, Response, Uri, Version};
 use http_body::Body;
+use mesh_core::attributes::{ResetReason, UpstreamReset};
 use mesh_core::model::cluster::EndpointAddress;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -34,7 +35,8 @@ const MAX_ANSWER: usize = 1024;
 /// `successful_active_health_check_uneject_host`, which is on by default).
 ///
 /// HTTP and gRPC probes go through what `new_service` makes, TCP probes make a connection of their
-/// own. A probe of which no request can be made, because its path does not begin with `/` or a
+/// own. A connection that cannot be made, or that ends before the answer, is a failure, whatever is
+/// answered in its place; a probe that our own limits stop says nothing. A probe of which no request can be made, because its path does not begin with `/` or a
 /// character has no place in a URI, fails; the host of a gRPC probe is the cluster's.
 ///
 /// # Cancel safety
@@ -216,7 +218,12 @@ async fn connect(address: &EndpointAddress) -> Answer {
 }
 
 async fn evaluate<B: Body>(probe: &Probe, response: Response<B>) -> Option<Answer> {
-    Some(judge(probe, response).await)
+    match UpstreamReset::of(response.extensions()).map(|reset| reset.reason) {
+        Some(ResetReason::Overflow) => None,
+        // The endpoint has not said it: that counts to the threshold, as in Envoy.
+        Some(_) => Some(Answer::Failure),
+        None => Some(judge(probe, response).await),
+    }
 }
 
 /// What the endpoint says.
@@ -393,6 +400,36 @@ mod tests {
         assert!(pick().is_none(), "it is probed every ten seconds");
         let _ = timeout(Duration::from_secs(2), &mut probes).await;
         assert!(pick().is_some(), "long before its 30 s are over");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_in_place_of_an_answer_counts_as_a_failure_or_not_at_all() {
+        let failure = ResetReason::ConnectionFailure;
+        // What is answered in place of the endpoint, for how many probes, and whether it is well then.
+        let cases = [
+            ("two failures", failure, 2, true),
+            ("three failures", failure, 3, false),
+            ("limits of ours", ResetReason::Overflow, 9, true),
+        ];
+        for (name, reason, probes, expected) in cases {
+            let start = now();
+            let answer = move |_: Request<Full<Bytes>>| {
+                let mut response = Response::new(Full::<Bytes>::default());
+                if now() > start {
+                    *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+                    let reset = UpstreamReset::before_request(reason);
+                    response.extensions_mut().insert(reset);
+                }
+                std::future::ready(Ok::<_, Infallible>(response))
+            };
+            let answers = move |_: &Target| service_fn(answer);
+            let upstream = upstream(EndpointAddress::Ip(([10, 0, 0, 7], 80).into()));
+            let settings = ProbeSettings::new(Probe::http("/"));
+            let probing = probe(Arc::clone(&upstream), answers, settings);
+            let _ = timeout(Duration::from_secs(probes * 10 + 5), probing).await;
+            let picked = upstream.balancer().pick(&PickRequest::new(now()), || 0);
+            assert_eq!(picked.is_some(), expected, "{name}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
