@@ -158,6 +158,7 @@ impl Breakers {
 
 /// One that is under way.
 #[derive(Debug)]
+#[must_use = "what is dropped is not under way any more"]
 pub struct Permit {
     breakers: Arc<Breakers>,
     resource: Resource,

@@ -159,6 +159,7 @@ impl HostState {
 
 /// A request that an endpoint is serving. The endpoint counts it until it is dropped.
 #[derive(Debug)]
+#[must_use = "what is dropped is not being served any more"]
 pub struct ActiveRequest {
     host: Host,
 }

@@ -42,6 +42,7 @@ pub(super) struct Exchange {
 /// Counts a request as active, at its endpoint and in its cluster, until it is dropped.
 #[derive(Debug)]
 pub struct InFlight {
+#[must_use = "what is dropped is not active any more"]
     _request: ActiveRequest,
     _permit: Permit,
 }
