@@ -108,8 +108,11 @@ fn weight(host: &Host, weighing: Weighing<'_>) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::balance::testing::{hosts, now};
+    use crate::balance::slow_start::SlowStart;
+    use crate::balance::testing::{endpoint, hosts, now};
 
     #[test]
     fn the_first_drawn_is_picked_among_equals() {
@@ -133,6 +136,39 @@ mod tests {
         let picks = (0..100).filter_map(|_| balancer.pick(&hosts, weighing, || 0));
         let share = picks.filter(|pick| *pick == 1).count();
         assert!((50..=52).contains(&share), "3 / (2 + 1) is 1: {share}");
+    }
+
+    #[test]
+    fn a_host_that_is_warmed_up_weighs_less_by_its_age_whatever_its_activity() {
+        let start = now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let warmup = SlowStart::new(Duration::from_secs(60));
+        // How many requests the old host is serving, and how many of a hundred the new one gets, which has
+        // a quarter of its weight.
+        for (active, expected) in [(0, 20), (1, 33), (3, 50)] {
+            let old = Host::new(endpoint(1), start);
+            let new = Host::new(endpoint(2), after(60));
+            let _busy: Vec<_> = (0..active).map(|_| old.begin()).collect();
+            let hosts: HostList = [old, new].into_iter().collect();
+            let weighing = Weighing {
+                warmup: Some(&warmup),
+                now: after(75),
+            };
+            let balancer = LeastRequest::new(&hosts, weighing, 2, 0);
+            let picks = (0..100).filter_map(|_| balancer.pick(&hosts, weighing, || 0));
+            let share = picks.filter(|pick| *pick == 1).count();
+            assert!(share.abs_diff(expected) <= 1, "{active} active: {share}");
+
+            let weighing = Weighing {
+                now: after(120),
+                ..weighing
+            };
+            let balancer = LeastRequest::new(&hosts, weighing, 2, 0);
+            let mut drawn = [0, 1].into_iter();
+            let picked = balancer.pick(&hosts, weighing, || drawn.next().unwrap());
+            let expected = usize::from(active > 0);
+            assert_eq!(picked, Some(expected), "drawn, once all are warm");
+        }
     }
 
     #[test]

@@ -179,11 +179,12 @@ impl AsyncWrite for Stream {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use mesh_core::model::cluster::Endpoint;
     use mesh_core::service::ClusterName;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::UnixListener;
+    use tokio::net::{TcpListener, UnixListener};
 
     use super::*;
     use crate::circuit_breaker::{Breakers, Limits};
@@ -204,9 +205,37 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn the_operating_system_probes_connections_as_the_cluster_asks() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = EndpointAddress::Ip(listener.local_addr().unwrap());
+        let asked = r#"{"probes": 7, "time": "61s", "interval": "13s"}"#;
+        for asked in [None, Some(asked)] {
+            let mut target = to(address.clone());
+            let cluster = Arc::make_mut(&mut target.cluster);
+            cluster.tcp_keepalive = asked.map(|text| serde_json::from_str(text).unwrap());
+            let stream = TcpConnector::new().call(target).await.unwrap();
+            let Stream::Tcp(stream) = &stream else {
+                panic!("it is over TCP");
+            };
+            let socket = SockRef::from(stream);
+            assert_eq!(socket.keepalive().unwrap(), asked.is_some());
+            if asked.is_some() {
+                let seconds = Duration::from_secs;
+                assert_eq!(socket.tcp_keepalive_time().unwrap(), seconds(61));
+                assert_eq!(socket.tcp_keepalive_interval().unwrap(), seconds(13));
+                assert_eq!(socket.tcp_keepalive_retries().unwrap(), 7);
+            }
+        }
+    }
+
     fn target(path: &str) -> Target {
+        to(EndpointAddress::Unix(path.to_owned()))
+    }
+
+    fn to(address: EndpointAddress) -> Target {
         Target {
-            endpoint: Arc::new(Endpoint::new(EndpointAddress::Unix(path.to_owned()))),
+            endpoint: Arc::new(Endpoint::new(address)),
             cluster: Arc::new(Cluster::new(ClusterName::from("cart"))),
             breakers: Arc::new(Breakers::new(Limits::default())),
             downstream: None,

@@ -246,3 +246,26 @@ fn is_required(kind: Kind) -> bool {
         Kind::AuthorizationPolicy | Kind::PeerAuthentication | Kind::RequestAuthentication
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_endpoints_and_their_places_are_made_of_is_read() {
+        for kind in [
+            Kind::EndpointSlice,
+            Kind::Namespace,
+            Kind::Node,
+            Kind::Pod,
+            Kind::Service,
+        ] {
+            assert!(is_read(kind), "{kind:?}");
+        }
+        assert!(
+            Kind::ALL
+                .iter()
+                .all(|kind| !is_required(*kind) || is_read(*kind))
+        );
+    }
+}
