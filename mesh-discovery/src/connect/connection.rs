@@ -15,10 +15,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tower_service::Service;
 
 use super::failure::Failure;
+use super::open::{Counted, Open};
 use super::settings::PoolSettings;
 use super::transport::Generation;
-use crate::circuit_breaker::Permit;
-use crate::service::Target;
+use crate::service::{Switched, Target};
 
 /// Any error.
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -44,6 +44,8 @@ pub(super) struct Usage {
     active: AtomicU32,
     /// Requests so far.
     requests: AtomicU32,
+    /// What is kept if the connection goes on in another protocol.
+    pub(super) switched: Switched,
     /// Whether it takes no further requests.
     retired: AtomicBool,
     last: Mutex<Instant>,
@@ -55,6 +57,7 @@ impl Usage {
             generation,
             active: AtomicU32::new(0),
             requests: AtomicU32::new(0),
+            switched: Switched::default(),
             retired: AtomicBool::new(false),
             last: Mutex::new(Instant::now()),
         }
@@ -126,21 +129,20 @@ impl<B: Body + Send + 'static> Sender<B> {
 }
 
 /// What making a connection needs.
-pub(super) struct Establish<'a> {
+pub(super) struct Establish<'a, B> {
     pub(super) target: &'a Target,
     pub(super) settings: &'a PoolSettings,
     pub(super) is_http2: bool,
     pub(super) generation: Generation,
     /// Held as long as the connection lasts.
-    pub(super) permit: Permit,
+    pub(super) open: Arc<Open<B>>,
 }
 
 /// Makes a connection, and runs it until it is closed, idle for too long, or too old and without
-/// requests. `closed` is called then.
+/// requests.
 pub(super) async fn establish<C, B>(
     connector: &mut C,
-    establish: Establish<'_>,
-    closed: impl FnOnce() + Send + 'static,
+    establish: Establish<'_, B>,
 ) -> Result<Connection<B>, Failure>
 where
     C: Service<Target>,
@@ -153,7 +155,7 @@ where
         settings,
         is_http2,
         generation,
-        permit,
+        open,
     } = establish;
     let connecting = async {
         std::future::poll_fn(|cx| connector.poll_ready(cx)).await?;
@@ -161,14 +163,13 @@ where
     };
     let stream = timeout(settings.connect_timeout, connecting).await;
     let stream = stream.map_err(|_| Failure::ConnectTimeout)?;
-    let io = TokioIo::new(stream.map_err(|_| Failure::Connect)?);
+    let stream = stream.map_err(|_| Failure::Connect)?;
     let usage = Arc::new(Usage::new(generation));
+    let io = TokioIo::new(Counted::new(stream, &open, &usage.switched));
     let closing = Closing {
         usage: Arc::clone(&usage),
         idle: settings.idle_timeout,
         age: settings.max_connection_duration,
-        permit,
-        closed,
     };
     let sender = if is_http2 {
         let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -193,15 +194,13 @@ where
 }
 
 /// When a connection is closed from our side.
-struct Closing<F> {
+struct Closing {
     usage: Arc<Usage>,
     idle: Option<Duration>,
     age: Option<Duration>,
-    permit: Permit,
-    closed: F,
 }
 
-impl<F: FnOnce()> Closing<F> {
+impl Closing {
     /// Drives the connection. To drop it closes it.
     async fn run<D: Future>(self, driver: D) {
         let mut driver = std::pin::pin!(driver);
@@ -225,8 +224,6 @@ impl<F: FnOnce()> Closing<F> {
                 break;
             }
         }
-        drop(self.permit);
-        (self.closed)();
     }
 }
 

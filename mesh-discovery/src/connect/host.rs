@@ -15,6 +15,7 @@ use super::backoff::Failures;
 use super::connection::{BoxError, Connection, Establish, Sender, establish};
 use super::failure::Failure;
 use super::lease::Lease;
+use super::open::Open;
 use super::settings::PoolSettings;
 use super::transport::{Current, Generation, Transport};
 use crate::circuit_breaker::{Permit, Resource};
@@ -184,13 +185,10 @@ impl<B> Host<B> {
         Some(connection)
     }
 
-    /// Another can make the connection that one did not.
+    /// A connection is not being made any more. Another can make it, who is told once it is not counted
+    /// either.
     fn give_up(&self, begin: Begin) {
-        let mut state = self.state();
-        state.has_tried(begin);
-        state.open -= 1;
-        drop(state);
-        self.freed.notify_one();
+        self.state().has_tried(begin);
     }
 
     fn connected(&self, connection: &Connection<B>, begin: Begin) {
@@ -212,7 +210,6 @@ impl<B> Host<B> {
     fn failed(&self, failure: Failure, begin: Begin) {
         let mut state = self.state();
         state.has_tried(begin);
-        state.open -= 1;
         if state.is_current(begin.generation) {
             let (now, random) = (Instant::now(), self.random.draw());
             state.failures.record(failure, begin.since, now, random);
@@ -221,7 +218,8 @@ impl<B> Host<B> {
         self.freed.notify_waiters();
     }
 
-    fn closed(&self) {
+    /// A connection is not there any more.
+    pub(super) fn closed(&self) {
         self.state().open -= 1;
         self.freed.notify_one();
     }
@@ -274,14 +272,14 @@ where
             let attempt = match self.step(target, &compiled, &mut since) {
                 Step::Use(connection) => return Ok(Lease::new(self, connection, false)),
                 Step::Fail(failure) => return Err(failure),
-                Step::Connect(permit, begin) => Some((permit, Attempt::new(self, begin))),
+                Step::Connect(permit, begin) => Some(Attempt::new(self, begin, permit)),
                 Step::Wait => None,
             };
             pending = pending.or_else(|| target.breakers.acquire(Resource::PendingRequests));
             if pending.is_none() {
                 return Err(Failure::Overflow);
             }
-            let Some((permit, attempt)) = attempt else {
+            let Some(attempt) = attempt else {
                 freed.await;
                 continue;
             };
@@ -290,7 +288,7 @@ where
                 settings: &compiled.settings,
                 is_http2: self.is_http2,
                 generation: attempt.begin.generation,
-                permit,
+                open: Arc::clone(&attempt.open),
             };
             return attempt.run(connector, establish).await;
         }
@@ -301,14 +299,16 @@ where
 struct Attempt<'a, B> {
     host: &'a Arc<Host<B>>,
     begin: Begin,
+    open: Arc<Open<B>>,
     is_over: bool,
 }
 
 impl<'a, B> Attempt<'a, B> {
-    fn new(host: &'a Arc<Host<B>>, begin: Begin) -> Self {
+    fn new(host: &'a Arc<Host<B>>, begin: Begin, permit: Permit) -> Self {
         Self {
             host,
             begin,
+            open: Arc::new(Open::new(host, permit)),
             is_over: false,
         }
     }
@@ -322,18 +322,14 @@ where
     async fn run<C>(
         mut self,
         connector: &mut C,
-        establishing: Establish<'_>,
+        establishing: Establish<'_, B>,
     ) -> Result<Lease<B>, Failure>
     where
         C: Service<Target>,
         C::Response: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let max_requests = establishing.settings.max_requests;
-        let closed = {
-            let host = Arc::clone(self.host);
-            move || host.closed()
-        };
-        let established = establish(connector, establishing, closed).await;
+        let established = establish(connector, establishing).await;
         self.is_over = true;
         match established {
             Ok(connection) => {

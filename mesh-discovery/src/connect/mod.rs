@@ -84,6 +84,7 @@ mod connection;
 mod failure;
 mod host;
 mod lease;
+mod open;
 mod pools;
 mod proxy_protocol;
 mod refusal;

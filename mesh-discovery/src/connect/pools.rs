@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use mesh_core::model::cluster::EndpointAddress;
 use mesh_core::reply::Caller;
 use mesh_core::service::ClusterName;
@@ -30,6 +31,10 @@ use crate::service::{Downstream, NewService, Random, Target};
 const SWEEP: usize = 64;
 
 /// The connections of a client. Cheap to clone; clones share them.
+///
+/// A connection that goes on in another protocol (`101`, or a `CONNECT` that is accepted) counts as a
+/// connection, and its request as one, until what [`hyper::upgrade::on`] gave is dropped. Through HTTP/2
+/// the request is over with its response.
 ///
 /// `C` makes connections, `B` is the body of the requests. See the [module docs](super) for an
 /// example.
@@ -186,10 +191,15 @@ where
     }
 }
 
-fn received<B>(response: Response<Incoming>, lease: Lease<B>) -> Response<Body>
+fn received<B>(mut response: Response<Incoming>, lease: Lease<B>) -> Response<Body>
 where
     B: HttpBody + Send + 'static,
 {
+    if response.extensions().get::<OnUpgrade>().is_some()
+        && let Some(switched) = lease.switched()
+    {
+        response.extensions_mut().insert(switched);
+    }
     let lease = Mutex::new(lease);
     response.map(|incoming| Body::incoming(incoming, lease))
 }

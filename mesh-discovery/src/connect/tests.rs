@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::UPGRADE;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use mesh_core::attributes::{ResetReason, ResponseFlag, UpstreamReset};
 use mesh_core::model::cluster::Cluster;
 use mesh_core::service::{ClusterName, Protocol};
@@ -24,6 +26,7 @@ use crate::service::{Downstream, NewService, Target};
 
 mod transport;
 mod unreachable;
+mod upgrades;
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_is_used_again() {
@@ -227,6 +230,8 @@ enum Fault {
 #[derive(Default)]
 struct Server {
     faults: VecDeque<Fault>,
+    /// How many HTTP/2 requests at a time it takes on a connection.
+    max_streams: Option<u32>,
     running: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -266,9 +271,7 @@ impl Mesh<Endpoint> {
         let gate = Arc::new(Semaphore::new(1000));
         let connector = {
             let (server, made, gate) = (server.clone(), made.clone(), gate.clone());
-            service_fn(move |_: Target| {
-                connect(server.clone(), made.clone(), gate.clone(), protocol)
-            })
+            service_fn(move |_: Target| connect(server.clone(), made.clone(), gate.clone()))
         };
         let pools = Pools::new(connector).with_random(|| u64::MAX);
         let service = service_fn(move |(target, request): (Target, Request<Full<Bytes>>)| {
@@ -321,9 +324,11 @@ async fn connect(
     server: Arc<Mutex<Server>>,
     made: Arc<AtomicUsize>,
     gate: Arc<Semaphore>,
-    protocol: Protocol,
 ) -> io::Result<DuplexStream> {
-    let fault = server.lock().unwrap().faults.pop_front();
+    let (fault, max_streams) = {
+        let mut server = server.lock().unwrap();
+        (server.faults.pop_front(), server.max_streams)
+    };
     match fault {
         Some(Fault::Refuse) => return Err(io::ErrorKind::ConnectionRefused.into()),
         Some(Fault::Hang) => std::future::pending().await,
@@ -332,30 +337,40 @@ async fn connect(
     made.fetch_add(1, Ordering::Relaxed);
     let (ours, theirs) = tokio::io::duplex(1024);
     let running = tokio::spawn(async move {
-        let answer = hyper::service::service_fn(move |_: Request<Incoming>| {
+        let answer = hyper::service::service_fn(move |request: Request<Incoming>| {
             let gate = gate.clone();
             async move {
                 gate.acquire().await.unwrap().forget();
                 match fault {
                     Some(_) => Err(io::Error::from(io::ErrorKind::Other)),
-                    None => Ok(Response::new(Full::new(Bytes::from("hello")))),
+                    None => Ok(answer(request)),
                 }
             }
         });
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http2().max_concurrent_streams(max_streams);
         let io = TokioIo::new(theirs);
-        let _ = match protocol.is_http2() {
-            true => {
-                let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                builder.serve_connection(io, answer).await
-            }
-            false => {
-                let builder = hyper::server::conn::http1::Builder::new();
-                builder.serve_connection(io, answer).await
-            }
-        };
+        let _ = builder.serve_connection_with_upgrades(io, answer).await;
     });
     server.lock().unwrap().running.push(running);
     Ok(ours)
+}
+
+/// Greets, or switches to another protocol, in which it says nothing.
+fn answer(request: Request<Incoming>) -> Response<Full<Bytes>> {
+    if !request.headers().contains_key(UPGRADE) {
+        let hello = Bytes::from("hello");
+        return Response::builder()
+            .header("x-version", format!("{:?}", request.version()))
+            .body(Full::new(hello))
+            .unwrap();
+    }
+    tokio::spawn(async move {
+        let _switched = hyper::upgrade::on(request).await;
+        std::future::pending::<()>().await;
+    });
+    let switching = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
+    switching.body(Full::default()).unwrap()
 }
 
 async fn text(response: Response<Body>) -> Bytes {

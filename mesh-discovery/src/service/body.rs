@@ -9,7 +9,8 @@ use super::exchange::InFlight;
 
 pin_project! {
     /// A response body, with whose end its request ends: until then the endpoint and the cluster
-    /// count the request as active.
+    /// count the request as active. After a response that switches its connection to another protocol
+    /// they do so until [`Pools`](crate::connect::Pools) have the connection closed.
     #[derive(Debug)]
     pub struct TrackedBody<B> {
         #[pin]
@@ -19,11 +20,8 @@ pin_project! {
 }
 
 impl<B> TrackedBody<B> {
-    pub(super) fn new(body: B, active: InFlight) -> Self {
-        Self {
-            body,
-            active: Some(active),
-        }
+    pub(super) fn new(body: B, active: Option<InFlight>) -> Self {
+        Self { body, active }
     }
 
     /// The body itself, and what has to be kept as long as the request counts as active.

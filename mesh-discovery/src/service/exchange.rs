@@ -17,6 +17,7 @@ use super::new_service::{Downstream, Target};
 use super::rebuild;
 use super::refusal::Refusal;
 use super::seams::{Random, now};
+use super::switched::Switched;
 use crate::balance::balancer::Needs;
 use crate::balance::hash_key::{self, Connection, HashKey};
 use crate::balance::host::{ActiveRequest, Host};
@@ -41,8 +42,8 @@ pub(super) struct Exchange {
 
 /// Counts a request as active, at its endpoint and in its cluster, until it is dropped.
 #[derive(Debug)]
-pub struct InFlight {
 #[must_use = "what is dropped is not active any more"]
+pub struct InFlight {
     _request: ActiveRequest,
     _permit: Permit,
 }
@@ -95,10 +96,7 @@ impl Exchange {
     }
 
     /// Records the response, and marks it with its endpoint.
-    pub(super) fn finish<B>(&mut self, mut response: Response<B>) -> Response<TrackedBody<B>>
-    where
-        B: Default,
-    {
+    pub(super) fn finish<B>(&mut self, mut response: Response<B>) -> Response<TrackedBody<B>> {
         self.record(|| outcome(&response, self.caller));
         let extensions = response.extensions_mut();
         let known = extensions.get::<SelectedEndpoint>();
@@ -109,10 +107,11 @@ impl Exchange {
         if let Some(cookie) = self.set_cookie.take() {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
-        match self.active.take() {
-            Some(active) => response.map(|body| TrackedBody::new(body, active)),
-            None => response.map(|_| TrackedBody::default()),
+        let mut active = self.active.take();
+        if let Some(switched) = response.extensions_mut().remove::<Switched>() {
+            switched.keep(active.take());
         }
+        response.map(|body| TrackedBody::new(body, active))
     }
 
     /// Records that the endpoint's service failed.

@@ -78,6 +78,7 @@ mod probing;
 mod rebuild;
 mod refusal;
 mod seams;
+mod switched;
 #[cfg(test)]
 mod tests;
 
@@ -91,3 +92,5 @@ pub use self::probing::probe;
 pub use self::refusal::{ClusterNotFound, NoHealthyUpstream, Overflow, overflow};
 #[cfg(feature = "connect")]
 pub(crate) use self::seams::Random;
+#[cfg(feature = "connect")]
+pub(crate) use self::switched::Switched;
