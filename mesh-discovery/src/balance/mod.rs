@@ -75,5 +75,7 @@ mod turn_queues;
 
 pub use balancer::Balancer;
 pub use explain::Choice;
+#[cfg(feature = "connect")]
+pub(crate) use settings::lists_endpoints;
 pub use settings::{Settings, Target};
 pub use snapshot::PickRequest;

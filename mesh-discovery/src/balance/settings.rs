@@ -84,6 +84,13 @@ impl Settings {
     }
 }
 
+/// Whether the endpoints of a cluster are picked from a list, and not made for each request.
+#[cfg(feature = "connect")]
+pub(crate) fn lists_endpoints(cluster: &Cluster) -> bool {
+    let policy = Policy::compile(cluster.policy.load_balancer.as_deref()).unwrap_or_default();
+    matches!(target(cluster, policy), Target::Listed)
+}
+
 fn target(cluster: &Cluster, policy: Policy) -> Target {
     match cluster.discovery {
         Discovery::DynamicDns => Target::Authority(cluster.name.port().unwrap_or(80)),

@@ -1,7 +1,7 @@
 //! One connection to an endpoint.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +19,9 @@ use super::open::{Counted, Open};
 use super::settings::PoolSettings;
 use super::transport::Generation;
 use crate::service::{Switched, Target};
+
+/// How long it may take until idle connections to an endpoint that has gone are closed.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// Any error.
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -138,8 +141,8 @@ pub(super) struct Establish<'a, B> {
     pub(super) open: Arc<Open<B>>,
 }
 
-/// Makes a connection, and runs it until it is closed, idle for too long, or too old and without
-/// requests.
+/// Makes a connection, and runs it until it is closed, idle for too long, or without requests and too old
+/// or to an endpoint that has gone.
 pub(super) async fn establish<C, B>(
     connector: &mut C,
     establish: Establish<'_, B>,
@@ -167,6 +170,7 @@ where
     let usage = Arc::new(Usage::new(generation));
     let io = TokioIo::new(Counted::new(stream, &open, &usage.switched));
     let closing = Closing {
+        open: Arc::downgrade(&open),
         usage: Arc::clone(&usage),
         idle: settings.idle_timeout,
         age: settings.max_connection_duration,
@@ -194,29 +198,29 @@ where
 }
 
 /// When a connection is closed from our side.
-struct Closing {
+struct Closing<B> {
+    open: Weak<Open<B>>,
     usage: Arc<Usage>,
     idle: Option<Duration>,
     age: Option<Duration>,
 }
 
-impl Closing {
+impl<B> Closing<B> {
     /// Drives the connection. To drop it closes it.
     async fn run<D: Future>(self, driver: D) {
         let mut driver = std::pin::pin!(driver);
         let old = self.age.map(|age| Instant::now() + age);
         loop {
+            let look = Instant::now() + LOOK;
             let idle = self.idle.map(|idle| self.usage.idle_until(idle));
+            let look = idle.map_or(look, |idle| idle.min(look));
             let old = old.filter(|_| !self.usage.is_retired());
             tokio::select! {
                 _ = &mut driver => break,
                 () = until(old) => self.usage.retire(),
-                () = until(idle) => {
-                    let now = Instant::now();
-                    let is_over = |idle| self.usage.idle_until(idle) <= now;
-                    if self.idle.is_some_and(is_over) {
+                () = sleep_until(look) => {
+                    if self.is_idle_for_too_long() || self.has_endpoint_gone() {
                         self.usage.retire();
-                        break;
                     }
                 }
             }
@@ -224,6 +228,17 @@ impl Closing {
                 break;
             }
         }
+    }
+
+    fn is_idle_for_too_long(&self) -> bool {
+        let now = Instant::now();
+        let is_over = |idle| self.usage.idle_until(idle) <= now;
+        self.idle.is_some_and(is_over)
+    }
+
+    fn has_endpoint_gone(&self) -> bool {
+        let open = self.open.upgrade();
+        open.is_some_and(|open| open.host.has_endpoint_gone())
     }
 }
 

@@ -1,11 +1,11 @@
 //! The connections to one endpoint, and the requests that wait for one.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http_body::Body;
-use mesh_core::model::cluster::Cluster;
+use mesh_core::model::cluster::{Cluster, Endpoint};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -18,6 +18,7 @@ use super::lease::Lease;
 use super::open::Open;
 use super::settings::PoolSettings;
 use super::transport::{Current, Generation, Transport};
+use crate::balance::lists_endpoints;
 use crate::circuit_breaker::{Permit, Resource};
 use crate::service::{Random, Target};
 
@@ -35,10 +36,14 @@ pub(super) struct Host<B> {
 struct Compiled {
     cluster: Arc<Cluster>,
     transport: Arc<Transport>,
+    /// Whether endpoints are those of a list, and not made for a request.
+    is_listed: bool,
     settings: PoolSettings,
 }
 
 struct State<B> {
+    /// That of the request before, if it is known when it has gone.
+    endpoint: Option<Weak<Endpoint>>,
     current: Current,
     /// HTTP/1.1 connections without a request, the one used last at the end; all HTTP/2 connections
     /// that take requests.
@@ -77,6 +82,15 @@ impl<B> State<B> {
         }
     }
 
+    /// Notes who has to be there for connections to be kept: of endpoints that are not listed, each
+    /// request has another.
+    fn follow(&mut self, target: &Target, is_listed: bool) {
+        let known = self.endpoint.as_ref().map(Weak::as_ptr);
+        if known != Some(Arc::as_ptr(&target.endpoint)) {
+            self.endpoint = is_listed.then(|| Arc::downgrade(&target.endpoint));
+        }
+    }
+
     /// Whether what is of `generation` is of use.
     fn is_current(&self, generation: Generation) -> bool {
         self.current.generation() == generation
@@ -93,6 +107,7 @@ impl<B> State<B> {
 impl<B> Host<B> {
     pub(super) fn new(is_http2: bool, random: Random) -> Self {
         let state = State {
+            endpoint: None,
             current: Current::new(),
             available: Vec::new(),
             open: 0,
@@ -120,6 +135,7 @@ impl<B> Host<B> {
             let compiled = Arc::new(Compiled {
                 cluster: Arc::clone(cluster),
                 transport: Arc::new(Transport::to(target)),
+                is_listed: lists_endpoints(cluster),
                 settings: PoolSettings::compile(cluster),
             });
             self.settings.store(Some(Arc::clone(&compiled)));
@@ -132,6 +148,13 @@ impl<B> Host<B> {
         self.state().open == 0
     }
 
+    /// Whether nobody has the endpoint any more that requests went to.
+    pub(super) fn has_endpoint_gone(&self) -> bool {
+        let state = self.state();
+        let endpoint = state.endpoint.as_ref();
+        endpoint.is_some_and(|endpoint| endpoint.strong_count() == 0)
+    }
+
     fn state(&self) -> MutexGuard<'_, State<B>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,6 +164,7 @@ impl<B> Host<B> {
     fn step(&self, target: &Target, compiled: &Compiled, since: &mut Option<u64>) -> Step<B> {
         let mut state = self.state();
         state.enter(&compiled.transport);
+        state.follow(target, compiled.is_listed);
         let since = *since.get_or_insert(state.failures.count());
         let is_usable =
             |connection: &Connection<B>| !connection.is_closed() && !connection.usage.is_retired();

@@ -32,6 +32,9 @@ const SWEEP: usize = 64;
 
 /// The connections of a client. Cheap to clone; clones share them.
 ///
+/// Idle connections are closed after their timeout, or within ten seconds after the [`Target`]'s endpoint
+/// was dropped by all who had it, as by a balancer when it has gone.
+///
 /// A connection that goes on in another protocol (`101`, or a `CONNECT` that is accepted) counts as a
 /// connection, and its request as one, until what [`hyper::upgrade::on`] gave is dropped. Through HTTP/2
 /// the request is over with its response.

@@ -24,6 +24,7 @@ use crate::balance::testing::endpoint;
 use crate::circuit_breaker::{Breakers, Limits, Resource};
 use crate::service::{Downstream, NewService, Target};
 
+mod gone;
 mod transport;
 mod unreachable;
 mod upgrades;
