@@ -1,6 +1,8 @@
 //! One connection to an endpoint.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 use tower_service::Service;
 
@@ -45,6 +48,10 @@ pub(super) struct Usage {
     pub(super) generation: Generation,
     /// Requests whose response has not ended.
     active: AtomicU32,
+    /// Most requests at a time that the endpoint takes (RFC 9113 §5.1.2, `SETTINGS_MAX_CONCURRENT_STREAMS`).
+    max_streams: AtomicUsize,
+    /// What the endpoint sent first was read: its settings, if it speaks HTTP/2.
+    has_begun: Notify,
     /// Requests so far.
     requests: AtomicU32,
     /// What is kept if the connection goes on in another protocol.
@@ -59,6 +66,8 @@ impl Usage {
         Self {
             generation,
             active: AtomicU32::new(0),
+            max_streams: AtomicUsize::new(usize::MAX),
+            has_begun: Notify::new(),
             requests: AtomicU32::new(0),
             switched: Switched::default(),
             retired: AtomicBool::new(false),
@@ -76,6 +85,17 @@ impl Usage {
     pub(super) fn end(&self) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.active.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether the endpoint takes a further request now, and `max_streams` are not reached.
+    pub(super) fn has_room(&self, max_streams: u32) -> bool {
+        let active = self.active();
+        active < max_streams && (active as usize) < self.max_streams.load(Ordering::Relaxed)
+    }
+
+    /// What the endpoint sent first was read.
+    pub(super) fn begun(&self) {
+        self.has_begun.notify_one();
     }
 
     pub(super) fn active(&self) -> u32 {
@@ -153,48 +173,79 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let Establish {
-        target,
-        settings,
-        is_http2,
-        generation,
-        open,
-    } = establish;
     let connecting = async {
-        std::future::poll_fn(|cx| connector.poll_ready(cx)).await?;
-        connector.call(target.clone()).await
+        poll_fn(|cx| connector.poll_ready(cx)).await?;
+        connector.call(establish.target.clone()).await
     };
-    let stream = timeout(settings.connect_timeout, connecting).await;
+    let stream = timeout(establish.settings.connect_timeout, connecting).await;
     let stream = stream.map_err(|_| Failure::ConnectTimeout)?;
     let stream = stream.map_err(|_| Failure::Connect)?;
-    let usage = Arc::new(Usage::new(generation));
-    let io = TokioIo::new(Counted::new(stream, &open, &usage.switched));
+    let connected = handshake(stream, &establish).await;
+    connected.map_err(|_| Failure::Connect)
+}
+
+/// Begins to speak HTTP on a stream.
+async fn handshake<T, B>(stream: T, establish: &Establish<'_, B>) -> hyper::Result<Connection<B>>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    let Establish { settings, open, .. } = establish;
+    let usage = Arc::new(Usage::new(establish.generation));
+    let io = TokioIo::new(Counted::new(stream, open, &usage));
     let closing = Closing {
-        open: Arc::downgrade(&open),
+        open: Arc::downgrade(open),
         usage: Arc::clone(&usage),
         idle: settings.idle_timeout,
         age: settings.max_connection_duration,
     };
-    let sender = if is_http2 {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder.timer(TokioTimer::new());
-        if let Some((interval, timeout)) = settings.keepalive {
-            builder
-                .keep_alive_interval(interval)
-                .keep_alive_timeout(timeout)
-                .keep_alive_while_idle(true);
-        }
-        let handshake = builder.handshake(io).await;
-        let (sender, connection) = handshake.map_err(|_| Failure::Connect)?;
-        tokio::spawn(closing.run(connection));
+    let sender = if establish.is_http2 {
+        let (sender, connection) = http2(settings).handshake(io).await?;
+        let driver = drive(
+            connection,
+            |connection| connection.current_max_send_streams(),
+            Arc::clone(&usage),
+        );
+        tokio::spawn(closing.run(driver));
         Sender::Http2(sender)
     } else {
-        let handshake = http1::Builder::new().handshake(io).await;
-        let (sender, connection) = handshake.map_err(|_| Failure::Connect)?;
+        let (sender, connection) = http1::Builder::new().handshake(io).await?;
         tokio::spawn(closing.run(connection.with_upgrades()));
         Sender::Http1(sender)
     };
     Ok(Connection { sender, usage })
+}
+
+fn http2(settings: &PoolSettings) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.timer(TokioTimer::new());
+    if let Some((interval, timeout)) = settings.keepalive {
+        builder
+            .keep_alive_interval(interval)
+            .keep_alive_timeout(timeout)
+            .keep_alive_while_idle(true);
+    }
+    builder
+}
+
+/// Drives an HTTP/2 connection, and follows how many requests the endpoint takes at a time. The driver
+/// learns of its settings only when it is polled: for their sake once they are read.
+async fn drive<D>(connection: D, max_streams: impl Fn(&D) -> usize, usage: Arc<Usage>)
+where
+    D: Future + Unpin,
+{
+    let mut connection = connection;
+    let mut begun = pin!(usage.has_begun.notified());
+    let mut has_begun = false;
+    poll_fn(|cx| {
+        has_begun = has_begun || begun.as_mut().poll(cx).is_ready();
+        let polled = Pin::new(&mut connection).poll(cx).map(drop);
+        let max_streams = max_streams(&connection);
+        usage.max_streams.store(max_streams, Ordering::Relaxed);
+        polled
+    })
+    .await;
 }
 
 /// When a connection is closed from our side.
@@ -208,7 +259,7 @@ struct Closing<B> {
 impl<B> Closing<B> {
     /// Drives the connection. To drop it closes it.
     async fn run<D: Future>(self, driver: D) {
-        let mut driver = std::pin::pin!(driver);
+        let mut driver = pin!(driver);
         let old = self.age.map(|age| Instant::now() + age);
         loop {
             let look = Instant::now() + LOOK;

@@ -199,7 +199,7 @@ impl<B> Host<B> {
     fn take(&self, state: &mut State<B>, settings: &PoolSettings) -> Option<Connection<B>> {
         let connection = if self.is_http2 {
             let has_room =
-                |connection: &&Connection<B>| connection.usage.active() < settings.max_streams;
+                |connection: &&Connection<B>| connection.usage.has_room(settings.max_streams);
             let connection = state.available.iter().find(has_room)?;
             connection.share()?
         } else {

@@ -7,9 +7,9 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::connection::Usage;
 use super::host::Host;
 use crate::circuit_breaker::Permit;
-use crate::service::Switched;
 
 /// A connection that is there or being made, as its host and its cluster count it.
 pub(super) struct Open<B> {
@@ -40,15 +40,27 @@ impl<B> Drop for Open<B> {
 pub(super) struct Counted<T, B> {
     stream: T,
     _open: Arc<Open<B>>,
-    _switched: Switched,
+    usage: Arc<Usage>,
+    heard: Heard,
+}
+
+/// What of the endpoint is known by what it sent.
+enum Heard {
+    /// Nothing.
+    Nothing,
+    /// What has just been read.
+    First,
+    /// All that it begins with.
+    Beginning,
 }
 
 impl<T, B> Counted<T, B> {
-    pub(super) fn new(stream: T, open: &Arc<Open<B>>, switched: &Switched) -> Self {
+    pub(super) fn new(stream: T, open: &Arc<Open<B>>, usage: &Arc<Usage>) -> Self {
         Self {
             stream,
             _open: Arc::clone(open),
-            _switched: switched.clone(),
+            usage: Arc::clone(usage),
+            heard: Heard::Nothing,
         }
     }
 }
@@ -59,7 +71,16 @@ impl<T: AsyncRead + Unpin, B> AsyncRead for Counted<T, B> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        // Who asks for more has understood what came before.
+        if matches!(self.heard, Heard::First) {
+            self.heard = Heard::Beginning;
+            self.usage.begun();
+        }
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if matches!(self.heard, Heard::Nothing) && read.is_ready() {
+            self.heard = Heard::First;
+        }
+        read
     }
 }
 

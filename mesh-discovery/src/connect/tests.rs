@@ -135,6 +135,29 @@ async fn streams_share_a_connection_as_far_as_they_may() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn streams_share_a_connection_as_far_as_the_endpoint_takes_them() {
+    for (max_streams, connections) in [(None, 1), (Some(2), 2), (Some(1), 3)] {
+        let mesh = Mesh::new("{}", Protocol::Http2);
+        mesh.server.lock().unwrap().max_streams = max_streams;
+        mesh.get().await;
+        mesh.gate.forget_permits(usize::MAX >> 4);
+        let mut waiting = Vec::new();
+        for _ in 0..3 {
+            let mut request = tokio_test::task::spawn(mesh.send());
+            assert!(request.poll().is_pending());
+            waiting.push(request);
+            // The connection is told by the endpoint how many it takes.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        mesh.gate.add_permits(100);
+        for request in waiting {
+            assert_eq!(text(request.await).await, "hello");
+        }
+        assert_eq!(mesh.connections(), connections, "{max_streams:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_http2_connection_that_takes_no_further_requests_is_closed_after_the_last() {
     let mesh = Mesh::new(
         r#"{"http": {"maxRequestsPerConnection": 2}}"#,
