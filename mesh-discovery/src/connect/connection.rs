@@ -173,15 +173,16 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let connecting = async {
-        poll_fn(|cx| connector.poll_ready(cx)).await?;
-        connector.call(establish.target.clone()).await
+    let making = async {
+        let ready = poll_fn(|cx| connector.poll_ready(cx)).await;
+        ready.map_err(|_| Failure::Connect)?;
+        let stream = connector.call(establish.target.clone()).await;
+        let stream = stream.map_err(|_| Failure::Connect)?;
+        let connected = handshake(stream, &establish).await;
+        connected.map_err(|_| Failure::Connect)
     };
-    let stream = timeout(establish.settings.connect_timeout, connecting).await;
-    let stream = stream.map_err(|_| Failure::ConnectTimeout)?;
-    let stream = stream.map_err(|_| Failure::Connect)?;
-    let connected = handshake(stream, &establish).await;
-    connected.map_err(|_| Failure::Connect)
+    let made = timeout(establish.settings.connect_timeout, making).await;
+    made.unwrap_or(Err(Failure::ConnectTimeout))
 }
 
 /// Begins to speak HTTP on a stream.

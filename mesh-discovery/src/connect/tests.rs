@@ -247,6 +247,8 @@ enum Fault {
     Close,
     /// It is never made.
     Hang,
+    /// It is made to somebody who reads nothing.
+    Mute,
     /// It is refused.
     Refuse,
 }
@@ -356,11 +358,15 @@ async fn connect(
     match fault {
         Some(Fault::Refuse) => return Err(io::ErrorKind::ConnectionRefused.into()),
         Some(Fault::Hang) => std::future::pending().await,
-        Some(Fault::Close) | None => {}
+        Some(Fault::Close | Fault::Mute) | None => {}
     }
     made.fetch_add(1, Ordering::Relaxed);
-    let (ours, theirs) = tokio::io::duplex(1024);
+    let buffer = if fault == Some(Fault::Mute) { 1 } else { 1024 };
+    let (ours, theirs) = tokio::io::duplex(buffer);
     let running = tokio::spawn(async move {
+        if fault == Some(Fault::Mute) {
+            return std::future::pending().await;
+        }
         let answer = hyper::service::service_fn(move |request: Request<Incoming>| {
             let gate = gate.clone();
             async move {

@@ -20,6 +20,20 @@ async fn requests_that_wait_for_a_connection_that_cannot_be_made_fail_as_it_does
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_time_to_connect_includes_the_handshake() {
+    let mesh = Mesh::new("{}", Protocol::Http2);
+    mesh.faults(Fault::Mute, 1);
+    let start = tokio::time::Instant::now();
+    let response = mesh.send().await;
+    assert_eq!(start.elapsed().as_secs(), 10);
+    assert_eq!(response.status(), 503);
+    let reset = response.extensions().get::<UpstreamReset>().unwrap();
+    assert_eq!(reset.reason, ResetReason::ConnectionFailure);
+    assert_eq!(mesh.target.breakers.used(Resource::Connections), 0);
+    assert_eq!(mesh.get().await, "hello");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_that_waits_for_any_connection_fails_with_one_that_cannot_be_made() {
     let mesh = Mesh::new(r#"{"tcp": {"maxConnections": 1}}"#, Protocol::Http);
     mesh.faults(Fault::Hang, 1);
