@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::UPGRADE;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -154,6 +154,32 @@ async fn streams_share_a_connection_as_far_as_the_endpoint_takes_them() {
             assert_eq!(text(request.await).await, "hello");
         }
         assert_eq!(mesh.connections(), connections, "{max_streams:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_keep_their_version_where_the_cluster_asks_for_it() {
+    let client = r#"{"http": {"useClientProtocol": true}}"#;
+    for (pool, protocol, expected) in [
+        (client, Protocol::Http, [Version::HTTP_11, Version::HTTP_2]),
+        (client, Protocol::Http2, [Version::HTTP_11, Version::HTTP_2]),
+        ("{}", Protocol::Http, [Version::HTTP_11; 2]),
+        ("{}", Protocol::Http2, [Version::HTTP_2; 2]),
+    ] {
+        let mesh = Mesh::new(pool, protocol);
+        let versions = [Version::HTTP_11, Version::HTTP_2];
+        for (version, expected) in versions.into_iter().zip(expected).cycle().take(4) {
+            let request = Request::get("http://cart.example/7").version(version);
+            let request = request.body(Full::default()).unwrap();
+            let sending = mesh.service.clone().oneshot((mesh.target.clone(), request));
+            let response = sending.await.unwrap();
+            let found = response.headers()["x-version"].clone();
+            assert_eq!(found, format!("{expected:?}"), "{pool} {protocol:?}");
+            assert_eq!(text(response).await, "hello");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let expected = 1 + usize::from(expected[0] != expected[1]);
+        assert_eq!(mesh.connections(), expected, "{pool} {protocol:?}");
     }
 }
 
