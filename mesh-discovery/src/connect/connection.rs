@@ -48,7 +48,8 @@ pub(super) struct Usage {
     pub(super) generation: Generation,
     /// Requests whose response has not ended.
     active: AtomicU32,
-    /// Most requests at a time that the endpoint takes (RFC 9113 §5.1.2, `SETTINGS_MAX_CONCURRENT_STREAMS`).
+    /// Most requests at a time that the endpoint takes: `SETTINGS_MAX_CONCURRENT_STREAMS` (RFC 9113
+    /// §5.1.2).
     max_streams: AtomicUsize,
     /// What the endpoint sent first was read: its settings, if it speaks HTTP/2.
     has_begun: Notify,
