@@ -82,6 +82,7 @@ mod access_logs;
 mod admission;
 mod authorizers;
 mod balancing;
+mod by_direction;
 mod calls;
 mod capabilities;
 mod capture;

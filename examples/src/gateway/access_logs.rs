@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mesh_core::format_string::Constants;
-use mesh_core::model::Notice;
+use mesh_core::model::{Model, Notice};
 use mesh_core::resource::istio::mesh_config::{
     AccessLogEncoding, EnvoyFileAccessLogProvider, LogFormat as WrittenFormat,
 };
 use mesh_core::resource::istio::telemetry::Telemetry;
 use mesh_core::resource::{Resource, Value};
 use mesh_policy::telemetry::access_log::{AccessLogLayer, LogFormat, Logger, log_providers};
+use mesh_policy::telemetry::trace::Direction;
 
 use super::Settings;
+use super::by_direction::ByDirection;
 use super::mesh_wide::MeshWide;
 
 /// Istio's built-in provider of access logs.
@@ -20,15 +22,34 @@ const ENVOY: &str = "envoy";
 /// Where logs go that say nothing else.
 const STDOUT: &str = "/dev/stdout";
 
-type AccessLogs = (Option<AccessLogLayer>, Vec<Notice>, Vec<String>);
+type AccessLogs = (
+    ByDirection<Option<AccessLogLayer>>,
+    Vec<Notice>,
+    Vec<String>,
+);
 
-/// What `telemetry`, the mesh and the settings ask to be logged, and what of it is not.
-pub(super) fn access_logs(
+/// What the Telemetry resources of `model`, the mesh and the settings ask to be logged, and what of it
+/// is not.
+pub(super) fn access_logs(model: &Model, wide: &MeshWide, settings: &Settings) -> AccessLogs {
+    let telemetry = &model.policies.telemetry;
+    let (mut notices, mut warnings) = (Vec::new(), Vec::new());
+    let logs = ByDirection::compile(&model.workload, |direction| {
+        let (log, found, told) = access_log(telemetry, direction, (wide, settings));
+        notices.extend(found);
+        warnings.extend(told);
+        log
+    });
+    (logs, notices, warnings)
+}
+
+/// The same of one direction.
+fn access_log(
     telemetry: &[Arc<Resource<Telemetry>>],
-    wide: &MeshWide,
-    settings: &Settings,
-) -> AccessLogs {
-    let (providers, notices) = log_providers(telemetry, &defaults(wide, settings), true);
+    direction: Direction,
+    (wide, settings): (&MeshWide, &Settings),
+) -> (Option<AccessLogLayer>, Vec<Notice>, Vec<String>) {
+    let is_client = direction == Direction::Client;
+    let (providers, notices) = log_providers(telemetry, &defaults(wide, settings), is_client);
     let mut warnings = Vec::new();
     let mut formats = Vec::new();
     for (name, filter) in &providers {

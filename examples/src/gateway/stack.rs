@@ -121,13 +121,14 @@ impl Stack {
             limits,
             uses,
             told,
+            is_guarded: is_inbound,
             ..
         } = served;
         let is_limited = limits.are_any();
         // What is decided before the route is chosen may depend on it all the same, and what is recorded
         // of it names the route.
         let is_changing = is_limited || (policies.are_any && uses.response_headers);
-        let is_recorded = generation.telemetry().is_on();
+        let is_recorded = generation.telemetry().is_on(is_inbound);
         let is_early = is_changing || (policies.are_any && is_recorded);
         let answers = LocalAnswersLayer {
             is_limited,

@@ -17,6 +17,7 @@ use tower_service::Service;
 
 use super::Settings;
 use super::access_logs::access_logs;
+use super::by_direction::ByDirection;
 use super::calls::Calls;
 use super::mesh_wide::MeshWide;
 use super::optional::{Layered, optional};
@@ -26,49 +27,15 @@ use super::upstream::Upstreams;
 use crate::body::Body;
 use crate::upstream::BodyError;
 
-/// The metrics of both directions.
-#[derive(Clone, Debug)]
-struct Metrics {
-    /// What a sidecar sends, and what a gateway passes on; as they are written, with the others.
-    sent: Arc<IstioMetrics>,
-    /// What a sidecar gets.
-    received: Option<Arc<IstioMetrics>>,
-}
-
-impl Metrics {
-    /// The metrics that `model` asks for, and what of it is not done.
-    fn compile(model: &Model) -> (Self, Vec<Notice>) {
-        let resources = &model.policies.telemetry;
-        let local = PeerWorkload::of_workload(&model.workload);
-        let sidecar = model.workload.kind == WorkloadKind::Sidecar;
-        let (sent, mut notices) = IstioMetrics::compile(resources, Reporter::Source, local.clone());
-        let mut sent = sent.with_host_fallback(sidecar);
-        let mut received = None;
-        if sidecar {
-            let (metrics, found) = IstioMetrics::compile(resources, Reporter::Destination, local);
-            notices.extend(found);
-            let metrics = Arc::new(metrics);
-            sent = sent.written_with(Arc::clone(&metrics));
-            received = Some(metrics);
-        }
-        let sent = Arc::new(sent);
-        (Self { sent, received }, notices)
-    }
-
-    fn of(&self, is_inbound: bool) -> &Arc<IstioMetrics> {
-        let received = self.received.as_ref().filter(|_| is_inbound);
-        received.unwrap_or(&self.sent)
-    }
-}
-
 /// Istio's built-in provider of metrics.
 const PROMETHEUS: &str = "prometheus";
 
 /// What is recorded of requests; nothing by default.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Telemetry {
-    metrics: Option<Metrics>,
-    access_log: Option<AccessLogLayer>,
+    /// Those that are sent are written together with those that are received.
+    metrics: Option<ByDirection<Arc<IstioMetrics>>>,
+    access_logs: ByDirection<Option<AccessLogLayer>>,
     tracing: Tracing,
     /// What the metrics were compiled of.
     compiled_of: Vec<Arc<Resource<TelemetryResource>>>,
@@ -92,19 +59,19 @@ impl Telemetry {
                 last.metrics.clone()
             }
             true => {
-                let (metrics, found) = Metrics::compile(model);
+                let (metrics, found) = metrics(model);
                 notices.extend(found);
                 Some(metrics)
             }
         };
         let (tracing, found) = Tracing::compile(model, wide, &settings.constants);
         notices.extend(found);
-        let (access_log, found, mut warnings) = access_logs(resources, wide, settings);
+        let (access_logs, found, mut warnings) = access_logs(model, wide, settings);
         notices.extend(found);
         warnings.extend(notices.iter().map(warning));
         let telemetry = Self {
             metrics,
-            access_log,
+            access_logs,
             tracing,
             compiled_of: resources.clone(),
         };
@@ -117,7 +84,7 @@ impl Telemetry {
         wide: &MeshWide,
         calls: &mut Calls,
         clusters: &Upstreams,
-    ) -> Option<String> {
+    ) -> Vec<String> {
         self.tracing.connect(wide, calls, clusters)
     }
 
@@ -128,20 +95,46 @@ impl Telemetry {
 
     /// The metrics of connections to `cluster`, if they are kept.
     pub(super) fn metrics_of(&self, cluster: &ClusterName) -> Option<&Arc<IstioMetrics>> {
-        let is_inbound = cluster.direction() == Some(Direction::Inbound)
-            || cluster.as_str() == "InboundPassthroughCluster";
-        self.metrics.as_ref().map(|metrics| metrics.of(is_inbound))
+        let metrics = self.metrics.as_ref()?;
+        Some(metrics.of(is_inbound(cluster)))
     }
 
-    /// The access log, if there is one.
-    pub(super) fn access_log(&self) -> Option<&AccessLogLayer> {
-        self.access_log.as_ref()
+    /// The access log of connections to `cluster`, if there is one.
+    pub(super) fn access_log_of(&self, cluster: &ClusterName) -> Option<&AccessLogLayer> {
+        self.access_logs.of(is_inbound(cluster)).as_ref()
     }
 
-    /// Whether anything is recorded.
-    pub(super) fn is_on(&self) -> bool {
-        self.metrics.is_some() || self.access_log.is_some() || self.tracing.layer().is_some()
+    /// Whether anything is recorded of what comes to the workload, or of what it sends.
+    pub(super) fn is_on(&self, is_inbound: bool) -> bool {
+        self.metrics.is_some()
+            || self.access_logs.of(is_inbound).is_some()
+            || self.tracing.layer(is_inbound).is_some()
     }
+}
+
+/// Whether connections to `cluster` come to the workload.
+fn is_inbound(cluster: &ClusterName) -> bool {
+    cluster.direction() == Some(Direction::Inbound)
+        || cluster.as_str() == "InboundPassthroughCluster"
+}
+
+/// The metrics that `model` asks for, and what of it is not done.
+fn metrics(model: &Model) -> (ByDirection<Arc<IstioMetrics>>, Vec<Notice>) {
+    let resources = &model.policies.telemetry;
+    let local = PeerWorkload::of_workload(&model.workload);
+    let sidecar = model.workload.kind == WorkloadKind::Sidecar;
+    let (sent, mut notices) = IstioMetrics::compile(resources, Reporter::Source, local.clone());
+    let mut sent = sent.with_host_fallback(sidecar);
+    let mut received = None;
+    if sidecar {
+        let (metrics, found) = IstioMetrics::compile(resources, Reporter::Destination, local);
+        notices.extend(found);
+        let metrics = Arc::new(metrics);
+        sent = sent.written_with(Arc::clone(&metrics));
+        received = Some(metrics);
+    }
+    let sent = Arc::new(sent);
+    (ByDirection { sent, received }, notices)
 }
 
 fn wants_metrics(
@@ -193,13 +186,13 @@ impl Telemetry {
                 .layer(MetricsLayer::new(metrics))
                 .map_request(|request: Request<Uploaded<Body>>| request.map(wrapped))
         });
-        let log = self.access_log.clone().map(|log| {
+        let log = self.access_logs.of(is_inbound).clone().map(|log| {
             ServiceBuilder::new()
                 .map_response(|response: Response<Logged<Body>>| response.map(wrapped))
                 .layer(log)
                 .map_request(|request: Request<Uploaded<Body>>| request.map(wrapped))
         });
         let logged = optional(log, optional(metrics, service));
-        optional(self.tracing.layer().cloned(), logged)
+        optional(self.tracing.layer(is_inbound).cloned(), logged)
     }
 }

@@ -11,6 +11,7 @@ use mesh_policy::telemetry::PeerWorkload;
 use mesh_policy::telemetry::trace::otlp::{ExportSettings, SpanQueue, exporter};
 use mesh_policy::telemetry::trace::{Direction, TraceLayer, TracePlan};
 
+use super::by_direction::ByDirection;
 use super::calls::Calls;
 use super::mesh_wide::MeshWide;
 use super::upstream::Upstreams;
@@ -21,8 +22,15 @@ const TIMEOUT: Duration = Duration::from_millis(250);
 /// Tracing, as Telemetry resources and the mesh want it; none by default.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tracing {
-    plan: Option<TracePlan>,
+    traced: Option<ByDirection<Traced>>,
     local: PeerWorkload,
+}
+
+/// How requests of one direction are traced.
+#[derive(Clone, Debug)]
+struct Traced {
+    plan: TracePlan,
+    direction: Direction,
     layer: Option<TraceLayer>,
 }
 
@@ -34,48 +42,43 @@ impl Tracing {
         constants: &Constants,
     ) -> (Self, Vec<Notice>) {
         let resources = &model.policies.telemetry;
-        let (plan, notices) =
-            TracePlan::compile(resources, &wide.options, Direction::Client, constants);
+        let mut notices = Vec::new();
+        let traced = ByDirection::compile(&model.workload, |direction| {
+            let compiled = TracePlan::compile(resources, &wide.options, direction, constants);
+            let (plan, found) = compiled;
+            notices.extend(found);
+            Traced {
+                plan,
+                direction,
+                layer: None,
+            }
+        });
         let tracing = Self {
-            plan: Some(plan),
+            traced: Some(traced),
             local: PeerWorkload::of_workload(&model.workload),
-            layer: None,
         };
         (tracing, notices)
     }
 
-    /// The layer that traces, if anything is traced.
-    pub(super) fn layer(&self) -> Option<&TraceLayer> {
-        self.layer.as_ref()
+    /// The layer that traces what comes to the workload, or what it sends; if that is traced.
+    pub(super) fn layer(&self, is_inbound: bool) -> Option<&TraceLayer> {
+        self.traced.as_ref()?.of(is_inbound).layer.as_ref()
     }
 
-    /// Sends spans to their collector by `calls` to `clusters`; or says why that cannot be done.
+    /// Sends spans to their collectors by `calls` to `clusters`; and says why that cannot be done.
     /// Contexts are passed on all the same.
     pub(super) fn connect(
         &mut self,
         wide: &MeshWide,
         calls: &mut Calls,
         clusters: &Upstreams,
-    ) -> Option<String> {
-        let plan = self.plan.as_ref()?;
-        let name = plan.provider.as_ref()?;
-        let mut known = wide.options.as_written().extension_providers.iter();
-        let provider = known.find(|provider| provider.name == *name)?;
-        let unsent = plan.layer(&self.local, |_| ());
-        let Some(collector) = &provider.opentelemetry else {
-            // That it is not sent to was told when the plan was made.
-            self.layer = Some(unsent);
-            return None;
-        };
-        let problem = match self.export((collector, wide), calls, clusters) {
-            Ok(queue) => {
-                self.layer = Some(plan.layer(&self.local, queue));
-                return None;
-            }
-            Err(why) => format!("no spans are sent to the provider `{name}`: {why}"),
-        };
-        self.layer = Some(unsent);
-        Some(problem)
+    ) -> Vec<String> {
+        let service = self.service(wide);
+        let Self { traced, local } = self;
+        let traced = traced.iter_mut().flat_map(ByDirection::iter_mut);
+        let problems =
+            traced.filter_map(|traced| traced.connect((&service, local), wide, calls, clusters));
+        problems.collect()
     }
 
     /// What spans say of the gateway.
@@ -99,28 +102,60 @@ impl Tracing {
             }
         }
     }
+}
 
-    fn export(
-        &self,
-        (collector, wide): (&OpenTelemetryTracingProvider, &MeshWide),
+impl Traced {
+    /// Makes the layer. What it says of itself is the name of the service, and of whom it is.
+    fn connect(
+        &mut self,
+        (service, local): (&str, &PeerWorkload),
+        wide: &MeshWide,
         calls: &mut Calls,
         clusters: &Upstreams,
-    ) -> Result<SpanQueue, Unsent> {
-        if collector.http.is_some() {
-            return Err(Unsent::Http);
-        }
-        let unknown = || Unsent::Service(collector.service.clone(), collector.port);
-        let cluster = ClusterName::of_provider(&collector.service, collector.port);
-        let cluster = cluster.ok_or_else(unknown)?;
-        clusters.get(&cluster).ok_or_else(unknown)?;
-        let client = calls.client(clusters, &cluster, TIMEOUT)?;
-        let (queue, exporter) = exporter(ExportSettings {
+    ) -> Option<String> {
+        let name = self.plan.provider.as_ref()?;
+        let mut known = wide.options.as_written().extension_providers.iter();
+        let provider = known.find(|provider| provider.name == *name)?;
+        let unsent = self.plan.layer(local, |_| ());
+        let Some(collector) = &provider.opentelemetry else {
+            // That it is not sent to was told when the plan was made.
+            self.layer = Some(unsent);
+            return None;
+        };
+        let settings = ExportSettings {
             timeout: TIMEOUT,
-            ..ExportSettings::new(self.service(wide), Direction::Client)
-        });
-        calls.run(exporter.run(client));
-        Ok(queue)
+            ..ExportSettings::new(service, self.direction)
+        };
+        let problem = match export(collector, settings, calls, clusters) {
+            Ok(queue) => {
+                self.layer = Some(self.plan.layer(local, queue));
+                return None;
+            }
+            Err(why) => format!("no spans are sent to the provider `{name}`: {why}"),
+        };
+        self.layer = Some(unsent);
+        Some(problem)
     }
+}
+
+/// Begins to send spans to a collector.
+fn export(
+    collector: &OpenTelemetryTracingProvider,
+    settings: ExportSettings,
+    calls: &mut Calls,
+    clusters: &Upstreams,
+) -> Result<SpanQueue, Unsent> {
+    if collector.http.is_some() {
+        return Err(Unsent::Http);
+    }
+    let unknown = || Unsent::Service(collector.service.clone(), collector.port);
+    let cluster = ClusterName::of_provider(&collector.service, collector.port);
+    let cluster = cluster.ok_or_else(unknown)?;
+    clusters.get(&cluster).ok_or_else(unknown)?;
+    let client = calls.client(clusters, &cluster, TIMEOUT)?;
+    let (queue, exporter) = exporter(settings);
+    calls.run(exporter.run(client));
+    Ok(queue)
 }
 
 /// Why spans are not sent.

@@ -1,5 +1,6 @@
 //! Where spans go, and what upstreams are told of them.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
@@ -34,7 +35,20 @@ spec:
 
 /// Keeps the spans that it gets.
 #[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<Span>>>);
+pub(crate) struct Collector(Arc<Mutex<Vec<Span>>>);
+
+impl Collector {
+    /// Serves it.
+    pub(crate) fn start(&self) -> SocketAddr {
+        serve_grpc(Routes::new(TraceServiceServer::new(self.clone())))
+    }
+
+    /// The first spans that it gets.
+    pub(crate) fn spans(&self) -> Vec<Span> {
+        let spans = || self.0.lock().unwrap().clone();
+        eventually(spans, |spans: &Vec<Span>| !spans.is_empty())
+    }
+}
 
 #[async_trait]
 impl TraceService for Collector {
@@ -50,7 +64,8 @@ impl TraceService for Collector {
     }
 }
 
-fn mesh() -> String {
+/// Mesh-wide settings with the provider `collector`.
+pub(crate) fn mesh() -> String {
     let mesh = json!({"extensionProviders": [
         {"name": "collector", "opentelemetry": {"service": "otel.example", "port": 9000}},
     ]});
@@ -67,7 +82,7 @@ data: {{ mesh: '{mesh}' }}
 #[test]
 fn spans_are_sent_to_the_collector_that_the_mesh_names() {
     let collector = Collector::default();
-    let address = serve_grpc(Routes::new(TraceServiceServer::new(collector.clone())));
+    let address = collector.start();
     let mut scene = Scene::new(CART);
     let others = documents(&[TELEMETRY, &mesh(), &entry("otel.example", address, "GRPC")]);
     assert_eq!(scene.publish(CART, &others), [""; 0]);
@@ -89,10 +104,7 @@ fn spans_are_sent_to_the_collector_that_the_mesh_names() {
         scene.publish(CART, &entry("otel.example", address, "GRPC")),
         [""; 0]
     );
-    let spans = eventually(
-        || collector.0.lock().unwrap().clone(),
-        |spans: &Vec<Span>| !spans.is_empty(),
-    );
+    let spans = collector.spans();
     let [span] = spans.as_slice() else {
         panic!("{spans:?}");
     };

@@ -99,12 +99,17 @@ impl Recorded {
     }
 
     fn line(&mut self) -> String {
-        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
-        let line = self.lines.recv();
-        let line = runtime.block_on(async { tokio::time::timeout(PATIENCE, line).await });
-        let line = String::from_utf8(line.unwrap().unwrap().into()).unwrap();
-        line.trim_end().to_owned()
+        line(&mut self.lines)
     }
+}
+
+/// The next line of an access log.
+pub(crate) fn line(lines: &mut LogLines) -> String {
+    let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+    let line = lines.recv();
+    let line = runtime.block_on(async { tokio::time::timeout(PATIENCE, line).await });
+    let line = String::from_utf8(line.unwrap().unwrap().into()).unwrap();
+    line.trim_end().to_owned()
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -9,11 +9,17 @@ use examples::gateway::{Capture, Gateway, MeshWide};
 use mesh_core::model::listener::Direction;
 use mesh_core::resolve::resolve;
 use mesh_core::workload::Workload;
+use mesh_policy::telemetry::access_log::channel;
 use mesh_tls::config::ApplicationProtocol;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use rustls::{ClientConnection, StreamOwned};
+use serde_json::json;
 
 use crate::peers::{Failures, Service, Taking, identity, mesh_authority, mesh_client};
 use crate::policies::eventually;
+use crate::policies_asked::{documents, entry, mesh as mesh_of};
+use crate::policies_traced::{Collector, mesh};
+use crate::recorded::line;
 use crate::scene::{config_of, settings};
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
@@ -71,28 +77,11 @@ fn a_port_whose_protocol_is_not_declared_is_looked_at() {
 #[test]
 fn what_the_workload_calls_is_routed() {
     let (authority, service) = (mesh_authority(), Service::start(Taking::Plaintext));
-    let entry = format!(
-        "
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {{ name: users, namespace: shop }}
-spec:
-  hosts: [users.example]
-  resolution: STATIC
-  ports: [{{ number: 8080, name: http, protocol: HTTP }}]
-  endpoints: [{{ address: 127.0.0.1, ports: {{ http: {} }} }}]
-",
-        service.address.port()
-    );
     let mut settings = settings();
-    settings.captures = vec![Capture::fixed(
-        Direction::Outbound,
-        "10.1.2.3:8080".parse().unwrap(),
-        ([127, 0, 0, 1], 0).into(),
-    )];
+    settings.captures = vec![calls()];
     settings.identity = Some(identity(&authority, CART));
     let mut gateway = Gateway::start(settings).unwrap();
-    publish(&mut gateway, &entry);
+    publish(&mut gateway, &users(&service, "http"));
     let answer = ask(gateway.captured(0).unwrap(), "users.example:8080").unwrap();
     assert!(answer.ends_with("HTTP/1.1 plaintext"), "{answer}");
 }
@@ -124,6 +113,78 @@ fn what_the_workload_is_asked_is_recorded_as_by_the_destination() {
     assert!(!text.contains("reporter=\"source\""), "{text}");
 }
 
+#[test]
+fn each_direction_is_logged_as_telemetry_says_of_it() {
+    let (authority, service) = (mesh_authority(), Service::start(Taking::Plaintext));
+    let inbound = format!("inbound|{}||", service.address.port());
+    let format = json!({"logFormat": {"text": "%UPSTREAM_CLUSTER%"}});
+    let mesh = mesh_of(&json!({"name": "mine", "envoyFileAccessLog": format}));
+    for protocol in ["http", "tcp"] {
+        for (mode, expected) in [
+            ("CLIENT", "outbound|8080||users.example"),
+            ("SERVER", &inbound),
+        ] {
+            let (sink, mut lines) = channel(10);
+            let mut settings = settings();
+            settings.access_log = Some(sink);
+            settings.captures = vec![captured(&service), calls()];
+            settings.identity = Some(identity(&authority, CART));
+            let mut gateway = Gateway::start(settings).unwrap();
+            let services = [&*kubernetes(&service, protocol), &users(&service, protocol)];
+            let services = documents(&services);
+            publish(&mut gateway, &documents(&[&services, &mesh, &logs(mode)]));
+            let asked = || plaintext(gateway.captured(0).unwrap()).unwrap();
+            let asks = || ask(gateway.captured(1).unwrap(), "users.example:8080").unwrap();
+            // The one that is not logged first.
+            match mode {
+                "CLIENT" => [asked(), asks()],
+                _ => [asks(), asked()],
+            };
+            assert_eq!(line(&mut lines), expected, "{mode} of {protocol}");
+        }
+    }
+}
+
+fn logs(mode: &str) -> String {
+    format!(
+        "
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {{ name: all, namespace: istio-system }}
+spec: {{ accessLogging: [{{ match: {{ mode: {mode} }}, providers: [{{ name: mine }}] }}] }}
+"
+    )
+}
+
+#[test]
+fn spans_of_what_the_workload_is_asked_are_those_of_a_server() {
+    let (authority, service) = (mesh_authority(), Service::start(Taking::Plaintext));
+    let collector = Collector::default();
+    let mut settings = settings();
+    settings.captures = vec![captured(&service)];
+    settings.identity = Some(identity(&authority, CART));
+    let mut gateway = Gateway::start(settings).unwrap();
+    let collected = entry("otel.example", collector.start(), "GRPC");
+    let others = [&kubernetes(&service, "http"), &collected, &mesh(), SPANS];
+    publish(&mut gateway, &documents(&others));
+    plaintext(gateway.captured(0).unwrap()).unwrap();
+    // What waits is sent when its generation ends.
+    publish(&mut gateway, &collected);
+    let spans = collector.spans();
+    let kinds: Vec<_> = spans.iter().map(|span| span.kind()).collect();
+    assert_eq!(kinds, [SpanKind::Server]);
+}
+
+const SPANS: &str = "
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: { name: all, namespace: istio-system }
+spec:
+  tracing:
+  - { match: { mode: CLIENT }, randomSamplingPercentage: 0 }
+  - { match: { mode: SERVER }, providers: [{ name: collector }], randomSamplingPercentage: 100 }
+";
+
 /// The sidecar of the service.
 fn inbound(authority: &Authority, service: &Service, mode: &str) -> (Gateway, Failures) {
     let (mut gateway, failures) = sidecar(authority, service);
@@ -150,6 +211,33 @@ fn captured(service: &Service) -> Capture {
         Direction::Inbound,
         service.address,
         ([127, 0, 0, 1], 0).into(),
+    )
+}
+
+/// The connections of the workload to `users`.
+fn calls() -> Capture {
+    Capture::fixed(
+        Direction::Outbound,
+        "10.1.2.3:8080".parse().unwrap(),
+        ([127, 0, 0, 1], 0).into(),
+    )
+}
+
+/// A service that the workload calls, whose port speaks `protocol`.
+fn users(service: &Service, protocol: &str) -> String {
+    let (upper, port) = (protocol.to_uppercase(), service.address.port());
+    format!(
+        "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{ name: users, namespace: shop }}
+spec:
+  hosts: [users.example]
+  addresses: [10.1.2.3]
+  resolution: STATIC
+  ports: [{{ number: 8080, name: {protocol}, protocol: {upper} }}]
+  endpoints: [{{ address: 127.0.0.1, ports: {{ {protocol}: {port} }} }}]
+"
     )
 }
 
