@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, request};
 use http_body::Body;
 use mesh_core::attributes::{
-    Attempts, PreviousEndpoints, ResetReason, ResponseFlag, ResponseFlags, SelectedEndpoint,
-    Timeouts, UpstreamReset,
+    Attempts, PreviousEndpoints, Progress, ResetReason, ResponseFlag, ResponseFlags,
+    SelectedEndpoint, Timeouts, UpstreamReset,
 };
 use mesh_core::reply::{self, Caller};
 use pin_project_lite::pin_project;
@@ -203,9 +203,7 @@ impl<S, B, E> Retrying<S, B, E> {
         let verdict = self.decide(&ended);
         if let Verdict::Retry { wait, permit } = verdict {
             self.permit = Some(permit);
-            if let Ended::Answered(response) = &ended {
-                self.avoid(response);
-            }
+            self.avoid(&ended);
             return Step::Again(wait);
         }
         let mut response = match ended {
@@ -291,13 +289,21 @@ impl<S, B, E> Retrying<S, B, E> {
         verdict
     }
 
-    /// Names the endpoint that answered to balancing.
-    fn avoid<R>(&mut self, response: &Response<R>) {
-        let policy = self.plan.state.policy();
-        let is_told = policy
-            .is_some_and(|policy| policy.avoid_previous_hosts || policy.avoid_previous_priorities);
-        if is_told && let Some(SelectedEndpoint(endpoint)) = response.extensions().get() {
-            self.previous.addresses.push(endpoint.address.clone());
+    /// Names the endpoint of an attempt to balancing: the one that answered, or that has been silent.
+    fn avoid<R>(&mut self, ended: &Ended<R, E>) {
+        if !self.plan.avoids_previous() {
+            return;
+        }
+        let answered = match ended {
+            Ended::Answered(response) => response.extensions().get(),
+            Ended::Failed(_) | Ended::TimedOut => None,
+        };
+        let tried = answered.or_else(|| self.head.extensions.get::<Progress>()?.endpoint());
+        let addresses = &mut self.previous.addresses;
+        if let Some(SelectedEndpoint(endpoint)) = tried
+            && !addresses.contains(&endpoint.address)
+        {
+            addresses.push(endpoint.address.clone());
         }
     }
 

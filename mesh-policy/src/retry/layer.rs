@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Extensions, HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
-use mesh_core::attributes::{MatchedRoute, Timeouts, UpstreamReset};
+use mesh_core::attributes::{MatchedRoute, Progress, Timeouts, UpstreamReset};
 use mesh_core::model::retry::RetryPolicy;
 use mesh_core::watch::Watch;
 use tokio::time::Instant;
@@ -319,7 +319,8 @@ impl Plan {
 }
 
 impl Plan {
-    /// Tells balancing how long an attempt may take, unless it is told already.
+    /// Tells balancing how long an attempt may take, unless it is told already; and has it say where
+    /// each goes, if that counts for the next.
     fn tell(&self, extensions: &mut Extensions) {
         if self.per_try.is_some() && extensions.get::<Timeouts>().is_none() {
             extensions.insert(Timeouts {
@@ -328,6 +329,15 @@ impl Plan {
                 per_try: self.per_try,
             });
         }
+        if self.avoids_previous() {
+            Progress::of(extensions);
+        }
+    }
+
+    /// Whether balancing is told the endpoints of earlier attempts.
+    pub(super) fn avoids_previous(&self) -> bool {
+        let policy = self.state.policy();
+        policy.is_some_and(|policy| policy.avoid_previous_hosts || policy.avoid_previous_priorities)
     }
 }
 

@@ -18,9 +18,10 @@
 //!
 //! - Waiting is 25 ms times a random share, doubled for each attempt up to ten times that, or what
 //!   the upstream asks for in a [reset header](backoff::ResetHeader).
-//! - The endpoint that answered ([`SelectedEndpoint`](mesh_core::attributes::SelectedEndpoint) of
-//!   the response) is named to balancing as one of the
-//!   [`PreviousEndpoints`](mesh_core::attributes::PreviousEndpoints) of the next attempt.
+//! - The endpoint of an attempt is named to balancing as one of the
+//!   [`PreviousEndpoints`](mesh_core::attributes::PreviousEndpoints) of the next: the one that answered
+//!   ([`SelectedEndpoint`](mesh_core::attributes::SelectedEndpoint) of the response), or that which has
+//!   been silent for too long ([`Progress`](mesh_core::attributes::Progress) of the request).
 //! - A body is kept as it passes, without copying. One that outgrows the limit is sent on, and the
 //!   request is not tried again.
 //! - An attempt that takes longer than the route's `perTryTimeout` counts as a reset; the last is

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use mesh_core::attributes::{
-    Attempts, MatchedRoute, PreviousEndpoints, ResetReason, ResponseFlag, ResponseFlags,
+    Attempts, MatchedRoute, PreviousEndpoints, Progress, ResetReason, ResponseFlag, ResponseFlags,
     SelectedEndpoint, Timeouts, UpstreamReset,
 };
 use mesh_core::model::cluster::{Endpoint, EndpointAddress};
@@ -122,9 +122,11 @@ impl Service<Request<Body>> for Upstream {
             let mut response = Response::new(Bytes::from_static(b"answer"));
             let address = SocketAddr::from(([10, 0, 0, 1], 8000 + number as u16));
             let endpoint = Endpoint::new(EndpointAddress::Ip(address));
-            response
-                .extensions_mut()
-                .insert(SelectedEndpoint(Arc::new(endpoint)));
+            let endpoint = SelectedEndpoint(Arc::new(endpoint));
+            if let Some(progress) = head.extensions.get::<Progress>() {
+                progress.sent_to(endpoint.clone());
+            }
+            response.extensions_mut().insert(endpoint);
             match act {
                 Act::Status(status) => {
                     *response.status_mut() = StatusCode::from_u16(status).unwrap()
@@ -299,6 +301,23 @@ async fn the_endpoints_that_answered_are_named_to_balancing() {
             assert_eq!(previous.selection_attempts, tries);
             Some(previous.addresses.len())
         };
+        let addresses = seen.iter().map(|seen| named(seen).unwrap_or(0));
+        assert_eq!(addresses.collect::<Vec<_>>(), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_that_are_silent_are_named_to_balancing() {
+    for (hosts, expected) in [(true, [0, 1, 2]), (false, [0; 3])] {
+        let upstream = Upstream::new([Act::Silence, Act::Silence, Act::Status(200)]);
+        let policy = RetryPolicy {
+            avoid_previous_hosts: hosts,
+            per_try_timeout: Some(Duration::from_secs(1)),
+            ..policy(2, &["5xx"])
+        };
+        send(layer(), &upstream, request(Method::GET, policy)).await;
+        let seen = upstream.seen();
+        let named = |seen: &Seen| Some(seen.previous.as_ref()?.addresses.len());
         let addresses = seen.iter().map(|seen| named(seen).unwrap_or(0));
         assert_eq!(addresses.collect::<Vec<_>>(), expected);
     }
