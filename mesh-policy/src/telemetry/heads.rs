@@ -20,7 +20,8 @@ pub(super) fn of_response<B>(response: &Response<B>) -> response::Parts {
     copy
 }
 
-fn keep<T: Clone + Send + Sync + 'static>(from: &Extensions, to: &mut Extensions) {
+/// Copies one extension, if it is there.
+pub(super) fn keep<T: Clone + Send + Sync + 'static>(from: &Extensions, to: &mut Extensions) {
     if let Some(value) = from.get::<T>() {
         to.insert(value.clone());
     }

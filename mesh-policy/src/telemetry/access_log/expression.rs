@@ -22,6 +22,10 @@ impl Condition {
             trailers: completion.trailers.as_ref(),
             endpoint: response.and_then(|response| response.extensions.get()),
             sizes: (completion.bytes_received, completion.bytes_sent),
+            duration: Some(completion.duration),
+            termination: completion.connection_termination_details.as_deref(),
+            transport_failure: completion.upstream_transport_failure_reason.as_deref(),
+            upstream_local: completion.upstream_local_address.as_deref(),
         };
         let facts = match entry.request {
             Some(request) => Facts::of_request(request),

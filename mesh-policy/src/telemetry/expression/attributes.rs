@@ -5,113 +5,17 @@ use std::net::SocketAddr;
 
 use cel::Value;
 use cel::objects::Key;
-use http::header::{HOST, REFERER, USER_AGENT};
-use http::uri::PathAndQuery;
-use http::{Extensions, HeaderMap, Method, StatusCode, Uri, Version, request};
+use http::header::{REFERER, USER_AGENT};
+use http::{HeaderMap, HeaderName};
 use mesh_core::attributes::{
-    ClientAddress, ConnectionInfo, MatchedRoute, PeerIdentity, Progress, ResponseFlag,
-    ResponseFlags, SelectedEndpoint,
+    ClientAddress, ConnectionInfo, MatchedRoute, PeerIdentity, Progress, SelectedEndpoint,
 };
 use mesh_core::model::cluster::EndpointAddress;
 use mesh_core::service::ClusterName;
 
-/// What is known of an exchange.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Facts<'a> {
-    /// `None` if there are no requests.
-    request: Option<Head<'a>>,
-    extensions: &'a Extensions,
-    answer: Option<&'a Answer<'a>>,
-}
-
-/// The head of a request.
-#[derive(Clone, Copy, Debug)]
-struct Head<'a> {
-    method: &'a Method,
-    uri: &'a Uri,
-    version: Version,
-    headers: &'a HeaderMap,
-}
-
-/// What is known of the answer.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Answer<'a> {
-    /// The status, if there is a response.
-    pub(crate) status: Option<StatusCode>,
-    /// Why it is as it is.
-    pub(crate) details: Option<&'a str>,
-    /// The flags.
-    pub(crate) flags: ResponseFlags,
-    /// The headers, if there is a response.
-    pub(crate) headers: Option<&'a HeaderMap>,
-    /// The trailers, if there are any.
-    pub(crate) trailers: Option<&'a HeaderMap>,
-    /// The endpoint, if one was picked.
-    pub(crate) endpoint: Option<&'a SelectedEndpoint>,
-    /// The bytes of both bodies, that of the request first.
-    pub(crate) sizes: (u64, u64),
-}
-
-impl<'a> Facts<'a> {
-    /// What is known when a request comes.
-    pub(crate) fn of_request(request: &'a request::Parts) -> Self {
-        let head = Head {
-            method: &request.method,
-            uri: &request.uri,
-            version: request.version,
-            headers: &request.headers,
-        };
-        Self {
-            request: Some(head),
-            extensions: &request.extensions,
-            answer: None,
-        }
-    }
-
-    /// What is known when a request comes.
-    pub(crate) fn of<B>(request: &'a http::Request<B>) -> Self {
-        let head = Head {
-            method: request.method(),
-            uri: request.uri(),
-            version: request.version(),
-            headers: request.headers(),
-        };
-        Self {
-            request: Some(head),
-            extensions: request.extensions(),
-            answer: None,
-        }
-    }
-
-    /// What is known of a connection that carries no requests.
-    pub(crate) fn of_connection(extensions: &'a Extensions) -> Self {
-        Self {
-            request: None,
-            extensions,
-            answer: None,
-        }
-    }
-
-    /// Adds what is known at the end.
-    pub(crate) fn with_answer(self, answer: &'a Answer<'a>) -> Self {
-        let answer = Some(answer);
-        Self { answer, ..self }
-    }
-}
-
-impl Head<'_> {
-    fn text(&self, name: http::HeaderName) -> Option<Value> {
-        let value = self.headers.get(name)?.as_bytes();
-        Some((&*String::from_utf8_lossy(value)).into())
-    }
-
-    fn host(&self) -> Option<Value> {
-        match self.uri.authority() {
-            Some(authority) => Some(authority.as_str().into()),
-            None => self.text(HOST),
-        }
-    }
-}
+use super::durations;
+use super::facts::{Answer, Facts, bytes};
+use super::flags::bits;
 
 /// A variable.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -152,28 +56,63 @@ impl Root {
         }
     }
 
+    /// The attributes that it may have.
+    pub(super) fn attributes(self) -> &'static [&'static str] {
+        match self {
+            Self::Connection => &[
+                "mtls",
+                "requested_server_name",
+                "termination_details",
+                "tls_version",
+                "uri_san_peer_certificate",
+            ],
+            Self::Destination | Self::Source => &["address", "port"],
+            Self::Request => &[
+                "duration",
+                "headers",
+                "host",
+                "id",
+                "method",
+                "path",
+                "protocol",
+                "query",
+                "referer",
+                "scheme",
+                "size",
+                "total_size",
+                "url_path",
+                "useragent",
+            ],
+            Self::Response => &[
+                "code",
+                "code_details",
+                "flags",
+                "grpc_status",
+                "headers",
+                "size",
+                "total_size",
+                "trailers",
+            ],
+            Self::Upstream => &[
+                "address",
+                "local_address",
+                "port",
+                "transport_failure_reason",
+            ],
+            Self::Xds => &["cluster_name", "route_name"],
+        }
+    }
+
     /// Its value for an exchange: the attributes that there are.
     pub(super) fn of(self, facts: &Facts<'_>) -> Value {
         let connection = facts.extensions.get::<ConnectionInfo>();
-        let of_answer = facts.answer.and_then(|answer| answer.endpoint);
-        let endpoint = of_answer.or_else(|| Progress::endpoint_in(facts.extensions));
         match self {
             Self::Connection => of_connection(facts, connection),
-            Self::Destination => address(connection.map(|connection| connection.local)),
-            Self::Request => {
-                let request = facts.request.as_ref();
-                request.map_or_else(|| map([]), |head| of_request(head, facts))
-            }
+            Self::Destination => map(address(connection.map(|connection| connection.local))),
+            Self::Request => of_request(facts, connection),
             Self::Response => facts.answer.map_or_else(|| map([]), of_response),
-            Self::Source => address(ClientAddress::of(facts.extensions)),
-            Self::Upstream => {
-                address(
-                    endpoint.and_then(|SelectedEndpoint(endpoint)| match endpoint.address {
-                        EndpointAddress::Ip(address) => Some(address),
-                        EndpointAddress::Dns { .. } | EndpointAddress::Unix(_) => None,
-                    }),
-                )
-            }
+            Self::Source => map(address(ClientAddress::of(facts.extensions))),
+            Self::Upstream => of_upstream(facts),
             Self::Xds => of_route(Progress::route_in(facts.extensions)),
         }
     }
@@ -186,35 +125,38 @@ fn map<const N: usize>(all: [(&'static str, Option<Value>); N]) -> Value {
     Value::from(there.collect::<HashMap<Key, Value>>())
 }
 
-fn of_request(head: &Head<'_>, facts: &Facts<'_>) -> Value {
-    let path = head.uri.path_and_query().map(PathAndQuery::as_str);
-    let connection = facts.extensions.get::<ConnectionInfo>();
+fn of_request(facts: &Facts<'_>, connection: Option<&ConnectionInfo>) -> Value {
+    let duration = facts.answer.and_then(|answer| answer.duration);
+    let duration = duration.map(|duration| Value::Int(durations::nanoseconds(duration)));
+    let size = facts.answer.map(|answer| answer.sizes.0);
+    let Some(head) = &facts.request else {
+        let size = size.map(number);
+        return map([
+            ("duration", duration),
+            ("size", size.clone()),
+            ("total_size", size),
+        ]);
+    };
     let is_tls = connection.is_some_and(|connection| connection.tls.is_some());
     let scheme = head.uri.scheme_str();
-    let size = facts.answer.map(|answer| answer.sizes.0);
+    let scheme = scheme.unwrap_or(if is_tls { "https" } else { "http" });
+    let total = size.map(|size| size.saturating_add(head.bytes(scheme)));
+    let id = HeaderName::from_static("x-request-id");
     map([
-        ("path", path.map(Value::from)),
+        ("path", head.path().map(Value::from)),
         ("url_path", Some(head.uri.path().into())),
         ("query", Some(head.uri.query().unwrap_or_default().into())),
-        ("host", head.host()),
-        (
-            "scheme",
-            Some(
-                scheme
-                    .unwrap_or(if is_tls { "https" } else { "http" })
-                    .into(),
-            ),
-        ),
+        ("host", head.host().map(|host| (&*host).into())),
+        ("scheme", Some(scheme.into())),
         ("method", Some(head.method.as_str().into())),
         ("headers", Some(fields(head.headers))),
         ("referer", head.text(REFERER)),
         ("useragent", head.text(USER_AGENT)),
-        (
-            "id",
-            head.text(http::HeaderName::from_static("x-request-id")),
-        ),
+        ("id", head.text(id)),
         ("protocol", Some(format!("{:?}", head.version).into())),
         ("size", size.map(number)),
+        ("total_size", total.map(number)),
+        ("duration", duration),
     ])
 }
 
@@ -222,6 +164,10 @@ fn of_response(answer: &Answer<'_>) -> Value {
     let grpc = [answer.trailers, answer.headers].into_iter().flatten();
     let mut grpc = grpc.filter_map(|headers| headers.get("grpc-status")?.to_str().ok());
     let grpc = grpc.next().and_then(|status| status.parse::<u64>().ok());
+    // With the status, as HTTP/2 has it.
+    let head = answer.status.map_or(0, |_| ":status".len() + 3) as u64;
+    let fields_of = [answer.headers, answer.trailers].into_iter().flatten();
+    let total = fields_of.map(bytes).fold(head, u64::saturating_add);
     map([
         (
             "code",
@@ -233,6 +179,10 @@ fn of_response(answer: &Answer<'_>) -> Value {
         ("headers", answer.headers.map(fields)),
         ("trailers", answer.trailers.map(fields)),
         ("size", Some(number(answer.sizes.1))),
+        (
+            "total_size",
+            Some(number(answer.sizes.1.saturating_add(total))),
+        ),
     ])
 }
 
@@ -251,6 +201,13 @@ fn of_connection(facts: &Facts<'_>, connection: Option<&ConnectionInfo>) -> Valu
             "uri_san_peer_certificate",
             peer.map(|PeerIdentity(id)| id.to_string().into()),
         ),
+        (
+            "termination_details",
+            facts
+                .answer
+                .and_then(|answer| answer.termination)
+                .map(Value::from),
+        ),
     ])
 }
 
@@ -268,11 +225,30 @@ fn of_route(matched: Option<&MatchedRoute>) -> Value {
     ])
 }
 
-fn address(address: Option<SocketAddr>) -> Value {
+fn of_upstream(facts: &Facts<'_>) -> Value {
+    let answer = facts.answer;
+    let of_answer = answer.and_then(|answer| answer.endpoint);
+    let endpoint = of_answer.or_else(|| Progress::endpoint_in(facts.extensions));
+    let known = endpoint.and_then(|SelectedEndpoint(endpoint)| match endpoint.address {
+        EndpointAddress::Ip(address) => Some(address),
+        EndpointAddress::Dns { .. } | EndpointAddress::Unix(_) => None,
+    });
+    let local = answer.and_then(|answer| answer.upstream_local);
+    let failure = answer.and_then(|answer| answer.transport_failure);
+    let [address, port] = address(known);
     map([
+        address,
+        port,
+        ("local_address", local.map(Value::from)),
+        ("transport_failure_reason", failure.map(Value::from)),
+    ])
+}
+
+fn address(address: Option<SocketAddr>) -> [(&'static str, Option<Value>); 2] {
+    [
         ("address", address.map(|address| address.to_string().into())),
         ("port", address.map(|address| number(address.port().into()))),
-    ])
+    ]
 }
 
 fn fields(headers: &HeaderMap) -> Value {
@@ -290,35 +266,4 @@ fn fields(headers: &HeaderMap) -> Value {
 
 fn number(number: u64) -> Value {
     Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
-}
-
-/// The flags as Envoy numbers them (`envoy/stream_info/stream_info.h`).
-fn bits(flags: ResponseFlags) -> u64 {
-    flags.iter().map(|flag| 1_u64 << bit(flag)).sum()
-}
-
-fn bit(flag: ResponseFlag) -> u32 {
-    match flag {
-        ResponseFlag::NoHealthyUpstream => 1,
-        ResponseFlag::UpstreamRequestTimeout => 2,
-        ResponseFlag::UpstreamRemoteReset => 4,
-        ResponseFlag::UpstreamConnectionFailure => 5,
-        ResponseFlag::UpstreamConnectionTermination => 6,
-        ResponseFlag::UpstreamOverflow => 7,
-        ResponseFlag::NoRouteFound => 8,
-        ResponseFlag::DelayInjected => 9,
-        ResponseFlag::FaultInjected => 10,
-        ResponseFlag::RateLimited => 11,
-        ResponseFlag::UnauthorizedExternalService => 12,
-        ResponseFlag::RateLimitServiceError => 13,
-        ResponseFlag::DownstreamConnectionTermination => 14,
-        ResponseFlag::UpstreamRetryLimitExceeded => 15,
-        ResponseFlag::StreamIdleTimeout => 16,
-        ResponseFlag::DownstreamProtocolError => 18,
-        ResponseFlag::DurationTimeout => 22,
-        ResponseFlag::UpstreamProtocolError => 23,
-        ResponseFlag::NoClusterFound => 24,
-        ResponseFlag::OverloadManager => 25,
-        ResponseFlag::DnsResolutionFailed => 26,
-    }
 }

@@ -2,15 +2,16 @@
 //! access logs and make tags.
 //!
 //! They read Envoy's [attributes]. An attribute that an exchange does not have is not there: `has()`
-//! says so, and reading it makes an expression have no value.
+//! says so, and reading it makes an expression have no value. Expressions that name others than these
+//! are refused, those among them that Envoy knows.
 //!
 //! | variable | attributes |
 //! |---|---|
-//! | `request` | `path`, `url_path`, `query`, `host`, `scheme`, `method`, `headers`, `referer`, `useragent`, `id`, `protocol`, `size` |
-//! | `response` | `code`, `code_details`, `flags` (a number, of Envoy's bits), `grpc_status`, `headers`, `trailers`, `size` |
-//! | `connection` | `mtls`, `requested_server_name`, `tls_version`, `uri_san_peer_certificate` |
+//! | `request` | `path`, `url_path`, `query`, `host`, `scheme`, `method`, `headers`, `referer`, `useragent`, `id`, `protocol`, `size`, `total_size`, `duration` (to be compared with a `duration('1s')`) |
+//! | `response` | `code`, `code_details`, `flags` (a number, of Envoy's bits), `grpc_status`, `headers`, `trailers`, `size`, `total_size` |
+//! | `connection` | `mtls`, `requested_server_name`, `tls_version`, `uri_san_peer_certificate`, `termination_details` |
 //! | `source`, `destination` | `address`, `port` |
-//! | `upstream` | `address`, `port` |
+//! | `upstream` | `address`, `port`, `local_address`, `transport_failure_reason` |
 //! | `xds` | `route_name`, `cluster_name` |
 //!
 //! `headers` and `trailers` have the names in lower case, and the values of one name joined by commas.
@@ -19,6 +20,9 @@
 
 mod attributes;
 mod depth;
+mod durations;
+mod facts;
+mod flags;
 mod variables;
 
 use std::fmt;
@@ -28,7 +32,7 @@ use cel::parser::Parser;
 use cel::{Context, IdedExpr, Value};
 
 use self::attributes::Root;
-pub(crate) use self::attributes::{Answer, Facts};
+pub(crate) use self::facts::{Answer, Facts};
 
 /// The longest expression that is compiled.
 const MAX_LENGTH: usize = 4096;
@@ -55,9 +59,18 @@ impl Expression {
             return None;
         }
         let parser = Parser::new().max_recursion_depth(MAX_BRACKETS);
-        let tree = parser.parse(text).ok()?;
-        let variables = variables::free(&tree).into_iter();
-        let roots: Vec<_> = variables.map(Root::named).collect::<Option<_>>()?;
+        let mut tree = parser.parse(text).ok()?;
+        durations::fold(&mut tree)?;
+        let read = variables::read(&tree);
+        let roots = read.variables.iter().map(|name| Root::named(name));
+        let roots: Vec<_> = roots.collect::<Option<_>>()?;
+        let mut members = read.members.iter();
+        let are_known = members.all(|(of, member)| {
+            Root::named(of).is_some_and(|root| root.attributes().contains(member))
+        });
+        if !are_known {
+            return None;
+        }
         Some(Self {
             text: text.into(),
             roots: roots.into(),
@@ -113,6 +126,8 @@ impl fmt::Debug for Expression {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::{HeaderMap, Request, StatusCode};
     use mesh_core::attributes::{ResponseFlag, ResponseFlags};
 
@@ -136,6 +151,10 @@ mod tests {
             flags: ResponseFlags::default().with(ResponseFlag::NoRouteFound),
             details: Some("route_not_found"),
             sizes: (3, 5),
+            duration: Some(Duration::from_millis(1500)),
+            termination: Some("rbac_access_denied"),
+            transport_failure: Some("delayed_connect_error"),
+            upstream_local: Some("10.0.0.9:5000"),
             ..Answer::default()
         };
         let facts = Facts::of_request(&request).with_answer(&answer);
@@ -150,7 +169,12 @@ mod tests {
             "response.code_details == 'route_not_found'",
             "response.flags == 256",
             "response.headers['x-b'] == '3' && response.size == 5 && request.size == 3",
-            "!connection.mtls",
+            "!connection.mtls && connection.termination_details == 'rbac_access_denied'",
+            "upstream.local_address == '10.0.0.9:5000'",
+            "upstream.transport_failure_reason.startsWith('delayed')",
+            "request.total_size == 84 && response.total_size == 19",
+            "request.duration > duration('1s') && duration('1.5s') == request.duration",
+            "!(request.duration < duration('1499ms')) && has(request.duration)",
             "[404, 503].exists(code, code == response.code)",
             "request.url_path.matches('^/cart/[0-9]+$')",
             "size(request.headers) == 3",
@@ -178,7 +202,20 @@ mod tests {
 
     #[test]
     fn what_reads_no_attribute_is_refused() {
-        for expression in ["foo.bar == 1", "request.path ==", ""] {
+        for expression in [
+            "foo.bar == 1",
+            "request.path ==",
+            "",
+            "request.paht == '/'",
+            "request['paht'] == '/' || has(response.body)",
+            "connection.id == 7",
+            "request.time < timestamp('2026-01-01T00:00:00Z')",
+            "request.duration > 3",
+            "request.duration > duration('soon')",
+            "request.duration + duration('1s') > duration('2s')",
+            "string(request.duration) == '1s'",
+            "size(request.path) > duration('1s')",
+        ] {
             assert_eq!(Expression::compile(expression), None, "{expression}");
         }
     }

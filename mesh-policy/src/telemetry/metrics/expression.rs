@@ -1,4 +1,5 @@
 use http::{Extensions, Request};
+use mesh_core::attributes::{TransportFailure, UpstreamConnection};
 
 use super::tags::{Ending, Heads};
 use crate::telemetry::access_log::details;
@@ -28,14 +29,22 @@ impl TagExpression {
     pub(super) fn of_exchange(&self, heads: &Heads, ending: &Ending<'_>) -> Option<String> {
         let response = heads.response.as_ref();
         let details = response.map(|response| details::of_response(&response.extensions));
+        let extensions = response.map(|response| &response.extensions);
+        let upstream = extensions.and_then(|extensions| extensions.get::<UpstreamConnection>());
+        let local = upstream.and_then(|upstream| Some(upstream.local?.to_string()));
+        let failure = extensions.and_then(|extensions| extensions.get::<TransportFailure>());
         let answer = Answer {
             status: response.map(|response| response.status),
             details: details.as_deref(),
             flags: ending.flags,
             headers: response.map(|response| &response.headers),
             trailers: ending.trailers,
-            endpoint: response.and_then(|response| response.extensions.get()),
+            endpoint: extensions.and_then(Extensions::get),
             sizes: ending.sizes,
+            duration: Some(ending.duration),
+            termination: None,
+            transport_failure: failure.map(|TransportFailure(why)| &**why),
+            upstream_local: local.as_deref(),
         };
         let facts = Facts::of_request(&heads.request);
         self.0.text(&facts.with_answer(&answer))

@@ -222,10 +222,12 @@ impl OnEnd for Exchange {
         let trailers = end.trailers();
         let Counts { received, sent } = &*self.counts;
         let sizes = (received.bytes(), sent.bytes());
+        let duration = self.start.elapsed();
         let ending = Ending {
             flags,
             trailers,
             sizes,
+            duration,
         };
         let custom = self.tags.end(&self.metrics.custom, &ending);
         let of_trailers = trailers.and_then(|trailers| trailers.get(GRPC_STATUS));
@@ -251,7 +253,7 @@ impl OnEnd for Exchange {
             custom: &custom,
         };
         let measures = Measures {
-            duration: self.start.elapsed(),
+            duration,
             request_bytes: sizes.0 + self.head_bytes.0,
             response_bytes: sizes.1 + self.head_bytes.1,
             messages: self.is_grpc.then(|| (received.messages(), sent.messages())),

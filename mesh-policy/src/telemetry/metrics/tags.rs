@@ -1,7 +1,9 @@
 //! Custom labels: what their values are read from, and when.
 
+use std::time::Duration;
+
 use http::{Extensions, HeaderMap, HeaderName, Request, Response, request, response};
-use mesh_core::attributes::{MatchedRoute, ResponseFlags};
+use mesh_core::attributes::{MatchedRoute, ResponseFlags, TransportFailure, UpstreamConnection};
 
 use super::expression::TagExpression;
 use crate::telemetry::{heads, observe};
@@ -120,6 +122,7 @@ pub(super) struct Ending<'a> {
     pub(super) trailers: Option<&'a HeaderMap>,
     /// The bytes of both bodies, that of the request first.
     pub(super) sizes: (u64, u64),
+    pub(super) duration: Duration,
 }
 
 impl Tags {
@@ -143,7 +146,11 @@ impl Tags {
             if let Some(matched) = response.extensions().get::<MatchedRoute>() {
                 heads.request.extensions.insert(matched.clone());
             }
-            heads.response = Some(heads::of_response(response));
+            let mut copy = heads::of_response(response);
+            let from = response.extensions();
+            heads::keep::<TransportFailure>(from, &mut copy.extensions);
+            heads::keep::<UpstreamConnection>(from, &mut copy.extensions);
+            heads.response = Some(copy);
         }
     }
 
