@@ -29,7 +29,7 @@ impl Condition {
         };
         let facts = match entry.request {
             Some(request) => Facts::of_request(request),
-            None => Facts::of_connection(entry.extensions),
+            None => Facts::of_connection(entry.extensions, entry.cluster),
         };
         self.0.holds(&facts.with_answer(&answer))
     }

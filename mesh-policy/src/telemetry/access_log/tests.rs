@@ -536,6 +536,11 @@ async fn expressions_are_asked_of_connections() {
     for (filter, expected) in [
         ("destination.port == 27017", true),
         ("destination.port == 27018", false),
+        (
+            "xds.cluster_name == 'outbound|27017||mongo.shop.svc.cluster.local'",
+            true,
+        ),
+        ("has(xds.route_name) || request.size > 0", false),
         ("upstream.address.startsWith('10.0.0.20:')", true),
         (
             "source.address.startsWith('10.0.0.7:') && response.size < 0",

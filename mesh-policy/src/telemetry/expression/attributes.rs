@@ -113,7 +113,7 @@ impl Root {
             Self::Response => facts.answer.map_or_else(|| map([]), of_response),
             Self::Source => map(address(ClientAddress::of(facts.extensions))),
             Self::Upstream => of_upstream(facts),
-            Self::Xds => of_route(Progress::route_in(facts.extensions)),
+            Self::Xds => of_route(facts),
         }
     }
 }
@@ -211,8 +211,9 @@ fn of_connection(facts: &Facts<'_>, connection: Option<&ConnectionInfo>) -> Valu
     ])
 }
 
-fn of_route(matched: Option<&MatchedRoute>) -> Value {
-    let cluster = matched.and_then(MatchedRoute::cluster);
+fn of_route(facts: &Facts<'_>) -> Value {
+    let matched = Progress::route_in(facts.extensions);
+    let cluster = matched.and_then(MatchedRoute::cluster).or(facts.cluster);
     map([
         (
             "route_name",

@@ -8,6 +8,7 @@ use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, HeaderName, Method, StatusCode, Uri, Version, request};
 use mesh_core::attributes::{ResponseFlags, SelectedEndpoint};
+use mesh_core::service::ClusterName;
 
 /// What is known of an exchange.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +16,8 @@ pub(crate) struct Facts<'a> {
     /// `None` if there are no requests.
     pub(super) request: Option<Head<'a>>,
     pub(super) extensions: &'a Extensions,
+    /// Where a connection goes that carries no requests.
+    pub(super) cluster: Option<&'a ClusterName>,
     pub(super) answer: Option<&'a Answer<'a>>,
 }
 
@@ -66,6 +69,7 @@ impl<'a> Facts<'a> {
         Self {
             request: Some(head),
             extensions: &request.extensions,
+            cluster: None,
             answer: None,
         }
     }
@@ -81,15 +85,20 @@ impl<'a> Facts<'a> {
         Self {
             request: Some(head),
             extensions: request.extensions(),
+            cluster: None,
             answer: None,
         }
     }
 
-    /// What is known of a connection that carries no requests.
-    pub(crate) fn of_connection(extensions: &'a Extensions) -> Self {
+    /// What is known of a connection that carries no requests, and goes to `cluster`.
+    pub(crate) fn of_connection(
+        extensions: &'a Extensions,
+        cluster: Option<&'a ClusterName>,
+    ) -> Self {
         Self {
             request: None,
             extensions,
+            cluster,
             answer: None,
         }
     }

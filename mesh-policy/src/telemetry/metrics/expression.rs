@@ -52,6 +52,6 @@ impl TagExpression {
 
     /// The value for a connection that carries no requests. `None` if there is none.
     pub(super) fn of_connection(&self, extensions: &Extensions) -> Option<String> {
-        self.0.text(&Facts::of_connection(extensions))
+        self.0.text(&Facts::of_connection(extensions, None))
     }
 }
