@@ -23,12 +23,6 @@ pub(super) struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// The status code; 0 without a response.
-    pub(super) fn code(&self) -> u16 {
-        let response = self.response.as_ref();
-        response.map_or(0, |response| response.status.as_u16())
-    }
-
     /// The flags; none if the application answered.
     pub(super) fn flags(&self) -> ResponseFlags {
         match self.response {

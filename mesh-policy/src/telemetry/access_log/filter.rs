@@ -86,8 +86,8 @@ impl Term {
         let headers = entry.request.map(|request| &request.headers);
         let holds = match self {
             Self::Code(comparison, code) => {
-                entry.request?;
-                comparison.holds(entry.code(), *code)
+                // Without a response there is none, though the line says 0.
+                comparison.holds(entry.response?.status.as_u16(), *code)
             }
             Self::HasHeader(name, expected) => {
                 headers.is_some_and(|headers| headers.contains_key(name)) == *expected

@@ -350,6 +350,28 @@ async fn filters_are_expressions_over_the_exchange() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_exchange_without_a_response_has_no_code_to_compare() {
+    for (expression, expected) in [
+        ("response.code == 0", false),
+        ("response.code < 500", false),
+        ("response.code != 200 || response.flags == 'DC'", true),
+        ("response.flags == 'DC'", true),
+    ] {
+        let (sink, mut lines) = channel(10);
+        let silent = service_fn(|_: Request<Uploaded<Full<Bytes>>>| async {
+            std::future::pending::<()>().await;
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        });
+        let logger = Logger::new(LogFormat::text("%RESPONSE_CODE%").unwrap(), sink);
+        let logger = logger.with_filter(expression.parse().unwrap());
+        let mut service = AccessLogLayer::new([logger]).layer(silent);
+        drop(service.ready().await.unwrap().call(request()));
+        drop(service);
+        assert_eq!(lines.recv().await.is_some(), expected, "{expression}");
+    }
+}
+
 #[test]
 fn expressions_that_are_not_understood_are_refused() {
     for expression in [
