@@ -32,6 +32,8 @@ mod expression;
 mod heads;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+#[cfg(feature = "access-log")]
+mod mutual_tls;
 #[cfg(any(feature = "access-log", feature = "metrics"))]
 mod observe;
 pub mod route;

@@ -1,8 +1,8 @@
 use http::HeaderName;
-use mesh_core::attributes::PeerIdentity;
 
 use super::entry::Entry;
 use super::expression::Condition;
+use crate::telemetry::mutual_tls::is_mutual;
 
 /// Which exchanges are logged: the expressions of Istio's documentation.
 ///
@@ -14,9 +14,9 @@ use super::expression::Condition;
 ///
 /// | attribute | compared |
 /// |---|---|
-/// | `response.code` | by `==`, `!=`, `<`, `<=`, `>`, `>=` with a number |
+/// | `response.code`, which is not there without a response | by `==`, `!=`, `<`, `<=`, `>`, `>=` with a number |
 /// | `request.method`, `request.url_path`, `request.host`, `request.headers['name']`, `response.flags` (a text here) | by `==` and `!=` with a text |
-/// | `connection.mtls` | alone, or with `!` before it |
+/// | `connection.mtls`: whether the client presented a certificate | alone, or with `!` before it |
 /// | `has(request.useragent)`, `has(request.headers['name'])` | alone, or with `!` before it |
 ///
 /// # Example
@@ -92,9 +92,7 @@ impl Term {
             Self::HasHeader(name, expected) => {
                 headers.is_some_and(|headers| headers.contains_key(name)) == *expected
             }
-            Self::MutualTls(expected) => {
-                entry.extensions.get::<PeerIdentity>().is_some() == *expected
-            }
+            Self::MutualTls(expected) => is_mutual(entry.extensions) == *expected,
             Self::Text {
                 attribute,
                 value,

@@ -351,6 +351,25 @@ async fn filters_are_expressions_over_the_exchange() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn tls_is_mutual_if_the_client_presents_any_certificate() {
+    // The second needs CEL, where it is there.
+    for expression in ["connection.mtls", "connection.mtls && request.path != ''"] {
+        let Ok(filter) = expression.parse::<LogFilter>() else {
+            continue;
+        };
+        for (peer_fingerprint, expected) in [(Some([7; 32]), 1), (None, 0)] {
+            let mut request = request();
+            let connection = request.extensions_mut().get_mut::<ConnectionInfo>();
+            connection.unwrap().tls.as_mut().unwrap().peer_fingerprint = peer_fingerprint;
+            let format = LogFormat::text("line").unwrap();
+            let logger = |sink| vec![Logger::new(format, sink).with_filter(filter.clone())];
+            let lines = log(logger, request, response()).await;
+            assert_eq!(lines.len(), expected, "{expression}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_exchange_without_a_response_has_no_code_to_compare() {
     for (expression, expected) in [
         ("response.code == 0", false),

@@ -16,6 +16,7 @@ use mesh_core::service::ClusterName;
 use super::durations;
 use super::facts::{Answer, Facts, bytes};
 use super::flags::bits;
+use crate::telemetry::mutual_tls::is_mutual;
 
 /// A variable.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -191,7 +192,7 @@ fn of_connection(facts: &Facts<'_>, connection: Option<&ConnectionInfo>) -> Valu
     let tls = connection.and_then(|connection| connection.tls.as_ref());
     let server_name = tls.and_then(|tls| tls.server_name.as_deref());
     map([
-        ("mtls", Some(Value::Bool(peer.is_some()))),
+        ("mtls", Some(Value::Bool(is_mutual(facts.extensions)))),
         ("requested_server_name", server_name.map(Value::from)),
         (
             "tls_version",
