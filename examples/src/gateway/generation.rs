@@ -58,8 +58,8 @@ impl Generation {
     }
 
     /// Compiles the listeners of a model that the gateway has entrances for; and says what of the
-    /// model is not served. Secrets are known to `tls`, endpoints to `balancing`; metrics are counted on
-    /// from those of `last`, and listeners keep the ids that they have there. Sockets are bound by
+    /// model is not served. Secrets are known to `tls`, endpoints to `balancing`; metrics and retries are
+    /// counted on from those of `last`, and listeners keep the ids that they have there. Sockets are bound by
     /// `bind`, once nothing else can be refused.
     pub(super) fn compile(
         (model, wide): (&Model, &MeshWide),
@@ -83,7 +83,7 @@ impl Generation {
                 listeners.insert(id, listening);
             }
         }
-        let (mut policies, found) = Policies::compile(model, wide, keys.store())?;
+        let (mut policies, found) = Policies::compile(model, wide, keys.store(), &last.policies)?;
         policies.rule_header.clone_from(&settings.rule_header);
         policies.identity = settings.identity.as_ref().and_then(principal);
         warnings.extend(found);
@@ -121,11 +121,13 @@ impl Generation {
 
     /// Compiles what a workload without a sidecar needs of its model in its own process: the routes of
     /// what it calls, which are those of the listener [`CALLS`], and the filter chains of those who
-    /// call it, which are those of [`CALLERS`]; and says what cannot be had. Of policies it has none.
+    /// call it, which are those of [`CALLERS`]; and says what cannot be had. Of policies it has none;
+    /// retries are counted on from those of `last`.
     pub(super) fn in_process(
         model: &Model,
         configuration: &str,
         (tls, balancing): (&mut Tls, &mut Balancing),
+        last: &Self,
     ) -> Result<(Self, Vec<String>), PublishError> {
         let wide = MeshWide::default();
         let compiler = tls.compiler(model, &wide)?;
@@ -150,7 +152,7 @@ impl Generation {
             listeners,
             destinations: Destinations::none(),
             upstreams,
-            policies: Policies::of_clusters(&model.clusters),
+            policies: Policies::of_clusters(&model.clusters, &last.policies),
             unguarded: Policies::none(),
             telemetry: Telemetry::default(),
         };

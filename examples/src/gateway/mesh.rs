@@ -71,8 +71,9 @@ impl Mesh {
             tls,
             balancing,
         } = &mut *publishing;
+        let last = self.generation.load_full();
         let (generation, warnings) =
-            Generation::in_process(model, &port.to_string(), (tls, balancing))?;
+            Generation::in_process(model, &port.to_string(), (tls, balancing), &last)?;
         generations.publish(generation);
         Ok(warnings)
     }

@@ -69,10 +69,10 @@ impl Policies {
         }
     }
 
-    /// What holds for calls to `clusters`.
-    pub(super) fn of_clusters(clusters: &BTreeMap<ClusterName, Arc<Cluster>>) -> Self {
+    /// What holds for calls to `clusters`. What `last` has counted of their retries counts on.
+    pub(super) fn of_clusters(clusters: &BTreeMap<ClusterName, Arc<Cluster>>, last: &Self) -> Self {
         Self {
-            budgets: RetryBudgets::compile(clusters).into(),
+            budgets: last.budgets.load().updated(clusters).into(),
             ..Self::none()
         }
     }
@@ -86,11 +86,12 @@ impl Policies {
     }
 
     /// Compiles the policies of a model, and says what of them is enforced in another way than it is
-    /// written.
+    /// written. Retries are counted on from those of `last`.
     pub(super) fn compile(
         model: &Model,
         wide: &MeshWide,
         keys: &KeyStore,
+        last: &Self,
     ) -> Result<(Self, Vec<String>), PublishError> {
         let domains = wide.options.trust_domains()?;
         let authorization = PolicySet::compile(&model.policies.authorization, &domains);
@@ -103,7 +104,7 @@ impl Policies {
             authorization: authorization.into(),
             are_any: !model.policies.authorization.is_empty()
                 || !model.policies.request_authentication.is_empty(),
-            ..Self::of_clusters(&model.clusters)
+            ..Self::of_clusters(&model.clusters, last)
         };
         Ok((policies, warnings))
     }
@@ -194,4 +195,37 @@ pub(super) fn principal(identity: &LiveIdentity) -> Option<SpiffeId> {
 /// A notice as a line.
 pub(super) fn warning(notice: &Notice) -> String {
     format!("{} [{}]", notice.message, notice.origin)
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh_core::config::MeshConfig;
+    use mesh_core::resolve::resolve;
+    use mesh_core::resource::istio::destination_rule::RetryBudget;
+    use mesh_core::workload::Workload;
+
+    use super::*;
+
+    #[test]
+    fn retries_under_way_count_for_the_next_configuration() {
+        let name = ClusterName::from("cart");
+        let mut cluster = Cluster::new(name.clone());
+        cluster.policy.retry_budget = Some(RetryBudget {
+            min_retry_concurrency: 1,
+            ..RetryBudget::default()
+        });
+        let mut model = resolve(&MeshConfig::default(), &Workload::sidecar("shop"));
+        model.clusters.insert(name.clone(), Arc::new(cluster));
+        let compile = |last: &Policies| {
+            let (wide, keys) = (MeshWide::default(), KeyStore::default());
+            Policies::compile(&model, &wide, &keys, last).unwrap().0
+        };
+        let retry = |policies: &Policies| policies.budgets.load().of(&name)?.retry();
+        let first = compile(&Policies::none());
+        let under_way = retry(&first);
+        let second = compile(&first);
+        assert!(under_way.is_some() && retry(&second).is_none());
+        drop(under_way);
+        assert!(retry(&second).is_some());
+    }
 }
