@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -90,7 +90,8 @@ pub enum KeyLocation {
 #[derive(Debug)]
 pub struct RemoteKeys {
     location: KeyLocation,
-    timeout: Duration,
+    /// How long they may take to arrive.
+    timeout: Mutex<Duration>,
     publisher: Publisher<Option<Arc<Jwks>>>,
     current: Watch<Option<Arc<Jwks>>>,
     /// Held by the task that keeps the keys fresh.
@@ -120,7 +121,7 @@ impl RemoteKeys {
         let (publisher, current) = watch::channel(None);
         Self {
             location,
-            timeout,
+            timeout: Mutex::new(timeout),
             publisher,
             current,
             schedule: tokio::sync::Mutex::default(),
@@ -147,8 +148,9 @@ impl RemoteKeys {
     ///
     /// Nothing is changed if the future is dropped.
     pub async fn refresh(&self, fetch: &impl Fetch) -> Result<(), KeysError> {
-        let jwks = timeout(self.timeout, self.fetch(fetch)).await;
-        let jwks = jwks.map_err(|_| KeysError::Timeout(self.timeout))??;
+        let patience = *self.patience();
+        let jwks = timeout(patience, self.fetch(fetch)).await;
+        let jwks = jwks.map_err(|_| KeysError::Timeout(patience))??;
         // The same keys stay the same value, which caches of verified tokens go by.
         if self.load().is_none_or(|current| *current != jwks) {
             self.publisher.publish(Some(Arc::new(jwks)));
@@ -181,6 +183,10 @@ impl RemoteKeys {
             };
             schedule.due = Some(Instant::now() + pause);
         }
+    }
+
+    fn patience(&self) -> MutexGuard<'_, Duration> {
+        self.timeout.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn fetch(&self, fetch: &impl Fetch) -> Result<Jwks, KeysError> {
@@ -219,11 +225,12 @@ pub struct KeyStore {
 }
 
 impl KeyStore {
-    /// The keys at `location`, which are allowed `timeout` to arrive. Those that are known already
-    /// keep their timeout.
+    /// The keys at `location`, which are allowed `timeout` to arrive. That holds for those that are
+    /// known already, too, from when they are fetched next.
     pub(super) fn keys(&self, location: KeyLocation, timeout: Duration) -> Arc<RemoteKeys> {
         let mut known = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(keys) = known.get(&location).and_then(Weak::upgrade) {
+            *keys.patience() = timeout;
             return keys;
         }
         known.retain(|_, keys| keys.strong_count() > 0);
@@ -342,6 +349,22 @@ mod tests {
         assert_eq!(web.fetched.load(Ordering::Relaxed), 2);
         assert!(keep(2).await.is_err());
         assert_eq!(web.fetched.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timeout_that_changes_holds_for_keys_that_are_known() {
+        let (web, store) = (Web::default(), KeyStore::default());
+        let location = KeyLocation::Uri("https://a".to_owned());
+        let keys = store.keys(location.clone(), Duration::from_secs(5));
+        for seconds in [9, 2] {
+            let patience = Duration::from_secs(seconds);
+            let same = store.keys(location.clone(), patience);
+            assert!(Arc::ptr_eq(&keys, &same));
+            let start = Instant::now();
+            let refreshed = keys.refresh(&&web).await;
+            assert!(matches!(refreshed, Err(KeysError::Timeout(after)) if after == patience));
+            assert_eq!(start.elapsed(), patience);
+        }
     }
 
     #[tokio::test(start_paused = true)]
