@@ -204,6 +204,34 @@ fn what_is_invalid_never_makes_a_policy_more_lenient() {
 }
 
 #[test]
+fn a_condition_on_what_filters_of_envoy_leave_is_always_held_against_the_request() {
+    let rule = |method: &str, when: &str| {
+        json!({
+            "to": [{"operation": {"methods": [method]}}],
+            "when": [{"key": "experimental.envoy.filters.a[b]", when: ["red"]}],
+        })
+    };
+    let headers = HeaderMap::new();
+    let request = request(&headers);
+    for when in ["values", "notValues"] {
+        for (method, applies) in [("GET", true), ("POST", false)] {
+            let rule = rule(method, when);
+            assert!(!allow(&rule), "ALLOW {rule}");
+            let deny = json!({"action": "DENY", "rules": [rule]});
+            assert_eq!(!is_allowed(&[deny]), applies, "DENY {rule}");
+            let custom = json!({"action": "CUSTOM", "provider": {"name": "opa"}, "rules": [rule]});
+            let set = compile(&[custom]);
+            let asked = set.custom().evaluate(&request);
+            assert_eq!(
+                matches!(asked, Custom::Ask { .. }),
+                applies,
+                "CUSTOM {rule}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_notice_says_what_becomes_of_a_rule_that_is_invalid_in_part() {
     let blocks = |action: &str, blocks: &[&str]| {
         let rule = json!({"from": [{"source": {"ipBlocks": blocks}}]});

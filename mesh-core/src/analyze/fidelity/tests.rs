@@ -91,6 +91,28 @@ fn a_policy_that_asks_a_service_depends_on_asking_it() {
 }
 
 #[test]
+fn a_condition_on_what_filters_of_envoy_leave_is_enforced_in_another_way() {
+    let policy = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+                  metadata: {name: a, namespace: shop}\n\
+                  spec: {rules: [{when: [{key: KEY, values: [a]}]}]}\n";
+    for (key, expected) in [
+        ("'experimental.envoy.filters.a[b]'", 2),
+        ("'request.headers[b]'", 0),
+    ] {
+        let found = fidelity(
+            &config(&policy.replace("KEY", key)),
+            None,
+            &Capabilities::all(),
+        );
+        let noted = lines(found.fields());
+        let noted = noted
+            .iter()
+            .filter(|line| line.contains("differently") && line.contains("allows nothing"));
+        assert_eq!(noted.count(), expected, "{key}");
+    }
+}
+
+#[test]
 fn what_is_withheld_is_unsupported_and_not_refused() {
     let withheld = Capabilities::all()
         .withhold(Capability::Authorization)

@@ -2,6 +2,7 @@
 
 use crate::analyze::fidelity::Capability;
 use crate::analyze::fidelity::fields::{Classify, Fields};
+use crate::analyze::fidelity::treatment::Support;
 use crate::resource::istio::authorization_policy::{Action, AuthorizationPolicy};
 use crate::resource::istio::authorization_policy::{
     Condition, ExtensionProvider, From, Operation, Rule, Source, To,
@@ -10,6 +11,11 @@ use crate::resource::istio::peer_authentication::{MutualTls, PeerAuthentication}
 use crate::resource::istio::request_authentication::{
     ClaimToHeader, JwtHeader, JwtRule, RequestAuthentication,
 };
+
+/// Keys of what filters of Envoy leave for each other.
+const METADATA: &str = "experimental.envoy.filters.";
+const CLOSED: &str = "filters of Envoy leave nothing here: an ALLOW rule with such a condition allows nothing, \
+                      others apply as if it were not there";
 
 impl Classify for PeerAuthentication {
     fn classify(&self, fields: &mut Fields<'_>) {
@@ -227,9 +233,13 @@ impl Classify for Condition {
             values,
             not_values,
         } = self;
-        fields.leaf("key", key, Capability::Authorization);
-        fields.leaf("values", values, Capability::Authorization);
-        fields.leaf("notValues", not_values, Capability::Authorization);
+        let support = match key.starts_with(METADATA) {
+            true => Support::Differently(Capability::Authorization, CLOSED),
+            false => Support::By(Capability::Authorization),
+        };
+        fields.leaf("key", key, support);
+        fields.leaf("values", values, support);
+        fields.leaf("notValues", not_values, support);
     }
 }
 
