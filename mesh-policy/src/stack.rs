@@ -11,6 +11,7 @@
 //! | 2 | [`AccessLogLayer`](crate::telemetry::access_log::AccessLogLayer) | sees the request as it came, and what the client gets |
 //! | 3 | [`MetricsLayer`](crate::telemetry::metrics::MetricsLayer) | counts refusals, too |
 //! | 4 | [`StreamTimeoutLayer`](crate::timeout::stream::StreamTimeoutLayer) | holds bodies to the deadline that the timeout below leaves |
+//! | | [`IdleTimeoutLayer`](crate::timeout::idle::IdleTimeoutLayer) | sees the frames that the client sends and gets; its answer is recorded, and all that is under way below is given up |
 //! | 5 | [`ConcurrencyLimitLayer`](crate::concurrency::ConcurrencyLimitLayer), [`LoadShedLayer`](crate::concurrency::LoadShedLayer) | refuse before anything is worked out |
 //! | 6 | CUSTOM authorization (`ext_authz`) | before tokens are verified, so it cannot depend on them |
 //! | 7 | request authentication (`authn`) | what follows reads the principal |
@@ -22,6 +23,7 @@
 //! | 12 | CORS, redirects and header operations | as the route says |
 //! | 13 | [`TimeoutLayer`](crate::timeout::TimeoutLayer) | covers all attempts |
 //! | 14 | [`RetryLayer`](crate::retry::RetryLayer) | each attempt is balanced anew |
+//! | | [`HedgeLayer`](crate::hedge::HedgeLayer) | in the place of retries, or below them: the timeout covers the attempts that overlap, and each is balanced and counted |
 //! | 15 | [`CircuitBreakerLayer`](crate::circuit_breaker::CircuitBreakerLayer) | each attempt counts |
 //! | 16 | balancing and the connection pool | |
 //!
