@@ -24,6 +24,7 @@
 //! | `TRAILER(name?other):n` | the trailers of the response, of the [`Completion`] |
 //! | `GRPC_STATUS`, `GRPC_STATUS(NUMBER)`, `GRPC_STATUS_NUMBER` | of trailers or head of the response |
 //! | `UPSTREAM_HOST` | the selected endpoint |
+//! | `UPSTREAM_REMOTE_ADDRESS`, `…_WITHOUT_PORT`, `UPSTREAM_REMOTE_PORT`, `UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT`, `UPSTREAM_LOCAL_PORT` | the ends of the connection to it, once the [`Completion`] has our address of one |
 //! | `ROUTE_NAME`, `UPSTREAM_CLUSTER`, `UPSTREAM_CLUSTER_RAW` | of the matched route |
 //! | `HOSTNAME`, `ENVIRONMENT(name):n` | what [`Constants`] say; nothing is read from the process |
 //!
@@ -60,6 +61,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 mod time;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -6,6 +6,7 @@ use super::Completion;
 use super::exchange::Exchange;
 use super::observed::Observed;
 use super::time::TimeFormat;
+use super::upstream::Upstream;
 use crate::attributes::{ClientAddress, PeerIdentity, ResponseFlag};
 use crate::model::cluster::EndpointAddress;
 use crate::service::ClusterName;
@@ -31,6 +32,7 @@ pub(super) enum Operator {
     RouteName,
     StartTime(TimeFormat),
     Trailer(Vec<HeaderName>),
+    Upstream(Upstream),
     UpstreamCluster,
     UpstreamHost,
 }
@@ -157,6 +159,7 @@ impl Operator {
                 let trailers = completion.and_then(|completion| completion.trailers.as_ref());
                 put(out, trailers.and_then(|trailers| first(trailers, names)))
             }
+            Self::Upstream(what) => what.write(exchange, out),
             Self::UpstreamCluster => {
                 let cluster = exchange.cluster();
                 put(out, cluster.map(ClusterName::as_str))
@@ -170,6 +173,7 @@ impl Operator {
         match self {
             Self::Completed(what) => Some(what.name()),
             Self::Trailer(_) => Some("TRAILER"),
+            Self::Upstream(what) => Some(what.name()),
             _ => None,
         }
     }
@@ -189,6 +193,7 @@ impl Operator {
             ),
             Self::Address { part, .. } => *part == Part::Port,
             Self::Observed(what) => what.is_number(),
+            Self::Upstream(what) => what.part == Part::Port,
             _ => false,
         }
     }
@@ -358,15 +363,7 @@ fn address(exchange: &Exchange<'_>, end: End, part: Part, out: &mut Vec<u8>) -> 
         End::Local => connection.map(|connection| connection.local),
         End::Remote => ClientAddress::of(exchange.extensions),
     };
-    let Some(address) = address else {
-        return false;
-    };
-    match part {
-        Part::Both => write!(out, "{address}"),
-        Part::Ip => write!(out, "{}", address.ip()),
-        Part::Port => write!(out, "{}", address.port()),
-    }
-    .is_ok()
+    address.is_some_and(|address| part.write(address, out))
 }
 
 fn path<'a>(exchange: &Exchange<'a>, source: PathSource, query: bool) -> Option<&'a [u8]> {

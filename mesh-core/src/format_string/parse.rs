@@ -3,6 +3,7 @@ use http::HeaderName;
 use super::observed::Observed;
 use super::operator::{Completed, End, Field, GrpcStatusForm, Operator, Part, PathSource};
 use super::time::TimeFormat;
+use super::upstream::Upstream;
 use super::{Constants, ParseFormatError, Piece};
 
 /// Operators that have a value here, beside the addresses of the client's connection.
@@ -207,6 +208,7 @@ impl<'a> Command<'a> {
             name => completed(name)
                 .map(Operator::Completed)
                 .or_else(|| Observed::named(name).map(Operator::Observed))
+                .or_else(|| Upstream::named(name).map(Operator::Upstream))
                 .or_else(|| address(name))
                 .ok_or_else(|| self.refusal())?,
         };
@@ -242,8 +244,9 @@ impl<'a> Command<'a> {
     /// Why the command is no operator.
     fn refusal(&self) -> ParseFormatError {
         let operator = self.name.to_owned();
-        let is_observed = Observed::named(self.name).is_some();
-        if AVAILABLE.contains(&self.name) || is_observed || address(self.name).is_some() {
+        let is_of_exchange =
+            Observed::named(self.name).is_some() || Upstream::named(self.name).is_some();
+        if AVAILABLE.contains(&self.name) || is_of_exchange || address(self.name).is_some() {
             let argument = self.argument.unwrap_or_default().to_owned();
             ParseFormatError::InvalidArgument { operator, argument }
         } else if UNAVAILABLE.contains(&self.name) || self.name.starts_with("UPSTREAM_") {

@@ -6,8 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::attributes::{
-    Attempts, ClientAddress, ConnectionInfo, MatchedRoute, ResponseFlag, TlsInfo,
+    Attempts, ClientAddress, ConnectionInfo, MatchedRoute, ResponseFlag, SelectedEndpoint, TlsInfo,
 };
+use crate::model::cluster::{Endpoint, EndpointAddress};
 use crate::model::route::{Route, RouteMatch};
 use crate::service::ClusterName;
 
@@ -273,8 +274,8 @@ fn a_format_that_cannot_be_filled_in_is_refused() {
             "operator `PER_REQUEST_STATE` is not supported",
         ),
         (
-            "%UPSTREAM_REMOTE_ADDRESS%",
-            "operator `UPSTREAM_REMOTE_ADDRESS` is not supported",
+            "%UPSTREAM_PEER_ISSUER%",
+            "operator `UPSTREAM_PEER_ISSUER` is not supported",
         ),
         ("%HOSTNAME%", "no value is given for `HOSTNAME`"),
         (
@@ -383,6 +384,35 @@ fn what_is_known_at_the_end_is_filled_in_at_the_end() {
     let expected = "3 5 50 20 30 - via_upstream 7 DeadlineExceeded DEADLINE_EXCEEDED 4 -";
     let evaluated = String::from_utf8(format.evaluate(&exchange, "-")).unwrap();
     assert_eq!(evaluated, expected);
+}
+
+#[test]
+fn the_ends_of_the_connection_to_the_upstream_are_there_once_it_is() {
+    // As of Envoy 1.40, also with an endpoint that cannot be connected to.
+    let format: FormatString = "%UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS% \
+        %UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %UPSTREAM_REMOTE_PORT% %UPSTREAM_LOCAL_ADDRESS% \
+        %UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% %UPSTREAM_LOCAL_PORT%"
+        .parse()
+        .unwrap();
+    let address = EndpointAddress::Ip("[::1]:8080".parse().unwrap());
+    let request = Request::get("/").extension(SelectedEndpoint(Arc::new(Endpoint::new(address))));
+    let (request, ()) = request.body(()).unwrap().into_parts();
+    for (local, expected) in [
+        (None, "[::1]:8080 - - - - - -"),
+        (
+            Some("127.0.0.1:4000"),
+            "[::1]:8080 [::1]:8080 ::1 8080 127.0.0.1:4000 127.0.0.1 4000",
+        ),
+    ] {
+        let completion = Completion {
+            upstream_local_address: local.map(Into::into),
+            ..Completion::default()
+        };
+        let exchange = Exchange::of_request(&request, SystemTime::UNIX_EPOCH);
+        let exchange = exchange.with_completion(&completion);
+        let evaluated = String::from_utf8(format.evaluate(&exchange, "-")).unwrap();
+        assert_eq!(evaluated, expected);
+    }
 }
 
 #[test]
