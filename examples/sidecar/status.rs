@@ -56,7 +56,9 @@ impl Status {
                 let why = "the workload has no identity yet\n";
                 text(StatusCode::SERVICE_UNAVAILABLE, why)
             }
-            "/stats/prometheus" | "/metrics" => text(StatusCode::OK, self.statistics.encode()),
+            "/stats/prometheus" | "/metrics" => {
+                self.statistics.scrape(request.headers()).map(Full::from)
+            }
             path if path.starts_with("/app-") => self.prober.answer(path, request.headers()).await,
             _ => text(
                 StatusCode::NOT_FOUND,

@@ -5,7 +5,8 @@ use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 
-use http::{Request, Response, StatusCode};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use mesh_core::watch::Watch;
 use mesh_policy::authz::Records;
@@ -18,6 +19,11 @@ use crate::serve::{Connection, Limits, Workers};
 
 /// Where Envoy shows what it counts.
 const PATH: &str = "/stats/prometheus";
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const OPEN_METRICS: &str = "application/openmetrics-text";
+const OPEN_METRICS_1: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// What a gateway counts, as `/stats/prometheus` shows it. Cheap to clone; it stays current.
 #[derive(Clone, Debug)]
@@ -49,6 +55,21 @@ impl Statistics {
         self.handshakes.encode() + &self.records.encode() + &requests.unwrap_or_default()
     }
 
+    /// The answer to who scrapes with these headers: the counts as OpenMetrics for those who accept
+    /// that, and as [`encode`](Self::encode) gives them for others. Prometheus takes neither without a
+    /// content type.
+    pub fn scrape(&self, headers: &HeaderMap) -> Response<String> {
+        let accepted = headers.get_all(ACCEPT).into_iter();
+        let mut accepted = accepted.filter_map(|value| value.to_str().ok());
+        let (text, kind) = match accepted.any(|accepted| accepted.contains(OPEN_METRICS)) {
+            true => (open_metrics(&self.encode()), OPEN_METRICS_1),
+            false => (self.encode(), TEXT),
+        };
+        let mut response = Response::new(text);
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+        response
+    }
+
     /// Serves the counts at `/stats/prometheus` of `address`, or of a port of the system's choice if
     /// its port is 0, until the workers are dropped. Returns the address.
     ///
@@ -61,7 +82,7 @@ impl Statistics {
             move |_: &Connection| {
                 let statistics = statistics.clone();
                 service_fn(move |request: Request<Incoming>| {
-                    ready(Ok::<_, Infallible>(statistics.answer(request.uri().path())))
+                    ready(Ok::<_, Infallible>(statistics.answer(&request)))
                 })
             }
         })?;
@@ -69,12 +90,42 @@ impl Statistics {
         Ok((workers, address))
     }
 
-    fn answer(&self, path: &str) -> Response<Body> {
-        if path == PATH {
-            return Response::new(Body::from(self.encode()));
+    fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
+        if request.uri().path() == PATH {
+            return self.scrape(request.headers()).map(Body::from);
         }
         let mut response = Response::new(Body::from(format!("there is {PATH}\n")));
         *response.status_mut() = StatusCode::NOT_FOUND;
         response
+    }
+}
+
+/// The text format of Prometheus as OpenMetrics, whose families have names without the suffix that
+/// their counters have.
+fn open_metrics(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let mut words = line.splitn(4, ' ');
+        match [(); 4].map(|()| words.next()) {
+            [Some("#"), Some(what), Some(name), Some(rest)] => {
+                let family = name.strip_suffix("_total").unwrap_or(name);
+                format!("# {what} {family} {rest}\n")
+            }
+            _ => format!("{line}\n"),
+        }
+    });
+    lines.chain(["# EOF\n".to_owned()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_of_open_metrics_have_no_suffix_and_there_is_an_end() {
+        let text = "# HELP a_total All of them.\n# TYPE a_total counter\na_total{b=\"# c\"} 1\n\
+                    # TYPE d counter\nd_total 2\n";
+        let expected = "# HELP a All of them.\n# TYPE a counter\na_total{b=\"# c\"} 1\n\
+                        # TYPE d counter\nd_total 2\n# EOF\n";
+        assert_eq!(open_metrics(text), expected);
     }
 }

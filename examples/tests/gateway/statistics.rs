@@ -37,9 +37,12 @@ spec:
 
     let statistics = scene.gateway.statistics();
     let (_workers, address) = statistics.serve(([127, 0, 0, 1], 0).into()).unwrap();
-    let scrape = || {
+    let scrape = |accept: &str| {
         let mut client = TcpStream::connect(address).unwrap();
-        let request = "GET /stats/prometheus HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        let request = format!(
+            "GET /stats/prometheus HTTP/1.1\r\nhost: a\r\naccept: {accept}\r\n\
+             connection: close\r\n\r\n"
+        );
         client.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         client.read_to_string(&mut answer).unwrap();
@@ -53,9 +56,26 @@ spec:
                 && line.contains("response_flags=\"UT\"")
         })
     };
-    let counts = eventually(scrape, is_counted);
-    assert!(counts.starts_with("HTTP/1.1 200 "), "{counts}");
-    assert!(is_counted(&counts), "{counts}");
+    for (accept, kind, family) in [
+        ("*/*", "text/plain; version=0.0.4", "istio_requests_total"),
+        (
+            "application/openmetrics-text;version=1.0.0,*/*;q=0.1",
+            "application/openmetrics-text; version=1.0.0",
+            "istio_requests",
+        ),
+    ] {
+        let counts = eventually(|| scrape(accept), is_counted);
+        assert!(counts.starts_with("HTTP/1.1 200 "), "{counts}");
+        assert!(is_counted(&counts), "{counts}");
+        assert!(
+            counts.contains(&format!("content-type: {kind}")),
+            "{counts}"
+        );
+        assert!(
+            counts.contains(&format!("# TYPE {family} counter")),
+            "{counts}"
+        );
+    }
 }
 
 #[test]
