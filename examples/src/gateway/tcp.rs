@@ -243,7 +243,7 @@ async fn reach(
         original_destination: Some(connection.local),
         ..PickRequest::new(Instant::now().into_std())
     };
-    let host = upstream.balancer().pick(&request, || fastrand::u64(..));
+    let host = upstream.pick(&request, || fastrand::u64(..));
     let host = host.ok_or(Unreached::NoHealthyUpstream)?;
     let active = host.begin();
     let target = Target {

@@ -33,8 +33,8 @@ const NEVER: u64 = u64::MAX;
 /// ejected by the request that failed. For Maglev, whose table takes milliseconds to compile, that is
 /// because the table follows later: until somebody calls [`rebuild`](Self::rebuild), the table before
 /// is picked from, endpoints that have gone are passed over, and new ones wait. The services of
-/// `service` have it called beside the requests; who only picks calls it where there is time to wait,
-/// whenever the balancer [is stale](Self::is_stale). (In Envoy, too, requests are balanced by the
+/// `service`, and `Upstream::pick`, have it called beside the requests; who picks here calls it where
+/// there is time to wait, whenever the balancer [is stale](Self::is_stale). (In Envoy, too, requests are balanced by the
 /// table before until the main thread has compiled another.)
 ///
 /// See the [module docs](super) for an example.

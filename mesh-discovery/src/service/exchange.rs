@@ -14,7 +14,6 @@ use mesh_core::reply::Caller;
 
 use super::body::TrackedBody;
 use super::new_service::{Downstream, Target};
-use super::rebuild;
 use super::refusal::Refusal;
 use super::seams::{Random, now};
 use super::switched::Switched;
@@ -59,8 +58,7 @@ impl Exchange {
         let needs = upstream.balancer().needs();
         let keys = Keys::of(request, needs);
         let pick = keys.pick_request(request, now);
-        let host = upstream.balancer().pick(&pick, || random.draw());
-        rebuild::start(&upstream);
+        let host = upstream.pick(&pick, || random.draw());
         let host = host.ok_or(Refusal::NoHealthyUpstream)?;
         let permit = upstream.breakers().acquire(Resource::Requests);
         let permit = permit.ok_or(Refusal::Overflow)?;

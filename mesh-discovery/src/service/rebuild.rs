@@ -5,11 +5,28 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::seams::now;
+use crate::balance::PickRequest;
+use crate::balance::host::Host;
 use crate::cluster::Upstream;
+
+impl Upstream {
+    /// Picks an endpoint as its [`Balancer`](crate::balance::Balancer::pick) does, and has a table that
+    /// [is stale](crate::balance::Balancer::is_stale) compiled: on a thread of the tokio runtime for what
+    /// blocks, or here if there is no runtime. The pick does not wait for that.
+    pub fn pick(
+        self: &Arc<Self>,
+        request: &PickRequest<'_>,
+        random: impl FnMut() -> u64,
+    ) -> Option<Host> {
+        let host = self.balancer().pick(request, random);
+        start(self);
+        host
+    }
+}
 
 /// Has the balancer's tables compiled on a thread that may wait, unless that happens already. Without
 /// a runtime it happens here.
-pub(super) fn start(upstream: &Arc<Upstream>) {
+fn start(upstream: &Arc<Upstream>) {
     if !upstream.balancer().claim_rebuild() {
         return;
     }
@@ -54,6 +71,36 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_has_the_table_compiled_and_does_not_wait_for_it() {
+        let upstream = stale();
+        let service = Balance::new(Arc::clone(&upstream), |_: &Target| {
+            service_fn(|_: Request<()>| async {
+                Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+            })
+        });
+        service.oneshot(Request::new(())).await.unwrap();
+        while upstream.balancer().is_stale() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn so_has_a_pick_without_a_request() {
+        let upstream = stale();
+        assert!(upstream.pick(&PickRequest::new(now()), || 0).is_some());
+        while upstream.balancer().is_stale() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[test]
+    fn without_a_runtime_a_pick_compiles_the_table_itself() {
+        let upstream = stale();
+        assert!(upstream.pick(&PickRequest::new(now()), || 0).is_some());
+        assert!(!upstream.balancer().is_stale());
+    }
+
+    /// A cluster with an endpoint that its table does not have yet.
+    fn stale() -> Arc<Upstream> {
         let mut cluster = Cluster::new(ClusterName::from("cart"));
         let policy = r#"{"consistentHash": {"useSourceIp": true, "maglev": {}}}"#;
         cluster.policy.load_balancer = Some(serde_json::from_str(policy).unwrap());
@@ -64,15 +111,6 @@ mod tests {
         let change = Change::Insert(added.address.clone(), added);
         upstream.balancer().apply([change], now());
         assert!(upstream.balancer().is_stale());
-
-        let service = Balance::new(Arc::clone(&upstream), |_: &Target| {
-            service_fn(|_: Request<()>| async {
-                Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-            })
-        });
-        service.oneshot(Request::new(())).await.unwrap();
-        while upstream.balancer().is_stale() {
-            tokio::task::yield_now().await;
-        }
+        upstream
     }
 }
