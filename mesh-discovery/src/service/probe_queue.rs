@@ -120,7 +120,7 @@ mod tests {
     fn an_endpoint_that_has_gone_is_not_asked_and_its_answer_is_for_nobody() {
         let (mut queue, now) = (queue(), now());
         let (gone, other) = (Host::new(endpoint(1), now), Host::new(endpoint(2), now));
-        queue.follow(vec![gone.clone(), other.clone()], now);
+        queue.follow(vec![gone, other.clone()], now);
         queue.follow(vec![other.clone()], now);
         assert_eq!(asked(&mut queue, now), [2]);
 

@@ -414,12 +414,7 @@ mod tests {
         for (name, reason, probes, expected) in cases {
             let start = now();
             let answer = move |_: Request<Full<Bytes>>| {
-                let mut response = Response::new(Full::<Bytes>::default());
-                if now() > start {
-                    *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
-                    let reset = UpstreamReset::before_request(reason);
-                    response.extensions_mut().insert(reset);
-                }
+                let response = in_place_of_all_but_the_first(start, reason);
                 std::future::ready(Ok::<_, Infallible>(response))
             };
             let answers = move |_: &Target| service_fn(answer);
@@ -498,6 +493,16 @@ mod tests {
         assert_eq!(connect(&address).await, Answer::Failure);
         let _listener = tokio::net::UnixListener::bind(socket_path(&path)).unwrap();
         assert_eq!(connect(&address).await, Answer::Success);
+    }
+
+    fn in_place_of_all_but_the_first(start: Instant, reason: ResetReason) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::default());
+        if now() > start {
+            *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+            let reset = UpstreamReset::before_request(reason);
+            response.extensions_mut().insert(reset);
+        }
+        response
     }
 
     fn upstream(address: EndpointAddress) -> Arc<Upstream> {
