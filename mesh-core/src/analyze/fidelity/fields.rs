@@ -72,6 +72,16 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The same of a field that has this `support` whatever those around it have.
+    pub(super) fn exactly<T>(&mut self, name: &str, value: &T, support: Support)
+    where
+        T: Default + PartialEq,
+    {
+        if self.walk.reach == Reach::All || *value != T::default() {
+            (self.walk.found)(&self.path.field(name), support);
+        }
+    }
+
     /// The field `name`, whose default says something too.
     pub(super) fn always(&mut self, name: &str, support: impl Into<Support>) {
         let support = self.walk.instead.unwrap_or_else(|| support.into());

@@ -233,13 +233,16 @@ impl Classify for Condition {
             values,
             not_values,
         } = self;
-        let support = match key.starts_with(METADATA) {
-            true => Support::Differently(Capability::Authorization, CLOSED),
-            false => Support::By(Capability::Authorization),
-        };
-        fields.leaf("key", key, support);
-        fields.leaf("values", values, support);
-        fields.leaf("notValues", not_values, support);
+        if key.starts_with(METADATA) {
+            let closed = Support::Differently(Capability::Authorization, CLOSED);
+            fields.exactly("key", key, closed);
+            fields.exactly("values", values, closed);
+            fields.exactly("notValues", not_values, closed);
+            return;
+        }
+        fields.leaf("key", key, Capability::Authorization);
+        fields.leaf("values", values, Capability::Authorization);
+        fields.leaf("notValues", not_values, Capability::Authorization);
     }
 }
 
