@@ -198,6 +198,12 @@ impl Generation {
         listening.is_some_and(Listening::proxy_protocol)
     }
 
+    /// Whether connections to `listener` come to the workload that is served.
+    pub(super) fn is_inbound(&self, listener: ListenerId) -> bool {
+        let listening = self.listeners.get(&listener);
+        listening.is_some_and(Listening::is_inbound)
+    }
+
     /// The clusters that routes name.
     pub(super) fn upstreams(&self) -> &Upstreams {
         &self.upstreams

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mesh_core::model::Model;
-use mesh_core::model::listener::{FilterChain, Listener, NetworkFilter};
+use mesh_core::model::listener::{Direction, FilterChain, Listener, NetworkFilter};
 use mesh_routing::error::CompileErrors;
 use mesh_tls::accept::TlsAcceptor;
 use mesh_tls::config::TlsCompiler;
@@ -23,12 +23,15 @@ pub(super) struct Listening {
     chains: Option<Arc<FilterChains>>,
     /// Whether connections begin with a header that says whose they are.
     proxy_protocol: bool,
+    /// Whether they come to the workload that is served.
+    is_inbound: bool,
 }
 
 impl Listening {
     /// A listener whose connections all carry plaintext HTTP.
     pub(super) fn plain(name: &str, served: Served) -> Self {
         Self {
+            is_inbound: served.is_guarded,
             served: BTreeMap::from([(name.to_owned(), served)]),
             plain: Some(name.to_owned()),
             chains: None,
@@ -75,6 +78,7 @@ impl Listening {
             plain,
             chains: chains.map(Arc::new),
             proxy_protocol: listener.proxy_protocol,
+            is_inbound: listener.direction == Direction::Inbound,
         };
         Ok((Some(listening), warnings))
     }
@@ -101,6 +105,11 @@ impl Listening {
     /// Whether connections begin with a header of the PROXY protocol.
     pub(super) fn proxy_protocol(&self) -> bool {
         self.proxy_protocol
+    }
+
+    /// Whether connections come to the workload that is served.
+    pub(super) fn is_inbound(&self) -> bool {
+        self.is_inbound
     }
 
     /// Among which filter chains connections choose.

@@ -101,7 +101,8 @@ fn begin_log(
     connection: &Connection,
     cluster: Option<&ClusterName>,
 ) -> Option<LoggedConnection> {
-    let log = generation.telemetry().access_log_of(cluster)?;
+    let is_inbound = generation.is_inbound(connection.listener);
+    let log = generation.telemetry().access_log(is_inbound)?;
     let mut info = info(connection);
     let identity = connection.tls.as_ref().and_then(|tls| tls.identity.clone());
     // Of TLS that is passed on, the server name is known.

@@ -99,9 +99,9 @@ impl Telemetry {
         Some(metrics.of(is_inbound(cluster)))
     }
 
-    /// The access log of connections to `cluster`, if there is one.
-    pub(super) fn access_log_of(&self, cluster: &ClusterName) -> Option<&AccessLogLayer> {
-        self.access_logs.of(is_inbound(cluster)).as_ref()
+    /// The access log of what comes to the workload, or of what it sends, if there is one.
+    pub(super) fn access_log(&self, is_inbound: bool) -> Option<&AccessLogLayer> {
+        self.access_logs.of(is_inbound).as_ref()
     }
 
     /// Whether anything is recorded of what comes to the workload, or of what it sends.
