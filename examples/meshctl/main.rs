@@ -71,7 +71,7 @@ enum Command {
     /// Say what happens to a request, and which rules were considered.
     Explain {
         #[command(flatten)]
-        request: request::RequestArguments,
+        request: Box<request::RequestArguments>,
         #[command(flatten)]
         workload: WorkloadArguments,
         #[command(flatten)]

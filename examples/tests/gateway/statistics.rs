@@ -1,7 +1,7 @@
 //! What the gateway counts, and how it is scraped.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use crate::policies::{CART, NO_ADMIN, eventually};
 use crate::scene::{Scene, settings};
@@ -37,17 +37,6 @@ spec:
 
     let statistics = scene.gateway.statistics();
     let (_workers, address) = statistics.serve(([127, 0, 0, 1], 0).into()).unwrap();
-    let scrape = |accept: &str| {
-        let mut client = TcpStream::connect(address).unwrap();
-        let request = format!(
-            "GET /stats/prometheus HTTP/1.1\r\nhost: a\r\naccept: {accept}\r\n\
-             connection: close\r\n\r\n"
-        );
-        client.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).unwrap();
-        answer
-    };
     let is_counted = |text: &String| {
         let mut lines = text.lines();
         lines.any(|line| {
@@ -64,7 +53,7 @@ spec:
             "istio_requests",
         ),
     ] {
-        let counts = eventually(|| scrape(accept), is_counted);
+        let counts = eventually(|| scrape(address, accept), is_counted);
         assert!(counts.starts_with("HTTP/1.1 200 "), "{counts}");
         assert!(is_counted(&counts), "{counts}");
         assert!(
@@ -76,6 +65,19 @@ spec:
             "{counts}"
         );
     }
+}
+
+/// The counts, in a format that is accepted.
+fn scrape(address: SocketAddr, accept: &str) -> String {
+    let mut client = TcpStream::connect(address).unwrap();
+    let request = format!(
+        "GET /stats/prometheus HTTP/1.1\r\nhost: a\r\naccept: {accept}\r\n\
+         connection: close\r\n\r\n"
+    );
+    client.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 #[test]
