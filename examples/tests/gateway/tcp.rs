@@ -69,19 +69,36 @@ fn connections_are_divided_by_weight() {
 }
 
 #[test]
+fn a_client_stays_with_its_endpoint_where_addresses_are_hashed() {
+    let (one, other) = (Backend::start("a"), Backend::start("b"));
+    let rule = rule("loadBalancer: { consistentHash: { useSourceIp: true } }");
+    let both = entry_of("db", &[one.address, other.address]);
+    let gateway = serve(&[&yaml(SERVER, TCP_ROUTE), &both, &rule]);
+    let greetings = [(); 20].map(|()| {
+        let mut greeting = [0];
+        connect(&gateway).read_exact(&mut greeting).unwrap();
+        greeting
+    });
+    assert_eq!(greetings, [greetings[0]; 20]);
+}
+
+#[test]
+fn an_endpoint_that_is_not_reached_is_ejected() {
+    let backend = Backend::start("a");
+    let ejecting = "outlierDetection: { consecutive5xxErrors: 1, maxEjectionPercent: 100, \
+                    baseEjectionTime: 600s }, loadBalancer: { simple: ROUND_ROBIN }";
+    let both = entry_of("db", &[closed(), backend.address]);
+    let gateway = serve(&[&yaml(SERVER, TCP_ROUTE), &both, &rule(ejecting)]);
+    let reached = [(); 10].map(|()| connect(&gateway).read_exact(&mut [0]).is_ok());
+    let failed = reached.iter().filter(|is_reached| !**is_reached).count();
+    assert_eq!(failed, 1, "{reached:?}");
+}
+
+#[test]
 fn a_connection_that_is_silent_or_lasts_for_too_long_is_closed() {
     for limit in ["idleTimeout", "maxConnectionDuration"] {
         let backend = Backend::start("");
-        let rule = format!(
-            "
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {{ name: db, namespace: shop }}
-spec:
-  host: db.example
-  trafficPolicy: {{ connectionPool: {{ tcp: {{ {limit}: 200ms }} }} }}
-"
-        );
+        let rule = rule(&format!("connectionPool: {{ tcp: {{ {limit}: 200ms }} }}"));
         let gateway = serve(&[&yaml(SERVER, TCP_ROUTE), &backend.yaml("db"), &rule]);
         let mut client = connect(&gateway);
         client.write_all(b"a").unwrap();
@@ -165,15 +182,8 @@ fn a_connection_is_logged_when_it_has_ended() {
     assert_eq!(line, format!("- 0 - - - 8 12 {cluster} {address}"));
 
     let hang = |gateway: &Gateway| assert_eq!(rest(&mut connect(gateway)), "");
-    let rule = "
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: { name: db, namespace: shop }
-spec:
-  host: db.example
-  trafficPolicy: { connectionPool: { tcp: { maxConnectionDuration: 200ms } } }
-";
-    let line = logged(&[&routes, &db, rule], FORMAT, hang);
+    let short = rule("connectionPool: { tcp: { maxConnectionDuration: 200ms } }");
+    let line = logged(&[&routes, &db, &short], FORMAT, hang);
     assert_eq!(line, format!("- 0 DT - - 0 0 {cluster} {address}"));
 
     let line = logged(&[&routes, &db, DENY], FORMAT, hang);
@@ -190,7 +200,7 @@ spec:
     let line = logged(&[&routes, nobody], FORMAT, hang);
     assert_eq!(line, format!("- 0 UH - - 0 0 {cluster} -"));
 
-    let full = rule.replace("maxConnectionDuration: 200ms", "maxConnections: 1");
+    let full = rule("connectionPool: { tcp: { maxConnections: 1 } }");
     let greeting = Backend::start("hello");
     let line = logged(&[&routes, &greeting.yaml("db"), &full], FORMAT, |gateway| {
         let mut first = connect(gateway);
@@ -422,9 +432,30 @@ spec:
     )
 }
 
+/// A DestinationRule for `db.example`.
+fn rule(policy: &str) -> String {
+    format!(
+        "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{ name: db, namespace: shop }}
+spec: {{ host: db.example, trafficPolicy: {{ {policy} }} }}
+"
+    )
+}
+
 /// The service `NAME.example` at an address.
 fn entry(name: &str, address: SocketAddr) -> String {
-    let port = address.port();
+    entry_of(name, &[address])
+}
+
+/// The service `NAME.example` at several addresses.
+fn entry_of(name: &str, addresses: &[SocketAddr]) -> String {
+    let endpoints = addresses.iter().map(|address| {
+        let port = address.port();
+        format!("{{ address: 127.0.0.1, ports: {{ tcp: {port} }} }}")
+    });
+    let endpoints: Vec<_> = endpoints.collect();
     format!(
         "
 apiVersion: networking.istio.io/v1
@@ -434,8 +465,9 @@ spec:
   hosts: [{name}.example]
   resolution: STATIC
   ports: [{{ number: 80, name: tcp, protocol: TCP }}]
-  endpoints: [{{ address: 127.0.0.1, ports: {{ tcp: {port} }} }}]
-"
+  endpoints: [{}]
+",
+        endpoints.join(", ")
     )
 }
 
