@@ -217,14 +217,7 @@ fn the_log_names_the_server_that_tls_asks_for_where_it_is_passed_on() {
         %RESPONSE_CODE_DETAILS% %UPSTREAM_CLUSTER%";
     let hosts = Hosts::new();
     let service = Service::start(Taking::Tls(hosts.server("db.example", false)));
-    let server = "port: { number: 443, name: tls, protocol: TLS }\n    hosts: ['*.example']\n    \
-                  tls: { mode: PASSTHROUGH }";
-    let routes = "
-  tls:
-  - match: [{ sniHosts: [db.example] }]
-    route: [{ destination: { host: db.example } }]
-";
-    let (server, db) = (yaml(server, routes), entry("db", service.address));
+    let (server, db) = (yaml(PASSTHROUGH, SNI_ROUTE), entry("db", service.address));
     for (name, expected) in [
         ("db.example", "db.example - - - outbound|80||db.example"),
         // As Envoy logs what no filter chain takes.
@@ -244,18 +237,11 @@ fn the_log_names_the_server_that_tls_asks_for_where_it_is_passed_on() {
 fn tls_is_passed_on_by_its_server_name() {
     let hosts = Hosts::new();
     let service = Service::start(Taking::Tls(hosts.server("db.example", false)));
-    let server = "port: { number: 443, name: tls, protocol: TLS }\n    hosts: ['*.example']\n    \
-                  tls: { mode: PASSTHROUGH }";
-    let routes = "
-  tls:
-  - match: [{ sniHosts: [db.example] }]
-    route: [{ destination: { host: db.example } }]
-";
     let (observer, failures) = Failures::observe();
     let mut settings = settings();
     settings.handshakes = Some(observer);
     let mut gateway = Gateway::start(settings).unwrap();
-    let yaml = [yaml(server, routes), entry("db", service.address)].join("---");
+    let yaml = [yaml(PASSTHROUGH, SNI_ROUTE), entry("db", service.address)].join("---");
     assert_eq!(publish(&mut gateway, &yaml), [""; 0]);
     let answer = ask(&gateway, &hosts.pem(), "db.example").unwrap();
     assert!(
@@ -393,6 +379,16 @@ spec:
   selector: { matchLabels: { istio: ingressgateway } }
   action: DENY
   rules: [{ from: [{ source: { ipBlocks: [127.0.0.0/8] } }] }]
+";
+
+const PASSTHROUGH: &str = "port: { number: 443, name: tls, protocol: TLS }
+    hosts: ['*.example']
+    tls: { mode: PASSTHROUGH }";
+
+const SNI_ROUTE: &str = "
+  tls:
+  - match: [{ sniHosts: [db.example] }]
+    route: [{ destination: { host: db.example } }]
 ";
 
 const TCP_ROUTE: &str = "

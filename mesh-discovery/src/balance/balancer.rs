@@ -34,8 +34,8 @@ const NEVER: u64 = u64::MAX;
 /// because the table follows later: until somebody calls [`rebuild`](Self::rebuild), the table before
 /// is picked from, endpoints that have gone are passed over, and new ones wait. The services of
 /// `service`, and `Upstream::pick`, have it called beside the requests; who picks here calls it where
-/// there is time to wait, whenever the balancer [is stale](Self::is_stale). (In Envoy, too, requests are balanced by the
-/// table before until the main thread has compiled another.)
+/// there is time to wait, whenever the balancer [is stale](Self::is_stale). (In Envoy, too, requests
+/// are balanced by the table before until the main thread has compiled another.)
 ///
 /// See the [module docs](super) for an example.
 pub struct Balancer {
