@@ -8,7 +8,6 @@ use mesh_core::model::Notice;
 use mesh_core::model::cluster::{Cluster, Endpoint, LocalityBalancing};
 
 use crate::balance::host::Host;
-use crate::balance::level::Level;
 use crate::balance::policy::{Policy, PolicyError};
 use crate::balance::settings::Settings;
 #[cfg(feature = "balance")]
@@ -44,10 +43,12 @@ pub struct Balancer {
     /// When the detector has to decide next, in nanoseconds since `epoch`.
     pub(super) due: AtomicU64,
     pub(super) epoch: Instant,
-    is_stale: AtomicBool,
+    pub(super) is_stale: AtomicBool,
+    /// Held while tables are compiled beside the picks.
+    pub(super) renewal: Mutex<()>,
     /// Whether somebody has taken it on to rebuild.
     #[cfg(feature = "balance")]
-    is_claimed: AtomicBool,
+    pub(super) is_claimed: AtomicBool,
 }
 
 /// What has to be known of a request.
@@ -84,6 +85,7 @@ impl Balancer {
             due: AtomicU64::new(NEVER),
             epoch: now,
             is_stale: AtomicBool::new(false),
+            renewal: Mutex::default(),
             #[cfg(feature = "balance")]
             is_claimed: AtomicBool::new(false),
         }
@@ -228,84 +230,6 @@ impl Balancer {
         tried.iter().filter_map(priority).collect()
     }
 
-    /// Whether a table is not that of the endpoints yet, so that [`rebuild`](Self::rebuild) has
-    /// something to do.
-    pub fn is_stale(&self) -> bool {
-        self.is_stale.load(Ordering::Relaxed)
-    }
-
-    /// Compiles the tables that are not those of the endpoints yet. That may take milliseconds, and
-    /// neither picks nor changes wait for it. If endpoints change meanwhile, it is stale again.
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    /// use std::time::Instant;
-    ///
-    /// use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress};
-    /// use mesh_core::service::ClusterName;
-    /// use mesh_discovery::balance::{Balancer, PickRequest};
-    /// use tower::discover::Change;
-    ///
-    /// let endpoint = |port| Endpoint::new(EndpointAddress::Ip(([10, 0, 0, 7], port).into()));
-    /// let mut cluster = Cluster::new(ClusterName::from("cart"));
-    /// cluster.policy.load_balancer = Some(serde_json::from_str(
-    ///     r#"{"consistentHash": {"useSourceIp": true, "maglev": {}}}"#,
-    /// )?);
-    /// cluster.endpoints.push(endpoint(80));
-    /// let now = Instant::now();
-    /// let balancer = Balancer::new(Arc::new(cluster), Default::default(), now, 0);
-    ///
-    /// let new = Arc::new(endpoint(81));
-    /// balancer.apply([Change::Insert(new.address.clone(), new)], now);
-    /// assert!(balancer.is_stale());
-    /// balancer.rebuild(now);
-    /// let picks_new = (0..64).any(|hash| {
-    ///     let request = PickRequest { hash: Some(hash), ..PickRequest::new(now) };
-    ///     let host = balancer.pick(&request, || 0);
-    ///     host.is_some_and(|host| host.endpoint().address.port() == Some(81))
-    /// });
-    /// assert!(picks_new && !balancer.is_stale());
-    /// # Ok::<(), serde_json::Error>(())
-    /// ```
-    pub fn rebuild(&self, now: Instant) {
-        if !self.is_stale() {
-            return;
-        }
-        let before = self.snapshot();
-        let renewed: Vec<Arc<Level>> = before
-            .levels
-            .iter()
-            .filter_map(|level| level.renew().map(Arc::new))
-            .collect();
-        let mut state = self.state();
-        // What has changed meanwhile is different from what was compiled here.
-        let current = self.snapshot();
-        let settings = Arc::clone(&current.settings);
-        let mut levels = current.levels.clone();
-        for level in renewed {
-            state.members.touch(level.priority);
-            levels.retain(|other| other.priority != level.priority);
-            levels.push(level);
-        }
-        let base = Snapshot {
-            settings: Arc::clone(&settings),
-            levels,
-            loads: Vec::new(),
-        };
-        self.publish_after(&base, &mut state, settings, now);
-    }
-
-    /// Says whether there is something to [rebuild](Self::rebuild) that nobody else has taken on.
-    #[cfg(feature = "balance")]
-    pub(crate) fn claim_rebuild(&self) -> bool {
-        self.is_stale() && !self.is_claimed.swap(true, Ordering::Acquire)
-    }
-
-    #[cfg(feature = "balance")]
-    pub(crate) fn release_rebuild(&self) {
-        self.is_claimed.store(false, Ordering::Release);
-    }
-
     /// What is not followed as it was written.
     pub fn notices(&self) -> Vec<Notice> {
         self.snapshot.load().settings.notices.clone()
@@ -364,7 +288,7 @@ impl Balancer {
         self.publish_after(&before, state, settings, now);
     }
 
-    fn publish_after(
+    pub(super) fn publish_after(
         &self,
         before: &Snapshot,
         state: &mut State,

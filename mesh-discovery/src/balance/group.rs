@@ -94,6 +94,11 @@ impl Group {
         matches!(&self.picker, Picker::Maglev(table) if table.is_stale())
     }
 
+    /// Whether this and `other` pick by the same table, stale or not.
+    pub(crate) fn has_table_of(&self, other: &Self) -> bool {
+        matches!((&self.picker, &other.picker), (Picker::Maglev(table), Picker::Maglev(other)) if table.is_of(other))
+    }
+
     /// The same group with what is compiled of its endpoints, if this is stale.
     pub(crate) fn renew(&self) -> Option<Self> {
         let Picker::Maglev(table) = &self.picker else {

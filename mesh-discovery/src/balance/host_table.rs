@@ -104,6 +104,11 @@ impl HostTable {
         self.is_stale
     }
 
+    /// Whether this is the table that `other` is, for whatever versions of the list.
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.table, &other.table)
+    }
+
     /// The table of `hosts`, if this is not it. Costs what a whole table costs.
     pub(crate) fn renew(&self, hosts: &HostList) -> Option<Self> {
         self.is_stale.then(|| Self::new(hosts, self.size)).flatten()

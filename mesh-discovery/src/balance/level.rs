@@ -100,6 +100,11 @@ impl Level {
         matches!(&self.choice, Choice::Whole(group) if group.is_stale())
     }
 
+    /// Whether this and `other` pick by the same table, stale or not.
+    pub(crate) fn has_table_of(&self, other: &Self) -> bool {
+        matches!((&self.choice, &other.choice), (Choice::Whole(group), Choice::Whole(other)) if group.has_table_of(other))
+    }
+
     /// The same level with what is compiled of its endpoints, if this is stale.
     pub(crate) fn renew(&self) -> Option<Self> {
         let Choice::Whole(group) = &self.choice else {

@@ -63,6 +63,7 @@ mod host_table;
 mod level;
 mod members;
 mod outcomes;
+mod renewal;
 mod schedule;
 mod settings;
 mod snapshot;
