@@ -17,9 +17,11 @@
 //! ```
 
 mod claim;
+mod crumbs;
 mod value;
 
 pub use claim::RoutingClaim;
+pub use crumbs::join_crumbs;
 pub use value::{HeaderValueError, validate_value};
 
 const PSEUDO_HEADERS: [&str; 5] = [":authority", ":method", ":path", ":scheme", ":status"];

@@ -102,6 +102,9 @@ impl HeaderPolicy {
             _ => {}
         }
         authority::settle(request, scheme)?;
+        if request.version() >= Version::HTTP_2 {
+            join_crumbs(request.headers_mut());
+        }
         self.normalize_path(request)?;
         hop_by_hop::remove_from_request(request.headers_mut(), &self.upgrades)?;
         let source = match &self.forwarded {
@@ -134,6 +137,8 @@ impl HeaderPolicy {
 
 #[cfg(test)]
 mod tests {
+    use http::header::COOKIE;
+
     use super::*;
 
     #[test]
@@ -149,6 +154,18 @@ mod tests {
         };
         assert_eq!(admitted(100), Ok(()));
         assert_eq!(admitted(101), Err(Refusal::HeaderCount));
+    }
+
+    #[test]
+    fn a_cookie_in_crumbs_is_whole_for_all_that_follows() {
+        let request = Request::get("https://a.example/").version(Version::HTTP_2);
+        let request = request.header(COOKIE, "a=1").header(COOKIE, "b=2");
+        let mut request = request.body(()).unwrap();
+        let peer = Peer::new([192, 0, 2, 1].into(), Scheme::Https, &Trust::default());
+        let admitted = HeaderPolicy::default().admit(&mut request, &peer, Scheme::Https, || 0);
+        assert_eq!(admitted, Ok(()));
+        let cookies: Vec<_> = request.headers().get_all(COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1; b=2"]);
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(super) enum Failure {
     Protocol,
     /// The endpoint refused the stream before it processed it.
     Refused,
+    /// The body of the request failed, which says nothing about the endpoint.
+    RequestBody,
     /// The endpoint reset the stream.
     Reset,
     /// The connection was closed.
@@ -47,6 +49,10 @@ impl Failure {
             Self::Refused => (
                 text(caller, "remote refused stream reset", RemoteReset),
                 UpstreamReset::after_request(ResetReason::RemoteRefusedStream),
+            ),
+            Self::RequestBody => (
+                text(caller, "local reset", RequestBodyFailure),
+                UpstreamReset::after_request(ResetReason::LocalReset),
             ),
             Self::Reset => (
                 text(caller, "remote reset", RemoteReset),
@@ -122,4 +128,15 @@ pub struct RemoteReset;
 
 impl Reason for RemoteReset {
     const FLAG: ResponseFlag = ResponseFlag::UpstreamRemoteReset;
+}
+
+/// Marks a `503` as sent because the body of the request failed before its end, as when its client goes
+/// away or a limit on it is reached. It says nothing about the endpoint.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the body of the request failed")]
+#[non_exhaustive]
+pub struct RequestBodyFailure;
+
+impl Reason for RequestBodyFailure {
+    const FLAG: ResponseFlag = ResponseFlag::DownstreamConnectionTermination;
 }

@@ -98,6 +98,7 @@ mod wire;
 pub use self::body::Body;
 pub use self::failure::{
     ConnectTimeout, ConnectionFailure, ConnectionTermination, ProtocolError, RemoteReset,
+    RequestBodyFailure,
 };
 pub use self::pools::{EndpointService, Pools};
 pub use self::proxy_protocol::{ProxyProtocolConnector, ProxyProtocolError};

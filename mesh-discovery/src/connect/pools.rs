@@ -22,7 +22,7 @@ use super::connection::BoxError;
 use super::failure::Failure;
 use super::host::Host;
 use super::lease::Lease;
-use super::refusal::is_refused;
+use super::refusal::{is_of_request, is_refused};
 use super::settings::HttpVersion;
 use super::wire;
 use crate::service::{Downstream, NewService, Random, Target};
@@ -213,6 +213,8 @@ fn failure(error: &hyper::Error, is_open: bool) -> Failure {
         Failure::Refused
     } else if error.is_parse() {
         Failure::Protocol
+    } else if is_of_request(error) {
+        Failure::RequestBody
     } else if is_open {
         // The stream has ended, but not the connection.
         Failure::Reset

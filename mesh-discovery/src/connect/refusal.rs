@@ -6,16 +6,30 @@ use h2::Reason;
 /// stream (`REFUSED_STREAM`), or the stream is above the last one of its `GOAWAY`. Such a request can
 /// be sent again whatever it does (RFC 9113 §8.7).
 pub fn is_refused(error: &(dyn Error + 'static)) -> bool {
+    of_http2(error).is_some_and(|error| {
+        let is_refused = error.reason() == Some(Reason::REFUSED_STREAM);
+        // A GOAWAY is the error only of streams that it does not cover.
+        error.is_remote() && (is_refused || error.is_go_away())
+    })
+}
+
+/// Whether an error comes from the request itself: its body failed, and the stream was ended for that.
+pub(super) fn is_of_request(error: &hyper::Error) -> bool {
+    // Streams that h2 resets by itself are those of an endpoint that breaks the protocol.
+    let is_ended =
+        |error: &h2::Error| error.is_reset() && !error.is_remote() && !error.is_library();
+    error.is_user() || error.is_body_write_aborted() || of_http2(error).is_some_and(is_ended)
+}
+
+fn of_http2<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a h2::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(error) = error.downcast_ref::<h2::Error>() {
-            let is_refused = error.reason() == Some(Reason::REFUSED_STREAM);
-            // A GOAWAY is the error only of streams that it does not cover.
-            return error.is_remote() && (is_refused || error.is_go_away());
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
         }
         next = error.source();
     }
-    false
+    None
 }
 
 #[cfg(test)]

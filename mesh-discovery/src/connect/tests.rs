@@ -25,6 +25,7 @@ use crate::circuit_breaker::{Breakers, Limits, Resource};
 use crate::service::{Downstream, NewService, Target};
 
 mod gone;
+mod request_body;
 mod transport;
 mod unreachable;
 mod upgrades;

@@ -3,6 +3,7 @@
 use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri, Version};
+use mesh_core::header::join_crumbs;
 
 /// Fields about the connection that a request came by (RFC 9110 §7.6.1); HTTP/2 has no use for any
 /// (RFC 9113 §8.2.2).
@@ -17,8 +18,11 @@ const CONNECTION_FIELDS: [HeaderName; 5] = [
 ];
 
 /// A request target in origin form unless it is `CONNECT`, a `Host` that is the URI's authority where
-/// it has one (RFC 9112 §3.2), and no field about the connection but an upgrade.
+/// it has one (RFC 9112 §3.2), one `Cookie`, and no field about the connection but an upgrade.
 pub(super) fn http1<B>(request: &mut Request<B>) {
+    if request.version() >= Version::HTTP_2 {
+        join_crumbs(request.headers_mut());
+    }
     *request.version_mut() = Version::HTTP_11;
     let authority = request.uri().authority().map(without_user);
     if let Some(host) = authority.and_then(|host| HeaderValue::from_str(host).ok()) {
@@ -92,6 +96,8 @@ fn remove_connection_fields(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
+    use http::header::COOKIE;
+
     use super::*;
 
     #[test]
@@ -145,6 +151,20 @@ mod tests {
         http1(&mut request);
         assert_eq!(request.headers()[CONNECTION], "upgrade");
         assert_eq!(request.headers()[UPGRADE], "websocket");
+    }
+
+    #[test]
+    fn http1_has_the_cookie_whole_that_came_in_crumbs() {
+        let of = |version| {
+            let request = Request::get("http://cart.example/").version(version);
+            let request = request.header(COOKIE, "a=1").header(COOKIE, "b=2");
+            let mut request = request.body(()).unwrap();
+            http1(&mut request);
+            let cookies = request.headers().get_all(COOKIE).iter();
+            cookies.cloned().collect::<Vec<HeaderValue>>()
+        };
+        assert_eq!(of(Version::HTTP_2), ["a=1; b=2"]);
+        assert_eq!(of(Version::HTTP_11), ["a=1", "b=2"], "as they came");
     }
 
     #[test]

@@ -1,0 +1,50 @@
+//! Bodies of requests that fail.
+
+use std::io;
+
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::StreamBody;
+
+use super::*;
+
+/// Five bodies that clients did not finish are nothing that an endpoint could be ejected for.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_fails_is_not_blamed_on_the_endpoint() {
+    for protocol in [Protocol::Http, Protocol::Http2] {
+        let mut cluster = Cluster::new(ClusterName::from("cart"));
+        cluster.protocol = protocol;
+        let target = Target {
+            endpoint: Arc::new(endpoint(1)),
+            cluster: Arc::new(cluster),
+            breakers: Arc::new(Breakers::new(Limits::default())),
+            downstream: None,
+        };
+        let pools = Pools::new(service_fn(|_: Target| async {
+            let (ours, theirs) = tokio::io::duplex(1024);
+            tokio::spawn(read_all(theirs));
+            Ok::<_, io::Error>(ours)
+        }));
+        let first = Ok(Frame::data(Bytes::from_static(b"begun")));
+        let body =
+            futures_util::stream::iter([first, Err(io::Error::from(io::ErrorKind::UnexpectedEof))]);
+        let request = Request::post("http://cart.example/").body(StreamBody::new(body));
+        let sending = pools.new_service(&target).oneshot(request.unwrap());
+        let response = sending.await.unwrap();
+        let reset = response.extensions().get::<UpstreamReset>().unwrap();
+        assert_eq!(reset.reason, ResetReason::LocalReset, "{protocol:?}");
+        let flag = response.extensions().get();
+        let expected = Some(&ResponseFlag::DownstreamConnectionTermination);
+        assert_eq!(flag, expected, "{protocol:?}");
+    }
+}
+
+/// Serves a connection, and answers once a request has been read, whose client goes on.
+async fn read_all(stream: DuplexStream) {
+    let answer = hyper::service::service_fn(|request: Request<Incoming>| async {
+        request.into_body().collect().await?;
+        Ok::<_, hyper::Error>(Response::new(Full::<Bytes>::default()))
+    });
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let _ = builder.serve_connection(TokioIo::new(stream), answer).await;
+}
