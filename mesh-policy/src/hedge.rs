@@ -7,7 +7,9 @@
 //!
 //! Envoy hedges when the time of an attempt is over (`hedge_on_per_try_timeout`), which Istio does
 //! not configure; here the time is the layer's own. The first *answer* counts, whatever its status.
-//! An error counts only while no other attempt is under way; if both fail, that of the first does. The layer stands where retries do, or below them.
+//! An error counts only while no other attempt is under way; if both fail, that of the first does. The
+//! second attempt is kept from the endpoint that is late, if balancing below says where the first went.
+//! The layer stands where retries do, or below them.
 //!
 //! # Example
 //!
@@ -51,15 +53,20 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, request};
+use http::{Extensions, Request, Response, request};
 use http_body::Body;
+use mesh_core::attributes::{PreviousEndpoints, Progress};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::retry::budget::{RetryBudget, RetryPermit};
+use crate::retry::budget::{ActiveRequest, RetryBudget, RetryPermit};
 use crate::retry::replay_body::ReplayBody;
+
+/// How often balancing picks again where it has picked the endpoint that is late, as often as for
+/// Istio's retries.
+const SELECTION_ATTEMPTS: u32 = 5;
 
 /// Layer that applies [`Hedge`].
 ///
@@ -117,6 +124,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        // A share is of all requests, also of those that are made once.
+        let active = self.layer.budget.as_ref().map(RetryBudget::request);
         let twice = request.method().is_idempotent() && request.body().is_end_stream();
         if !twice {
             return ResponseFuture {
@@ -125,9 +134,11 @@ where
                 second: None,
                 waiting: None,
                 permit: None,
+                _active: active,
             };
         }
-        let (head, _) = request.into_parts();
+        let (mut head, _) = request.into_parts();
+        Progress::of(&mut head.extensions);
         let copy = head.clone();
         let first = self
             .inner
@@ -145,6 +156,7 @@ where
             second: None,
             waiting: Some(Box::new(waiting)),
             permit: None,
+            _active: active,
         }
     }
 }
@@ -176,6 +188,8 @@ pin_project! {
         // `None` if there is no second attempt, or once it has been made.
         waiting: Option<Box<Waiting<S>>>,
         permit: Option<RetryPermit>,
+        // Counts the request as under way.
+        _active: Option<ActiveRequest>,
     }
 }
 
@@ -212,6 +226,7 @@ where
                 && let Some(permit) = waiting.permit()
             {
                 *this.permit = Some(permit);
+                avoid_late(&mut waiting.head.extensions);
                 let request = Request::from_parts(waiting.head, ReplayBody::empty());
                 this.second.set(Some(waiting.service.call(request)));
             }
@@ -244,6 +259,21 @@ impl<S> Waiting<S> {
     }
 }
 
+/// Has balancing avoid the endpoint that the first attempt went to, beside those that it avoids anyway.
+fn avoid_late(extensions: &mut Extensions) {
+    let progress = extensions.get::<Progress>();
+    let Some(late) = progress.and_then(Progress::endpoint).cloned() else {
+        return;
+    };
+    let previous = extensions.get_or_insert_default::<PreviousEndpoints>();
+    if previous.selection_attempts == 0 {
+        previous.selection_attempts = SELECTION_ATTEMPTS;
+    }
+    if !previous.addresses.contains(&late.0.address) {
+        previous.addresses.push(late.0.address.clone());
+    }
+}
+
 impl<S, B> fmt::Debug for ResponseFuture<S, B>
 where
     S: Service<Request<ReplayBody<B>>>,
@@ -260,6 +290,8 @@ mod tests {
 
     use http::Method;
     use http_body_util::Full;
+    use mesh_core::attributes::SelectedEndpoint;
+    use mesh_core::model::cluster::{Endpoint, EndpointAddress};
     use tokio::time::Instant;
     use tower::{ServiceExt, service_fn};
 
@@ -368,5 +400,42 @@ mod tests {
         drop(taken);
         assert_eq!(send(layer, (Method::GET, ""), acts).await, (Ok("b"), 60, 2));
         assert!(budget.retry().is_some(), "it is given back");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_share_is_of_all_requests_under_way() {
+        let cap = RetryCap::Share {
+            percent: 50.0,
+            least: 0,
+            interval: Duration::ZERO,
+        };
+        let budget = RetryBudget::new(cap);
+        let acts = [(500, Ok("a")), (10, Ok("b"))];
+        let layer = layer().with_budget(budget.clone());
+        let get = || send(layer.clone(), (Method::GET, ""), acts);
+        assert_eq!(get().await, (Ok("a"), 500, 1), "half of one");
+        let (first, second) = tokio::join!(get(), get());
+        assert_eq!(first.2 + second.2, 3, "half of two");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn balancing_keeps_the_second_attempt_from_the_endpoint_that_is_late() {
+        let address = EndpointAddress::Ip(([10, 0, 0, 1], 80).into());
+        let late = SelectedEndpoint(Arc::new(Endpoint::new(address.clone())));
+        let inner = service_fn(move |request: Request<ReplayBody<Full<Bytes>>>| {
+            let late = late.clone();
+            async move {
+                let extensions = request.extensions();
+                if let Some(previous) = extensions.get::<PreviousEndpoints>() {
+                    return Ok::<_, &str>(Response::new(previous.clone()));
+                }
+                extensions.get::<Progress>().unwrap().sent_to(late);
+                std::future::pending().await
+            }
+        });
+        let response = layer().layer(inner).oneshot(Request::default()).await;
+        let previous = response.unwrap().into_body();
+        assert_eq!(previous.addresses, [address]);
+        assert_eq!(previous.selection_attempts, SELECTION_ATTEMPTS);
     }
 }

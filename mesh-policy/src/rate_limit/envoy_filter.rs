@@ -51,7 +51,7 @@
 //! let scope = Scope::new(PatchContext::SidecarInbound, &workload, "istio-system");
 //! let compiled = compile([&filter], &scope, tokio::time::Instant::now().into_std());
 //! assert!(compiled.notices.is_empty());
-//! assert!(compiled.limits.limit(&http::Extensions::new()).is_some());
+//! assert!(compiled.limits.limits(&http::Extensions::new()).next().is_some());
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
@@ -273,7 +273,7 @@ impl Compiled {
             LOCAL => {
                 let limit = config::local(config, now)?.of_source(source);
                 if scope.matches(object) {
-                    self.limits.all = Some(Arc::new(limit));
+                    self.limits.all.push(Arc::new(limit));
                     self.place = place;
                 }
             }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::descriptor::RateLimitRule;
 use super::limits::RateLimits;
 use super::local::{Check, LocalRateLimit};
 use crate::clock::WallClock;
@@ -67,26 +68,39 @@ impl LocalRateLimitLayer {
     /// What is decided of a request.
     fn decide<B>(&self, mut request: Request<B>) -> (Request<B>, Decided) {
         let limits = self.limits.load();
-        let Some(limit) = limits.limit(request.extensions()) else {
-            return (request, Decided::default());
-        };
+        let mut decided = Decided::default();
+        for limit in limits.limits(request.extensions()) {
+            let rules = limits.rules(request.extensions());
+            request = self.apply((limit, rules), request, &mut decided);
+            if decided.refusal.is_some() {
+                break;
+            }
+        }
+        (request, decided)
+    }
+
+    fn apply<B>(
+        &self,
+        (limit, rules): (&Arc<LocalRateLimit>, &[RateLimitRule]),
+        mut request: Request<B>,
+        decided: &mut Decided,
+    ) -> Request<B> {
         let settings = limit.settings();
         if !settings.enabled.includes((self.random)()) {
-            return (request, Decided::default());
+            return request;
         }
         let mut descriptors = Vec::new();
         if limit.has_descriptors() {
             let (head, body) = request.into_parts();
-            descriptors = limit.descriptors(&head, limits.rules(&head.extensions));
+            descriptors = limit.descriptors(&head, rules);
             request = Request::from_parts(head, body);
         }
         let check = limit.check(&descriptors, Instant::now().into_std());
-        let mut decided = Decided {
-            told: settings.rate_limit_headers.then_some(check),
-            refusal: None,
-        };
+        if settings.rate_limit_headers {
+            decided.tell(check);
+        }
         if check.is_allowed {
-            return (request, decided);
+            return request;
         }
         let (mut head, body) = request.into_parts();
         if settings.enforced.includes((self.random)()) {
@@ -96,7 +110,7 @@ impl LocalRateLimitLayer {
             let values = self.evaluate(options, &head);
             write(&mut head.headers, options, values);
         }
-        (Request::from_parts(head, body), decided)
+        Request::from_parts(head, body)
     }
 
     fn refusal(&self, limit: &Arc<LocalRateLimit>, head: &request::Parts) -> Box<Refusal> {
@@ -136,6 +150,14 @@ struct Decided {
     /// What the response tells of the limit.
     told: Option<Check>,
     refusal: Option<Box<Refusal>>,
+}
+
+impl Decided {
+    /// Of several limits, the response tells of the one that is reached first.
+    fn tell(&mut self, check: Check) {
+        let told = self.told.filter(|told| told.remaining <= check.remaining);
+        self.told = Some(told.unwrap_or(check));
+    }
 }
 
 #[derive(Debug)]

@@ -9,13 +9,14 @@ use mesh_core::model::route::Route;
 use super::descriptor::RateLimitRule;
 use super::local::LocalRateLimit;
 
-/// The rate limits of a listener: one for all requests, and those of its routes.
+/// The rate limits of a listener: those for all requests, and those of its routes.
 ///
-/// A route's own limit takes the place of the listener's, as Envoy's configuration per filter does.
+/// A request has to pass all that are for all requests, as it has to pass each of Envoy's filters. A
+/// route's own limit takes their place, as Envoy's configuration per filter does.
 /// Routes are known by identity: the limits are compiled of the same model as the route table.
 #[derive(Clone, Debug, Default)]
 pub struct RateLimits {
-    pub(super) all: Option<Arc<LocalRateLimit>>,
+    pub(super) all: Vec<Arc<LocalRateLimit>>,
     pub(super) routes: HashMap<ByIdentity, OfRoute>,
 }
 
@@ -32,10 +33,10 @@ impl RateLimits {
         Self::default()
     }
 
-    /// Sets the limit of requests whose route has none of its own.
+    /// Adds a limit of requests whose route has none of its own.
     #[must_use]
     pub fn with_default(mut self, limit: LocalRateLimit) -> Self {
-        self.all = Some(Arc::new(limit));
+        self.all.push(Arc::new(limit));
         self
     }
 
@@ -58,7 +59,7 @@ impl RateLimits {
     /// this, a new configuration fills all buckets, whatever it is about.
     #[must_use]
     pub fn carried_on(mut self, last: &Self) -> Self {
-        let known: Vec<_> = last.limits().map(Arc::clone).collect();
+        let known: Vec<_> = last.with_places().map(Arc::clone).collect();
         let routes = self.routes.values_mut();
         let of_routes = routes.filter_map(|route| route.limit.as_mut());
         // Limits of routes that a program has made have no place that would tell them.
@@ -71,7 +72,8 @@ impl RateLimits {
         self
     }
 
-    fn limits(&self) -> impl Iterator<Item = &Arc<LocalRateLimit>> {
+    /// The limits that can be told among others.
+    fn with_places(&self) -> impl Iterator<Item = &Arc<LocalRateLimit>> {
         let routes = self.routes.values();
         let of_routes = routes.filter_map(|route| route.limit.as_ref());
         let of_routes = of_routes.filter(|limit| limit.has_source());
@@ -80,13 +82,17 @@ impl RateLimits {
 
     /// Whether there is neither a limit nor a rule.
     pub fn is_empty(&self) -> bool {
-        self.all.is_none() && self.routes.is_empty()
+        self.all.is_empty() && self.routes.is_empty()
     }
 
-    /// The limit of a request with `extensions`.
-    pub fn limit(&self, extensions: &Extensions) -> Option<&Arc<LocalRateLimit>> {
+    /// The limits of a request with `extensions`, all of which it has to pass.
+    pub fn limits<'a>(
+        &'a self,
+        extensions: &Extensions,
+    ) -> impl Iterator<Item = &'a Arc<LocalRateLimit>> + use<'a> {
         let own = self.find(extensions).and_then(|route| route.limit.as_ref());
-        own.or(self.all.as_ref()).filter(|limit| limit.is_limited())
+        let limits = own.map_or(&self.all[..], std::slice::from_ref);
+        limits.iter().filter(|limit| limit.is_limited())
     }
 
     /// The rules that make descriptors of a request with `extensions`.

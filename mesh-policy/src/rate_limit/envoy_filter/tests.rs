@@ -92,7 +92,7 @@ fn compile_one(filter: &Resource<EnvoyFilter>) -> Compiled {
 fn the_local_limit_of_istios_task_is_enforced() {
     let compiled = compile_one(&filter("shop", insert(typed_struct(local()))));
     assert_eq!(compiled.notices, []);
-    let limit = compiled.limits.limit(&Extensions::new()).unwrap();
+    let limit = compiled.limits.limits(&Extensions::new()).next().unwrap();
     assert_eq!(limit.settings().enforced, Percent::HUNDRED);
     let header = &limit.settings().response_headers[0];
     assert_eq!(header.name, "x-local-rate-limit");
@@ -100,6 +100,30 @@ fn the_local_limit_of_istios_task_is_enforced() {
         .filter(|_| limit.check(&[], now()).is_allowed)
         .count();
     assert_eq!(allowed, 4);
+}
+
+/// The mesh's limit holds beside that of a namespace, as both are filters of Envoy's.
+#[test]
+fn limits_of_several_filters_all_hold() {
+    let of_tokens = |namespace, tokens: u32| {
+        let mut config = local();
+        config["token_bucket"]["max_tokens"] = tokens.into();
+        config["token_bucket"]["tokens_per_fill"] = tokens.into();
+        filter(namespace, insert(typed_struct(config)))
+    };
+    let mut unlimited = local();
+    unlimited.as_object_mut().unwrap().remove("token_bucket");
+    let filters = [
+        of_tokens("istio-system", 10),
+        of_tokens("shop", 4),
+        filter("shop", insert(typed_struct(unlimited))),
+    ];
+    let workload = workload();
+    let scope = Scope::new(PatchContext::SidecarInbound, &workload, "istio-system").with_port(8080);
+    let compiled = compile(&filters, &scope, now());
+    let limits = compiled.limits.limits(&Extensions::new());
+    let limits: Vec<u32> = limits.map(|limit| limit.check(&[], now()).limit).collect();
+    assert_eq!(limits, [10, 4]);
 }
 
 #[test]
@@ -127,7 +151,7 @@ fn a_filter_that_is_not_told_to_does_nothing_as_in_envoy() {
     let mut config = local();
     config.as_object_mut().unwrap().remove("filter_enabled");
     let compiled = compile_one(&filter("shop", insert(typed_struct(config))));
-    let limit = compiled.limits.limit(&Extensions::new()).unwrap();
+    let limit = compiled.limits.limits(&Extensions::new()).next().unwrap();
     assert_eq!(limit.settings().enabled, Percent::ZERO);
 }
 
@@ -146,7 +170,7 @@ fn only_workloads_that_are_selected_are_limited() {
         spec["workloadSelector"] = json!({"labels": labels});
         spec["configPatches"][0]["match"]["context"] = context.into();
         let compiled = compile_one(&filter(namespace, spec.clone()));
-        let limited = compiled.limits.limit(&Extensions::new()).is_some();
+        let limited = compiled.limits.limits(&Extensions::new()).next().is_some();
         assert_eq!(limited, is_limited, "{namespace}: {spec}");
         assert_eq!(compiled.notices, [], "{namespace}: {spec}");
     }
@@ -158,7 +182,7 @@ fn a_listener_is_matched_by_its_port() {
         let mut spec = insert(typed_struct(local()));
         spec["configPatches"][0]["match"]["listener"] = json!({"portNumber": port});
         let compiled = compile_one(&filter("shop", spec));
-        let limited = compiled.limits.limit(&Extensions::new()).is_some();
+        let limited = compiled.limits.limits(&Extensions::new()).next().is_some();
         assert_eq!(limited, is_limited, "{port}");
     }
 }
@@ -241,7 +265,7 @@ fn rules_and_limits_of_routes_are_given_to_the_routes_that_match() {
             extensions.insert(MatchedRoute::new(Arc::clone(route), 0));
             let limits = &compiled.limits;
             assert_eq!(
-                limits.limit(&extensions).is_some(),
+                limits.limits(&extensions).next().is_some(),
                 limited[index],
                 "{apply_to} {index}"
             );
@@ -369,7 +393,7 @@ fn a_limit_that_stays_as_it_was_goes_on_with_the_tokens_that_are_left() {
         let mut extensions = Extensions::new();
         let route = Arc::clone(&host.virtual_hosts[0].routes[0]);
         extensions.insert(MatchedRoute::new(route, 0));
-        let limit = limits.limit(&extensions).unwrap();
+        let limit = limits.limits(&extensions).next().unwrap();
         (0..9)
             .filter(|_| limit.check(&[], now()).is_allowed)
             .count()
@@ -435,7 +459,7 @@ fn what_is_not_enforced_is_reported_and_left_out() {
             .map(|notice| notice.message.as_str())
             .collect();
         assert_eq!(messages, [expected]);
-        assert!(compiled.limits.limit(&Extensions::new()).is_none());
+        assert!(compiled.limits.limits(&Extensions::new()).next().is_none());
     }
 }
 
@@ -451,7 +475,8 @@ fn names_may_be_written_in_camel_case() {
     assert_eq!(compiled.notices, []);
     let settings = compiled
         .limits
-        .limit(&Extensions::new())
+        .limits(&Extensions::new())
+        .next()
         .unwrap()
         .settings();
     assert_eq!(
