@@ -53,7 +53,6 @@ use crate::locality::Client;
 pub struct Upstream {
     balancer: Balancer,
     breakers: Arc<Breakers>,
-    cluster: ArcSwap<Cluster>,
 }
 
 impl Upstream {
@@ -62,7 +61,6 @@ impl Upstream {
         let limits = Limits::compile(cluster.policy.connection_pool.as_deref());
         Self {
             breakers: Arc::new(Breakers::new(limits)),
-            cluster: ArcSwap::new(Arc::clone(&cluster)),
             balancer: Balancer::new(cluster, client, now, seed),
         }
     }
@@ -81,7 +79,6 @@ impl Upstream {
     pub fn replace(&self, cluster: Arc<Cluster>, now: Instant) {
         let limits = Limits::compile(cluster.policy.connection_pool.as_deref());
         self.breakers.set_limits(limits);
-        self.cluster.store(Arc::clone(&cluster));
         self.balancer.replace(cluster, now);
     }
 
@@ -95,9 +92,9 @@ impl Upstream {
         &self.breakers
     }
 
-    /// The cluster as the model says it.
+    /// The cluster as the model says it. What is picked says of which version it is.
     pub fn cluster(&self) -> Arc<Cluster> {
-        self.cluster.load_full()
+        self.balancer.cluster()
     }
 }
 

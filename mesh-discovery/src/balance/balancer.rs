@@ -12,7 +12,7 @@ use crate::balance::policy::{Policy, PolicyError};
 use crate::balance::settings::Settings;
 #[cfg(feature = "balance")]
 use crate::balance::settings::Target;
-use crate::balance::snapshot::{PRIORITY_UPDATES, PickRequest, Snapshot};
+use crate::balance::snapshot::{PRIORITY_UPDATES, Pick, PickRequest, Snapshot};
 use crate::balance::state::State;
 use crate::endpoint_set::{EndpointChange, EndpointSet};
 use crate::health::outlier::Detector;
@@ -69,9 +69,10 @@ impl Balancer {
     /// same endpoint at the same time.
     pub fn new(cluster: Arc<Cluster>, client: Client, now: Instant, seed: u64) -> Self {
         let endpoints = endpoints_of(&cluster);
-        let mut state = State::new(cluster, client, seed);
+        let mut state = State::new(Arc::clone(&cluster), client, seed);
         let settings = Arc::new(state.settings());
         let empty = Snapshot {
+            cluster,
             settings: Arc::clone(&settings),
             levels: Vec::new(),
             loads: Vec::new(),
@@ -216,6 +217,23 @@ impl Balancer {
         Some(picked.host)
     }
 
+    /// Picks an endpoint as [`pick`](Self::pick) does, and says of which version of the cluster it is. The
+    /// two belong together: [`cluster`](Self::cluster) may be another one already.
+    pub fn pick_with_cluster(
+        &self,
+        request: &PickRequest<'_>,
+        random: impl FnMut() -> u64,
+    ) -> Option<Pick> {
+        self.handle_due(request.now);
+        let tried = self.tried(request);
+        let snapshot = self.snapshot.load();
+        let picked = snapshot.pick(request, &tried, random)?;
+        Some(Pick {
+            host: picked.host,
+            cluster: Arc::clone(&snapshot.cluster),
+        })
+    }
+
     /// The priorities that were tried before, where they are to be avoided. Envoy looks at them with
     /// every second attempt, as Istio tells it to.
     pub(crate) fn tried(&self, request: &PickRequest<'_>) -> Vec<u32> {
@@ -237,7 +255,7 @@ impl Balancer {
 
     /// The cluster as it was given last. Endpoints may have changed since.
     pub fn cluster(&self) -> Arc<Cluster> {
-        Arc::clone(&self.state().cluster)
+        Arc::clone(&self.snapshot.load().cluster)
     }
 
     /// The endpoints, in no order.

@@ -79,4 +79,4 @@ pub use explain::Choice;
 #[cfg(feature = "connect")]
 pub(crate) use settings::lists_endpoints;
 pub use settings::{Settings, Target};
-pub use snapshot::PickRequest;
+pub use snapshot::{Pick, PickRequest};

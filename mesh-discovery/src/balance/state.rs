@@ -145,6 +145,7 @@ impl State {
             )));
         }
         Snapshot {
+            cluster: Arc::clone(&self.cluster),
             settings,
             levels,
             loads,

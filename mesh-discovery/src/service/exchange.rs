@@ -20,7 +20,7 @@ use super::switched::Switched;
 use crate::balance::balancer::Needs;
 use crate::balance::hash_key::{self, Connection, HashKey};
 use crate::balance::host::{ActiveRequest, Host};
-use crate::balance::{Choice, PickRequest};
+use crate::balance::{Choice, Pick, PickRequest};
 use crate::circuit_breaker::{Permit, Resource};
 use crate::cluster::Upstream;
 use crate::health::outlier::Outcome;
@@ -58,11 +58,10 @@ impl Exchange {
         let needs = upstream.balancer().needs();
         let keys = Keys::of(request, needs);
         let pick = keys.pick_request(request, now);
-        let host = upstream.pick(&pick, || random.draw());
-        let host = host.ok_or(Refusal::NoHealthyUpstream)?;
+        let picked = upstream.pick(&pick, || random.draw());
+        let Pick { host, cluster } = picked.ok_or(Refusal::NoHealthyUpstream)?;
         let permit = upstream.breakers().acquire(Resource::Requests);
         let permit = permit.ok_or(Refusal::Overflow)?;
-        let cluster = upstream.cluster();
         let target = Target {
             endpoint: Arc::clone(host.endpoint()),
             downstream: downstream(&cluster, request),

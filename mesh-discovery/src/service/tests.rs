@@ -29,6 +29,7 @@ use crate::cluster::{Clusters, Upstream};
 use crate::locality::Client;
 
 mod explain;
+mod publishing;
 
 type Body = Full<Bytes>;
 
