@@ -133,7 +133,8 @@ impl Clusters {
     }
 
     /// Takes the clusters of a model. Those that are in it by the same name keep their state, and
-    /// those that are the same value are left alone.
+    /// those that are the same value are left alone, unless they have got other endpoints since, see
+    /// [`Balancer::replace`].
     ///
     /// Returns what in them is not followed as it was written.
     pub fn publish(
@@ -147,7 +148,8 @@ impl Clusters {
         let entries = clusters.iter().map(|(name, cluster)| {
             let upstream = match before.get(name) {
                 Some(upstream) => {
-                    if !Arc::ptr_eq(&upstream.cluster(), cluster) {
+                    let is_same = Arc::ptr_eq(&upstream.cluster(), cluster);
+                    if !is_same || upstream.balancer.has_strayed() {
                         upstream.replace(Arc::clone(cluster), now);
                     }
                     Arc::clone(upstream)
@@ -355,6 +357,20 @@ mod tests {
             .pick(&PickRequest::new(now), || 0)
             .unwrap();
         assert_eq!(host.endpoint().address.port(), Some(2));
+    }
+
+    #[test]
+    fn a_model_removes_endpoints_that_it_does_not_have() {
+        let now = now();
+        let clusters = Clusters::new(Client::default());
+        let first = model(&[("cart", "{}")]);
+        clusters.publish(&first, now);
+        for next in [first, model(&[("cart", "{}")])] {
+            clusters.replace_endpoints(&"cart".into(), [endpoint(1), endpoint(2)], now);
+            clusters.publish(&next, now);
+            let upstream = clusters.get(&"cart".into()).unwrap();
+            assert_eq!(upstream.balancer().endpoints(), [Arc::new(endpoint(1))]);
+        }
     }
 
     /// Clusters with one endpoint and these connection pools.

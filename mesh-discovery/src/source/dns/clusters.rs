@@ -10,6 +10,7 @@ use mesh_core::service::ClusterName;
 
 use super::Answer;
 use super::refresh::{NameStatus, RefreshSettings};
+use crate::balance::is_resolved;
 
 /// Resolves the names of clusters. A machine: answers and the time go in, names to look up and
 /// clusters with addresses come out.
@@ -202,13 +203,6 @@ impl DnsClusters {
             _ => status.addresses.iter().copied().map(at).collect(),
         }
     }
-}
-
-fn is_resolved(cluster: &Cluster) -> bool {
-    matches!(
-        cluster.discovery,
-        Discovery::LogicalDns | Discovery::StrictDns
-    )
 }
 
 fn names_of(cluster: &Cluster) -> impl Iterator<Item = &str> {
