@@ -127,7 +127,13 @@ impl Exchange {
         };
         let now = now();
         let time = now.saturating_duration_since(started);
-        self.host.state().latency().record(time, now);
+        let latency = self.host.state().latency();
+        match outcome {
+            Outcome::Status(..500) => latency.record(time, now),
+            Outcome::ConnectFailure | Outcome::Status(_) | Outcome::Timeout => {
+                latency.record_failure(time, now);
+            }
+        }
         self.upstream.balancer().record(&self.host, outcome, now);
     }
 }
