@@ -62,6 +62,12 @@ impl DnsClusters {
         changed.map(|(_, cluster)| self.resolve(cluster)).collect()
     }
 
+    /// Whether `cluster` is the very version that was taken last.
+    pub(super) fn has(&self, cluster: &Arc<Cluster>) -> bool {
+        let known = self.clusters.get(&cluster.name);
+        known.is_some_and(|known| Arc::ptr_eq(known, cluster))
+    }
+
     /// Takes a cluster whose endpoints alone are other than before, as
     /// [`ClusterEndpoints::apply`](crate::registry::ClusterEndpoints::apply) gives it.
     ///
