@@ -53,7 +53,6 @@ use crate::locality::Client;
 pub struct Upstream {
     balancer: Balancer,
     breakers: Arc<Breakers>,
-    cluster: ArcSwap<Cluster>,
 }
 
 impl Upstream {
@@ -62,7 +61,6 @@ impl Upstream {
         let limits = Limits::compile(cluster.policy.connection_pool.as_deref());
         Self {
             breakers: Arc::new(Breakers::new(limits)),
-            cluster: ArcSwap::new(Arc::clone(&cluster)),
             balancer: Balancer::new(cluster, client, now, seed),
         }
     }
@@ -81,7 +79,6 @@ impl Upstream {
     pub fn replace(&self, cluster: Arc<Cluster>, now: Instant) {
         let limits = Limits::compile(cluster.policy.connection_pool.as_deref());
         self.breakers.set_limits(limits);
-        self.cluster.store(Arc::clone(&cluster));
         self.balancer.replace(cluster, now);
     }
 
@@ -95,9 +92,9 @@ impl Upstream {
         &self.breakers
     }
 
-    /// The cluster as the model says it.
+    /// The cluster as the model says it. What is picked says of which version it is.
     pub fn cluster(&self) -> Arc<Cluster> {
-        self.cluster.load_full()
+        self.balancer.cluster()
     }
 }
 
@@ -136,7 +133,8 @@ impl Clusters {
     }
 
     /// Takes the clusters of a model. Those that are in it by the same name keep their state, and
-    /// those that are the same value are left alone.
+    /// those that are the same value are left alone, unless they have got other endpoints since, see
+    /// [`Balancer::replace`].
     ///
     /// Returns what in them is not followed as it was written.
     pub fn publish(
@@ -150,7 +148,8 @@ impl Clusters {
         let entries = clusters.iter().map(|(name, cluster)| {
             let upstream = match before.get(name) {
                 Some(upstream) => {
-                    if !Arc::ptr_eq(&upstream.cluster(), cluster) {
+                    let is_same = Arc::ptr_eq(&upstream.cluster(), cluster);
+                    if !is_same || upstream.balancer.has_strayed() {
                         upstream.replace(Arc::clone(cluster), now);
                     }
                     Arc::clone(upstream)
@@ -358,6 +357,20 @@ mod tests {
             .pick(&PickRequest::new(now), || 0)
             .unwrap();
         assert_eq!(host.endpoint().address.port(), Some(2));
+    }
+
+    #[test]
+    fn a_model_removes_endpoints_that_it_does_not_have() {
+        let now = now();
+        let clusters = Clusters::new(Client::default());
+        let first = model(&[("cart", "{}")]);
+        clusters.publish(&first, now);
+        for next in [first, model(&[("cart", "{}")])] {
+            clusters.replace_endpoints(&"cart".into(), [endpoint(1), endpoint(2)], now);
+            clusters.publish(&next, now);
+            let upstream = clusters.get(&"cart".into()).unwrap();
+            assert_eq!(upstream.balancer().endpoints(), [Arc::new(endpoint(1))]);
+        }
     }
 
     /// Clusters with one endpoint and these connection pools.

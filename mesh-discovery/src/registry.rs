@@ -56,6 +56,9 @@ mod settings;
 mod slices;
 mod status;
 mod store;
+#[cfg(feature = "yaml")]
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::collections::HashSet;
@@ -132,8 +135,9 @@ struct Registered {
 #[derive(Debug, Default)]
 struct Pending {
     waiting: Waiting,
-    // Whether more than endpoints changed.
+    // Whether more than endpoints changed since the last configuration.
     config: bool,
+    // What changed of kinds that only say where services are.
     endpoints: Vec<Changed>,
 }
 
@@ -272,21 +276,27 @@ impl Registry {
 
     /// What is to be done at `now`.
     ///
-    /// If the configuration cannot be built, nothing is: the one before stays, and
-    /// [`problems`](Self::problems) say why.
+    /// If the configuration cannot be built, the one before stays, [`problems`](Self::problems) say why,
+    /// and the next change tries again. Its services have the endpoints of now meanwhile.
     pub fn poll(&mut self, now: Instant) -> Option<Change> {
         if self.deadline().is_none() || !self.pending.waiting.take_due(&self.debounce, now) {
             return None;
         }
         let pending = mem::take(&mut self.pending);
         if !pending.config
-            && self.version > 0
-            && let Some(services) = self.affected(&pending.endpoints)
-            && let Some(updates) = self.endpoint_updates(&services)
+            && let affected = self.affected(&pending.endpoints)
+            && !affected.needs_config
+            && let Some(updates) = self.endpoint_updates(&affected.services)
         {
             return (!updates.is_empty()).then_some(Change::Endpoints(updates));
         }
-        self.build().map(Change::Config)
+        if let Some(config) = self.build() {
+            return Some(Change::Config(config));
+        }
+        self.pending.config = true;
+        let affected = self.affected(&pending.endpoints);
+        let updates = self.endpoint_updates(&affected.services)?;
+        (!updates.is_empty()).then_some(Change::Endpoints(updates))
     }
 
     /// The names of the sources that nothing is known of yet. As long as there is one, there is no
@@ -364,12 +374,10 @@ impl Pending {
         }
         self.waiting.handle_change(now);
         let is_endpoint = |object: &Object| affected::is_endpoint_kind(object.kind());
-        self.config |= !changed.iter().flat_map(Changed::both).all(is_endpoint);
-        if self.config {
-            self.endpoints.clear();
-        } else {
-            self.endpoints.extend(changed);
-        }
+        let only_endpoints = |changed: &Changed| changed.both().all(is_endpoint);
+        self.config |= !changed.iter().all(only_endpoints);
+        self.endpoints
+            .extend(changed.into_iter().filter(only_endpoints));
     }
 }
 

@@ -18,7 +18,7 @@ use mesh_core::model::retry::HashPolicy;
 use mesh_core::model::route::ClusterSpecifier;
 use mesh_core::service::ClusterName;
 use mesh_discovery::balance::host::ActiveRequest;
-use mesh_discovery::balance::{PickRequest, hash_key};
+use mesh_discovery::balance::{Pick, PickRequest, hash_key};
 use mesh_discovery::circuit_breaker::{Permit, Resource};
 use mesh_discovery::health::outlier::Outcome;
 use mesh_discovery::service::{Downstream, Target};
@@ -244,8 +244,8 @@ async fn reach(
         original_destination: Some(connection.local),
         ..PickRequest::new(Instant::now().into_std())
     };
-    let host = upstream.pick(&request, || fastrand::u64(..));
-    let host = host.ok_or(Unreached::NoHealthyUpstream)?;
+    let picked = upstream.pick(&request, || fastrand::u64(..));
+    let Pick { host, cluster } = picked.ok_or(Unreached::NoHealthyUpstream)?;
     let active = host.begin();
     let target = Target {
         endpoint: Arc::clone(host.endpoint()),

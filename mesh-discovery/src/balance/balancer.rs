@@ -9,10 +9,10 @@ use mesh_core::model::cluster::{Cluster, Endpoint, LocalityBalancing};
 
 use crate::balance::host::Host;
 use crate::balance::policy::{Policy, PolicyError};
-use crate::balance::settings::Settings;
 #[cfg(feature = "balance")]
 use crate::balance::settings::Target;
-use crate::balance::snapshot::{PRIORITY_UPDATES, PickRequest, Snapshot};
+use crate::balance::settings::{self, Settings};
+use crate::balance::snapshot::{PRIORITY_UPDATES, Pick, PickRequest, Snapshot};
 use crate::balance::state::State;
 use crate::endpoint_set::{EndpointChange, EndpointSet};
 use crate::health::outlier::Detector;
@@ -69,9 +69,10 @@ impl Balancer {
     /// same endpoint at the same time.
     pub fn new(cluster: Arc<Cluster>, client: Client, now: Instant, seed: u64) -> Self {
         let endpoints = endpoints_of(&cluster);
-        let mut state = State::new(cluster, client, seed);
+        let mut state = State::new(Arc::clone(&cluster), client, seed);
         let settings = Arc::new(state.settings());
         let empty = Snapshot {
+            cluster,
             settings: Arc::clone(&settings),
             levels: Vec::new(),
             loads: Vec::new(),
@@ -130,8 +131,7 @@ impl Balancer {
         policy.validate()?;
         let mut state = self.state();
         state.policy = Some(policy);
-        let cluster = Arc::clone(&state.cluster);
-        self.put(&mut state, cluster, now);
+        self.put_settings(&mut state, None, now);
         drop(state);
         self.rebuild(now);
         Ok(self)
@@ -140,8 +140,9 @@ impl Balancer {
     /// Takes another version of the cluster: its endpoints and its policy. Endpoints that stay keep
     /// their state: active requests, errors, ejections, age.
     ///
-    /// If the endpoints are those of the version before, what came by
-    /// [`replace_endpoints`](Self::replace_endpoints) and [`apply`](Self::apply) since stays.
+    /// What came by [`replace_endpoints`](Self::replace_endpoints) and [`apply`](Self::apply) since the
+    /// version before goes, unless the cluster is one of names that are resolved by DNS, and has the
+    /// same ones: their addresses come by no other way.
     ///
     /// Costs time in proportion to the endpoints, and includes a [`rebuild`](Self::rebuild).
     pub fn replace(&self, cluster: Arc<Cluster>, now: Instant) {
@@ -149,8 +150,8 @@ impl Balancer {
         self.rebuild(now);
     }
 
-    /// Balances for another client, as if the cluster had been replaced by the same one. Replicas of the
-    /// client count where zones do, and nowhere else.
+    /// Balances for another client, over the same endpoints. Replicas of the client count where zones do,
+    /// and nowhere else.
     pub fn set_client(&self, client: &Client, now: Instant) {
         let mut state = self.state();
         let before = std::mem::replace(&mut state.client, client.clone());
@@ -162,20 +163,27 @@ impl Balancer {
         if before == *client || (before == elsewhere && !counts_replicas) {
             return;
         }
-        let cluster = Arc::clone(&state.cluster);
-        self.put(&mut state, cluster, now);
+        self.put_settings(&mut state, None, now);
         drop(state);
         self.rebuild(now);
     }
 
     /// Takes another version of the cluster but for its tables.
     pub(super) fn put(&self, state: &mut State, cluster: Arc<Cluster>, now: Instant) {
-        let endpoints = endpoints_of(&cluster);
         let before = std::mem::replace(&mut state.cluster, cluster);
+        let stays = state.keeps_endpoints(&before);
+        let endpoints = (!stays).then(|| endpoints_of(&state.cluster));
+        self.put_settings(state, endpoints.as_ref(), now);
+    }
+
+    /// Follows the cluster, the client and the policy as they are now, and takes the endpoints of the
+    /// cluster if they are given.
+    fn put_settings(&self, state: &mut State, endpoints: Option<&EndpointSet>, now: Instant) {
         let settings = Arc::new(state.settings());
         state.set_detector(&settings, now);
-        if before.endpoints != state.cluster.endpoints {
-            state.set_endpoints(&endpoints, &settings, now);
+        if let Some(endpoints) = endpoints {
+            state.set_endpoints(endpoints, &settings, now);
+            state.has_other_endpoints = false;
         }
         state.members.sort(&settings.rules);
         self.publish(state, settings, now);
@@ -187,6 +195,7 @@ impl Balancer {
         let mut state = self.state();
         let settings = Arc::clone(&self.snapshot.load().settings);
         state.set_endpoints(&endpoints.into_iter().collect(), &settings, now);
+        state.has_other_endpoints = true;
         self.publish(&mut state, settings, now);
         drop(state);
         self.rebuild(now);
@@ -203,6 +212,7 @@ impl Balancer {
         let settings = Arc::clone(&self.snapshot.load().settings);
         for change in changes {
             state.apply(change, &settings, now);
+            state.has_other_endpoints = true;
         }
         self.publish(&mut state, settings, now);
     }
@@ -214,6 +224,23 @@ impl Balancer {
         let tried = self.tried(request);
         let picked = self.snapshot.load().pick(request, &tried, random)?;
         Some(picked.host)
+    }
+
+    /// Picks an endpoint as [`pick`](Self::pick) does, and says of which version of the cluster it is. The
+    /// two belong together: [`cluster`](Self::cluster) may be another one already.
+    pub fn pick_with_cluster(
+        &self,
+        request: &PickRequest<'_>,
+        random: impl FnMut() -> u64,
+    ) -> Option<Pick> {
+        self.handle_due(request.now);
+        let tried = self.tried(request);
+        let snapshot = self.snapshot.load();
+        let picked = snapshot.pick(request, &tried, random)?;
+        Some(Pick {
+            host: picked.host,
+            cluster: Arc::clone(&snapshot.cluster),
+        })
     }
 
     /// The priorities that were tried before, where they are to be avoided. Envoy looks at them with
@@ -237,7 +264,13 @@ impl Balancer {
 
     /// The cluster as it was given last. Endpoints may have changed since.
     pub fn cluster(&self) -> Arc<Cluster> {
-        Arc::clone(&self.state().cluster)
+        Arc::clone(&self.snapshot.load().cluster)
+    }
+
+    /// Whether endpoints came since the cluster did that the same one would not keep, given again.
+    pub(crate) fn has_strayed(&self) -> bool {
+        let state = self.state();
+        state.has_other_endpoints && !settings::is_resolved(&state.cluster)
     }
 
     /// The endpoints, in no order.

@@ -76,7 +76,8 @@ mod turn_queues;
 
 pub use balancer::Balancer;
 pub use explain::Choice;
+pub(crate) use settings::is_resolved;
 #[cfg(feature = "connect")]
 pub(crate) use settings::lists_endpoints;
 pub use settings::{Settings, Target};
-pub use snapshot::PickRequest;
+pub use snapshot::{Pick, PickRequest};

@@ -5,9 +5,14 @@
 //! ten seconds. Of two hosts drawn at random the one is picked whose average times its requests
 //! (those active, and the one to come) is less. Weights do not count.
 //!
+//! A failure does not count as an answer that came fast, but as one that took twice the average, from a
+//! second to a minute: one endpoint that refuses all at once would get all requests otherwise. It is
+//! tried again when the average is down to that of others.
+//!
 //! Istio has no such policy: it is chosen by
 //! [`Upstream::with_policy`](crate::cluster::Upstream::with_policy). The method is that of Finagle and
-//! linkerd.
+//! linkerd; that failures count is linkerd's load biaser. (Tower's `PeakEwma` leaves it to others to
+//! take out who fails.)
 //!
 //! # Example
 //!
@@ -24,7 +29,7 @@
 //! assert!(latency.average(later) < Duration::from_millis(30));
 //! ```
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::balance::host::Host;
@@ -35,6 +40,10 @@ const DECAY: Duration = Duration::from_secs(10);
 
 /// What a host that has not answered yet is taken to need, in seconds. Little, so that it is tried.
 const UNKNOWN: f64 = 0.001;
+
+/// What a failure that took less counts as at least and at most, in seconds.
+const MIN_FAILURE: f64 = 1.0;
+const MAX_FAILURE: f64 = 60.0;
 
 /// The moving average of the time that a host takes to answer.
 #[derive(Debug)]
@@ -57,15 +66,15 @@ impl Latency {
 
     /// Counts an answer that took `time`.
     pub fn record(&self, time: Duration, now: Instant) {
-        let mut average = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let time = time.as_secs_f64();
-        let old = average.seconds;
-        average.seconds = if time > old {
-            time
-        } else {
-            time + (old - time) * kept(average.at, now)
-        };
-        average.at = now;
+        self.lock().record(time.as_secs_f64(), now);
+    }
+
+    /// Counts a failure after `time` as an answer that took twice the average, from a second to a minute,
+    /// or `time` if that is more.
+    pub fn record_failure(&self, time: Duration, now: Instant) {
+        let mut average = self.lock();
+        let counted = (2.0 * average.seconds(now)).clamp(MIN_FAILURE, MAX_FAILURE);
+        average.record(counted.max(time.as_secs_f64()), now);
     }
 
     /// The average at `now`.
@@ -74,15 +83,34 @@ impl Latency {
     }
 
     fn seconds(&self, now: Instant) -> f64 {
-        let average = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        average.seconds * kept(average.at, now)
+        self.lock().seconds(now)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Average> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The weight that an average of time `at` still has.
-fn kept(at: Instant, now: Instant) -> f64 {
-    let age = now.saturating_duration_since(at);
-    (-age.as_secs_f64() / DECAY.as_secs_f64()).exp()
+impl Average {
+    fn record(&mut self, time: f64, now: Instant) {
+        let old = self.seconds;
+        self.seconds = if time > old {
+            time
+        } else {
+            time + (old - time) * self.kept(now)
+        };
+        self.at = now;
+    }
+
+    fn seconds(&self, now: Instant) -> f64 {
+        self.seconds * self.kept(now)
+    }
+
+    /// The weight that it still has.
+    fn kept(&self, now: Instant) -> f64 {
+        let age = now.saturating_duration_since(self.at);
+        (-age.as_secs_f64() / DECAY.as_secs_f64()).exp()
+    }
 }
 
 /// The index of the picked host. `random` gives numbers uniform over all values. `None` if there
@@ -120,6 +148,19 @@ mod tests {
         latency.record(Duration::from_millis(100), later);
         let average = latency.average(later).as_secs_f64();
         assert!((average - (0.1 + 0.9 / std::f64::consts::E)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn failures_count_as_slow_and_each_one_as_slower_up_to_a_minute() {
+        let now = now();
+        let latency = Latency::new(now);
+        for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+            latency.record_failure(Duration::from_millis(1), now);
+            assert_eq!(latency.average(now), Duration::from_secs(seconds));
+        }
+        let late = Duration::from_secs(90);
+        latency.record_failure(late, now);
+        assert_eq!(latency.average(now), late);
     }
 
     #[test]

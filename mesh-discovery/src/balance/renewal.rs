@@ -85,6 +85,7 @@ impl Balancer {
             }
         }
         let base = Snapshot {
+            cluster: Arc::clone(&current.cluster),
             settings: Arc::clone(&settings),
             levels,
             loads: Vec::new(),

@@ -91,6 +91,15 @@ pub(crate) fn lists_endpoints(cluster: &Cluster) -> bool {
     matches!(target(cluster, policy), Target::Listed)
 }
 
+/// Whether the endpoints of a cluster are what its names resolve to, and come without a
+/// configuration.
+pub(crate) fn is_resolved(cluster: &Cluster) -> bool {
+    matches!(
+        cluster.discovery,
+        Discovery::LogicalDns | Discovery::StrictDns
+    )
+}
+
 fn target(cluster: &Cluster, policy: Policy) -> Target {
     match cluster.discovery {
         Discovery::DynamicDns => Target::Authority(cluster.name.port().unwrap_or(80)),

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use http::uri::Authority;
 use mesh_core::attributes::PreviousEndpoints;
-use mesh_core::model::cluster::{Endpoint, EndpointAddress};
+use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress};
 
 use crate::balance::host::{Host, Weighing};
 use crate::balance::level::{Draw, Level};
@@ -48,10 +48,22 @@ impl PickRequest<'_> {
     }
 }
 
+/// An endpoint that was picked, and the version of its cluster that it was picked from.
+#[derive(Clone, Debug)]
+pub struct Pick {
+    /// The endpoint.
+    pub host: Host,
+    /// The cluster, which says how that endpoint is spoken to. A later version may say otherwise of
+    /// others.
+    pub cluster: Arc<Cluster>,
+}
+
 /// The endpoints of a cluster at one time, compiled for picking. It does not change, but for whose
 /// turn it is.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
+    /// The version of the cluster that the endpoints are of.
+    pub(crate) cluster: Arc<Cluster>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) levels: Vec<Arc<Level>>,
     pub(crate) loads: Vec<Load>,
@@ -171,6 +183,7 @@ impl Snapshot {
     /// The same snapshot, which can be picked from without changing whose turn it is in this one.
     pub(crate) fn fork(&self) -> Self {
         Self {
+            cluster: Arc::clone(&self.cluster),
             settings: Arc::clone(&self.settings),
             levels: self
                 .levels

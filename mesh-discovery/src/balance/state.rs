@@ -11,7 +11,7 @@ use crate::balance::level::{Build, Level};
 use crate::balance::members::Members;
 use crate::balance::policy::Policy;
 use crate::balance::priority::{self, Health};
-use crate::balance::settings::Settings;
+use crate::balance::settings::{self, Settings};
 use crate::balance::snapshot::Snapshot;
 use crate::endpoint_set::{EndpointChange, EndpointSet};
 use crate::health::outlier::Detector;
@@ -24,6 +24,8 @@ pub(crate) struct State {
     /// What is picked by, if not by what the cluster says.
     pub(crate) policy: Option<Policy>,
     pub(crate) members: Members,
+    /// Whether endpoints came since the cluster did.
+    pub(crate) has_other_endpoints: bool,
     pub(crate) detector: Option<Detector<EndpointAddress>>,
     seed: u64,
 }
@@ -36,6 +38,7 @@ impl State {
             client,
             policy: None,
             members: Members::default(),
+            has_other_endpoints: false,
             detector: None,
             seed,
         }
@@ -47,6 +50,14 @@ impl State {
             Some(policy) => Settings::with_policy(&self.cluster, &self.client, policy),
             None => Settings::compile(&self.cluster, &self.client),
         }
+    }
+
+    /// Whether the cluster, which takes the place of `before`, leaves the endpoints as they are: it has
+    /// those of before, and what came since is nothing, or what its names resolve to.
+    pub(crate) fn keeps_endpoints(&self, before: &Cluster) -> bool {
+        let mut both = [before, &self.cluster].into_iter();
+        before.endpoints == self.cluster.endpoints
+            && (!self.has_other_endpoints || both.all(settings::is_resolved))
     }
 
     pub(crate) fn set_detector(&mut self, settings: &Settings, now: Instant) {
@@ -145,6 +156,7 @@ impl State {
             )));
         }
         Snapshot {
+            cluster: Arc::clone(&self.cluster),
             settings,
             levels,
             loads,

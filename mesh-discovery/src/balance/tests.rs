@@ -14,6 +14,7 @@ use crate::health::outlier::Outcome;
 use crate::locality::Client;
 
 mod changes;
+mod endpoints;
 
 const ROUND_ROBIN: &str = r#"{"simple": "ROUND_ROBIN"}"#;
 const FAILURE: Outcome = Outcome::Status(503);
@@ -220,21 +221,6 @@ fn state_stays_with_the_address_when_the_cluster_is_replaced() {
             .all(|found| found.state().active() == 1 && found.weight() == 7)
     );
     assert!(!same.is_empty(), "it has returned");
-}
-
-#[test]
-fn endpoint_updates_survive_a_configuration_that_does_not_change_endpoints() {
-    let start = now();
-    let cluster = cluster(ROUND_ROBIN, &[endpoint(1)]);
-    let balancer = Balancer::new(Arc::new(cluster.clone()), Client::default(), start, 0);
-    let added = Arc::new(endpoint(2));
-    let changes = [
-        Change::Remove(endpoint(1).address),
-        Change::Insert(added.address.clone(), added),
-    ];
-    balancer.apply(changes, start);
-    balancer.replace(Arc::new(cluster), start);
-    assert_eq!(pick(&balancer, start).endpoint().address.port(), Some(2));
 }
 
 #[test]

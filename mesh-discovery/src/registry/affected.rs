@@ -40,28 +40,31 @@ pub(super) fn is_endpoint_kind(kind: Kind) -> bool {
     )
 }
 
-/// The services that may have other endpoints after `changes`, which are of endpoint kinds.
-///
-/// `None` if more than endpoints may change: the workload at one of the addresses `own` is behind
-/// other services, or a name is to be resolved that was not before.
-pub(super) fn services(
-    changes: &[Changed],
-    view: &View<'_>,
-    own: &[IpAddr],
-) -> Option<ServiceNames> {
-    let mut touched = Touched::default();
-    for object in changes.iter().flat_map(Changed::both) {
-        touched.add(object);
+/// What may be other than before after changes of endpoint kinds.
+#[derive(Debug, Default)]
+pub(super) struct Affected {
+    /// The services that may have other endpoints.
+    pub(super) services: ServiceNames,
+    /// Whether more than endpoints may be other: the workload itself is behind other services, or a name
+    /// is to be resolved that was not before.
+    pub(super) needs_config: bool,
+}
+
+impl Affected {
+    /// What `changes` affect, for the workload at the addresses `own`.
+    pub(super) fn by(changes: &[Changed], view: &View<'_>, own: &[IpAddr]) -> Self {
+        let mut touched = Touched::default();
+        for object in changes.iter().flat_map(Changed::both) {
+            touched.add(object);
+        }
+        touched.add_services_of_pods(view);
+        touched.add_selecting_services(view);
+        let is_touched = |address| touched.addresses.contains(address);
+        Self {
+            needs_config: touched.needs_names || own.iter().any(is_touched),
+            services: touched.services,
+        }
     }
-    if own
-        .iter()
-        .any(|address| touched.addresses.contains(address))
-    {
-        return None;
-    }
-    touched.add_services_of_pods(view);
-    touched.add_selecting_services(view)?;
-    Some(touched.services)
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +74,8 @@ struct Touched<'a> {
     /// Addresses of all that was touched.
     addresses: HashSet<IpAddr>,
     labels: Vec<(&'a str, BTreeMap<&'a str, &'a str>)>,
+    /// Whether a service that is resolved by DNS may select one of the labels.
+    needs_names: bool,
 }
 
 impl<'a> Touched<'a> {
@@ -135,8 +140,8 @@ impl<'a> Touched<'a> {
         pod_of(target, namespace).is_some_and(|pod| self.pods.contains(&pod))
     }
 
-    /// The services that select one of the labels; `None` if one of them is resolved by DNS.
-    fn add_selecting_services(&mut self, view: &View<'_>) -> Option<()> {
+    /// The services that select one of the labels.
+    fn add_selecting_services(&mut self, view: &View<'_>) {
         for (namespace, labels) in &self.labels {
             for object in view.in_namespace(Kind::Service, namespace) {
                 let Object::Service(service) = object else {
@@ -157,13 +162,13 @@ impl<'a> Touched<'a> {
                     continue;
                 }
                 if entry.spec.resolution != Resolution::Static {
-                    return None;
+                    self.needs_names = true;
+                    continue;
                 }
                 let name = Name::new(namespace, &entry.metadata.name);
                 self.services.insert((Kind::ServiceEntry, name));
             }
         }
-        Some(())
     }
 }
 

@@ -9,9 +9,9 @@ use mesh_core::labels::Labels;
 use mesh_core::resource::Object;
 use mesh_core::resource::kind::Kind;
 
-use crate::registry::affected::ServiceNames;
+use crate::registry::affected::{Affected, ServiceNames};
 use crate::registry::store::{Changed, Name};
-use crate::registry::{EndpointUpdate, Registry, affected, excerpt};
+use crate::registry::{EndpointUpdate, Registry, excerpt};
 
 /// Name of the ConfigMap that has the settings of a mesh.
 const SETTINGS: &str = "istio";
@@ -53,14 +53,17 @@ impl Registry {
         Ok((config, warnings.unwrap_or_default()))
     }
 
-    /// The services that may have other endpoints after `changes`; `None` if all is to be built.
-    pub(super) fn affected(&self, changes: &[Changed]) -> Option<ServiceNames> {
-        affected::services(changes, &self.view(), &self.own_addresses)
+    /// What may be other than before after `changes`.
+    pub(super) fn affected(&self, changes: &[Changed]) -> Affected {
+        Affected::by(changes, &self.view(), &self.own_addresses)
     }
 
-    /// The services called `names`, with the endpoints that they have now; `None` if all is to be
-    /// built.
+    /// The services called `names`, with the endpoints that they have now; `None` if that takes a whole
+    /// configuration, as the first one does.
     pub(super) fn endpoint_updates(&mut self, names: &ServiceNames) -> Option<Vec<EndpointUpdate>> {
+        if self.version == 0 {
+            return None;
+        }
         let root = self.settings.options().root_namespace();
         let mut objects = excerpt::excerpt(&self.view(), names, root);
         if let Some(vips) = &mut self.vips {

@@ -3,7 +3,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode};
 use mesh_core::attributes::MatchedRoute;
@@ -16,6 +15,7 @@ use super::balance::forward;
 use super::body::TrackedBody;
 use super::exchange;
 use super::future::ResponseFuture;
+use super::named_host::named_host;
 use super::new_service::{NewService, Opaque};
 use super::refusal::Refusal;
 use super::seams::Random;
@@ -148,14 +148,10 @@ fn no_cluster<B>(refusal: Refusal, request: &Request<B>) -> Decision<Choice> {
 
 /// The value of a header, or of a pseudo-header of those that may name a cluster.
 fn header<'a, B>(request: &'a Request<B>, name: &str) -> Option<&'a str> {
-    let uri = request.uri();
     match name {
-        ":authority" | "host" => match uri.authority() {
-            Some(authority) => Some(authority.as_str()),
-            None => request.headers().get(HOST)?.to_str().ok(),
-        },
+        ":authority" | "host" => named_host(request),
         ":method" => Some(request.method().as_str()),
-        ":path" => uri.path_and_query().map(PathAndQuery::as_str),
+        ":path" => request.uri().path_and_query().map(PathAndQuery::as_str),
         name => request.headers().get(name)?.to_str().ok(),
     }
 }

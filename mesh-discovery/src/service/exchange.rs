@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{HOST, HeaderMap, HeaderValue, SET_COOKIE};
+use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use http::uri::Authority;
 use http::{Request, Response};
 use mesh_core::attributes::{
@@ -13,6 +13,7 @@ use mesh_core::model::cluster::Cluster;
 use mesh_core::reply::Caller;
 
 use super::body::TrackedBody;
+use super::named_host::named_host;
 use super::new_service::{Downstream, Target};
 use super::refusal::Refusal;
 use super::seams::{Random, now};
@@ -20,7 +21,7 @@ use super::switched::Switched;
 use crate::balance::balancer::Needs;
 use crate::balance::hash_key::{self, Connection, HashKey};
 use crate::balance::host::{ActiveRequest, Host};
-use crate::balance::{Choice, PickRequest};
+use crate::balance::{Choice, Pick, PickRequest};
 use crate::circuit_breaker::{Permit, Resource};
 use crate::cluster::Upstream;
 use crate::health::outlier::Outcome;
@@ -58,11 +59,10 @@ impl Exchange {
         let needs = upstream.balancer().needs();
         let keys = Keys::of(request, needs);
         let pick = keys.pick_request(request, now);
-        let host = upstream.pick(&pick, || random.draw());
-        let host = host.ok_or(Refusal::NoHealthyUpstream)?;
+        let picked = upstream.pick(&pick, || random.draw());
+        let Pick { host, cluster } = picked.ok_or(Refusal::NoHealthyUpstream)?;
         let permit = upstream.breakers().acquire(Resource::Requests);
         let permit = permit.ok_or(Refusal::Overflow)?;
-        let cluster = upstream.cluster();
         let target = Target {
             endpoint: Arc::clone(host.endpoint()),
             downstream: downstream(&cluster, request),
@@ -128,7 +128,13 @@ impl Exchange {
         };
         let now = now();
         let time = now.saturating_duration_since(started);
-        self.host.state().latency().record(time, now);
+        let latency = self.host.state().latency();
+        match outcome {
+            Outcome::Status(..500) => latency.record(time, now),
+            Outcome::ConnectFailure | Outcome::Status(_) | Outcome::Timeout => {
+                latency.record_failure(time, now);
+            }
+        }
         self.upstream.balancer().record(&self.host, outcome, now);
     }
 }
@@ -162,9 +168,10 @@ struct Keys {
 
 impl Keys {
     fn of<B>(request: &Request<B>, needs: Needs) -> Self {
+        let authority = || named_host(request)?.parse().ok();
         Self {
             hash: needs.hash.then(|| hash(request)).flatten(),
-            authority: needs.authority.then(|| authority_of(request)).flatten(),
+            authority: needs.authority.then(authority).flatten(),
         }
     }
 
@@ -200,12 +207,6 @@ fn hash<B>(request: &Request<B>) -> Option<HashKey> {
     });
     let policies = &route.hash_policies;
     hash_key::evaluate(policies, request.headers(), request.uri(), connection)
-}
-
-/// The host that a request names: in its URI, or else in its `Host` header.
-fn authority_of<B>(request: &Request<B>) -> Option<Authority> {
-    let host = || request.headers().get(HOST)?.to_str().ok()?.parse().ok();
-    request.uri().authority().cloned().or_else(host)
 }
 
 /// What a response says of its endpoint. Nothing if a limit was reached on our side.
@@ -245,33 +246,5 @@ fn http_status(grpc: u8) -> u16 {
         14 => 503,
         16 => 401,
         _ => 500,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_is_named_by_the_uri_or_else_by_the_header() {
-        let cases = [
-            (
-                "http://a.example:81/",
-                Some("b.example"),
-                Some("a.example:81"),
-            ),
-            ("/", Some("b.example:82"), Some("b.example:82")),
-            ("/", Some("not a host"), None),
-            ("/", None, None),
-        ];
-        for (uri, host, expected) in cases {
-            let mut request = Request::get(uri);
-            if let Some(host) = host {
-                request = request.header(HOST, host);
-            }
-            let found = authority_of(&request.body(()).unwrap());
-            let found = found.as_ref().map(Authority::as_str);
-            assert_eq!(found, expected, "{uri} {host:?}");
-        }
     }
 }

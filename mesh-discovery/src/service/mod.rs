@@ -72,6 +72,7 @@ mod body;
 mod dispatch;
 mod exchange;
 mod future;
+mod named_host;
 mod new_service;
 mod probe_queue;
 mod probing;

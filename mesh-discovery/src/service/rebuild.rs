@@ -5,22 +5,21 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::seams::now;
-use crate::balance::PickRequest;
-use crate::balance::host::Host;
+use crate::balance::{Pick, PickRequest};
 use crate::cluster::Upstream;
 
 impl Upstream {
-    /// Picks an endpoint as its [`Balancer`](crate::balance::Balancer::pick) does, and has a table that
-    /// [is stale](crate::balance::Balancer::is_stale) compiled: on a thread of the tokio runtime for what
-    /// blocks, or here if there is no runtime. The pick does not wait for that.
+    /// Picks an endpoint as its [`Balancer`](crate::balance::Balancer::pick_with_cluster) does, and has a
+    /// table that [is stale](crate::balance::Balancer::is_stale) compiled: on a thread of the tokio
+    /// runtime for what blocks, or here if there is no runtime. The pick does not wait for that.
     pub fn pick(
         self: &Arc<Self>,
         request: &PickRequest<'_>,
         random: impl FnMut() -> u64,
-    ) -> Option<Host> {
-        let host = self.balancer().pick(request, random);
+    ) -> Option<Pick> {
+        let picked = self.balancer().pick_with_cluster(request, random);
         start(self);
-        host
+        picked
     }
 }
 

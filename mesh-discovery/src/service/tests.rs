@@ -29,6 +29,8 @@ use crate::cluster::{Clusters, Upstream};
 use crate::locality::Client;
 
 mod explain;
+mod peak_ewma;
+mod publishing;
 
 type Body = Full<Bytes>;
 

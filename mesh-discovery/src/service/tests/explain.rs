@@ -57,29 +57,3 @@ async fn a_destination_that_is_none_is_explained() {
         assert_eq!(decision.outcome.to_string(), expected, "{name}");
     }
 }
-
-#[tokio::test(start_paused = true)]
-async fn by_peak_ewma_a_slow_endpoint_is_tried_once() {
-    use crate::balance::policy::Policy;
-
-    let upstream = Arc::into_inner(upstream("{}", 2)).unwrap();
-    let upstream = upstream.with_policy(Policy::PeakEwma, now()).unwrap();
-    // Of two numbers in a row one is even, so that both endpoints are always drawn.
-    let number = std::sync::atomic::AtomicU64::new(0);
-    let service = Balance::new(Arc::new(upstream), |target: &Target| {
-        let is_slow = target.endpoint.address.port() == Some(1);
-        service_fn(move |_: Request<()>| async move {
-            let time = Duration::from_millis(if is_slow { 500 } else { 5 });
-            tokio::time::sleep(time).await;
-            Ok::<_, Infallible>(answer(200))
-        })
-    });
-    let service = service.with_random(move || number.fetch_add(1, Ordering::Relaxed));
-    let mut slow = 0;
-    for _ in 0..100 {
-        let response = service.clone().oneshot(Request::new(())).await.unwrap();
-        let selected = response.extensions().get::<SelectedEndpoint>().unwrap();
-        slow += u32::from(selected.0.address.port() == Some(1));
-    }
-    assert_eq!(slow, 1);
-}

@@ -10,6 +10,7 @@ use mesh_core::service::ClusterName;
 
 use super::Answer;
 use super::refresh::{NameStatus, RefreshSettings};
+use crate::balance::is_resolved;
 
 /// Resolves the names of clusters. A machine: answers and the time go in, names to look up and
 /// clusters with addresses come out.
@@ -59,6 +60,12 @@ impl DnsClusters {
             !before.get(*name).is_some_and(same) && self.has_answer(cluster)
         });
         changed.map(|(_, cluster)| self.resolve(cluster)).collect()
+    }
+
+    /// Whether `cluster` is the very version that was taken last.
+    pub(super) fn has(&self, cluster: &Arc<Cluster>) -> bool {
+        let known = self.clusters.get(&cluster.name);
+        known.is_some_and(|known| Arc::ptr_eq(known, cluster))
     }
 
     /// Takes a cluster whose endpoints alone are other than before, as
@@ -202,13 +209,6 @@ impl DnsClusters {
             _ => status.addresses.iter().copied().map(at).collect(),
         }
     }
-}
-
-fn is_resolved(cluster: &Cluster) -> bool {
-    matches!(
-        cluster.discovery,
-        Discovery::LogicalDns | Discovery::StrictDns
-    )
 }
 
 fn names_of(cluster: &Cluster) -> impl Iterator<Item = &str> {

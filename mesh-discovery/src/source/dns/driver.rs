@@ -83,8 +83,13 @@ impl<R: Resolve> DnsDriver<R> {
     /// Takes the clusters of a new configuration, of which only those that are resolved by DNS
     /// count.
     pub fn replace(&mut self, clusters: &BTreeMap<ClusterName, Arc<Cluster>>) {
-        // What was resolved for the configuration before may be of clusters that are gone.
-        self.changed.clear();
+        // What was resolved for the configuration before may be of clusters that are gone. Of those that
+        // are the same it is not told again.
+        let stays = |resolved: &Arc<Cluster>| {
+            let written = clusters.get(&resolved.name);
+            written.is_some_and(|written| self.clusters.has(written))
+        };
+        self.changed.retain(stays);
         let changed = self.clusters.replace(clusters, Instant::now().into_std());
         self.changed.extend(changed);
     }
@@ -165,5 +170,76 @@ impl<R> fmt::Debug for DnsDriver<R> {
             .field("clusters", &self.clusters)
             .field("lookups", &self.lookups.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mesh_core::model::cluster::{Discovery, Endpoint, EndpointAddress};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_that_waits_to_be_given_outlives_a_configuration_that_has_it() {
+        let mut driver = DnsDriver::new(Loopback, RefreshSettings::default());
+        let both = clusters(["a", "b"]);
+        driver.replace(&both);
+        assert_eq!(next(&mut driver).await.as_deref(), Some("a"));
+        // The answer was for both.
+        driver.replace(&both);
+        assert_eq!(next(&mut driver).await.as_deref(), Some("b"));
+        assert_eq!(next(&mut driver).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_that_waits_to_be_given_goes_with_the_configuration_that_had_it() {
+        let mut driver = DnsDriver::new(Loopback, RefreshSettings::default());
+        driver.replace(&clusters(["a", "b"]));
+        assert_eq!(next(&mut driver).await.as_deref(), Some("a"));
+        driver.replace(&clusters(["a"]));
+        assert_eq!(
+            next(&mut driver).await.as_deref(),
+            Some("a"),
+            "another version"
+        );
+        assert_eq!(next(&mut driver).await, None);
+
+        driver.replace(&clusters(["b"]));
+        driver.replace(&clusters(["b"]));
+        assert_eq!(next(&mut driver).await.as_deref(), Some("b"));
+        assert_eq!(next(&mut driver).await, None, "one version is enough");
+    }
+
+    /// The next cluster that has an address; `None` if none has.
+    async fn next(driver: &mut DnsDriver<Loopback>) -> Option<String> {
+        let resolved = timeout(Duration::from_secs(1), driver.next()).await.ok()?;
+        assert_eq!(resolved.endpoints.len(), 1);
+        Some(resolved.name.as_str().to_owned())
+    }
+
+    /// Clusters of one name.
+    fn clusters<const N: usize>(names: [&str; N]) -> BTreeMap<ClusterName, Arc<Cluster>> {
+        let cluster = |name| {
+            let mut cluster = Cluster::new(ClusterName::from(name));
+            cluster.discovery = Discovery::StrictDns;
+            let (host, port) = ("books.example".into(), 80);
+            cluster.endpoints = vec![Endpoint::new(EndpointAddress::Dns { host, port })];
+            (cluster.name.clone(), Arc::new(cluster))
+        };
+        names.map(cluster).into()
+    }
+
+    /// Finds one address of every name.
+    struct Loopback;
+
+    impl Resolve for Loopback {
+        fn resolve(&self, _: &str) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+            let addresses = vec![[127, 0, 0, 1].into()];
+            let ttl = Duration::from_secs(30);
+            Box::pin(std::future::ready(Answer::Addresses { addresses, ttl }))
+        }
     }
 }

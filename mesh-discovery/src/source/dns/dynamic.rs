@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared};
+use futures_util::future::{BoxFuture, Shared, WeakShared};
 use tokio::time::Instant;
 
 use super::{Answer, Resolve};
@@ -66,7 +66,8 @@ struct Host {
     // `None` if it was never answered.
     expires: Option<Instant>,
     used: Instant,
-    pending: Option<Pending>,
+    // Only those who wait for a look-up keep it: without them it would stand still.
+    pending: Option<WeakShared<BoxFuture<'static, Answer>>>,
 }
 
 impl<R: Resolve> DynamicDns<R> {
@@ -131,10 +132,12 @@ impl<R: Resolve> DynamicDns<R> {
                 false => Known::Addresses(Arc::clone(&known.addresses)),
             });
         }
-        let pending = known
-            .pending
-            .get_or_insert_with(|| self.resolver.resolve(host).boxed().shared());
-        Ok(Known::Pending(pending.clone()))
+        let pending = known.pending().unwrap_or_else(|| {
+            let pending = self.resolver.resolve(host).boxed().shared();
+            known.pending = pending.downgrade();
+            pending
+        });
+        Ok(Known::Pending(pending))
     }
 
     /// Takes note of an answer. Of all who waited for it, the first does.
@@ -147,7 +150,7 @@ impl<R: Resolve> DynamicDns<R> {
     ) -> Result<Arc<[IpAddr]>, DynamicDnsError> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let known = hosts.get_mut(host);
-        let known = known.filter(|known| known.pending.as_ref().is_some_and(|p| p.ptr_eq(pending)));
+        let known = known.filter(|known| known.pending().is_some_and(|p| p.ptr_eq(pending)));
         if let Some(known) = known {
             known.pending = None;
             known.handle_answer(answer, now);
@@ -166,6 +169,11 @@ impl<R: Resolve> DynamicDns<R> {
 }
 
 impl Host {
+    /// The look-up that is under way.
+    fn pending(&self) -> Option<Pending> {
+        self.pending.as_ref().and_then(WeakShared::upgrade)
+    }
+
     fn handle_answer(&mut self, answer: &Answer, now: Instant) {
         match answer {
             Answer::Addresses { addresses, ttl } => {
@@ -211,4 +219,61 @@ pub enum DynamicDnsError {
     /// As many names as there may be are known.
     #[error("too many hosts are known")]
     TooManyNames,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_up_that_nobody_waits_for_any_more_is_begun_anew() {
+        let dns = DynamicDns::new(Counting::default());
+        let given_up = timeout(SECOND / 2, dns.resolve("a.example")).await;
+        assert!(given_up.is_err());
+        sleep(300 * SECOND).await;
+        let begin = Instant::now();
+        let addresses = dns.resolve("a.example").await.unwrap();
+        assert_eq!(addresses[..], [IpAddr::from([192, 0, 2, 2])]);
+        assert_eq!(begin.elapsed(), SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_up_goes_on_while_another_waits_for_it() {
+        let dns = DynamicDns::new(Counting::default());
+        let given_up = timeout(SECOND / 2, dns.resolve("a.example"));
+        let (given_up, found) = tokio::join!(given_up, dns.resolve("a.example"));
+        assert!(given_up.is_err());
+        let first = [IpAddr::from([192, 0, 2, 1])];
+        assert_eq!(found.unwrap()[..], first);
+        assert_eq!(
+            dns.resolve("a.example").await.unwrap()[..],
+            first,
+            "it is known"
+        );
+    }
+
+    /// Takes a second, and finds an address that tells how many look-ups there were.
+    #[derive(Default)]
+    struct Counting(AtomicU8);
+
+    impl Resolve for Counting {
+        fn resolve(&self, _: &str) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+            let count = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+            Box::pin(async move {
+                sleep(SECOND).await;
+                let addresses = vec![[192, 0, 2, count].into()];
+                Answer::Addresses {
+                    addresses,
+                    ttl: 30 * SECOND,
+                }
+            })
+        }
+    }
 }
