@@ -17,9 +17,11 @@ use mesh_core::parse::{Limits, parse};
 use mesh_core::resolve::resolve;
 use mesh_core::service::ClusterName;
 use mesh_core::workload::Workload;
+use mesh_discovery::endpoint::AddressText;
+use mesh_discovery::locality::{Client, LocalityRules};
 use mesh_discovery::source::dns::{
     AddressFamily, Answer, Backoff, DnsDriver, DynamicDns, DynamicDnsError, RefreshSettings,
-    Resolve, Resolver, by_priority,
+    Resolve, Resolver, SrvDriver, by_priority,
 };
 use tokio::time::timeout;
 
@@ -139,6 +141,98 @@ async fn the_targets_of_a_service_are_grouped_by_priority() {
     }
     server.fail(Some(ResponseCode::ServFail));
     assert!(resolver.lookup_srv("_sip._tcp.example").await.is_err());
+}
+
+#[tokio::test]
+async fn that_there_is_no_service_is_good_for_as_long_as_the_zone_says() {
+    let server = DnsServer::start().await;
+    let resolver = Resolver::new([server.address]).unwrap();
+    let ttl = async || resolver.lookup_srv("_sip._tcp.example").await.unwrap().1;
+    assert_eq!(ttl().await, Duration::ZERO);
+    for (record, minimum) in [(9, 7), (7, 9)] {
+        server.set_authority("example.", record, minimum);
+        assert_eq!(ttl().await, seconds(7));
+    }
+}
+
+/// Waits until the cluster has these addresses, in this order.
+async fn wait_for_targets(driver: &mut SrvDriver<Resolver>, expected: &[&str]) -> Arc<Cluster> {
+    let found = async {
+        loop {
+            let cluster = driver.next().await;
+            let addresses = cluster.endpoints.iter().map(|endpoint| &endpoint.address);
+            let addresses: Vec<_> = addresses.map(|one| AddressText(one).to_string()).collect();
+            if addresses == expected {
+                return cluster;
+            }
+        }
+    };
+    timeout(PATIENCE, found).await.unwrap()
+}
+
+const SIP: &str = "_sip._tcp.example.";
+
+/// A driver of the service, which looks up again soon after failures.
+fn sip(server: &DnsServer) -> SrvDriver<Resolver> {
+    let resolver = Resolver::new([server.address]).unwrap();
+    let settings = RefreshSettings {
+        backoff: Some(Backoff {
+            base: Duration::from_millis(10),
+            max: Duration::from_millis(50),
+        }),
+        ..RefreshSettings::default()
+    };
+    let cluster = Arc::new(Cluster::new(ClusterName::from("sip")));
+    SrvDriver::new(resolver, cluster, "_sip._tcp.example", settings)
+}
+
+#[tokio::test]
+async fn the_cluster_of_a_service_follows_its_targets_and_their_addresses() {
+    let server = DnsServer::start().await;
+    let (first, reserve) = ((10, 1, 5060), (20, 1, 5061));
+    server.set_srv(SIP, 1, &[(reserve, "b.example."), (first, "a.example.")]);
+    server.set("a.example.", 1, &["192.0.2.1", "192.0.2.2"]);
+    server.set("b.example.", 60, &["2001:db8::3"]);
+    let mut driver = sip(&server);
+    let expected = ["192.0.2.1:5060", "192.0.2.2:5060", "[2001:db8::3]:5061"];
+    let cluster = wait_for_targets(&mut driver, &expected).await;
+    let weights = cluster.endpoints.iter().map(|endpoint| endpoint.weight);
+    assert_eq!(weights.collect::<Vec<_>>(), [50, 50, 100]);
+    let rules = LocalityRules::compile(&cluster, &Client::default());
+    let priorities = cluster.endpoints.iter().map(|one| rules.priority(one));
+    assert_eq!(priorities.collect::<Vec<_>>(), [Some(0), Some(0), Some(1)]);
+
+    server.set("a.example.", 1, &["192.0.2.9"]);
+    wait_for_targets(&mut driver, &["192.0.2.9:5060", "[2001:db8::3]:5061"]).await;
+    server.set_srv(SIP, 1, &[(first, "c.example.")]);
+    server.set("c.example.", 1, &["192.0.2.4"]);
+    wait_for_targets(&mut driver, &["192.0.2.4:5060"]).await;
+}
+
+#[tokio::test]
+async fn a_service_goes_and_comes_and_outlasts_a_server_that_fails() {
+    let server = DnsServer::start().await;
+    server.set_authority("example.", 1, 1);
+    server.set("a.example.", 60, &["192.0.2.1"]);
+    let target = ((0, 0, 5060), "a.example.");
+    let mut driver = sip(&server);
+    wait_for_targets(&mut driver, &[]).await;
+    server.set_srv(SIP, 1, &[target]);
+    wait_for_targets(&mut driver, &["192.0.2.1:5060"]).await;
+    server.set_srv(SIP, 1, &[((0, 0, 0), ".")]);
+    wait_for_targets(&mut driver, &[]).await;
+    server.set_srv(SIP, 1, &[target]);
+    wait_for_targets(&mut driver, &["192.0.2.1:5060"]).await;
+
+    server.fail(Some(ResponseCode::ServFail));
+    server.remove(SIP);
+    tokio::select! {
+        changed = driver.next() => panic!("a failure changes nothing, but {changed:?}"),
+        () = wait_for_queries(&server, 4) => {}
+    }
+    assert!(driver.cluster().failures() > 0);
+    server.fail(None);
+    wait_for_targets(&mut driver, &[]).await;
 }
 
 /// The clusters of ServiceEntries that are resolved by DNS, strictly and logically.

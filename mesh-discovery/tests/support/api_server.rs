@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 
 type Body = BoxBody<Bytes, Infallible>;
 
-/// What the service account of the tests proves itself by.
+/// What the service account of the tests proves itself by, unless it was given another token.
 pub(crate) const TOKEN: &str = "token-of-the-tests";
 
 pub(crate) struct ApiServer {
@@ -42,9 +42,9 @@ struct Shared {
     changed: watch::Sender<u64>,
 }
 
-#[derive(Default)]
 struct State {
     version: u64,
+    token: String,
     // Objects by group, version and plural, then by namespace and name.
     objects: BTreeMap<String, BTreeMap<(String, String), Value>>,
     events: Vec<(u64, String, Value)>,
@@ -57,6 +57,23 @@ struct State {
     // Watches of an older generation end.
     generation: u64,
     requests: Vec<String>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            version: 0,
+            token: TOKEN.to_owned(),
+            objects: BTreeMap::new(),
+            events: Vec::new(),
+            compacted: 0,
+            gone_as_status: false,
+            refused: BTreeSet::new(),
+            failure: None,
+            generation: 0,
+            requests: Vec::new(),
+        }
+    }
 }
 
 impl ApiServer {
@@ -176,6 +193,14 @@ impl ApiServer {
         self.fail(expired.then_some((StatusCode::UNAUTHORIZED, "Unauthorized")));
     }
 
+    /// Knows this token alone.
+    pub(crate) fn replace_token(&self, token: &str) {
+        self.change(|state| {
+            token.clone_into(&mut state.token);
+            state.generation += 1;
+        });
+    }
+
     fn fail(&self, failure: Option<(StatusCode, &'static str)>) {
         self.change(|state| {
             state.failure = failure;
@@ -272,7 +297,7 @@ fn answer(request: &Request<Incoming>, shared: &Arc<Shared>) -> Response<Body> {
 fn respond(request: &Request<Incoming>, shared: &Arc<Shared>) -> Response<Body> {
     let mut state = shared.state.lock().unwrap();
     let authorization = request.headers().get("authorization");
-    if authorization.is_none_or(|value| value != &format!("Bearer {TOKEN}")) {
+    if authorization.is_none_or(|value| value != &format!("Bearer {}", state.token)) {
         return status(StatusCode::UNAUTHORIZED, "Unauthorized");
     }
     if let Some((code, reason)) = state.failure {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
-use hickory_proto::rr::rdata::{A, AAAA, CNAME, SRV};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, SOA, SRV};
 use hickory_proto::rr::{Name, RData, Record};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -22,6 +22,8 @@ pub(crate) struct DnsServer {
 #[derive(Default)]
 struct Zone {
     records: HashMap<String, Vec<Record>>,
+    /// What negative answers come with.
+    authority: Option<Record>,
     failure: Option<ResponseCode>,
     queries: Vec<String>,
     asked: Arc<Notify>,
@@ -67,17 +69,33 @@ impl DnsServer {
             .insert(name.into(), records);
     }
 
-    /// Adds a target to the service `name`.
-    pub(crate) fn add_srv(
-        &self,
-        name: &str,
-        (priority, weight, port): (u16, u16, u16),
-        target: &str,
-    ) {
-        let srv = SRV::new(priority, weight, port, Name::from_ascii(target).unwrap());
-        let record = Record::from_rdata(Name::from_ascii(name).unwrap(), 30, RData::SRV(srv));
+    /// Adds a target to the service `name`, for 30 s.
+    pub(crate) fn add_srv(&self, name: &str, numbers: (u16, u16, u16), target: &str) {
+        let record = srv_record(name, 30, numbers, target);
         let mut zone = self.zone.lock().unwrap();
         zone.records.entry(name.into()).or_default().push(record);
+    }
+
+    /// Gives the service `name` these targets, in place of all that it has: priority, weight and port.
+    pub(crate) fn set_srv(&self, name: &str, ttl: u32, targets: &[((u16, u16, u16), &str)]) {
+        let targets = targets.iter();
+        let records = targets.map(|(numbers, target)| srv_record(name, ttl, *numbers, target));
+        let records = records.collect();
+        let mut zone = self.zone.lock().unwrap();
+        zone.records.insert(name.into(), records);
+    }
+
+    /// Knows nothing of `name` any more.
+    pub(crate) fn remove(&self, name: &str) {
+        self.zone.lock().unwrap().records.remove(name);
+    }
+
+    /// Says how long negative answers are good, by the start of authority of the zone `name`.
+    pub(crate) fn set_authority(&self, name: &str, ttl: u32, minimum: u32) {
+        let name = Name::from_ascii(name).unwrap();
+        let soa = SOA::new(name.clone(), name.clone(), 1, 60, 60, 60, minimum);
+        let record = Record::from_rdata(name, ttl, RData::SOA(soa));
+        self.zone.lock().unwrap().authority = Some(record);
     }
 
     /// Answers every query with `failure`, if it is one.
@@ -100,6 +118,16 @@ pub(crate) async fn wait_for_queries(server: &DnsServer, count: usize) {
         asked.notified().await;
         seen += server.queries().len();
     }
+}
+
+fn srv_record(
+    name: &str,
+    ttl: u32,
+    (priority, weight, port): (u16, u16, u16),
+    target: &str,
+) -> Record {
+    let srv = SRV::new(priority, weight, port, Name::from_ascii(target).unwrap());
+    Record::from_rdata(Name::from_ascii(name).unwrap(), ttl, RData::SRV(srv))
 }
 
 async fn serve_udp(socket: UdpSocket, zone: Arc<Mutex<Zone>>) {
@@ -162,6 +190,9 @@ fn answer(query: &[u8], transport: &str, zone: &Mutex<Zone>) -> Option<Vec<u8>> 
     }
     if !zone.records.contains_key(&name) {
         message.metadata.response_code = ResponseCode::NXDomain;
+    }
+    if message.answers.is_empty() {
+        message.add_authorities(zone.authority.clone());
     }
     let bytes = message.to_vec().ok()?;
     let most = if transport == "udp" {

@@ -136,6 +136,11 @@ impl DnsClusters {
         self.names.iter().map(|(name, status)| (&**name, status))
     }
 
+    /// What is known of one name; `None` if no cluster has it.
+    pub fn name(&self, name: &str) -> Option<&NameStatus> {
+        self.names.get(name)
+    }
+
     /// Whether `cluster` is resolved by DNS, and no attempt to look up one of its names has ended yet.
     /// Envoy calls such a cluster warming, and serves the one that it takes the place of until then.
     pub fn is_warming(&self, cluster: &Cluster) -> bool {

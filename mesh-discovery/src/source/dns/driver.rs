@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::{Answer, DnsClusters, RefreshSettings, Resolve};
 
 /// How many names are looked up at once.
-const MAX_LOOKUPS: usize = 64;
+pub(super) const MAX_LOOKUPS: usize = 64;
 
 type Lookup = Pin<Box<dyn Future<Output = (String, Answer)> + Send>>;
 

@@ -11,6 +11,9 @@
 //! | `DNS_ROUND_ROBIN` (logical) | the first address | the last one known |
 //! | `DYNAMIC_DNS` | looked up for each request: [`DynamicDns`] | |
 //!
+//! What Istio has no word for, a service of which DNS says the targets (SRV, RFC 2782), is the machine
+//! [`SrvCluster`], and [`SrvDriver`] for it.
+//!
 //! A name is looked up again when its answer expires, or after
 //! [`refresh`](RefreshSettings::refresh) if that has no time to live. An answer that could not be had
 //! changes nothing; the next attempt is made after [`refresh`](RefreshSettings::refresh), or with the
@@ -59,8 +62,8 @@ pub use self::clusters::DnsClusters;
 pub use self::driver::DnsDriver;
 pub use self::dynamic::{DynamicDns, DynamicDnsError};
 pub use self::refresh::{Backoff, NameStatus, RefreshSettings};
-pub use self::resolver::{AddressFamily, Resolve, Resolver, ResolverError};
-pub use self::srv::{SrvTarget, by_priority};
+pub use self::resolver::{AddressFamily, Resolve, ResolveSrv, Resolver, ResolverError};
+pub use self::srv::{SrvAnswer, SrvCluster, SrvDriver, SrvLookup, SrvTarget, by_priority};
 
 /// What a name resolves to.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -29,6 +29,25 @@ impl Default for RefreshSettings {
     }
 }
 
+impl RefreshSettings {
+    /// The time to wait after an answer that is good for `ttl`; zero if it does not say.
+    pub(super) fn after_answer(&self, ttl: Duration) -> Duration {
+        if ttl.is_zero() { self.refresh } else { ttl }
+    }
+
+    /// The time to wait after `failures` failures in a row, by `random`, uniform over all values.
+    pub(super) fn after_failures(&self, failures: u32, random: u64) -> Duration {
+        let backoff = self.backoff;
+        backoff.map_or(self.refresh, |backoff| backoff.pause(failures, random))
+    }
+
+    /// What is added to either.
+    pub(super) fn jitter(&self, random: u64) -> Duration {
+        // By other bits than those that pauses are drawn by.
+        fraction(self.jitter, random.rotate_left(32))
+    }
+}
+
 /// Time between attempts that fail, as Envoy's `dns_failure_refresh_rate`: drawn at random up to
 /// `base × 2ⁿ` after `n` failures before, and below `max`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,7 +60,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// The time to wait after `failures` failures in a row, by `random`, uniform over all values.
-    pub(super) fn pause(&self, failures: u32, random: u64) -> Duration {
+    fn pause(&self, failures: u32, random: u64) -> Duration {
         let most = longest(self.base, self.max, failures.saturating_sub(1));
         // Never at once: a server that fails fast is not to be asked in a loop.
         fraction(most, random).max(Duration::from_millis(1))
@@ -87,7 +106,7 @@ impl NameStatus {
             Answer::Addresses { addresses, ttl } => {
                 self.logical = addresses.first().copied().or(self.logical);
                 self.succeed(addresses, now);
-                if ttl.is_zero() { settings.refresh } else { ttl }
+                settings.after_answer(ttl)
             }
             Answer::NoAddress => {
                 self.succeed(Vec::new(), now);
@@ -95,14 +114,10 @@ impl NameStatus {
             }
             Answer::Failed => {
                 self.failures = self.failures.saturating_add(1);
-                let backoff = settings.backoff;
-                backoff.map_or(settings.refresh, |backoff| {
-                    backoff.pause(self.failures, random)
-                })
+                settings.after_failures(self.failures, random)
             }
         };
-        let jitter = fraction(settings.jitter, random.rotate_left(32));
-        self.next = Some(now + pause + jitter);
+        self.next = Some(now + pause + settings.jitter(random));
         before
             != (
                 self.answered.is_some(),

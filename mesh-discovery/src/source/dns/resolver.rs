@@ -14,12 +14,12 @@ use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
 use hickory_resolver::lookup::Lookup;
-use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::rr::{RData, RecordType};
 
 use super::Answer;
-use super::srv::SrvTarget;
+use super::srv::{SrvAnswer, SrvTarget};
 
 /// Looks names up.
 ///
@@ -28,6 +28,12 @@ use super::srv::SrvTarget;
 pub trait Resolve: Send + Sync {
     /// Looks up the addresses of `host`.
     fn resolve(&self, host: &str) -> Pin<Box<dyn Future<Output = Answer> + Send>>;
+}
+
+/// Looks services up, and the names of their targets.
+pub trait ResolveSrv: Resolve {
+    /// Looks up the targets of `service`, such as `_sip._tcp.example.com`.
+    fn resolve_srv(&self, service: &str) -> Pin<Box<dyn Future<Output = SrvAnswer> + Send>>;
 }
 
 /// Which addresses of a name are used (Envoy's `DnsLookupFamily`).
@@ -116,8 +122,9 @@ impl Resolver {
         self
     }
 
-    /// Looks up the targets of a service, such as `_sip._tcp.example.com`, and how many seconds they
-    /// are good for. No targets if there is no such service, or it is declared to be none.
+    /// Looks up the targets of a service, such as `_sip._tcp.example.com`, and how long they are good
+    /// for; zero if the answer does not say. No targets if there is no such service, which is good for
+    /// as long as the zone says (RFC 2308 §5), or it is declared to be none (RFC 2782).
     ///
     /// # Errors
     ///
@@ -128,7 +135,10 @@ impl Resolver {
     ) -> Result<(Vec<SrvTarget>, Duration), ResolverError> {
         match self.resolver.lookup(service, RecordType::SRV).await {
             Ok(lookup) => Ok((targets(&lookup), ttl(&lookup))),
-            Err(error) if error.is_no_records_found() => Ok((Vec::new(), Duration::ZERO)),
+            Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
+                let ttl = none.negative_ttl.unwrap_or_default();
+                Ok((Vec::new(), Duration::from_secs(ttl.into())))
+            }
             Err(error) => Err(ResolverError(error)),
         }
     }
@@ -165,9 +175,28 @@ impl Resolve for Resolver {
     }
 }
 
+impl ResolveSrv for Resolver {
+    fn resolve_srv(&self, service: &str) -> Pin<Box<dyn Future<Output = SrvAnswer> + Send>> {
+        let resolver = self.clone();
+        let service = service.to_owned();
+        Box::pin(async move {
+            match resolver.lookup_srv(&service).await {
+                Ok((targets, ttl)) => SrvAnswer::Targets { targets, ttl },
+                Err(_) => SrvAnswer::Failed,
+            }
+        })
+    }
+}
+
 impl<R: Resolve + ?Sized> Resolve for Arc<R> {
     fn resolve(&self, host: &str) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         (**self).resolve(host)
+    }
+}
+
+impl<R: ResolveSrv + ?Sized> ResolveSrv for Arc<R> {
+    fn resolve_srv(&self, service: &str) -> Pin<Box<dyn Future<Output = SrvAnswer> + Send>> {
+        (**self).resolve_srv(service)
     }
 }
 

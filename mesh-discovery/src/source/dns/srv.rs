@@ -1,6 +1,15 @@
 //! SRV records (RFC 2782).
 
+mod cluster;
+mod driver;
+mod endpoints;
+
+use std::time::Duration;
+
 use mesh_core::model::cluster::{Endpoint, EndpointAddress};
+
+pub use self::cluster::{SrvCluster, SrvLookup};
+pub use self::driver::SrvDriver;
 
 /// One target of a service.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -14,6 +23,20 @@ pub struct SrvTarget {
     /// Share among the targets of the same priority; one of weight 0 gets next to nothing beside
     /// others.
     pub weight: u16,
+}
+
+/// What a service resolves to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SrvAnswer {
+    /// Nobody could be asked, or nobody knows.
+    Failed,
+    /// These targets.
+    Targets {
+        /// None if there is no such service, or it is declared to be none.
+        targets: Vec<SrvTarget>,
+        /// How long the answer is good. Zero if it does not say.
+        ttl: Duration,
+    },
 }
 
 /// The targets as endpoints that are names, in groups: those to use first, those to use when none

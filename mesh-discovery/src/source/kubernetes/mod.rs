@@ -17,7 +17,8 @@
 //!   at once, because a DENY that is not understood must not let anything through. So it does of a
 //!   RequestAuthentication (no token is accepted), of a DestinationRule with `tls` (mutual TLS) and of a
 //!   BackendTLSPolicy (no certificate is accepted) that never could be read.
-//! - A server that does not know who asks (`401`) is asked again, as after any other error.
+//! - A server that does not know who asks (`401`) is asked again, as after any other error; by the token
+//!   that the file of a [`ServiceAccount`] has by then.
 //!
 //! Objects are kept without `managedFields` and without what `kubectl apply` adds to them.
 //!
@@ -50,6 +51,7 @@ mod closed;
 mod connect;
 mod discovery;
 mod received;
+mod service_account;
 mod sync;
 mod watch;
 
@@ -68,6 +70,7 @@ use self::watch::Watcher;
 use crate::source::{Source, Update};
 
 pub use self::connect::{Cluster, ConnectError, connect};
+pub use self::service_account::{ServiceAccount, ServiceAccountError};
 
 /// How many events wait to be taken in before the source stops reading.
 const MAX_WAITING: usize = 256;

@@ -1,5 +1,6 @@
 //! One kind, listed and watched.
 
+use std::iter::successors;
 use std::mem;
 use std::pin::pin;
 use std::time::Duration;
@@ -77,7 +78,7 @@ impl Watcher {
                     self.report(KindEvent::Refused(why)).await?;
                 }
                 Err(error) => {
-                    self.fail(&error.to_string()).await?;
+                    self.fail(&error).await?;
                     sleep(backoff.next()).await;
                     continue;
                 }
@@ -171,12 +172,12 @@ impl Watcher {
             _ => {}
         }
         progress.failed = true;
-        self.fail(&error.to_string()).await?;
+        self.fail(error).await?;
         Ok(After::Resume)
     }
 
-    async fn fail(&self, why: &str) -> Result<(), Gone> {
-        let why = self.diagnostic(Severity::Error, why);
+    async fn fail(&self, error: &(dyn std::error::Error + Sync)) -> Result<(), Gone> {
+        let why = self.diagnostic(Severity::Error, &with_causes(error));
         self.report(KindEvent::Failed(why)).await
     }
 
@@ -194,6 +195,19 @@ impl Watcher {
 /// about what may be read.
 fn is_refusal(code: u16) -> bool {
     code == 403
+}
+
+/// What an error says, and those that caused it, each once: many of them repeat what is below.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    for cause in successors(error.source(), |error| error.source()) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 fn code(error: &Error) -> Option<u16> {
