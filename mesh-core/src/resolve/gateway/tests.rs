@@ -256,8 +256,8 @@ fn a_host_without_rules_for_the_server_is_left_to_others() {
     let hosts = hosts.map(|host| (host.domains.join(" "), host.routes.len()));
     assert_eq!(
         hosts.collect::<Vec<_>>(),
-        [("*.example".to_owned(), 1), ("b.example".to_owned(), 0)],
-        "what a rule was meant for is handed to nobody"
+        [("*.example".to_owned(), 1), ("b.example".to_owned(), 1)],
+        "what a refused rule was meant for is handed to nobody"
     );
 }
 
