@@ -219,10 +219,16 @@ fn tls_of_an_ingress_port_ends_where_the_mesh_s_is_off() {
     defaultEndpoint: '127.0.0.1:7001'
     tls: { mode: SIMPLE, serverCertificate: /c.pem, privateKey: /k.pem }",
     );
+    let is_told = |model: &Model| {
+        let mut notices = model.notices.iter();
+        notices.any(|notice| notice.message.starts_with("`tls` is ignored"))
+    };
     let off = model(&(ingress.clone() + &peer("DISABLE")));
     assert_eq!(inbound(&off, Some(7000)), ["tls * own http"]);
-    let on = model(&(ingress + &peer("STRICT")));
+    assert!(!is_told(&off));
+    let on = model(&(ingress.clone() + &peer("STRICT")));
     assert_eq!(inbound(&on, Some(7000)), ["tls * mesh http"]);
+    assert!(is_told(&on) && is_told(&model(&ingress)));
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod support;
 use std::time::Duration;
 
 use mesh_core::matcher::StringMatch;
-use mesh_core::model::route::PathMatch;
+use mesh_core::model::route::{PathMatch, Route, RouteAction};
 
 use crate::http::{SERVICES, clusters, host_of, model_of, route_of, routes_of, virtual_service};
 use crate::support::config;
@@ -174,7 +174,7 @@ fn claims_are_no_headers() {
 }
 
 #[test]
-fn a_rule_with_a_value_that_is_refused_is_left_out_and_noticed() {
+fn a_rule_with_a_value_that_is_refused_answers_500_and_is_noticed() {
     for (rule, path) in [
         (
             "match: [{ uri: { regex: '(' } }]",
@@ -209,6 +209,15 @@ fn a_rule_with_a_value_that_is_refused_is_left_out_and_noticed() {
             "rewrite: { uriRegexRewrite: { match: '(', rewrite: a } }",
             "spec.http[0].rewrite.uriRegexRewrite",
         ),
+        (
+            "rewrite: { uriRegexRewrite: { match: '(a)', rewrite: '\\x' } }",
+            "spec.http[0].rewrite.uriRegexRewrite",
+        ),
+        ("rewrite: { authority: a.example/x }", "spec.http[0]"),
+        (
+            "headers: { request: { set: { Host: '%REQ(x-host)%' } } }",
+            "spec.http[0]",
+        ),
     ] {
         let (routes, notices) = routes_of(&format!(
             "
@@ -216,27 +225,78 @@ fn a_rule_with_a_value_that_is_refused_is_left_out_and_noticed() {
     name: refused
     route: [{{ destination: {{ host: cart }} }}]"
         ));
-        assert!(routes.iter().all(|route| route.name == "default"), "{rule}");
+        assert_eq!(routes.len(), 1, "{rule}");
+        assert_eq!(routes[0].name, "refused", "{rule}");
+        assert_eq!(status_of(&routes[0]), Some(500), "{rule}");
         assert_eq!(notices.len(), 1, "{rule}: {notices:?}");
         assert!(notices[0].starts_with(&format!("{path}: ")), "{notices:?}");
     }
 }
 
 #[test]
-fn a_refused_rule_for_every_request_hands_none_to_later_rules() {
-    let (routes, notices) = routes_of(
-        "
-  - match: [{ uri: { exact: /ok } }]
-    name: ok
-    route: [{ destination: { host: cart } }]
-  - timeout: -1s
-    route: [{ destination: { host: cart } }]
+fn an_answer_that_cannot_be_given_is_500() {
+    for answer in [
+        "redirect: { authority: a.example/x }",
+        "redirect: { uri: /, redirectCode: 304 }",
+        "directResponse: { status: 600 }",
+    ] {
+        let (routes, notices) = routes_of(&format!(
+            "
+  - name: refused
+    {answer}"
+        ));
+        assert_eq!(status_of(&routes[0]), Some(500), "{answer}");
+        assert_eq!(notices.len(), 1, "{answer}: {notices:?}");
+    }
+}
+
+#[test]
+fn later_rules_get_no_requests_of_one_that_is_refused() {
+    let rest = "
   - name: later
-    route: [{ destination: { host: cart-v2 } }]",
-    );
-    assert_eq!(routes.len(), 1);
-    assert_eq!(routes[0].name, "ok");
-    assert_eq!(notices.len(), 1);
+    route: [{ destination: { host: cart-v2 } }]";
+    for (first, path, statuses) in [
+        (
+            "match: [{ uri: { prefix: /admin } }]\n    timeout: -1s",
+            PathMatch::Prefix("/admin".into()),
+            &[Some(500), None][..],
+        ),
+        // What is left of the condition is that of more requests, never of fewer.
+        (
+            "match: [{ uri: { prefix: /admin }, headers: { a: { regex: '(' } } }]",
+            PathMatch::Prefix("/admin".into()),
+            &[Some(500), None],
+        ),
+        (
+            "match: [{ uri: { regex: '(' }, method: { exact: PUT } }]",
+            PathMatch::default(),
+            &[Some(500), None],
+        ),
+        (
+            "match: [{ uri: { regex: '(' } }]",
+            PathMatch::default(),
+            &[Some(500)],
+        ),
+        ("timeout: -1s", PathMatch::default(), &[Some(500)]),
+    ] {
+        let (routes, notices) = routes_of(&format!(
+            "
+  - {first}
+    route: [{{ destination: {{ host: cart }} }}]{rest}"
+        ));
+        let found: Vec<_> = routes.iter().map(|route| status_of(route)).collect();
+        assert_eq!(found, statuses, "{first}");
+        assert_eq!(routes[0].matches.path, path, "{first}");
+        assert_eq!(notices.len(), 1, "{first}: {notices:?}");
+    }
+}
+
+/// The status of a route that answers itself.
+fn status_of(route: &Route) -> Option<u16> {
+    match &route.action {
+        RouteAction::DirectResponse(response) => Some(response.status),
+        RouteAction::Forward(_) | RouteAction::Redirect(_) => None,
+    }
 }
 
 const DELEGATE: &str = "

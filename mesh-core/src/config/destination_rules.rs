@@ -73,13 +73,13 @@ impl DestinationRules {
             ..Self::default()
         };
         let mut written = config.resources().destination_rules.clone();
-        #[cfg(feature = "gateway-api")]
-        crate::config::gateway_api::backend_tls::apply(config, &mut written);
         written.sort_by(|a, b| {
             let unselective = |rule: &DestinationRule| rule.workload_selector.is_none();
             let by_selector = unselective(&a.spec).cmp(&unselective(&b.spec));
             by_selector.then_with(|| cmp_by_age(&a.metadata, &b.metadata))
         });
+        #[cfg(feature = "gateway-api")]
+        crate::config::gateway_api::backend_tls::apply(config, &mut written);
         for rule in &written {
             let host = config.resolve_host(&rule.spec.host, &rule.metadata.namespace);
             let host = HostPattern::new(&host);
@@ -160,7 +160,7 @@ impl DestinationRules {
 }
 
 /// The tokens of `exportTo`. A rule for some workloads is for those of its own namespace.
-fn export_to(rule: &DestinationRule) -> BTreeSet<String> {
+pub(super) fn export_to(rule: &DestinationRule) -> BTreeSet<String> {
     match rule.workload_selector {
         Some(_) => BTreeSet::from([".".to_owned()]),
         None => rule.export_to.iter().cloned().collect(),

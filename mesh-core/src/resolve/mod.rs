@@ -50,6 +50,7 @@ mod peer;
 mod place;
 mod policy;
 mod proxy_headers;
+mod refused;
 mod scope;
 mod sidecar;
 mod traffic_policy;
@@ -78,6 +79,7 @@ pub fn resolve(config: &MeshConfig, workload: &Workload) -> Model {
             sidecar::resolve(&context, mesh_routes)
         }
     };
+    refused::apply(&mut parts);
     notices.append(&mut parts.notices);
     proxy_headers::apply(config, &mut parts.listeners);
     let clusters = cluster::resolve(&context, &parts, &mut notices);

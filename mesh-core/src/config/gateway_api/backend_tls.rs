@@ -4,10 +4,18 @@
 //! somebody wrote one for the same host, the policy fills in what that leaves out
 //! (`pilot/pkg/config/kube/gateway/backend_policies.go`, `mergeBackendPolicyTrafficPolicy`). A
 //! policy that is not valid names a credential that does not exist, so that connections fail.
+//!
+//! Where Istio has rules compete that are exported to others, and one without `tls` may win, every
+//! one of them is filled in here: whoever calls the host, no call goes without the policy's TLS.
 
+#[cfg(all(test, feature = "yaml"))]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::config::MeshConfig;
+use crate::config::destination_rules::export_to;
 use crate::config::gateway_api::reason::{Reason, Refusal};
 use crate::resource::gateway_api::backend_tls_policy::{BackendTlsPolicy, SubjectAltNameType};
 use crate::resource::gateway_api::object_reference::{
@@ -28,9 +36,12 @@ const INVALID: &str = "invalid://";
 /// Keys of the authorities in a ConfigMap; the first that is filled counts (`ExtractRoot`).
 const AUTHORITIES: [&str; 2] = ["cacert", "ca.crt"];
 
+/// Token of `exportTo` for all namespaces.
+const EVERYBODY: &str = "*";
+
 type Rules = Vec<Arc<Resource<DestinationRule>>>;
 
-/// Adds to `rules` what the policies say.
+/// Adds to `rules`, which are in the order that they are merged in, what the policies say.
 pub(in crate::config) fn apply(config: &MeshConfig, rules: &mut Rules) {
     for policy in &config.resources().gateway_api.backend_tls_policies {
         if is_ignored(policy) {
@@ -239,7 +250,11 @@ pub(crate) fn conflict(
     (*first != own.name).then(|| Refusal::new(Reason::Conflicted, message))
 }
 
-/// Fills in the oldest rule for the host that has a traffic policy, else adds a rule.
+/// Fills in the rules for the host, and adds one unless every client has one of them.
+///
+/// Rules that are seen by others, or select other workloads, are not merged: each is filled in, so
+/// that whichever applies to a client demands TLS. Of those that are merged, the oldest that has a
+/// traffic policy counts.
 fn add(
     config: &MeshConfig,
     rules: &mut Rules,
@@ -247,15 +262,26 @@ fn add(
     (host, port, settings): (&String, Option<u16>, &ClientTlsSettings),
 ) {
     let namespace = &policy.metadata.namespace;
-    let existing = rules.iter_mut().find(|rule| {
-        rule.spec.traffic_policy.is_some()
-            && rule.metadata.namespace == *namespace
+    let is_for_host = |rule: &Resource<DestinationRule>| {
+        rule.metadata.namespace == *namespace
             && config.resolve_host(&rule.spec.host, namespace) == *host
-    });
-    if let Some(existing) = existing {
-        if let Some(known) = &mut Arc::make_mut(existing).spec.traffic_policy {
-            fill(known, port, settings);
+    };
+    let mut filled = Vec::new();
+    for with_policy in [true, false] {
+        let rules = rules.iter_mut();
+        for rule in rules.filter(|rule| is_for_host(rule)) {
+            let clients = Clients::of(&rule.spec);
+            let has_policy = rule.spec.traffic_policy.is_some();
+            if has_policy != with_policy || filled.contains(&clients) {
+                continue;
+            }
+            filled.push(clients);
+            let written = &mut Arc::make_mut(rule).spec.traffic_policy;
+            fill(written.get_or_insert_default(), port, settings);
         }
+    }
+    let is_private = config.options().destination_rules_are_private();
+    if filled.iter().any(|clients| clients.are_all(is_private)) {
         return;
     }
     let mut rule = Resource {
@@ -267,12 +293,33 @@ fn add(
         ..Resource::<DestinationRule>::default()
     };
     rule.spec.host.clone_from(host);
-    fill(
-        rule.spec.traffic_policy.get_or_insert_default(),
-        port,
-        settings,
-    );
-    rules.push(Arc::new(rule));
+    rule.spec.export_to = vec![EVERYBODY.to_owned()];
+    let policy = rule.spec.traffic_policy.get_or_insert_default();
+    fill(policy, port, settings);
+    // Of rules that compete the last applies: what somebody wrote, and is filled in.
+    rules.insert(0, Arc::new(rule));
+}
+
+/// Whose calls a rule is for. Rules for the same host and the same clients are merged.
+#[derive(Eq, PartialEq)]
+struct Clients {
+    export_to: BTreeSet<String>,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+impl Clients {
+    fn of(rule: &DestinationRule) -> Self {
+        let labels = rule.workload_selector.as_ref();
+        Self {
+            export_to: export_to(rule),
+            labels: labels.map(|selector| selector.match_labels.clone()),
+        }
+    }
+
+    fn are_all(&self, private_by_default: bool) -> bool {
+        let by_default = self.export_to.is_empty() && !private_by_default;
+        self.labels.is_none() && (by_default || self.export_to.contains(EVERYBODY))
+    }
 }
 
 /// What is written already stays.

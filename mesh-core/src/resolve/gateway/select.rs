@@ -1,5 +1,6 @@
 //! Which servers a workload runs: those of the Gateways that select it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::config::services::ServiceTarget;
@@ -10,6 +11,7 @@ use crate::origin::{FieldPath, Origin};
 use crate::resolve::context::Context;
 use crate::resolve::gateway::credential;
 use crate::resolve::gateway::server::{Bindings, GatewayName, GatewayServer};
+use crate::resolve::gateway_api;
 use crate::resource::Resource;
 use crate::resource::istio::Gateway;
 use crate::resource::istio::gateway::{Port, Server};
@@ -21,15 +23,37 @@ const SERVICES_ANNOTATION: &str = "internal.istio.io/gateway-service";
 /// A Service with this label does not translate the ports of Gateways that select by labels.
 const NO_TRANSLATION_LABEL: &str = "experimental.istio.io/disable-gateway-port-translation";
 
+/// Whether what is of `namespace` is kept from a workload that runs Gateways of the Gateway API which
+/// were deployed for it, in the namespaces `managed`, so that others cannot use its credentials
+/// (`filterStrictGatewayMerging`).
+pub(super) fn is_kept_away(managed: &BTreeSet<&str>, namespace: &str) -> bool {
+    !managed.is_empty() && !managed.contains(namespace)
+}
+
+/// That something is kept from the workload.
+pub(super) fn kept_away(origin: Origin) -> Notice {
+    let message = "it is left out: the gateway was deployed for a Gateway of the Gateway API, of \
+                   another namespace";
+    Notice {
+        origin,
+        message: message.to_owned(),
+    }
+}
+
 /// The servers of the Gateways that select the workload, those of the oldest first, with nothing
 /// bound to them.
 pub(super) fn servers(context: &Context<'_>, notices: &mut Vec<Notice>) -> Vec<GatewayServer> {
+    let managed = gateway_api::managed_namespaces(context);
     let targets = context.config.services().targets(context.workload);
     let mut servers = Vec::new();
     for gateway in &context.config.resources().gateways {
         let Some(ports) = Ports::of(gateway, context, &targets) else {
             continue;
         };
+        if is_kept_away(&managed, &gateway.metadata.namespace) {
+            notices.push(kept_away(gateway.origin()));
+            continue;
+        }
         for (index, server) in gateway.spec.servers.iter().enumerate() {
             let reader = Reader::new(gateway, index);
             match reader.server(server, &ports, notices) {

@@ -256,8 +256,8 @@ fn a_host_without_rules_for_the_server_is_left_to_others() {
     let hosts = hosts.map(|host| (host.domains.join(" "), host.routes.len()));
     assert_eq!(
         hosts.collect::<Vec<_>>(),
-        [("*.example".to_owned(), 1), ("b.example".to_owned(), 0)],
-        "what a rule was meant for is handed to nobody"
+        [("*.example".to_owned(), 1), ("b.example".to_owned(), 1)],
+        "what a refused rule was meant for is handed to nobody"
     );
 }
 
@@ -726,4 +726,61 @@ fn connections_follow_the_default_settings_of_proxies() {
     assert_eq!(connection.trusted_hops, 2);
     assert!(model.listeners[0].proxy_protocol);
     assert_eq!(connection.server_name.as_deref(), Some("shop"));
+}
+
+/// A workload in `edge` that was deployed for the Gateway `managed` of the Gateway API.
+#[cfg(feature = "gateway-api")]
+fn deployed_for_managed() -> Workload {
+    Workload::gateway("edge")
+        .with_label("istio", "edge")
+        .with_label("gateway.networking.k8s.io/gateway-name", "managed")
+}
+
+#[cfg(feature = "gateway-api")]
+#[test]
+fn gateways_of_other_namespaces_are_not_served_beside_a_managed_one() {
+    let managed = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
+                   metadata: { name: managed, namespace: edge }\n\
+                   spec: { gatewayClassName: istio, listeners: \
+                   [{ name: http, port: 8000, protocol: HTTP }] }\n";
+    let unmanaged = managed.replace(
+        "spec: {",
+        "spec: { addresses: [{ type: Hostname, value: edge.edge.svc.cluster.local }],",
+    );
+    let service = "---\napiVersion: v1\nkind: Service\nmetadata: { name: edge, namespace: edge }\n\
+                   spec: { selector: { istio: edge }, ports: [{ name: http, port: 8000 }] }\n";
+    let own = gateway(
+        "own",
+        &["{ port: { number: 8001, protocol: HTTP, name: a }, hosts: ['*'] }"],
+    );
+    let other = own
+        .replace("8001", "8002")
+        .replace("name: own, namespace: edge", "name: other, namespace: shop");
+    let ports = |text: &str| {
+        let model = model_of(text, &deployed_for_managed());
+        let told = model.notices.iter();
+        let told = told.filter(|notice| notice.message.contains("deployed for a Gateway"));
+        let told: Vec<_> = told.map(|notice| notice.origin.name().to_owned()).collect();
+        let listeners = model.listeners.iter();
+        let mut ports: Vec<_> = listeners.map(|found| found.declared_port).collect();
+        ports.sort_unstable();
+        (ports, told)
+    };
+    let none = Vec::new;
+    let classic = own + &other;
+    assert_eq!(ports(&classic), (vec![8001, 8002], none()));
+    let both = format!("{managed}{classic}");
+    assert_eq!(ports(&both), (vec![8000, 8001], vec!["other".to_owned()]));
+    let both = format!("{unmanaged}{service}{classic}");
+    assert_eq!(ports(&both), (vec![8000, 8001, 8002], none()));
+    let set = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: ListenerSet\n\
+               metadata: { name: more, namespace: shop }\n\
+               spec: { parentRef: { name: managed, namespace: edge }, \
+               listeners: [{ name: http, port: 8003, protocol: HTTP }] }\n";
+    let open = managed.replace(
+        "spec: {",
+        "spec: { allowedListeners: { namespaces: { from: All } },",
+    );
+    let all = format!("{open}{set}{classic}");
+    assert_eq!(ports(&all), (vec![8000, 8001, 8002, 8003], none()));
 }

@@ -1,5 +1,7 @@
 //! What there is of the Gateway API without the feature `gateway-api`: nothing.
 
+use std::collections::BTreeSet;
+
 use crate::model::Notice;
 use crate::resolve::context::Context;
 use crate::resolve::gateway::server::GatewayServer;
@@ -7,6 +9,10 @@ use crate::resolve::sidecar::mesh_route::MeshRoutes;
 
 pub(in crate::resolve) fn servers(_: &Context<'_>, _: &mut Vec<Notice>) -> Vec<GatewayServer> {
     Vec::new()
+}
+
+pub(in crate::resolve) fn managed_namespaces<'a>(_: &Context<'a>) -> BTreeSet<&'a str> {
+    BTreeSet::new()
 }
 
 pub(in crate::resolve) fn mesh_routes<'a>(

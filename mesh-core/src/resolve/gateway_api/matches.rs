@@ -129,6 +129,8 @@ fn http_path(written: &HttpPathMatch, place: &Place<'_>) -> Result<PathMatch, Fi
         Some(PathMatchType::RegularExpression) => PathMatch::Regex(regex(value, place)?),
         Some(PathMatchType::PathPrefix) | None => match value.strip_suffix('/').unwrap_or(value) {
             "" => PathMatch::default(),
+            // Kept as written, and refused.
+            prefix if prefix.ends_with('/') => PathMatch::PathSeparatedPrefix(value.to_owned()),
             prefix => PathMatch::PathSeparatedPrefix(prefix.to_owned()),
         },
     })

@@ -35,6 +35,8 @@ mod rule;
 mod tests;
 mod tls;
 
+use std::collections::BTreeSet;
+
 use crate::config::gateway_api::reason::{Reason, Refusal};
 use crate::model::Notice;
 use crate::resolve::context::Context;
@@ -86,6 +88,20 @@ pub(in crate::resolve) fn servers(
     http::bind(context, &listeners, requests, notices);
     l4::bind(context, &listeners, connections, notices);
     servers.into_iter().map(|(_, server)| server).collect()
+}
+
+/// The namespaces of the Gateways that the workload was deployed for, and of their ListenerSets.
+pub(in crate::resolve) fn managed_namespaces<'a>(context: &Context<'a>) -> BTreeSet<&'a str> {
+    let mut namespaces = BTreeSet::new();
+    // The notices are given where the Gateways are served.
+    for gateway in gateway::run_by(context, &mut Vec::new()) {
+        if gateway::is_managed(&gateway.resource.spec) {
+            let sets = GatewayListeners::of(context.config, gateway.resource).sets;
+            namespaces.insert(&*gateway.resource.metadata.namespace);
+            namespaces.extend(sets.iter().map(|set| &*set.metadata.namespace));
+        }
+    }
+    namespaces
 }
 
 /// The listeners of a Gateway, with those of its ListenerSets.

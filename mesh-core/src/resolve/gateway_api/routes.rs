@@ -8,8 +8,7 @@ use crate::config::gateway_api::reason::{Reason, Refusal};
 use crate::model::filter::HeaderMutations;
 use crate::model::retry::RetryPolicy;
 use crate::model::route::{
-    ClusterSpecifier, DirectResponse, Forward, PathRewrite, Route, RouteAction, RouteMatch,
-    WeightedDestination,
+    ClusterSpecifier, Forward, PathRewrite, Route, RouteAction, RouteMatch, WeightedDestination,
 };
 use crate::resolve::gateway_api::backend::RuleContext;
 use crate::resolve::gateway_api::filters::{self, Filters};
@@ -19,12 +18,13 @@ use crate::resolve::gateway_api::matches::Precedence;
 use crate::resolve::gateway_api::rule::{Backend, Condition, Filter, RequestRoute, Rule};
 use crate::resolve::place::Place;
 use crate::resolve::proxy_headers::append_forwarded_host;
+use crate::resolve::refused;
 use crate::resolve::virtual_service::retry;
 use crate::resource::Resource;
 use crate::resource::gateway_api::http_route::{HttpRouteRetry, HttpRouteTimeouts};
 use crate::resource::istio::virtual_service::HttpRetry;
 
-/// The answer to requests that no backend may have.
+/// The answer of a backend that may not have requests.
 const REFUSED: u16 = 500;
 /// How often a request is sent again, where a rule does not say.
 const RETRY_ATTEMPTS: i32 = 2;
@@ -90,7 +90,7 @@ impl<'a> Template<'a> {
     /// Answers that the rule cannot be applied.
     fn refused() -> Self {
         Self {
-            action: answer(REFUSED),
+            action: refused::action(),
             filters: Filters::default(),
         }
     }
@@ -111,7 +111,7 @@ impl<'a> Template<'a> {
         let action = if let Some(redirect) = filters.redirect.take() {
             RouteAction::Redirect(Box::new(redirect))
         } else if rule.backends.iter().all(|backend| backend.weight == 0) {
-            answer(REFUSED)
+            refused::action()
         } else {
             let forward = forward(context, rule, place, &mut filters, findings);
             RouteAction::Forward(Box::new(forward))
@@ -151,10 +151,6 @@ impl<'a> Template<'a> {
             RouteAction::DirectResponse(_) => {}
         }
     }
-}
-
-fn answer(status: u16) -> RouteAction {
-    RouteAction::DirectResponse(Box::new(DirectResponse { status, body: None }))
 }
 
 fn forward(

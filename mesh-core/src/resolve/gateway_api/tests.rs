@@ -877,3 +877,31 @@ fn a_policy_can_be_for_one_port() {
     assert!(!matches!(upstream_tls(&text, 80), UpstreamTls::Settings(_)));
     assert!(matches!(upstream_tls(&text, 81), UpstreamTls::Settings(_)));
 }
+
+#[test]
+fn a_rule_that_writes_no_authority_answers_500_and_the_others_serve() {
+    for filter in [
+        "{ type: URLRewrite, urlRewrite: { hostname: a.example/x } }",
+        "{ type: RequestRedirect, requestRedirect: { hostname: a.example/x } }",
+        "{ type: RequestHeaderModifier, requestHeaderModifier: { set: [{ name: Host, value: 'a b' }] } }",
+    ] {
+        let bad = "matches: [{ path: { value: /bad } }]";
+        let backend = "backendRefs: [{ name: cart, port: 80 }]";
+        let backends = if filter.contains("Redirect") {
+            ""
+        } else {
+            backend
+        };
+        let rules =
+            format!("rules: [{{ {backend} }}, {{ {bad}, filters: [{filter}], {backends} }}]");
+        let model = model(&(gateway(&[HTTP]) + &route("HTTPRoute", "cart", &rules)));
+        let answers = routes_of(&model, "*")
+            .into_iter()
+            .map(|route| match &route.action {
+                RouteAction::DirectResponse(response) => Some(response.status),
+                RouteAction::Forward(_) | RouteAction::Redirect(_) => None,
+            });
+        assert_eq!(answers.collect::<Vec<_>>(), [Some(500), None], "{filter}");
+        assert_noticed(&model, "is no authority");
+    }
+}

@@ -11,6 +11,7 @@ mod ports;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::model::Notice;
 use crate::model::listener::{
     Bind, Direction, FilterChain, FilterChainMatch, HttpConnection, Listener, NetworkFilter,
     ServerTls, TcpProxy,
@@ -103,6 +104,9 @@ fn port_chains(
         None => port.protocol,
     };
     let settings = port.tls.as_ref().filter(|_| mode == MtlsMode::Disable);
+    if port.tls.is_some() && settings.is_none() {
+        parts.notices.push(ignored_tls(port));
+    }
     let conditions = match settings {
         Some(_) => terminated(protocol),
         None => conditions(mode, protocol),
@@ -122,6 +126,18 @@ fn port_chains(
         chain
     });
     made.collect()
+}
+
+/// The TLS of a port counts only where that of the mesh is off.
+fn ignored_tls(port: &Port) -> Notice {
+    let number = port.number;
+    Notice {
+        origin: port.origin.clone(),
+        message: format!(
+            "`tls` is ignored: the mode of the PeerAuthentication for port {number} is not DISABLE, \
+             so that the TLS of the mesh ends there"
+        ),
+    }
 }
 
 /// The chains of ports that nobody declared. Ports that a policy names on its own have chains of

@@ -31,12 +31,12 @@ pub(super) fn redirect(
         301 | 302 | 303 | 307 | 308 => u16::try_from(*redirect_code).unwrap_or(301),
         other => {
             let message =
-                format_args!("the rule is left out: Istio does not redirect by `{other}`");
+                format_args!("the rule answers 500: Istio does not redirect by `{other}`");
             return Err(place.field("redirectCode").notice(message));
         }
     };
     if !matches!(scheme.as_str(), "" | "http" | "https") {
-        let message = format_args!("the rule is left out: `{scheme}` is neither http nor https");
+        let message = format_args!("the rule answers 500: `{scheme}` is neither http nor https");
         return Err(place.field("scheme").notice(message));
     }
     let written_text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
@@ -59,7 +59,7 @@ fn redirect_port(
     let port = match (written.port, written.derive_port) {
         (Some(port), _) => {
             let refuse = |_| {
-                let message = format_args!("the rule is left out: `{port}` is not a port");
+                let message = format_args!("the rule answers 500: `{port}` is not a port");
                 place.field("port").notice(message)
             };
             Some(u16::try_from(port).map_err(refuse)?).filter(|port| *port != 0)
@@ -86,7 +86,7 @@ pub(super) fn direct_response(
         .ok_or_else(|| {
             let status = written.status;
             let message =
-                format_args!("the rule is left out: the status `{status}` is not from 200 to 599");
+                format_args!("the rule answers 500: the status `{status}` is not from 200 to 599");
             place.field("status").notice(message)
         })?;
     let body = written.body.as_ref();
@@ -106,7 +106,7 @@ fn body(written: &HttpBody, place: &Place<'_>) -> Result<Bytes, Notice> {
             let refuse = || {
                 place
                     .field("bytes")
-                    .notice("the rule is left out: not base64")
+                    .notice("the rule answers 500: not base64")
             };
             base64::decode(text).map(Bytes::from).ok_or_else(refuse)
         }

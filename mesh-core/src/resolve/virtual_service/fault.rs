@@ -98,7 +98,7 @@ fn abort_status(written: &Abort, place: &Place<'_>) -> Result<Option<AbortStatus
             .filter(|status| valid && *status < 600);
         return status.map(AbortStatus::Http).map(Some).ok_or_else(|| {
             let place = place.field("httpStatus");
-            let message = "the rule is left out: the status";
+            let message = "the rule answers 500: the status";
             place.notice(format_args!("{message} `{written}` is not from 200 to 599"))
         });
     }
@@ -106,7 +106,7 @@ fn abort_status(written: &Abort, place: &Place<'_>) -> Result<Option<AbortStatus
         let code = GRPC_STATUSES.iter().position(|known| known == name);
         let code = code.and_then(|code| u8::try_from(code).ok());
         return code.map(AbortStatus::Grpc).map(Some).ok_or_else(|| {
-            let message = format_args!("the rule is left out: `{name}` is not a gRPC status");
+            let message = format_args!("the rule answers 500: `{name}` is not a gRPC status");
             place.field("grpcStatus").notice(message)
         });
     }

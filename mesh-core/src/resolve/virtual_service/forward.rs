@@ -96,10 +96,10 @@ fn destinations(
         weighted.weight = u32::try_from(to.weight).map_err(|_| {
             place
                 .field("weight")
-                .notice("the rule is left out: negative weight")
+                .notice("the rule answers 500: negative weight")
         })?;
         total = total.checked_add(weighted.weight).ok_or_else(|| {
-            let message = "the rule is left out: the sum of the weights is too large";
+            let message = "the rule answers 500: the sum of the weights is too large";
             place.field("weight").notice(message)
         })?;
         if let Some(headers) = &to.headers {
@@ -109,7 +109,7 @@ fn destinations(
         destinations.push(weighted);
     }
     match destinations.as_mut_slice() {
-        [] => Err(place.notice("the rule is left out: no destination gets requests")),
+        [] => Err(place.notice("the rule answers 500: no destination gets requests")),
         [only] => {
             only.weight = 1;
             Ok(destinations)
@@ -125,16 +125,16 @@ fn known<'d>(
 ) -> Result<&'d Destination, Notice> {
     match destination {
         Some(destination) if destination.host == "*" => {
-            Err(place.notice("the rule is left out: `*` is not a destination"))
+            Err(place.notice("the rule answers 500: `*` is not a destination"))
         }
         Some(destination) if !destination.host.is_empty() => {
             let port = destination.port.as_ref().map_or(0, |port| port.number);
             if port > u32::from(u16::MAX) {
-                return Err(place.notice("the rule is left out: the port is not from 1 to 65535"));
+                return Err(place.notice("the rule answers 500: the port is not from 1 to 65535"));
             }
             Ok(destination)
         }
-        _ => Err(place.notice("the rule is left out: the destination has no host")),
+        _ => Err(place.notice("the rule answers 500: the destination has no host")),
     }
 }
 
@@ -147,7 +147,7 @@ fn rewrite(written: &HttpRewrite, place: &Place<'_>) -> Result<Rewrite, Notice> 
     let path = match uri_regex_rewrite {
         Some(regex) => {
             let place = place.field("uriRegexRewrite");
-            let refuse = |error| place.notice(format_args!("the rule is left out: {error}"));
+            let refuse = |error| place.notice(format_args!("the rule answers 500: {error}"));
             let rewrite = RegexRewrite::parse(&regex.r#match, &regex.rewrite).map_err(refuse)?;
             Some(PathRewrite::Regex(rewrite))
         }
@@ -217,7 +217,7 @@ pub(in crate::resolve) fn percent(
     written: &WrittenPercent,
     place: &Place<'_>,
 ) -> Result<Percent, Notice> {
-    let refuse = |error| place.notice(format_args!("the rule is left out: {error}"));
+    let refuse = |error| place.notice(format_args!("the rule answers 500: {error}"));
     Percent::new(written.value).map_err(refuse)
 }
 
@@ -226,7 +226,7 @@ pub(in crate::resolve) fn duration(
     written: WrittenDuration,
     place: &Place<'_>,
 ) -> Result<Duration, Notice> {
-    let refuse = |error| place.notice(format_args!("the rule is left out: {error}"));
+    let refuse = |error| place.notice(format_args!("the rule answers 500: {error}"));
     written.validate().map_err(refuse)?;
     Ok(written.as_std().unwrap_or_default())
 }

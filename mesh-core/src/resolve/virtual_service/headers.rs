@@ -81,7 +81,7 @@ fn mutation(
                     notices.push(place.notice(format_args!("the header is not written: {error}")));
                 }
                 Err(error) => {
-                    return Err(place.notice(format_args!("the rule is left out: {error}")));
+                    return Err(place.notice(format_args!("the rule answers 500: {error}")));
                 }
             }
         }
@@ -97,7 +97,7 @@ type MakeOption = fn(HeaderName, HeaderFormat) -> HeaderOption;
 fn header_name(name: &str, place: &Place<'_>) -> Result<HeaderName, Notice> {
     let refuse = |_| {
         place.notice(format_args!(
-            "the rule is left out: `{name}` is not a header name"
+            "the rule answers 500: `{name}` is not a header name"
         ))
     };
     HeaderName::from_bytes(name.as_bytes()).map_err(refuse)

@@ -4,6 +4,7 @@ use crate::model::Notice;
 use crate::model::filter::HeaderMutations;
 use crate::model::route::{Route, RouteAction, RouteMatch};
 use crate::resolve::place::Place;
+use crate::resolve::refused;
 use crate::resolve::virtual_service::context::RouteContext;
 use crate::resolve::virtual_service::rules::{Rule, rules};
 use crate::resolve::virtual_service::{answers, cors, fault, forward, headers, matches};
@@ -14,9 +15,10 @@ use crate::resource::istio::virtual_service::HttpMatchRequest;
 /// The routes of `vs` at a listener, one for each match block of a rule that can apply there
 /// (`BuildHTTPRoutesForVirtualService`).
 ///
-/// Routes behind one that takes every request are left out. A rule that cannot be translated makes
-/// no route but a notice; one that would have taken every request still ends the list, so that no
-/// later rule gets what was meant for it. `None` if no rule can apply there.
+/// Routes behind one that takes every request are left out. What is meant for a rule that cannot be
+/// translated is answered `500`, with a notice, and never left to a later rule; where the condition
+/// of the rule is what cannot be, the rest of it decides which requests those are. `None` if no rule
+/// can apply there.
 pub(in crate::resolve) fn http_routes<'a>(
     context: &RouteContext<'a>,
     vs: &'a Resource<VirtualService>,
@@ -61,38 +63,41 @@ fn push_routes(
     if blocks.is_empty() && !rule.route.r#match.is_empty() {
         return Reach::Nothing;
     }
-    let template = match template(context, rule, place, notices) {
-        Ok(route) => Some(route),
-        Err(notice) => {
-            notices.push(notice);
-            None
-        }
-    };
+    let template = template(context, rule, place, notices).unwrap_or_else(|notice| {
+        notices.push(notice);
+        refused(&rule.route.name, place)
+    });
     if rule.route.r#match.is_empty() {
-        routes.extend(template);
+        routes.push(template);
         return Reach::Everything;
     }
     let match_place = place.field("match");
     for (index, block) in blocks {
-        let block_place = match rule.match_index(index) {
+        let place = match rule.match_index(index) {
             Some(index) => match_place.index(index),
             None => *place,
         };
-        match matches::translate(block, &block_place) {
-            Ok(condition) => {
-                let ends = condition.is_catch_all();
-                let template = template.clone();
-                routes.extend(
-                    template.map(|route| with_match(route, block, condition, &block_place)),
-                );
-                if ends {
-                    return Reach::Everything;
-                }
-            }
-            Err(notice) => notices.push(notice),
+        let condition = matches::translate(block, &place);
+        let ends = condition.matches.is_catch_all();
+        let route = match condition.refused.is_empty() {
+            true => template.clone(),
+            false => refused(&rule.route.name, &place),
+        };
+        notices.extend(condition.refused);
+        routes.push(with_match(route, block, condition.matches, &place));
+        if ends {
+            return Reach::Everything;
         }
     }
     Reach::Some
+}
+
+/// What becomes of a rule that cannot be translated, but for its condition.
+fn refused(name: &str, place: &Place<'_>) -> Route {
+    Route {
+        origin: place.origin(),
+        ..Route::new(name, RouteMatch::default(), refused::action())
+    }
 }
 
 fn with_match(

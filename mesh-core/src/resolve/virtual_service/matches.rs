@@ -1,7 +1,5 @@
 //! Match blocks of HTTP rules (`TranslateRouteMatch`).
 
-use std::collections::BTreeMap;
-
 use crate::header::{self, RoutingClaim};
 use crate::matcher::{self, Regex};
 use crate::model::Notice;
@@ -11,31 +9,62 @@ use crate::resource::istio::string_match::StringMatch;
 use crate::resource::istio::virtual_service::HttpMatchRequest;
 
 /// The condition of a match block on requests.
-pub(in crate::resolve) fn translate(
-    block: &HttpMatchRequest,
-    place: &Place<'_>,
-) -> Result<RouteMatch, Notice> {
+#[derive(Debug)]
+pub(in crate::resolve) struct Condition {
+    /// What is asked of a request. It is wider than what is written where something was refused.
+    pub(in crate::resolve) matches: RouteMatch,
+    /// What cannot be asked.
+    pub(in crate::resolve) refused: Vec<Notice>,
+}
+
+/// The condition of a match block. A part that is refused asks nothing, so that no request that the
+/// block may be meant for is left to later rules.
+pub(in crate::resolve) fn translate(block: &HttpMatchRequest, place: &Place<'_>) -> Condition {
+    let mut refused = Vec::new();
+    let mut text = |written: &Option<StringMatch>, field| {
+        let found = optional(written.as_ref(), &place.field(field));
+        or_default(found, &mut refused)
+    };
     let mut matches = RouteMatch {
         ignore_path_case: block.ignore_uri_case,
-        method: optional(block.method.as_ref(), &place.field("method"))?,
-        scheme: optional(block.scheme.as_ref(), &place.field("scheme"))?,
-        authority: optional(block.authority.as_ref(), &place.field("authority"))?,
+        method: text(&block.method, "method"),
+        scheme: text(&block.scheme, "scheme"),
+        authority: text(&block.authority, "authority"),
         ..RouteMatch::default()
     };
     if let Some(uri) = &block.uri {
-        matches.path = path_match(uri, false, &place.field("uri"))?;
+        let path = path_match(uri, false, &place.field("uri"));
+        matches.path = or_default(path, &mut refused);
     }
-    header_matches(&block.headers, &place.field("headers"), false, &mut matches)?;
-    let without = place.field("withoutHeaders");
-    header_matches(&block.without_headers, &without, true, &mut matches)?;
+    for (field, written, invert) in [
+        ("headers", &block.headers, false),
+        ("withoutHeaders", &block.without_headers, true),
+    ] {
+        let place = place.field(field);
+        for (name, value) in written {
+            let found = header_match((name, value), &place.key(name), invert, &mut matches);
+            or_default(found, &mut refused);
+        }
+    }
     matches.headers.sort_by(|a, b| a.name.cmp(&b.name));
     let params = place.field("queryParams");
     for (name, written) in &block.query_params {
-        let value = string_match(written, &params.key(name))?;
-        let name = name.clone();
-        matches.query_params.push(QueryParamMatch { name, value });
+        match string_match(written, &params.key(name)) {
+            Ok(value) => matches.query_params.push(QueryParamMatch {
+                name: name.clone(),
+                value,
+            }),
+            Err(notice) => refused.push(notice),
+        }
     }
-    Ok(matches)
+    Condition { matches, refused }
+}
+
+fn or_default<T: Default>(found: Result<T, Notice>, refused: &mut Vec<Notice>) -> T {
+    found.unwrap_or_else(|notice| {
+        refused.push(notice);
+        T::default()
+    })
 }
 
 /// The condition of a `uri`. Prefixes are of whole path segments if `segments` says so, as those of
@@ -77,7 +106,7 @@ pub(in crate::resolve) fn string_match(
     Ok(match (exact, prefix, pattern.as_deref()) {
         (Some(exact), ..) => matcher::StringMatch::exact(exact),
         (_, Some(prefix), _) if prefix.is_empty() => {
-            return Err(place.notice("the rule is left out: an empty prefix is refused here"));
+            return Err(place.notice("the rule answers 500: an empty prefix is refused here"));
         }
         (_, Some(prefix), _) => matcher::StringMatch::prefix(prefix),
         (.., Some("*") | None) => matcher::StringMatch::Present,
@@ -88,9 +117,9 @@ pub(in crate::resolve) fn string_match(
 /// An expression of a rule.
 pub(in crate::resolve) fn regex(pattern: &str, place: &Place<'_>) -> Result<Regex, Notice> {
     if pattern.is_empty() {
-        return Err(place.notice("the rule is left out: the expression is empty"));
+        return Err(place.notice("the rule answers 500: the expression is empty"));
     }
-    let refuse = |error| place.notice(format_args!("the rule is left out: {error}"));
+    let refuse = |error| place.notice(format_args!("the rule answers 500: {error}"));
     Regex::parse(pattern).map_err(refuse)
 }
 
@@ -111,37 +140,34 @@ fn only_one_member(written: &StringMatch, place: &Place<'_>) -> Result<(), Notic
     } = written;
     let members = [exact, prefix, regex];
     if members.into_iter().flatten().count() > 1 {
-        let message = "the rule is left out: only one of exact, prefix and regex may be set";
+        let message = "the rule answers 500: only one of exact, prefix and regex may be set";
         return Err(place.notice(message));
     }
     Ok(())
 }
 
-fn header_matches(
-    written: &BTreeMap<String, StringMatch>,
+fn header_match(
+    (name, condition): (&str, &StringMatch),
     place: &Place<'_>,
     invert: bool,
     matches: &mut RouteMatch,
 ) -> Result<(), Notice> {
-    for (name, condition) in written {
-        let place = place.key(name);
-        let value = string_match(condition, &place)?;
-        if let Some(claim) = RoutingClaim::parse(name) {
-            matches.claims.push(ClaimMatch {
-                path: claim.path().to_vec(),
-                value,
-                invert,
-            });
-            continue;
-        }
-        header::validate_match_name(name)
-            .map_err(|error| place.notice(format_args!("the rule is left out: {error}")))?;
-        matches.headers.push(HeaderMatch {
-            name: name.to_ascii_lowercase(),
-            missing_as_empty: invert && value != matcher::StringMatch::Present,
+    let value = string_match(condition, place)?;
+    if let Some(claim) = RoutingClaim::parse(name) {
+        matches.claims.push(ClaimMatch {
+            path: claim.path().to_vec(),
             value,
             invert,
         });
+        return Ok(());
     }
+    header::validate_match_name(name)
+        .map_err(|error| place.notice(format_args!("the rule answers 500: {error}")))?;
+    matches.headers.push(HeaderMatch {
+        name: name.to_ascii_lowercase(),
+        missing_as_empty: invert && value != matcher::StringMatch::Present,
+        value,
+        invert,
+    });
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! [`delegate`].
 //!
 //! A rule that holds a value which validation refuses, an expression that does not parse, say,
-//! makes no route. The notice says why.
+//! answers `500` to the requests that it is for. The notice says why.
 //!
 //! # Example
 //!

@@ -50,7 +50,7 @@ pub(in crate::resolve) fn policy(written: Option<&HttpRetry>, hashed: bool) -> O
 pub(super) fn validate(written: &HttpRetry, place: &Place<'_>) -> Result<(), Notice> {
     if written.attempts < 0 {
         let place = place.field("attempts");
-        return Err(place.notice("the rule is left out: negative number of attempts"));
+        return Err(place.notice("the rule answers 500: negative number of attempts"));
     }
     if let Some(timeout) = written.per_try_timeout {
         forward::duration(timeout, &place.field("perTryTimeout"))?;

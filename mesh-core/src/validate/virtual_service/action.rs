@@ -1,10 +1,12 @@
 //! What is done with a request.
 
+use crate::matcher::{self, ParseRewriteError};
 use crate::resource::istio::percent::Percent;
 use crate::resource::istio::virtual_service::{
     HttpBody, HttpDirectResponse, HttpMatchRequest, HttpMirrorPolicy, HttpRedirect, HttpRewrite,
     RegexRewrite,
 };
+use crate::validate::virtual_service::authority;
 use crate::validate::{At, destination, port, regex};
 use crate::{base64, percent, status};
 
@@ -14,7 +16,12 @@ const LARGE_BODY: usize = 100 * 1024;
 /// The largest body of a direct response.
 const MAX_BODY: usize = 1024 * 1024;
 
+/// Statuses of redirects that Envoy has.
+const REDIRECTS: [u32; 5] = [301, 302, 303, 307, 308];
+
 /// Checks a redirect of the requests that `matches` match (`validateHTTPRedirect`).
+///
+/// Istio accepts any status from 300 to 399, and then makes a route that Envoy refuses.
 pub fn validate_redirect(redirect: &HttpRedirect, matches: &[HttpMatchRequest], at: At<'_>) {
     at.at_most_one(&[
         ("uri", !redirect.uri.is_empty()),
@@ -43,7 +50,7 @@ pub fn validate_redirect(redirect: &HttpRedirect, matches: &[HttpMatchRequest], 
         ("derivePort", redirect.derive_port.is_some()),
     ]);
     let code = redirect.redirect_code;
-    if code != 0 && !(300..400).contains(&code) {
+    if code != 0 && !REDIRECTS.contains(&code) {
         at.field("redirectCode")
             .error(format_args!("`{code}` is not the status of a redirect"));
     }
@@ -53,12 +60,18 @@ pub fn validate_redirect(redirect: &HttpRedirect, matches: &[HttpMatchRequest], 
     if let Some(number) = redirect.port.filter(|number| *number != 0) {
         port::validate_number(number, at.field("port"));
     }
+    authority::validate(&redirect.authority, at.field("authority"));
 }
 
 /// Checks a response that the proxy gives itself (`validateHTTPDirectResponse`).
+///
+/// Istio accepts the status 600, which Envoy refuses.
 pub fn validate_direct_response(response: &HttpDirectResponse, at: At<'_>) {
-    at.field("status")
-        .check(status::validate_injected(i64::from(response.status)));
+    let status = i64::from(response.status);
+    at.field("status").check(status::validate_injected(status));
+    if status == 600 {
+        at.field("status").error("`600` is no status that HTTP has");
+    }
     if let Some(body) = &response.body {
         validate_body(body, at.field("body"));
     }
@@ -130,6 +143,7 @@ pub fn validate_rewrite(rewrite: &HttpRewrite, at: At<'_>) {
     if let Some(rewrite) = uri_regex_rewrite {
         validate_uri_regex_rewrite(rewrite, at.field("uriRegexRewrite"));
     }
+    authority::validate(authority, at.field("authority"));
 }
 
 /// Checks a rewrite of the path by a regular expression (`validateURIRegexRewrite`).
@@ -138,6 +152,14 @@ pub fn validate_uri_regex_rewrite(rewrite: &RegexRewrite, at: At<'_>) {
         at.error("both `match` and `rewrite` are required");
     }
     regex::validate(&rewrite.r#match, at.field("match"));
+    let parsed = matcher::RegexRewrite::parse(&rewrite.r#match, &rewrite.rewrite);
+    if let Err(
+        error @ (ParseRewriteError::Backslash { .. } | ParseRewriteError::UnknownGroup { .. }),
+    ) = parsed
+    {
+        let at = at.field("rewrite");
+        at.warning(format_args!("the rule answers 500: {error}"));
+    }
 }
 
 #[cfg(test)]
@@ -161,6 +183,7 @@ mod tests {
             (json!({"scheme": "ftp"}), 1),
             (json!({"uri": "/", "redirectCode": 299}), 1),
             (json!({"uri": "/", "redirectCode": 400}), 1),
+            (json!({"uri": "/", "redirectCode": 304}), 1),
             (json!({"port": 65536}), 1),
             (json!({"port": 1, "derivePort": "FROM_REQUEST_PORT"}), 1),
         ];
@@ -191,6 +214,9 @@ mod tests {
 
     #[test]
     fn the_body_of_a_direct_response_is_small() {
+        assert_errors("600", 1, |at| {
+            validate_direct_response(&read(json!({"status": 600})), at);
+        });
         let response = |size| read(json!({"status": 200, "body": {"string": "a".repeat(size)}}));
         assert_errors("none", 1, |at| {
             validate_direct_response(&read(json!({})), at)
@@ -227,6 +253,19 @@ mod tests {
         ] {
             assert_errors(&rewrite.to_string(), errors, |at| {
                 validate_rewrite(&read(rewrite.clone()), at);
+            });
+        }
+    }
+
+    #[test]
+    fn a_rewrite_that_envoy_does_nothing_by_is_told() {
+        for (rewrite, warnings) in [
+            (json!({"match": "(a)(b)", "rewrite": "\\2"}), 0),
+            (json!({"match": "(a)", "rewrite": "\\2"}), 1),
+            (json!({"match": "(a)", "rewrite": "\\x"}), 1),
+        ] {
+            assert_warnings(&rewrite.to_string(), warnings, |at| {
+                validate_uri_regex_rewrite(&read(rewrite.clone()), at);
             });
         }
     }

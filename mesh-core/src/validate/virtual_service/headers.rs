@@ -4,6 +4,7 @@ use crate::format_string::{HeaderFormat, ParseFormatError};
 use crate::header;
 use crate::resource::istio::virtual_service::{HeaderOperations, Headers, HttpRewrite};
 use crate::validate::At;
+use crate::validate::virtual_service::authority;
 
 /// Checks the names and values that are set, added and removed.
 pub(super) fn validate_headers(headers: &Headers, at: At<'_>) {
@@ -26,7 +27,10 @@ fn validate_operations(
         at.field(field).each_entry(headers, |name, value, at| {
             at.check(validate_name(name));
             at.check(header::validate_value(value));
-            validate_operators(value, at);
+            match header::is_authority(name) {
+                true => authority::validate(value, at),
+                false => validate_operators(value, at),
+            }
         });
     }
     at.field("remove").each(remove, |name, at| {
@@ -34,8 +38,8 @@ fn validate_operations(
     });
 }
 
-/// Looks for operators that Envoy refuses, with all the routes of a listener, or that have no value
-/// here.
+/// Looks for operators that Envoy refuses, with all the routes of a listener, which are errors though
+/// Istio accepts them; and for those that have no value here.
 fn validate_operators(value: &str, at: At<'_>) {
     match value.parse::<HeaderFormat>() {
         Err(error) if error.is_without_value() => {
@@ -44,7 +48,7 @@ fn validate_operators(value: &str, at: At<'_>) {
         Err(
             error @ (ParseFormatError::Unknown { .. } | ParseFormatError::InvalidArgument { .. }),
         ) => {
-            at.warning(format_args!("the rule is left out: {error}"));
+            at.error(error);
         }
         // What is no format at all is an error already.
         _ => {}
@@ -111,23 +115,31 @@ mod tests {
 
     #[test]
     fn operators_that_write_nothing_are_told() {
-        for (value, told) in [
-            ("%START_TIME%", None),
-            ("%DYNAMIC_METADATA(a:b)%", Some("the header is not written")),
-            ("%NONSENSE%", Some("the rule is left out")),
+        for (name, value, told) in [
+            ("x-a", "%START_TIME%", None),
+            (
+                "x-a",
+                "%DYNAMIC_METADATA(a:b)%",
+                Some((false, "the header is not written")),
+            ),
+            ("x-a", "%NONSENSE%", Some((true, "unknown operator"))),
+            ("Host", "cart.example:80", None),
+            (
+                "Host",
+                "%REQ(x-host)%",
+                Some((false, "the rule answers 500")),
+            ),
         ] {
             let report = Report::default();
-            let headers = json!({"request": {"set": {"x-a": value}}});
+            let headers = json!({"request": {"set": {(name): value}}});
             validate_headers(&read(headers), report.root());
             let found = report.into_violations();
-            assert!(found.iter().all(|found| !found.is_error()), "{value}");
-            let found = found.first().map(|found| found.message.as_str());
+            let found = found.first();
             assert_eq!(found.is_some(), told.is_some(), "{value}");
-            assert!(
-                found
-                    .unwrap_or_default()
-                    .starts_with(told.unwrap_or_default())
-            );
+            if let (Some(found), Some((is_error, message))) = (found, told) {
+                assert_eq!(found.is_error(), is_error, "{value}");
+                assert!(found.message.starts_with(message), "{found:?}");
+            }
         }
     }
 

@@ -21,6 +21,7 @@
 //! ```
 
 mod action;
+mod authority;
 mod cors;
 mod fault;
 mod headers;

@@ -11,8 +11,9 @@ use crate::host::{HostPattern, ScopedHost};
 use crate::labels::Labels;
 use crate::model::Notice;
 use crate::resolve::context::Context;
-use crate::resolve::gateway::select::Ports;
+use crate::resolve::gateway::select::{self, Ports};
 use crate::resolve::gateway::server::{Bindings, GatewayName, GatewayServer};
+use crate::resolve::gateway_api;
 use crate::resolve::place::Place;
 use crate::resource::Resource;
 use crate::resource::istio::gateway::{ServerTlsMode, ServerTlsSettings};
@@ -34,7 +35,11 @@ pub(super) fn servers(context: &Context<'_>, notices: &mut Vec<Notice>) -> Vec<G
         return Vec::new();
     };
     let all = context.config.resources().ingresses.iter();
-    let ingresses: Vec<_> = all.filter(|ingress| is_ours(context, ingress)).collect();
+    let mut ingresses: Vec<_> = all.filter(|ingress| is_ours(context, ingress)).collect();
+    if select::is_kept_away(&gateway_api::managed_namespaces(context), NAMESPACE) {
+        let origins = ingresses.drain(..).map(|ingress| ingress.origin());
+        notices.extend(origins.map(select::kept_away));
+    }
     let mut servers = Vec::new();
     let mut rules = Rules::default();
     for ingress in ingresses {

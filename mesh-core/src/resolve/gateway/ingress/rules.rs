@@ -234,10 +234,12 @@ fn exact(path: &str) -> (PathMatch, Precedence) {
     )
 }
 
-/// Whole segments, so that `/foo/` is as good as `/foo`.
+/// Whole segments, so that `/foo/` is as good as `/foo`. With an empty segment at its end it is kept
+/// as written, and refused.
 fn prefix(path: &str) -> (PathMatch, Precedence) {
     let matches = match path.strip_suffix('/').unwrap_or(path) {
         "" => PathMatch::default(),
+        segments if segments.ends_with('/') => PathMatch::PathSeparatedPrefix(path.to_owned()),
         segments => PathMatch::PathSeparatedPrefix(segments.to_owned()),
     };
     (matches, (Reverse(path.len()), true))

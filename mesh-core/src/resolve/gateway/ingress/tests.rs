@@ -3,7 +3,7 @@
 use crate::config::MeshConfig;
 use crate::model::Model;
 use crate::model::listener::NetworkFilter;
-use crate::model::route::{PathMatch, VirtualHost};
+use crate::model::route::{PathMatch, RouteAction, VirtualHost};
 use crate::parse::{Limits, parse};
 use crate::resolve::resolve;
 use crate::resource::istio::mesh_config::MeshConfig as MeshOptions;
@@ -187,5 +187,30 @@ fn the_class_says_whose_an_ingress_is() {
     ] {
         let model = model(text, options);
         assert_eq!(!model.listeners.is_empty(), served, "{options} and {text}");
+    }
+}
+
+#[test]
+fn a_path_that_is_no_prefix_of_segments_answers_500_and_the_others_serve() {
+    for refused in ["/a?b", "/foo//"] {
+        let paths = [
+            path(refused, "Prefix", "bad"),
+            path("/foo", "Prefix", "cart"),
+        ];
+        let text = ingress("a", &format!("rules: [{}]", rule("shop.example", &paths)));
+        let model = model(&text, "{}");
+        let host = host(&model, "shop.example");
+        let answers = host.routes.iter().map(|route| match &route.action {
+            RouteAction::DirectResponse(response) => Some(response.status),
+            RouteAction::Forward(_) | RouteAction::Redirect(_) => None,
+        });
+        assert_eq!(answers.collect::<Vec<_>>(), [Some(500), None], "{refused}");
+        let path = PathMatch::Prefix(refused.into());
+        assert_eq!(
+            host.routes[0].matches.path, path,
+            "no more than what is written"
+        );
+        let mut notices = model.notices.iter();
+        assert!(notices.any(|notice| notice.message.contains("answers 500")));
     }
 }
