@@ -56,6 +56,9 @@ use crate::error::{CompileError, CompileErrorKind, CompileErrors};
 use crate::l4::criteria::{Criterion, criteria};
 use crate::l4::index::ChainIndex;
 
+/// The longest server name, in bytes (RFC 1035 section 2.3.4). BoringSSL accepts no longer one.
+const MAX_NAME_LEN: usize = 255;
+
 /// What is known of a connection when its filter chain is chosen.
 #[derive(Clone, Copy, Debug)]
 pub struct Connection<'a> {
@@ -63,7 +66,8 @@ pub struct Connection<'a> {
     pub destination: SocketAddr,
     /// Whether the first bytes are a ClientHello.
     pub transport: Transport,
-    /// The server name of the ClientHello.
+    /// The server name of the ClientHello. One of more than 255 bytes, the most that DNS has, counts
+    /// as none.
     pub server_name: Option<&'a str>,
     /// The application protocols of the ClientHello, or those that were detected.
     pub application_protocols: &'a [&'a str],
@@ -86,9 +90,11 @@ impl Connection<'_> {
         self.destination.ip().to_canonical()
     }
 
-    /// The server name in lower case, as Envoy's TLS inspection reports it; empty if unknown.
+    /// The server name in lower case, as Envoy's TLS inspection reports it; empty if unknown. What is
+    /// longer than any name is none: the lookup takes a hash of all that follows each dot.
     fn server_name(&self) -> String {
-        self.server_name.unwrap_or_default().to_ascii_lowercase()
+        let name = self.server_name.filter(|name| name.len() <= MAX_NAME_LEN);
+        name.unwrap_or_default().to_ascii_lowercase()
     }
 }
 

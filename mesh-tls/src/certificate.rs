@@ -48,6 +48,7 @@ struct Parsed {
     validity: Validity,
     names: Vec<SubjectAltName>,
     is_ca: bool,
+    is_self_issued: bool,
     has_extensions: bool,
     key_usage: Option<KeyUsage>,
     extended_key_usage: Option<ExtendedKeyUsage>,
@@ -81,6 +82,7 @@ impl Certificate {
             validity: Validity::new(unix(validity.not_before), unix(validity.not_after)),
             names: names(&certificate)?,
             is_ca: basic_constraints.is_some_and(|constraints| constraints.value.ca),
+            is_self_issued: certificate.subject().as_raw() == certificate.issuer().as_raw(),
             has_extensions: !certificate.extensions().is_empty(),
             key_usage: key_usage.map(|usage| KeyUsage(usage.value.flags)),
             extended_key_usage: extended.map(|usage| ExtendedKeyUsage {
@@ -145,10 +147,18 @@ impl Certificate {
         self.0.is_ca
     }
 
-    /// Whether it can be an authority's: it [is one's](Self::is_ca), or it has no extensions to say so,
-    /// as a root of X.509 v1.
+    /// Whether it is signed by whom it is about, as far as its names say.
+    pub fn is_self_issued(&self) -> bool {
+        self.0.is_self_issued
+    }
+
+    /// Whether it can be an authority's: it [is one's](Self::is_ca), or it is [self-issued](Self::is_self_issued)
+    /// and has no extensions to say so, as a root of X.509 v1; and its key may sign certificates, if it
+    /// says what that may be used for. BoringSSL demands as much, and of roots without extensions that they
+    /// are of v1.
     pub fn can_be_ca(&self) -> bool {
-        self.0.is_ca || !self.0.has_extensions
+        let is_ca = self.0.is_ca || (self.0.is_self_issued && !self.0.has_extensions);
+        is_ca && self.0.key_usage.is_none_or(KeyUsage::key_cert_sign)
     }
 
     /// What its key may be used for; `None` if it does not say.

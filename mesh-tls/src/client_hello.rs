@@ -9,6 +9,9 @@
 //! Whatever cannot be a ClientHello is plaintext from the first byte that tells, as in Envoy's
 //! `tls_inspector`; and so is one longer than [`MAX_LEN`]. A ClientHello that is malformed counts
 //! as TLS, as the handshake will refuse it with an alert; Envoy's inspector takes it for plaintext.
+//! Malformed is also one that asks for more than it needs to be served: a server name longer than
+//! [`MAX_NAME_LEN`](crate::server_names::MAX_NAME_LEN), as in BoringSSL, or more than [`MAX_ALPN`]
+//! application protocols.
 //!
 //! [RFC 8446 section 4.1.2]: https://www.rfc-editor.org/rfc/rfc8446#section-4.1.2
 //!
@@ -25,8 +28,14 @@
 
 use std::fmt;
 
+use crate::server_names::MAX_NAME_LEN;
+
 /// The longest sequence of records with a ClientHello that is read, in bytes.
 pub const MAX_LEN: usize = 64 << 10;
+
+/// How many application protocols a ClientHello may offer; one with more is malformed. Browsers offer
+/// two.
+pub const MAX_ALPN: usize = 64;
 
 /// `ContentType.handshake`.
 const HANDSHAKE: u8 = 22;
@@ -218,7 +227,12 @@ fn extension(hello: &mut ClientHello, kind: u16, content: &[u8]) -> Option<()> {
         16 => {
             let mut names = Reader(content.list16()?);
             while !names.is_empty() {
-                hello.alpn.push(names.list8()?.to_vec());
+                let name = names.list8()?;
+                // Names are not empty (RFC 7301 section 3.1).
+                if name.is_empty() || hello.alpn.len() == MAX_ALPN {
+                    return None;
+                }
+                hello.alpn.push(name.to_vec());
             }
         }
         // supported_versions
@@ -234,9 +248,9 @@ fn extension(hello: &mut ClientHello, kind: u16, content: &[u8]) -> Option<()> {
 }
 
 /// A server name: printable ASCII, which is more than a host name and less than what could be
-/// smuggled into a log.
+/// smuggled into a log, and no longer than DNS has names.
 fn host_name(name: &[u8]) -> Option<String> {
-    let is_text = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+    let is_text = (1..=MAX_NAME_LEN).contains(&name.len()) && name.iter().all(u8::is_ascii_graphic);
     let name = is_text.then(|| String::from_utf8_lossy(name).to_ascii_lowercase())?;
     Some(name)
 }
@@ -392,6 +406,63 @@ mod tests {
         let mut malformed = client_bytes("shop.example", &["h2"]);
         malformed[9 + 34] = 200; // the length of the session ID
         assert_eq!(detect(&malformed), Detected::Malformed);
+    }
+
+    /// A ClientHello with this extension alone.
+    fn with_extension(kind: u8, content: &[u8]) -> Vec<u8> {
+        let list =
+            |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
+        let extension = [&[0, kind], &list(content)[..]].concat();
+        let body = [
+            &[3, 3][..],
+            &[0; 32],         // random
+            &[0],             // legacy_session_id
+            &[0, 2, 0x13, 1], // cipher_suites
+            &[1, 0],          // legacy_compression_methods
+            &list(&extension),
+        ];
+        let body = body.concat();
+        let [_, len @ ..] = u32::try_from(body.len()).unwrap().to_be_bytes();
+        let message = [&[CLIENT_HELLO], &len[..], &body].concat();
+        in_records_of(&[&[0; RECORD_HEADER], &message[..]].concat(), 1 << 14)
+    }
+
+    #[test]
+    fn a_server_name_is_no_longer_than_dns_has_names() {
+        let named = |len: usize| {
+            let name = "a.".repeat(len).into_bytes()[..len].to_vec();
+            let [high, low] = u16::try_from(len).unwrap().to_be_bytes();
+            let entry = [&[0, high, low], &name[..]].concat();
+            let [high, low] = u16::try_from(entry.len()).unwrap().to_be_bytes();
+            detect(&with_extension(0, &[&[high, low], &entry[..]].concat()))
+        };
+        let Detected::ClientHello(longest) = named(MAX_NAME_LEN) else {
+            panic!("{MAX_NAME_LEN} bytes are too long");
+        };
+        assert_eq!(longest.server_name().map(str::len), Some(255));
+        for len in [0, MAX_NAME_LEN + 1, 60_000] {
+            assert_eq!(named(len), Detected::Malformed, "{len}");
+        }
+    }
+
+    #[test]
+    fn application_protocols_have_names_and_are_not_many() {
+        let offering = |names: &[u8]| {
+            let [high, low] = u16::try_from(names.len()).unwrap().to_be_bytes();
+            detect(&with_extension(16, &[&[high, low], names].concat()))
+        };
+        let Detected::ClientHello(most) = offering(&b"\x02h2".repeat(MAX_ALPN)) else {
+            panic!("{MAX_ALPN} are too many");
+        };
+        assert_eq!(most.alpn().len(), MAX_ALPN);
+        let cases: [&[u8]; 3] = [
+            &b"\x02h2".repeat(MAX_ALPN + 1),
+            b"\x00",
+            b"\x02h2\x00\x08http/1.1",
+        ];
+        for names in cases {
+            assert_eq!(offering(names), Detected::Malformed, "{names:?}");
+        }
     }
 
     proptest! {

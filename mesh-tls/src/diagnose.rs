@@ -367,6 +367,8 @@ fn of_refusal(error: &VerifyError) -> &'static str {
         VerifyError::RevocationLists => "peer_revocation_lists",
         VerifyError::RevocationUnknown => "peer_revocation_unknown",
         VerifyError::Revoked => "peer_revoked",
+        VerifyError::RootExpired { .. } => "peer_root_expired",
+        VerifyError::RootNotYetValid { .. } => "peer_root_not_yet_valid",
         VerifyError::Svid(_) => "peer_svid",
         VerifyError::TrustDomain { .. } => "peer_trust_domain",
         VerifyError::UntrustedIssuer(_) => "peer_issuer_untrusted",

@@ -3,7 +3,7 @@
 //! `*.shop.example` covers names of any depth below `shop.example`, as Envoy's filter chains have
 //! it (and unlike the wildcards of certificates), and `*` every name and connections without one.
 //! A lookup takes one hash of the name and one for each of its labels, however many names there
-//! are.
+//! are. What is longer than [`MAX_NAME_LEN`] is no name, and only `*` covers it.
 //!
 //! # Example
 //!
@@ -19,6 +19,12 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+
+/// The longest name of a host, in bytes: that of DNS ([RFC 1035 section 2.3.4]), which is also what
+/// BoringSSL accepts.
+///
+/// [RFC 1035 section 2.3.4]: https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4
+pub const MAX_NAME_LEN: usize = 255;
 
 /// Values by server name.
 #[derive(Clone, Debug)]
@@ -44,7 +50,8 @@ impl<T> ServerNames<T> {
     /// The value of the most specific name that covers `name`; `None` stands for a connection
     /// without one.
     pub fn get(&self, name: Option<&str>) -> Option<&T> {
-        let Some(name) = name else {
+        // Each label is a hash of what follows it: of a name of any length that would be quadratic.
+        let Some(name) = name.filter(|name| name.len() <= MAX_NAME_LEN) else {
             return self.rest.as_ref();
         };
         let name = lower_case(name);
@@ -132,6 +139,17 @@ mod tests {
             let names: ServerNames<usize> = names.map(|(i, name)| (name.as_str(), i)).collect();
             prop_assert_eq!(names.get(name.as_deref()).copied(), naive(&patterns, name.as_deref()));
         }
+    }
+
+    #[test]
+    fn what_is_longer_than_a_name_is_covered_by_what_covers_everything() {
+        let mut names = ServerNames::from_iter([("*.b", 1)]);
+        let longest = format!("{}.b", "a".repeat(MAX_NAME_LEN - 2));
+        let longer = format!("a{longest}");
+        assert_eq!(names.get(Some(&longest)), Some(&1));
+        assert_eq!(names.get(Some(&longer)), None);
+        names.insert("*", 2);
+        assert_eq!(names.get(Some(&longer)), Some(&2));
     }
 
     #[test]

@@ -74,6 +74,23 @@ fn server_names_match_exactly_or_below_the_longest_suffix() {
 }
 
 #[test]
+fn what_is_longer_than_a_name_is_none() {
+    let any = FilterChainMatch::default();
+    let table = table(&[chain("suffix", names(&["*.b"])), chain("any", any)]);
+    for (len, expected) in [(MAX_NAME_LEN, "suffix"), (MAX_NAME_LEN + 1, "any")] {
+        let name = format!("{}.b", "a".repeat(len - 2));
+        let connection = Connection {
+            server_name: Some(&name),
+            ..Connection::to("10.0.0.1:443".parse().unwrap())
+        };
+        let found = table.lookup(&connection).unwrap();
+        assert_eq!(found.name, expected, "{len}");
+        let explained = table.explain(&connection).outcome.unwrap();
+        assert_eq!(explained.name, expected, "{len}");
+    }
+}
+
+#[test]
 fn a_chain_that_lost_is_not_considered_again() {
     let tls = FilterChainMatch {
         transport: Some(Transport::Tls),

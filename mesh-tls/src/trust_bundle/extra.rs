@@ -32,7 +32,8 @@ impl ExtraAuthorities {
     ///
     /// # Errors
     ///
-    /// Those of [`Roots::from_pem`].
+    /// Those of [`Roots::from_pem`], and when a certificate [cannot be](Certificate::can_be_ca) an
+    /// authority's: of bundles that is demanded even of those who signed themselves.
     pub fn add_pem(
         &mut self,
         text: &[u8],
@@ -40,6 +41,12 @@ impl ExtraAuthorities {
     ) -> Result<(), RootsError> {
         let roots = Roots::from_pem(text)?;
         let roots = roots.certificates();
+        if let Some(leaf) = roots.iter().find(|root| !root.can_be_ca()) {
+            return Err(RootsError::Authority {
+                subject: leaf.subject().to_owned(),
+                source: webpki::Error::EndEntityUsedAsCa,
+            });
+        }
         for domain in trust_domains {
             let known = self.by_domain.entry(domain.clone()).or_default();
             known.extend_from_slice(roots);

@@ -60,7 +60,6 @@ pub const MAX_JSON_LEN: usize = 4 << 20;
 #[derive(Clone, Debug)]
 pub struct TrustBundle {
     trust_domain: TrustDomain,
-    authorities: Vec<Certificate>,
     anchors: Anchors,
     jwt_authorities: JwtAuthorities,
     revocations: Revocations,
@@ -81,7 +80,6 @@ impl TrustBundle {
     ) -> Result<Self, TrustBundleError> {
         let mut bundle = Self {
             trust_domain,
-            authorities: Vec::new(),
             anchors: Anchors::default(),
             jwt_authorities: JwtAuthorities::default(),
             revocations: Revocations::default(),
@@ -130,7 +128,7 @@ impl TrustBundle {
 
     /// Writes the authorities as PEM.
     pub fn to_pem(&self) -> String {
-        pem::encode_certificates(&self.authorities)
+        pem::encode_certificates(self.authorities())
     }
 
     /// Whose authorities they are.
@@ -140,7 +138,7 @@ impl TrustBundle {
 
     /// The authorities that may sign X509-SVIDs, in their order.
     pub fn authorities(&self) -> &[Certificate] {
-        &self.authorities
+        self.anchors.certificates()
     }
 
     /// The same as webpki takes them.
@@ -200,7 +198,7 @@ impl TrustBundle {
     ///
     /// When there are more than [`MAX_AUTHORITIES`] or [`MAX_JWT_KEYS`] together.
     pub fn merge(mut self, other: &Self) -> Result<Self, TrustBundleError> {
-        for authority in &other.authorities {
+        for authority in other.authorities() {
             self.add(authority.clone())?;
         }
         self.jwt_authorities.merge(&other.jwt_authorities)?;
@@ -209,25 +207,18 @@ impl TrustBundle {
     }
 
     fn add(&mut self, authority: Certificate) -> Result<(), TrustBundleError> {
-        if self.authorities.contains(&authority) {
+        if self.authorities().contains(&authority) {
             return Ok(());
         }
-        if self.authorities.len() == MAX_AUTHORITIES {
+        if self.authorities().len() == MAX_AUTHORITIES {
             return Err(TrustBundleError::TooMany);
         }
-        if !authority.can_be_ca() {
-            let source = webpki::Error::EndEntityUsedAsCa;
-            let subject = authority.subject().to_owned();
-            return Err(TrustBundleError::Authority { subject, source });
-        }
-        let anchor = webpki::anchor_from_trusted_cert(authority.der());
-        let anchor = anchor.map_err(|source| TrustBundleError::Authority {
-            subject: authority.subject().to_owned(),
-            source,
-        })?;
-        Arc::make_mut(&mut self.anchors).push(anchor.to_owned());
-        self.authorities.push(authority);
-        Ok(())
+        let subject = authority.subject().to_owned();
+        let added = match authority.can_be_ca() {
+            true => Arc::make_mut(&mut self.anchors).push(authority),
+            false => Err(webpki::Error::EndEntityUsedAsCa),
+        };
+        added.map_err(|source| TrustBundleError::Authority { subject, source })
     }
 }
 
@@ -235,15 +226,14 @@ impl PartialEq for TrustBundle {
     fn eq(&self, other: &Self) -> bool {
         let Self {
             trust_domain,
-            authorities,
-            anchors: _,
+            anchors,
             jwt_authorities,
             revocations,
             sequence,
             refresh_hint,
         } = self;
         *trust_domain == other.trust_domain
-            && *authorities == other.authorities
+            && *anchors == other.anchors
             && *jwt_authorities == other.jwt_authorities
             && *revocations == other.revocations
             && *sequence == other.sequence
@@ -386,7 +376,6 @@ mod tests {
         let root = Authority::new("td").certificate();
         let bundle = TrustBundle::new(domain("td"), [root.clone(), root]).unwrap();
         assert_eq!(bundle.authorities().len(), 1);
-        assert_eq!(bundle.anchors().len(), 1);
         assert_eq!(bundle.clone().merge(&bundle).unwrap(), bundle);
     }
 
@@ -395,6 +384,19 @@ mod tests {
         let leaf = Authority::new("td").svid("/w").leaf().clone();
         let error = TrustBundle::new(domain("td"), [leaf]).unwrap_err();
         assert!(matches!(error, TrustBundleError::Authority { .. }));
+    }
+
+    #[test]
+    fn what_is_no_authority_is_refused_beside_a_bundle_too() {
+        let leaf = Authority::new("td").svid("/w").leaf().clone();
+        let own = rcgen::generate_simple_self_signed(["host.example".into()]).unwrap();
+        for leaf in [pem::encode_certificates([&leaf]), own.cert.pem()] {
+            let mut extra = ExtraAuthorities::default();
+            let error = extra.add_pem(leaf.as_bytes(), &[]).unwrap_err();
+            let text = "cannot be that of an authority";
+            assert!(error.to_string().contains(text), "{error}");
+            assert!(extra.is_empty());
+        }
     }
 
     #[test]

@@ -69,7 +69,7 @@ fn certificate(key: &Map<String, Value>, index: usize) -> Result<Certificate, Tr
 }
 
 pub(super) fn write(bundle: &TrustBundle) -> String {
-    let x509 = bundle.authorities.iter().map(|authority| {
+    let x509 = bundle.authorities().iter().map(|authority| {
         let mut key = jwk::of_certificate(authority);
         key.insert("use".to_owned(), json!(X509));
         key.insert("x5c".to_owned(), json!([STANDARD.encode(authority.der())]));

@@ -4,19 +4,21 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use mesh_core::identity::TrustDomain;
-use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{
     CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth,
-    RevocationOptionsBuilder, UnknownStatusPolicy, VerifiedPath,
+    RevocationOptionsBuilder, UnknownStatusPolicy,
 };
 
 use super::known::Chain;
+use super::path::PathCheck;
 use super::peer::Presented;
 use super::trust::Trusted;
 use super::{PeerVerifier, Purpose, UntrustedIssuer, VerifyError};
 use crate::certificate::Certificate;
 use crate::digest::Digest;
 use crate::trust_bundle::{TrustBundle, TrustBundles};
+use crate::validity::Validity;
 
 impl PeerVerifier {
     /// Whom to believe about a trust domain.
@@ -55,9 +57,9 @@ impl PeerVerifier {
         if chain.as_ref().is_some_and(is_known) {
             return Ok(());
         }
-        let verify = |lists: &[&CertRevocationList<'_>]| {
-            self.verify_path(presented, trusted.anchors, lists, (purpose, now))
-        };
+        let check = PathCheck::new(trusted.anchors, now);
+        let verify =
+            |lists: &[&CertRevocationList<'_>]| self.verify_path(presented, purpose, lists, &check);
         let verified = match lists {
             Some(lists) => {
                 let orders = lists.orders(&issuers(presented));
@@ -66,8 +68,9 @@ impl PeerVerifier {
             None => verify(&[]),
         };
         match verified {
-            Ok(()) => {
+            Ok(authority) => {
                 if let Some((chain, validity)) = chain.zip(presented.validity()) {
+                    let validity = validity.intersection(&authority);
                     self.known.insert(chain, trusted.anchors, validity);
                 }
                 Ok(())
@@ -78,19 +81,20 @@ impl PeerVerifier {
                 webpki::Error::UnknownIssuer
                 | webpki::Error::InvalidSignatureForPublicKey
                 | webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_),
-            ) => Err(self.untrusted(presented, trusted.authorities)),
-            Err(error) => Err(VerifyError::of_chain(error, now)),
+            ) => Err(self.untrusted(presented, trusted.anchors.certificates())),
+            Err(error) => Err(check.explain(error)),
         }
     }
 
-    /// Verifies by webpki. Of several lists of issuers with one name, the first counts.
+    /// Verifies by webpki, and says when the authority counts. Of several lists of issuers with one name,
+    /// the first counts.
     fn verify_path(
         &self,
         presented: &Presented<'_>,
-        anchors: &[TrustAnchor<'_>],
+        purpose: Purpose,
         lists: &[&CertRevocationList<'_>],
-        (purpose, now): (Purpose, UnixTime),
-    ) -> Result<(), webpki::Error> {
+        check: &PathCheck<'_>,
+    ) -> Result<Validity, webpki::Error> {
         let revocation = RevocationOptionsBuilder::new(lists).ok().map(|options| {
             options
                 .with_depth(RevocationCheckDepth::Chain)
@@ -103,16 +107,18 @@ impl PeerVerifier {
             Purpose::Server => KeyUsage::server_auth(),
         };
         let leaf = EndEntityCert::try_from(presented.leaf)?;
-        leaf.verify_for_usage(
+        let path = leaf.verify_for_usage(
             self.provider().signature_verification_algorithms.all,
-            anchors,
+            check.anchors.as_slice(),
             presented.signers,
-            now,
+            check.now,
             usage,
             revocation,
-            Some(&may_sign),
+            Some(&|path| check.check(path)),
         )?;
-        Ok(())
+        let authority = check.anchors.certificate_of(path.anchor());
+        let authority = authority.ok_or(webpki::Error::UnknownIssuer)?;
+        Ok(authority.validity())
     }
 
     fn untrusted(&self, presented: &Presented<'_>, trusted: &[Certificate]) -> VerifyError {
@@ -132,25 +138,12 @@ impl PeerVerifier {
     }
 }
 
-/// Refuses a path through an authority whose key may not sign certificates (RFC 5280 section 6.1.4
-/// (n)), which webpki does not look at.
-fn may_sign(path: &VerifiedPath<'_>) -> Result<(), webpki::Error> {
-    for signer in path.intermediate_certificates() {
-        let signer = Certificate::from_der(&signer.der()).map_err(|_| webpki::Error::BadDer)?;
-        let usage = signer.key_usage();
-        if usage.is_some_and(|usage| !usage.key_cert_sign()) {
-            return Err(webpki::Error::EndEntityUsedAsCa);
-        }
-    }
-    Ok(())
-}
-
 /// Verifies with each order of the lists. What any list in date revokes is refused, whichever of
 /// the lists is the newest; else one order that is accepted is enough.
-fn verify_in_each_order<'a>(
+fn verify_in_each_order<'a, T>(
     mut orders: impl Iterator<Item = Vec<&'a CertRevocationList<'static>>>,
-    verify: impl Fn(&[&CertRevocationList<'_>]) -> Result<(), webpki::Error>,
-) -> Result<(), webpki::Error> {
+    verify: impl Fn(&[&CertRevocationList<'_>]) -> Result<T, webpki::Error>,
+) -> Result<T, webpki::Error> {
     let mut verified = verify(&orders.next().unwrap_or_default());
     for lists in orders {
         if verified

@@ -75,6 +75,26 @@ pub enum VerifyError {
     /// A certificate of the chain is revoked.
     #[error("a certificate is revoked")]
     Revoked,
+    /// The only authority that the chain leads to counts no more.
+    #[error("the root `{subject}` expired {} ago", Span(*.by))]
+    RootExpired {
+        /// The authority, in the form of RFC 2253.
+        subject: String,
+        /// Its last second.
+        not_after: UnixTime,
+        /// How long ago that was.
+        by: Duration,
+    },
+    /// The only authority that the chain leads to does not count yet.
+    #[error("the root `{subject}` is not valid for another {}; is a clock wrong?", Span(*.by))]
+    RootNotYetValid {
+        /// The authority, in the form of RFC 2253.
+        subject: String,
+        /// Its first second.
+        not_before: UnixTime,
+        /// How long it is until then.
+        by: Duration,
+    },
     /// The leaf is not that of an X509-SVID.
     #[error(transparent)]
     Svid(#[from] SvidError),
@@ -140,14 +160,18 @@ impl VerifyError {
     /// The error for rustls, which chooses the alert that the peer gets (RFC 8446 section 6.2).
     pub(super) fn to_rustls(&self, now: UnixTime) -> Error {
         let certificate = match self {
-            Self::Expired { not_after, .. } => CertificateError::ExpiredContext {
-                time: now,
-                not_after: *not_after,
-            },
-            Self::NotYetValid { not_before, .. } => CertificateError::NotValidYetContext {
-                time: now,
-                not_before: *not_before,
-            },
+            Self::Expired { not_after, .. } | Self::RootExpired { not_after, .. } => {
+                CertificateError::ExpiredContext {
+                    time: now,
+                    not_after: *not_after,
+                }
+            }
+            Self::NotYetValid { not_before, .. } | Self::RootNotYetValid { not_before, .. } => {
+                CertificateError::NotValidYetContext {
+                    time: now,
+                    not_before: *not_before,
+                }
+            }
             Self::Malformed(_) => CertificateError::BadEncoding,
             Self::Purpose(_) => CertificateError::InvalidPurpose,
             Self::RevocationListExpired { .. } => CertificateError::ExpiredRevocationList,

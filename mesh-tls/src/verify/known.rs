@@ -9,15 +9,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use rustls_pki_types::{CertificateDer, UnixTime};
 
-use super::Purpose;
 use super::peer::Presented;
+use super::{Anchors, Purpose};
 use crate::certificate::Certificate;
 use crate::validity::Validity;
-
-/// The authorities of a bundle, which it shares with whoever has verified by them.
-pub(crate) type Anchors = Arc<Vec<TrustAnchor<'static>>>;
 
 /// How many chains are kept. When one more comes, the oldest is forgotten, and verified once more.
 const CAPACITY: usize = 512;
@@ -82,7 +79,7 @@ struct Known {
 struct Verified {
     signers: Box<[u8]>,
     anchors: Anchors,
-    /// When all certificates of the chain count.
+    /// When all certificates of the chain count, and that of the authority.
     validity: Validity,
 }
 
@@ -202,8 +199,10 @@ mod tests {
     fn a_chain_is_known_to_those_who_verified_it_while_its_certificates_count() {
         let known = KnownChains::default();
         let [a, b] = ["a", "b"].map(anchors);
-        let both = Arc::new([&a[..], &b].concat());
-        let again = Arc::new(a.to_vec());
+        let mut both = a.clone();
+        let other = b.certificates()[0].clone();
+        Arc::make_mut(&mut both).push(other).unwrap();
+        let again = Arc::new(a.as_ref().clone());
         known.insert(chain(1), &a, day());
         for (case, number, anchors, now, is_known) in [
             ("the same", 1, &a, NOW, true),
@@ -282,7 +281,7 @@ mod tests {
     fn authorities_that_are_published_once_more_are_compared_once() {
         let known = KnownChains::default();
         let a = anchors("a");
-        let again = Arc::new(a.to_vec());
+        let again = Arc::new(a.as_ref().clone());
         for number in 0..2 {
             known.insert(chain(number), &a, day());
         }

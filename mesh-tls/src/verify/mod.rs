@@ -5,9 +5,9 @@
 //!
 //! 1. The certificates lead to an authority: one of the peer's own trust domain
 //!    ([`spiffe`](PeerVerifier::spiffe)), or one of given [`Roots`]
-//!    ([`roots`](PeerVerifier::roots)). Validity, purpose, path length and name constraints are
-//!    checked on the way, and that the keys of authorities between may sign certificates (RFC 5280
-//!    section 6, by webpki).
+//!    ([`roots`](PeerVerifier::roots)). Validity, that of the authority too, purpose, path length and
+//!    name constraints are checked on the way, and that the keys of authorities between may sign
+//!    certificates (RFC 5280 section 6, by webpki).
 //! 2. No certificate of the chain is revoked, if revocation lists are given. A chain that no list
 //!    is about, or whose list is out of date, is refused, as Envoy does. Of several lists of one
 //!    authority, any that is in date revokes.
@@ -65,12 +65,14 @@
 //! ```
 
 mod adapter;
+mod anchors;
 mod chain;
 mod error;
 #[cfg(feature = "tokio")]
 mod identity;
 mod known;
 mod names;
+mod path;
 mod peer;
 mod pins;
 mod refusals;
@@ -81,9 +83,9 @@ mod trust;
 mod tests;
 
 pub use adapter::{ClientVerifier, ServerVerifier};
+pub(crate) use anchors::Anchors;
 pub(crate) use error::Span;
 pub use error::{UntrustedIssuer, VerifyError};
-pub(crate) use known::Anchors;
 pub use names::{ExpectedNames, SanList};
 pub use peer::{PeerVerifier, Purpose, VerifiedPeer};
 pub use pins::Pins;

@@ -286,7 +286,6 @@ impl PeerVerifier {
                 let bundle = self.bundle_of(&id.trust_domain(), &bundles)?;
                 let trusted = Trusted {
                     anchors: bundle.anchors(),
-                    authorities: bundle.authorities(),
                     revocations: revocations.or_else(|| Some(bundle.revocations())),
                 };
                 self.verify_chain(presented, &trusted, purpose, now)?;

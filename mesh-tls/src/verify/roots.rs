@@ -8,6 +8,7 @@ use rustls_pki_types::CertificateRevocationListDer;
 use webpki::{CertRevocationList, OwnedCertRevocationList};
 
 use super::Anchors;
+use super::anchors::AnchorSet;
 use super::trust::Trusted;
 use crate::certificate::Certificate;
 use crate::pem::{self, PemError};
@@ -20,7 +21,6 @@ pub struct Roots(Arc<Authorities>);
 
 #[derive(Debug, Default)]
 struct Authorities {
-    certificates: Vec<Certificate>,
     anchors: Anchors,
     subjects: Vec<DistinguishedName>,
 }
@@ -28,24 +28,26 @@ struct Authorities {
 impl Roots {
     /// Takes the certificates of authorities. None at all believes nobody.
     ///
+    /// A [self-issued](Certificate::is_self_issued) certificate that [cannot be](Certificate::can_be_ca) an
+    /// authority's is believed about nobody but whoever presents it: that of a server may be trusted so.
+    ///
     /// # Errors
     ///
-    /// When a certificate cannot be that of an authority.
+    /// When any other certificate cannot be that of an authority. Whoever has the key of a client's
+    /// could sign certificates for anybody, else.
     pub fn new(certificates: impl IntoIterator<Item = Certificate>) -> Result<Self, RootsError> {
-        let (mut roots, mut anchors) = (Authorities::default(), Vec::new());
+        let mut anchors = AnchorSet::default();
         for certificate in certificates {
-            let anchor = webpki::anchor_from_trusted_cert(certificate.der());
-            let anchor = anchor.map_err(|source| RootsError::Authority {
-                subject: certificate.subject().to_owned(),
-                source,
-            })?;
-            let subject = DistinguishedName::in_sequence(anchor.subject.as_ref());
-            roots.subjects.push(subject);
-            anchors.push(anchor.to_owned());
-            roots.certificates.push(certificate);
+            let subject = certificate.subject().to_owned();
+            let added = anchors.push(certificate);
+            added.map_err(|source| RootsError::Authority { subject, source })?;
         }
-        roots.anchors = Arc::new(anchors);
-        Ok(Self(Arc::new(roots)))
+        let subjects = anchors.as_slice().iter();
+        let subjects = subjects.map(|anchor| DistinguishedName::in_sequence(&anchor.subject));
+        Ok(Self(Arc::new(Authorities {
+            subjects: subjects.collect(),
+            anchors: Arc::new(anchors),
+        })))
     }
 
     /// Parses the certificates of a PEM text.
@@ -63,13 +65,12 @@ impl Roots {
 
     /// The certificates of the authorities.
     pub fn certificates(&self) -> &[Certificate] {
-        &self.0.certificates
+        self.0.anchors.certificates()
     }
 
     pub(super) fn trusted<'a>(&'a self, revocations: Option<&'a Revocations>) -> Trusted<'a> {
         Trusted {
             anchors: &self.0.anchors,
-            authorities: &self.0.certificates,
             revocations,
         }
     }

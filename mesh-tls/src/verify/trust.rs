@@ -3,7 +3,6 @@
 use mesh_core::watch::Watch;
 
 use super::{Anchors, Revocations, Roots, VerifyError};
-use crate::certificate::Certificate;
 use crate::secret::TlsSecret;
 use crate::trust_bundle::TrustBundles;
 
@@ -60,6 +59,5 @@ impl SecretRoots {
 /// The authorities of one handshake.
 pub(super) struct Trusted<'a> {
     pub(super) anchors: &'a Anchors,
-    pub(super) authorities: &'a [Certificate],
     pub(super) revocations: Option<&'a Revocations>,
 }
