@@ -153,6 +153,10 @@ pub struct CircuitBreaker<S> {
     breakers: Watch<CircuitBreakers>,
 }
 
+impl<S> CircuitBreaker<S> {
+    inner_service!();
+}
+
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for CircuitBreaker<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,

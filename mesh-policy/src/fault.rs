@@ -165,6 +165,10 @@ pub struct Faults<S> {
     layer: FaultLayer,
 }
 
+impl<S> Faults<S> {
+    inner_service!();
+}
+
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Faults<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,

@@ -110,6 +110,10 @@ pub struct Hedge<S> {
     layer: HedgeLayer,
 }
 
+impl<S> Hedge<S> {
+    inner_service!();
+}
+
 impl<S, B, ResBody> Service<Request<B>> for Hedge<S>
 where
     S: Service<Request<ReplayBody<B>>, Response = Response<ResBody>> + Clone,

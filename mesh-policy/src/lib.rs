@@ -73,6 +73,23 @@
 //!
 //! 1.89, as the whole workspace; it is always at least six months old when it is raised.
 
+#[cfg(any(
+    feature = "access-log",
+    feature = "authn",
+    feature = "authz",
+    feature = "circuit-breaker",
+    feature = "ext-authz",
+    feature = "fault",
+    feature = "global-rate-limit",
+    feature = "metrics",
+    feature = "rate-limit",
+    feature = "retry",
+    feature = "timeout",
+    feature = "trace"
+))]
+#[macro_use]
+mod inner;
+
 #[cfg(feature = "admission")]
 pub mod admission;
 #[cfg(feature = "authn")]

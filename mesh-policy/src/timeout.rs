@@ -153,6 +153,10 @@ pub struct Timeout<S> {
     known: Known,
 }
 
+impl<S> Timeout<S> {
+    inner_service!();
+}
+
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Timeout<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,

@@ -128,6 +128,10 @@ pub struct Authentication<S> {
     clock: WallClock,
 }
 
+impl<S> Authentication<S> {
+    inner_service!();
+}
+
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Authentication<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,

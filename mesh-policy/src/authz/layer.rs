@@ -165,6 +165,10 @@ pub struct Authorization<S> {
     settings: Settings,
 }
 
+impl<S> Authorization<S> {
+    inner_service!();
+}
+
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Authorization<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,

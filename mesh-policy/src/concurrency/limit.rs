@@ -48,6 +48,10 @@ pub struct ConcurrencyLimit<S> {
     permits: Permits,
 }
 
+impl<S> ConcurrencyLimit<S> {
+    inner_service!();
+}
+
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for ConcurrencyLimit<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,

@@ -45,6 +45,10 @@ pub struct LoadShed<S> {
     is_ready: bool,
 }
 
+impl<S> LoadShed<S> {
+    inner_service!();
+}
+
 impl<S: Clone> Clone for LoadShed<S> {
     fn clone(&self) -> Self {
         Self {

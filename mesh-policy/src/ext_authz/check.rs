@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use mesh_core::attributes::{ConnectionInfo, PeerIdentity};
 
 use super::changes::HeaderChange;
@@ -111,6 +111,9 @@ impl Answer {
 pub struct Changes {
     /// Headers of the request that are written, in this order.
     pub request: Vec<HeaderChange>,
+    /// Values that are added to headers of the request, after others are written: each behind a comma
+    /// to the first header of its name, and nowhere if there is none.
+    pub extend: Vec<(HeaderName, HeaderValue)>,
     /// Headers of the request that are removed, after others are written.
     pub remove: Vec<HeaderName>,
     /// Headers of the response that are written, in this order.

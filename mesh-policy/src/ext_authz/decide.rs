@@ -13,7 +13,7 @@ use http_body::Body;
 use tokio::time::timeout;
 
 use super::body::{PrefixedBody, Read, Reading};
-use super::changes::{HeaderChange, is_protected};
+use super::changes::{self, HeaderChange, is_protected};
 use super::check::{Answer, AuthorizeError, Changes, Check, CheckBody};
 use super::denied::ExtAuthzDenied;
 use super::settings::Provider;
@@ -141,11 +141,15 @@ impl Question {
 fn apply(changes: Changes, headers: &mut HeaderMap) -> Vec<HeaderChange> {
     let Changes {
         request,
+        extend,
         remove,
         response,
     } = changes;
     for change in request {
         change.apply(headers);
+    }
+    for (name, value) in extend {
+        changes::extend(&name, &value, headers);
     }
     for name in remove.iter().filter(|name| !is_protected(name)) {
         headers.remove(name);

@@ -4,10 +4,18 @@
 //! `:scheme` among them, when it arrived, the addresses and identities of both ends, and what was
 //! read of the body. See Envoy's [`CheckRequest`] for the meaning of each field.
 //!
-//! It may write headers. As in Envoy, those of an allowed request take the place of what is there, but
-//! where the older `append` is set; those of its response are written by their `append_action`, or by
-//! `append` if that is there; and those of a denial are all there. Those that frame a message or name
-//! its host stay as they are.
+//! It may write headers, and does as in Envoy:
+//!
+//! - of an allowed request, a header takes the place of what is there, whatever its `append_action`.
+//!   After that, one with the older `append` is added to the value of a header that is there, behind a
+//!   comma; where there is none, it is dropped;
+//! - of its response, headers are written by their `append_action`, or by `append` if that is there:
+//!   first those that are appended, then those that overwrite or add, then those that are added where
+//!   they are absent, then those that only overwrite;
+//! - of a denial, all headers are there but those with `append`, in the place of ours; of the answer
+//!   of one that failed, those with `append` are the last.
+//!
+//! Those that frame a message or name its host stay as they are.
 //!
 //! [`CheckRequest`]: https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/auth/v3/external_auth.proto
 //!
@@ -150,30 +158,47 @@ fn answer(response: CheckResponse) -> Result<Answer, AuthorizeError> {
 }
 
 fn changes_of(allowed: &OkHttpResponse) -> Changes {
+    let (extend, write) = allowed
+        .headers
+        .iter()
+        .partition::<Vec<_>, _>(|option| extends(option));
+    let overwrite = |option| change(option, AppendAction::OverwriteIfExistsOrAdd);
+    let named = extend.into_iter().filter_map(overwrite);
+    let options = allowed.response_headers_to_add.iter();
+    let response = options.filter_map(|option| change(option, of_response(option)));
+    let mut response: Vec<_> = response.collect();
+    response.sort_by_key(|change| turn(change.action));
     let names = allowed.headers_to_remove.iter();
     Changes {
-        request: allowed
-            .headers
-            .iter()
-            .filter_map(|option| change(option, of_request(option)))
-            .collect(),
+        request: write.into_iter().filter_map(overwrite).collect(),
+        extend: named.map(|change| (change.name, change.value)).collect(),
         remove: names
             .filter_map(|name| HeaderName::try_from(name.as_str()).ok())
             .collect(),
-        response: allowed
-            .response_headers_to_add
-            .iter()
-            .filter_map(|option| change(option, of_response(option)))
-            .collect(),
+        response,
+    }
+}
+
+/// When a header of a response is written.
+fn turn(action: AppendAction) -> u8 {
+    match action {
+        AppendAction::AppendIfExistsOrAdd => 0,
+        AppendAction::OverwriteIfExistsOrAdd => 1,
+        AppendAction::AddIfAbsent => 2,
+        AppendAction::OverwriteIfExists => 3,
     }
 }
 
 fn denial_of(denied: DeniedHttpResponse) -> Denial {
+    let written = denied.headers.into_iter();
     let FailureAnswer {
         status,
         headers,
         body,
-    } = failure_of(denied);
+    } = failure_of(DeniedHttpResponse {
+        headers: written.filter(|option| !extends(option)).collect(),
+        ..denied
+    });
     Denial {
         status: status.unwrap_or(StatusCode::FORBIDDEN),
         headers,
@@ -181,9 +206,10 @@ fn denial_of(denied: DeniedHttpResponse) -> Denial {
     }
 }
 
-fn failure_of(answer: DeniedHttpResponse) -> FailureAnswer {
+fn failure_of(mut answer: DeniedHttpResponse) -> FailureAnswer {
     let mut headers = HeaderMap::new();
     let append = |option| change(option, AppendAction::AppendIfExistsOrAdd);
+    answer.headers.sort_by_key(extends);
     for change in answer.headers.iter().filter_map(append) {
         change.apply(&mut headers);
     }
@@ -212,12 +238,9 @@ fn change(option: &HeaderValueOption, action: AppendAction) -> Option<HeaderChan
     })
 }
 
-/// What becomes of the headers that a request has already.
-fn of_request(option: &HeaderValueOption) -> AppendAction {
-    match append(option) {
-        Some(true) => AppendAction::AppendIfExistsOrAdd,
-        Some(false) | None => AppendAction::OverwriteIfExistsOrAdd,
-    }
+/// Whether a header is only added to the value of one that is there.
+fn extends(option: &HeaderValueOption) -> bool {
+    append(option) == Some(true)
 }
 
 #[expect(deprecated, reason = "authorizers send it, and Envoy goes by it")]

@@ -4,9 +4,10 @@
 //! prefix of the provider. Of the headers it gets `host`, `authorization`, and those that the
 //! provider names. It answers with
 //!
-//! - `200` to allow: headers that the provider names are set on the request, or added to the
-//!   response, and `x-envoy-auth-headers-to-remove` names headers that are removed from the request.
-//!   Those that frame a message or name its host stay as they are, whatever the provider names;
+//! - `200` to allow: headers that the provider names are set on the request, to their last value if
+//!   they have several, or added to the response with all their values, and
+//!   `x-envoy-auth-headers-to-remove` names headers that are removed from the request. Those that
+//!   frame a message or name its host stay as they are, whatever the provider names;
 //! - `5xx`, or not at all, if it fails;
 //! - any other status to deny: status, body and headers go to the client.
 //!
@@ -202,7 +203,10 @@ impl<C> HttpAuthorizer<C> {
         }
         for name in answer.keys() {
             if is_named(&self.upstream_headers, name) {
-                changes.request.extend(written_over(name, answer));
+                let values = answer.get_all(name).iter();
+                let overwrite = AppendAction::OverwriteIfExistsOrAdd;
+                let changed = values.map(|value| change(name, value, overwrite));
+                changes.request.extend(changed);
             }
             if is_named(&self.response_headers, name) {
                 let values = answer.get_all(name).iter();
@@ -280,18 +284,6 @@ fn is_path_prefix(text: &str) -> bool {
 
 const fn flag(value: bool) -> &'static str {
     if value { "true" } else { "false" }
-}
-
-/// The values of a header of `answer` in the place of those that a request has.
-fn written_over<'a>(
-    name: &'a HeaderName,
-    answer: &'a HeaderMap,
-) -> impl Iterator<Item = HeaderChange> + 'a {
-    let first = [AppendAction::OverwriteIfExistsOrAdd];
-    let further = std::iter::repeat(AppendAction::AppendIfExistsOrAdd);
-    let actions = first.into_iter().chain(further);
-    let values = answer.get_all(name).iter().zip(actions);
-    values.map(|(value, action)| change(name, value, action))
 }
 
 fn change(name: &HeaderName, value: &HeaderValue, action: AppendAction) -> HeaderChange {

@@ -179,6 +179,10 @@ pub struct ExtAuthz<S> {
     clock: WallClock,
 }
 
+impl<S> ExtAuthz<S> {
+    inner_service!();
+}
+
 impl<S, B, ResBody> Service<Request<B>> for ExtAuthz<S>
 where
     S: Service<Request<PrefixedBody<B>>, Response = Response<ResBody>> + Clone,

@@ -185,6 +185,10 @@ pub struct LocalRateLimits<S> {
     layer: LocalRateLimitLayer,
 }
 
+impl<S> LocalRateLimits<S> {
+    inner_service!();
+}
+
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for LocalRateLimits<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,

@@ -182,6 +182,10 @@ pub struct Retry<S, E> {
     known: Known,
 }
 
+impl<S, E> Retry<S, E> {
+    inner_service!();
+}
+
 /// The policy of the request before, and its conditions. That of the next is most often the same.
 #[derive(Clone, Debug, Default)]
 struct Known(Option<(Arc<RetryPolicy>, Conditions)>);

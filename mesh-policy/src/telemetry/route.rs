@@ -72,6 +72,10 @@ pub struct RecordRoute<S> {
     inner: S,
 }
 
+impl<S> RecordRoute<S> {
+    inner_service!();
+}
+
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for RecordRoute<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,

@@ -92,6 +92,10 @@ pub struct IdleTimeout<S> {
     timeout: Option<Duration>,
 }
 
+impl<S> IdleTimeout<S> {
+    inner_service!();
+}
+
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for IdleTimeout<S>
 where
     S: Service<Request<ActiveBody<ReqBody>>, Response = Response<ResBody>>,

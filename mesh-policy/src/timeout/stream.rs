@@ -83,6 +83,10 @@ pub struct StreamTimeout<S> {
     inner: S,
 }
 
+impl<S> StreamTimeout<S> {
+    inner_service!();
+}
+
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for StreamTimeout<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,

@@ -63,13 +63,57 @@ fn the_action_of_a_header_is_that_of_envoy() {
             ..OkHttpResponse::default()
         };
         let changes = changes_of(&allowed);
-        let of_request = match append {
-            Some(true) => AppendIfExistsOrAdd,
-            _ => OverwriteIfExistsOrAdd,
-        };
-        assert_eq!(changes.request[0].action, of_request, "{append:?} {number}");
         assert_eq!(changes.response[0].action, expected, "{append:?} {number}");
+        if append == Some(true) {
+            assert_eq!((changes.request.len(), changes.extend.len()), (0, 1));
+        } else {
+            assert_eq!(changes.request[0].action, OverwriteIfExistsOrAdd);
+            assert!(changes.extend.is_empty(), "{append:?} {number}");
+        }
     }
+}
+
+#[test]
+fn headers_of_a_response_are_written_in_the_order_of_envoy() {
+    let options = [3, 1, 2, 0, 2].map(option);
+    let allowed = OkHttpResponse {
+        response_headers_to_add: options.to_vec(),
+        ..OkHttpResponse::default()
+    };
+    let actions = changes_of(&allowed).response.into_iter();
+    let actions: Vec<_> = actions.map(|change| change.action).collect();
+    assert_eq!(
+        actions,
+        [
+            AppendAction::AppendIfExistsOrAdd,
+            AppendAction::OverwriteIfExistsOrAdd,
+            AppendAction::OverwriteIfExistsOrAdd,
+            AppendAction::AddIfAbsent,
+            AppendAction::OverwriteIfExists,
+        ]
+    );
+}
+
+#[test]
+#[expect(deprecated, reason = "it is what authorizers send")]
+fn headers_of_a_denial_are_all_there_but_those_that_are_to_be_appended() {
+    let mut appended = HeaderValueOption {
+        append: Some(BoolValue { value: true }),
+        ..option(0)
+    };
+    appended.header.as_mut().unwrap().value = "2".to_owned();
+    let denied = DeniedHttpResponse {
+        headers: vec![option(0), appended, option(0)],
+        ..DeniedHttpResponse::default()
+    };
+    let values = |headers: &HeaderMap| {
+        let values = headers.get_all("x-a").iter();
+        let values = values.map(|value| value.to_str().unwrap().to_owned());
+        values.collect::<Vec<_>>()
+    };
+    assert_eq!(values(&denial_of(denied.clone()).headers), ["1", "1"]);
+    // Observed from Envoy 1.40: who failed may append, and does so after the others.
+    assert_eq!(values(&failure_of(denied).headers), ["1", "1", "2"]);
 }
 
 #[test]

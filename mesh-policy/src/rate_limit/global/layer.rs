@@ -116,6 +116,10 @@ pub struct GlobalRateLimits<S> {
     layer: GlobalRateLimitLayer,
 }
 
+impl<S> GlobalRateLimits<S> {
+    inner_service!();
+}
+
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for GlobalRateLimits<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,

@@ -116,6 +116,10 @@ pub struct AccessLog<S> {
     layer: AccessLogLayer,
 }
 
+impl<S> AccessLog<S> {
+    inner_service!();
+}
+
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for AccessLog<S>
 where
     S: Service<Request<Uploaded<ReqBody>>, Response = Response<ResBody>>,

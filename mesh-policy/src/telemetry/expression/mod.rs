@@ -3,7 +3,8 @@
 //!
 //! They read Envoy's [attributes]. An attribute that an exchange does not have is not there: `has()`
 //! says so, and reading it makes an expression have no value. Expressions that name others than these
-//! are refused, those among them that Envoy knows.
+//! are refused, those among them that Envoy knows, such as `request.time`: the evaluator has
+//! timestamps only together with a crate of calendars and time zones.
 //!
 //! | variable | attributes |
 //! |---|---|

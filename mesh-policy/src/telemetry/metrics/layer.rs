@@ -66,6 +66,10 @@ pub struct Metered<S> {
     metrics: Arc<IstioMetrics>,
 }
 
+impl<S> Metered<S> {
+    inner_service!();
+}
+
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Metered<S>
 where
     S: Service<Request<Uploaded<ReqBody>>, Response = Response<ResBody>>,

@@ -295,6 +295,10 @@ pub struct Trace<S> {
     layer: TraceLayer,
 }
 
+impl<S> Trace<S> {
+    inner_service!();
+}
+
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Trace<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
