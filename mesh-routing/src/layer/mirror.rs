@@ -188,6 +188,23 @@ pub struct Mirroring<S, C, E = TokioTasks> {
     copies: MirrorLayer<C, E>,
 }
 
+impl<S, C, E> Mirroring<S, C, E> {
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, which may be changed.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service, without the middleware.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
 impl<S, C, E, ReqBody, CopyBody> Service<Request<ReqBody>> for Mirroring<S, C, E>
 where
     S: Service<Request<TeeBody<ReqBody>>>,
