@@ -78,8 +78,8 @@
 //! ```
 
 mod body;
-mod copy;
 mod executor;
+mod mirrored_request;
 #[cfg(test)]
 mod tests;
 
@@ -94,8 +94,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub use self::body::{MirrorBody, MirrorBodyError, TeeBody};
-pub use self::copy::Copy;
 pub use self::executor::{Executor, LocalTasks, TokioTasks};
+pub use self::mirrored_request::MirroredRequest;
 use super::seams::Random;
 use crate::filter::mirror;
 use crate::request::RequestHead;
@@ -210,7 +210,7 @@ where
     S: Service<Request<TeeBody<ReqBody>>>,
     ReqBody: Body<Data = Bytes>,
     C: Service<Request<MirrorBody>, Response = Response<CopyBody>> + Clone,
-    E: Executor<Copy<C, C::Future, CopyBody>>,
+    E: Executor<MirroredRequest<C, C::Future, CopyBody>>,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -245,7 +245,7 @@ impl<C, E> MirrorLayer<C, E> {
     ) where
         ReqBody: Body<Data = Bytes>,
         C: Service<Request<MirrorBody>, Response = Response<CopyBody>> + Clone,
-        E: Executor<Copy<C, C::Future, CopyBody>>,
+        E: Executor<MirroredRequest<C, C::Future, CopyBody>>,
     {
         let mirrors = matched
             .forward()
@@ -256,7 +256,8 @@ impl<C, E> MirrorLayer<C, E> {
                 mirror::add_shadow_suffix(&mut copy);
             }
             let copy = Request::from_parts(copy, body.share(self.buffer_limit));
-            self.executor.execute(Copy::new(self.client.clone(), copy));
+            self.executor
+                .execute(MirroredRequest::new(self.client.clone(), copy));
         }
     }
 }
