@@ -20,9 +20,16 @@
 //! # Tasks
 //!
 //! An [`Executor`] runs the copies. [`TokioTasks`], the default, spawns them on the runtime, at most
-//! 1,024 at a time, and stops them when the last clone of the layer and its services is dropped.
-//! [`LocalTasks`] does the same for clients whose futures are not `Send`, within a
+//! 1,024 at a time whatever cluster they are for, drops those beyond, which it can
+//! [count](TokioTasks::with_count), and stops them when the last clone of the layer and its services is
+//! dropped. [`LocalTasks`] does the same for clients whose futures are not `Send`, within a
 //! `tokio::task::LocalSet`.
+//!
+//! How long a copy may take, and how many of a cluster may be under way, is for the client to decide. In
+//! Envoy a copy has the timeout of the route, which is none if the route has none, and counts for the
+//! limits of its cluster: put a timeout and the limits of clusters into the client, as for the
+//! request itself. A client without both may leave copies to a silent upstream for ever, until
+//! there is no room for others.
 //!
 //! # Example
 //!
