@@ -115,6 +115,23 @@ pub struct Filters<S> {
     layer: FiltersLayer,
 }
 
+impl<S> Filters<S> {
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, which may be changed.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service, without the middleware.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Filters<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,

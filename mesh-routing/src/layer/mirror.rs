@@ -20,9 +20,16 @@
 //! # Tasks
 //!
 //! An [`Executor`] runs the copies. [`TokioTasks`], the default, spawns them on the runtime, at most
-//! 1,024 at a time, and stops them when the last clone of the layer and its services is dropped.
-//! [`LocalTasks`] does the same for clients whose futures are not `Send`, within a
+//! 1,024 at a time whatever cluster they are for, drops those beyond, which it can
+//! [count](TokioTasks::with_count), and stops them when the last clone of the layer and its services is
+//! dropped. [`LocalTasks`] does the same for clients whose futures are not `Send`, within a
 //! `tokio::task::LocalSet`.
+//!
+//! How long a copy may take, and how many of a cluster may be under way, is for the client to decide. In
+//! Envoy a copy has the timeout of the route, which is none if the route has none, and counts for the
+//! limits of its cluster: put a timeout and the limits of clusters into the client, as for the
+//! request itself. A client without both may leave copies to a silent upstream for ever, until
+//! there is no room for others.
 //!
 //! # Example
 //!
@@ -78,8 +85,8 @@
 //! ```
 
 mod body;
-mod copy;
 mod executor;
+mod mirrored_request;
 #[cfg(test)]
 mod tests;
 
@@ -94,8 +101,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub use self::body::{MirrorBody, MirrorBodyError, TeeBody};
-pub use self::copy::Copy;
 pub use self::executor::{Executor, LocalTasks, TokioTasks};
+pub use self::mirrored_request::MirroredRequest;
 use super::seams::Random;
 use crate::filter::mirror;
 use crate::request::RequestHead;
@@ -188,12 +195,29 @@ pub struct Mirroring<S, C, E = TokioTasks> {
     copies: MirrorLayer<C, E>,
 }
 
+impl<S, C, E> Mirroring<S, C, E> {
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, which may be changed.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service, without the middleware.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
 impl<S, C, E, ReqBody, CopyBody> Service<Request<ReqBody>> for Mirroring<S, C, E>
 where
     S: Service<Request<TeeBody<ReqBody>>>,
     ReqBody: Body<Data = Bytes>,
     C: Service<Request<MirrorBody>, Response = Response<CopyBody>> + Clone,
-    E: Executor<Copy<C, C::Future, CopyBody>>,
+    E: Executor<MirroredRequest<C, C::Future, CopyBody>>,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -228,7 +252,7 @@ impl<C, E> MirrorLayer<C, E> {
     ) where
         ReqBody: Body<Data = Bytes>,
         C: Service<Request<MirrorBody>, Response = Response<CopyBody>> + Clone,
-        E: Executor<Copy<C, C::Future, CopyBody>>,
+        E: Executor<MirroredRequest<C, C::Future, CopyBody>>,
     {
         let mirrors = matched
             .forward()
@@ -239,7 +263,8 @@ impl<C, E> MirrorLayer<C, E> {
                 mirror::add_shadow_suffix(&mut copy);
             }
             let copy = Request::from_parts(copy, body.share(self.buffer_limit));
-            self.executor.execute(Copy::new(self.client.clone(), copy));
+            self.executor
+                .execute(MirroredRequest::new(self.client.clone(), copy));
         }
     }
 }

@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinSet;
@@ -40,12 +41,26 @@ impl TokioTasks {
     pub fn new(limit: usize) -> Self {
         Self(Tasks::new(limit))
     }
+
+    /// Counts the copies that are dropped in `dropped`, which others may share. By default nobody
+    /// is told.
+    #[must_use]
+    pub fn with_count(self, dropped: Arc<AtomicU64>) -> Self {
+        Self(Tasks { dropped, ..self.0 })
+    }
 }
 
 impl LocalTasks {
     /// Runs at most `limit` copies at a time, and drops those beyond. The default is 1,024.
     pub fn new(limit: usize) -> Self {
         Self(Tasks::new(limit))
+    }
+
+    /// Counts the copies that are dropped in `dropped`, which others may share. By default nobody
+    /// is told.
+    #[must_use]
+    pub fn with_count(self, dropped: Arc<AtomicU64>) -> Self {
+        Self(Tasks { dropped, ..self.0 })
     }
 }
 
@@ -77,12 +92,16 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for LocalTasks {
 struct Tasks {
     running: Arc<Mutex<JoinSet<()>>>,
     limit: usize,
+    dropped: Arc<AtomicU64>,
 }
 
 impl Tasks {
     fn new(limit: usize) -> Self {
-        let running = Arc::default();
-        Self { running, limit }
+        Self {
+            running: Arc::default(),
+            limit,
+            dropped: Arc::default(),
+        }
     }
 
     fn add(&self, spawn: impl FnOnce(&mut JoinSet<()>)) {
@@ -90,6 +109,8 @@ impl Tasks {
         while running.try_join_next().is_some() {}
         if running.len() < self.limit {
             spawn(&mut running);
+        } else {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -118,8 +139,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tasks_beyond_the_limit_are_dropped() {
-        let tasks = TokioTasks::new(1);
+    async fn tasks_beyond_the_limit_are_dropped_and_counted() {
+        let count = Arc::new(AtomicU64::new(0));
+        let tasks = TokioTasks::new(1).with_count(Arc::clone(&count));
         let (first, done) = oneshot::channel();
         let (kept, mut open) = oneshot::channel::<()>();
         let (beyond, dropped) = oneshot::channel::<()>();
@@ -133,6 +155,7 @@ mod tests {
             pending().await
         });
         assert!(dropped.await.is_err());
+        assert_eq!(count.load(Ordering::Relaxed), 1);
         done.await.unwrap();
         assert!(
             open.try_recv()

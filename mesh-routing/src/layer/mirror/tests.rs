@@ -53,8 +53,13 @@ async fn echo(request: Request<TeeBody<Full<Bytes>>>) -> Result<Response<Bytes>,
 
 async fn send<E>(layer: MirrorLayer<Client, E>, request: Request<Full<Bytes>>) -> Bytes
 where
-    E: Executor<Copy<Client, mock::future::ResponseFuture<Response<Full<Bytes>>>, Full<Bytes>>>
-        + Clone,
+    E: Executor<
+            MirroredRequest<
+                Client,
+                mock::future::ResponseFuture<Response<Full<Bytes>>>,
+                Full<Bytes>,
+            >,
+        > + Clone,
 {
     let service = layer.layer(service_fn(echo));
     service.oneshot(request).await.unwrap().into_body()

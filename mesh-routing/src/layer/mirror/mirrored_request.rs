@@ -15,7 +15,7 @@ pin_project! {
     /// It waits until the client is ready, sends the copy, and reads the response to its end, so
     /// that its connection can be used again. Errors end it.
     #[derive(Debug)]
-    pub struct Copy<C, F, B> {
+    pub struct MirroredRequest<C, F, B> {
         client: C,
         request: Option<Request<MirrorBody>>,
         #[pin]
@@ -33,7 +33,7 @@ pin_project! {
     }
 }
 
-impl<C, F, B> Copy<C, F, B> {
+impl<C, F, B> MirroredRequest<C, F, B> {
     pub(super) fn new(client: C, request: Request<MirrorBody>) -> Self {
         Self {
             client,
@@ -43,7 +43,7 @@ impl<C, F, B> Copy<C, F, B> {
     }
 }
 
-impl<C, B> Future for Copy<C, C::Future, B>
+impl<C, B> Future for MirroredRequest<C, C::Future, B>
 where
     C: Service<Request<MirrorBody>, Response = Response<B>>,
     B: Body,
