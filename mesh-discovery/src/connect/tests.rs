@@ -14,6 +14,7 @@ use crate::balance::testing::endpoint;
 use crate::circuit_breaker::Resource;
 use crate::service::{Downstream, Target};
 
+mod attempts;
 mod gone;
 mod mesh;
 mod transport;

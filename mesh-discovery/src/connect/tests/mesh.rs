@@ -36,6 +36,8 @@ pub(super) enum Fault {
     Mute,
     /// It is refused.
     Refuse,
+    /// It takes time to be made.
+    Slow(Duration),
 }
 
 #[derive(Default)]
@@ -147,8 +149,10 @@ async fn connect(
     match fault {
         Some(Fault::Refuse) => return Err(io::ErrorKind::ConnectionRefused.into()),
         Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::Slow(time)) => tokio::time::sleep(time).await,
         Some(Fault::Close | Fault::Mute) | None => {}
     }
+    let fault = fault.filter(|fault| !matches!(fault, Fault::Slow(_)));
     made.fetch_add(1, Ordering::Relaxed);
     let buffer = if fault == Some(Fault::Mute) { 1 } else { 1024 };
     let (ours, theirs) = tokio::io::duplex(buffer);
