@@ -22,6 +22,12 @@
 //! | `http.http2KeepAlive` | pings |
 //! | `http.useClientProtocol` | the version of the request |
 //!
+//! Connecting goes on when the request that it was begun for is given up, as by a timeout, until the
+//! connect timeout, as in Envoy: a timeout that is shorter than connecting would never get a connection
+//! otherwise. The connection is for the next request, which waits for it instead of beginning another.
+//! What is being made counts as a connection meanwhile. If nobody waits for it any more and its endpoint
+//! has gone, it is closed. With its runtime it ends.
+//!
 //! A request that could not be written, because its connection had been closed in the meantime, is
 //! sent on another one. One that may have reached the endpoint is never sent twice. Failures are
 //! answered with Envoy's status and text, and an
@@ -78,6 +84,7 @@
 //! # }
 //! ```
 
+mod attempt;
 mod backoff;
 mod body;
 mod connection;
@@ -89,6 +96,7 @@ mod pools;
 mod proxy_protocol;
 mod refusal;
 mod settings;
+mod state;
 mod tcp;
 #[cfg(test)]
 mod tests;

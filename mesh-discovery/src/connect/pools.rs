@@ -17,10 +17,11 @@ use mesh_core::service::ClusterName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 
+use super::attempt::Attempt;
 use super::body::Body;
 use super::connection::BoxError;
 use super::failure::Failure;
-use super::host::Host;
+use super::host::{Compiled, Host};
 use super::lease::Lease;
 use super::refusal::{is_of_request, is_refused};
 use super::settings::HttpVersion;
@@ -94,6 +95,9 @@ impl<C: Clone, B> NewService for Pools<C, B> {
 /// It is always ready: whether a connection can be had shows when there is a request. Failures are
 /// responses, and those of an endpoint that cannot be reached come at once: so a retry can go to
 /// another endpoint, which it could not while this one made the request wait for readiness.
+///
+/// A request that is given up, as by a timeout, leaves the attempt to connect to a task of its own, which
+/// ends at the connect timeout: the connection is for the next request.
 pub struct EndpointService<C, B> {
     pools: Pools<C, B>,
     target: Target,
@@ -125,12 +129,14 @@ where
             false => wire::http1(&mut request),
         }
         let host = self.pools.host(&target, is_http2);
-        let mut connector = self.pools.connector.clone();
+        let connector = self.pools.connector.clone();
         Box::pin(async move {
-            let sending = send(&host, &mut connector, &target, request);
-            Ok(sending
-                .await
-                .unwrap_or_else(|failure| failure.answer(caller)))
+            let target = &target;
+            let connect = move |attempt: Attempt<B>, compiled| {
+                attempt.spawn(connector.clone(), target.clone(), compiled);
+            };
+            let sending = send(&host, target, connect, request).await;
+            Ok(sending.unwrap_or_else(|failure| failure.answer(caller)))
         })
     }
 }
@@ -158,20 +164,18 @@ impl<C, B> Pools<C, B> {
 }
 
 /// Sends a request on a connection, and on another one if it was not written.
-async fn send<C, B>(
+async fn send<B>(
     host: &Arc<Host<B>>,
-    connector: &mut C,
     target: &Target,
+    mut connect: impl FnMut(Attempt<B>, Arc<Compiled>),
     mut request: Request<B>,
 ) -> Result<Response<Body>, Failure>
 where
-    C: Service<Target>,
-    C::Response: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     loop {
-        let mut lease: Lease<B> = host.connection(connector, target).await?;
+        let mut lease: Lease<B> = host.connection(target, &mut connect).await?;
         let is_new = lease.is_new;
         let Some(sender) = lease.sender() else {
             return Err(Failure::Terminated);

@@ -1,30 +1,22 @@
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::UPGRADE;
 use http::{Request, Response, StatusCode, Version};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
+use http_body_util::Full;
 use mesh_core::attributes::{ResetReason, ResponseFlag, UpstreamReset};
 use mesh_core::model::cluster::Cluster;
-use mesh_core::service::{ClusterName, Protocol};
-use tokio::io::DuplexStream;
-use tokio::sync::Semaphore;
-use tower::{Service, ServiceExt, service_fn};
+use mesh_core::service::Protocol;
+use tower::{ServiceExt, service_fn};
 
+use self::mesh::{Endpoint, Fault, Mesh, text};
 use super::*;
 use crate::balance::testing::endpoint;
-use crate::circuit_breaker::{Breakers, Limits, Resource};
-use crate::service::{Downstream, NewService, Target};
+use crate::circuit_breaker::Resource;
+use crate::service::{Downstream, Target};
 
+mod attempts;
 mod gone;
+mod mesh;
 mod request_body;
 mod transport;
 mod unreachable;
@@ -231,7 +223,7 @@ async fn failures_are_answered_as_envoy_does() {
     ];
     for (fault, reason, flag, reset) in cases {
         let mesh = Mesh::new("{}", Protocol::Http);
-        mesh.server.lock().unwrap().faults.push_back(fault);
+        mesh.faults(fault, 1);
         let response = mesh.send().await;
         assert_eq!(response.status(), 503, "{reason}");
         assert_eq!(response.extensions().get(), Some(&flag), "{reason}");
@@ -265,171 +257,4 @@ async fn clients_share_no_connection_that_says_whose_it_is() {
         tokio::time::sleep(Duration::from_millis(1)).await;
         assert_eq!(mesh.connections(), connections);
     }
-}
-
-/// What goes wrong with a connection.
-#[derive(Clone, Copy, PartialEq)]
-enum Fault {
-    /// It is closed when a request has come.
-    Close,
-    /// It is never made.
-    Hang,
-    /// It is made to somebody who reads nothing.
-    Mute,
-    /// It is refused.
-    Refuse,
-}
-
-#[derive(Default)]
-struct Server {
-    faults: VecDeque<Fault>,
-    /// How many HTTP/2 requests at a time it takes on a connection.
-    max_streams: Option<u32>,
-    running: Vec<tokio::task::JoinHandle<()>>,
-}
-
-impl Server {
-    fn close(&mut self) {
-        self.running.drain(..).for_each(|task| task.abort());
-    }
-}
-
-/// An endpoint in memory, and the connections to it.
-struct Mesh<S> {
-    service: S,
-    target: Target,
-    server: Arc<Mutex<Server>>,
-    made: Arc<AtomicUsize>,
-    /// Requests are answered as permits are there.
-    gate: Arc<Semaphore>,
-}
-
-type Endpoint =
-    tower::util::BoxCloneService<(Target, Request<Full<Bytes>>), Response<Body>, Infallible>;
-
-impl Mesh<Endpoint> {
-    fn new(pool: &str, protocol: Protocol) -> Self {
-        let mut cluster = Cluster::new(ClusterName::from("cart"));
-        cluster.protocol = protocol;
-        cluster.policy.connection_pool = Some(serde_json::from_str(pool).unwrap());
-        let limits = Limits::compile(cluster.policy.connection_pool.as_deref());
-        let target = Target {
-            endpoint: Arc::new(endpoint(1)),
-            cluster: Arc::new(cluster),
-            breakers: Arc::new(Breakers::new(limits)),
-            downstream: None,
-        };
-        let server = Arc::new(Mutex::new(Server::default()));
-        let made = Arc::new(AtomicUsize::new(0));
-        let gate = Arc::new(Semaphore::new(1000));
-        let connector = {
-            let (server, made, gate) = (server.clone(), made.clone(), gate.clone());
-            service_fn(move |_: Target| connect(server.clone(), made.clone(), gate.clone()))
-        };
-        let pools = Pools::new(connector).with_random(|| u64::MAX);
-        let service = service_fn(move |(target, request): (Target, Request<Full<Bytes>>)| {
-            pools.new_service(&target).call(request)
-        });
-        Self {
-            service: Endpoint::new(service),
-            target,
-            server,
-            made,
-            gate,
-        }
-    }
-
-    fn send(&self) -> impl Future<Output = Response<Body>> + use<> {
-        self.send_to(&self.target)
-    }
-
-    fn send_to(&self, target: &Target) -> impl Future<Output = Response<Body>> + use<> {
-        let request = Request::get("http://cart.example/7").body(Full::default());
-        let request = (target.clone(), request.unwrap());
-        let sending = self.service.clone().oneshot(request);
-        async { sending.await.unwrap() }
-    }
-
-    /// The next connections go wrong.
-    fn faults(&self, fault: Fault, count: usize) {
-        let mut server = self.server.lock().unwrap();
-        server.faults.extend(std::iter::repeat_n(fault, count));
-    }
-
-    fn faults_left(&self) -> usize {
-        self.server.lock().unwrap().faults.len()
-    }
-
-    /// The text that the endpoint answers.
-    async fn get(&self) -> Bytes {
-        let response = text(self.send().await).await;
-        // Time goes on when all tasks wait: the connection has learned that the exchange is over.
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        response
-    }
-
-    fn connections(&self) -> usize {
-        self.made.load(Ordering::Relaxed)
-    }
-}
-
-async fn connect(
-    server: Arc<Mutex<Server>>,
-    made: Arc<AtomicUsize>,
-    gate: Arc<Semaphore>,
-) -> io::Result<DuplexStream> {
-    let (fault, max_streams) = {
-        let mut server = server.lock().unwrap();
-        (server.faults.pop_front(), server.max_streams)
-    };
-    match fault {
-        Some(Fault::Refuse) => return Err(io::ErrorKind::ConnectionRefused.into()),
-        Some(Fault::Hang) => std::future::pending().await,
-        Some(Fault::Close | Fault::Mute) | None => {}
-    }
-    made.fetch_add(1, Ordering::Relaxed);
-    let buffer = if fault == Some(Fault::Mute) { 1 } else { 1024 };
-    let (ours, theirs) = tokio::io::duplex(buffer);
-    let running = tokio::spawn(async move {
-        if fault == Some(Fault::Mute) {
-            return std::future::pending().await;
-        }
-        let answer = hyper::service::service_fn(move |request: Request<Incoming>| {
-            let gate = gate.clone();
-            async move {
-                gate.acquire().await.unwrap().forget();
-                match fault {
-                    Some(_) => Err(io::Error::from(io::ErrorKind::Other)),
-                    None => Ok(answer(request)),
-                }
-            }
-        });
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http2().max_concurrent_streams(max_streams);
-        let io = TokioIo::new(theirs);
-        let _ = builder.serve_connection_with_upgrades(io, answer).await;
-    });
-    server.lock().unwrap().running.push(running);
-    Ok(ours)
-}
-
-/// Greets, or switches to another protocol, in which it says nothing.
-fn answer(request: Request<Incoming>) -> Response<Full<Bytes>> {
-    if !request.headers().contains_key(UPGRADE) {
-        let hello = Bytes::from("hello");
-        return Response::builder()
-            .header("x-version", format!("{:?}", request.version()))
-            .body(Full::new(hello))
-            .unwrap();
-    }
-    tokio::spawn(async move {
-        let _switched = hyper::upgrade::on(request).await;
-        std::future::pending::<()>().await;
-    });
-    let switching = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
-    switching.body(Full::default()).unwrap()
-}
-
-async fn text(response: Response<Body>) -> Bytes {
-    response.into_body().collect().await.unwrap().to_bytes()
 }

@@ -57,9 +57,3 @@ async fn endpoints_that_are_made_for_a_request_do_not_go_with_it() {
     }
     assert_eq!(mesh.connections(), 1);
 }
-
-impl<S> Mesh<S> {
-    fn open(&self) -> u32 {
-        self.target.breakers.used(Resource::Connections)
-    }
-}

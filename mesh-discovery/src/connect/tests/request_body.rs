@@ -1,12 +1,25 @@
 //! Bodies of requests that fail.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use http::{Request, Response};
 use http_body::Frame;
-use http_body_util::StreamBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use mesh_core::attributes::{ResetReason, ResponseFlag, UpstreamReset};
+use mesh_core::model::cluster::Cluster;
+use mesh_core::service::{ClusterName, Protocol};
+use tokio::io::DuplexStream;
+use tower::{ServiceExt, service_fn};
 
-use super::*;
+use crate::balance::testing::endpoint;
+use crate::circuit_breaker::{Breakers, Limits};
+use crate::connect::Pools;
+use crate::service::{NewService, Target};
 
 /// Five bodies that clients did not finish are nothing that an endpoint could be ejected for.
 #[tokio::test(start_paused = true)]

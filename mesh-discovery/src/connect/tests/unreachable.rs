@@ -47,17 +47,6 @@ async fn a_request_that_waits_for_any_connection_fails_with_one_that_cannot_be_m
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_of_those_who_wait_connects_when_the_request_that_does_is_given_up() {
-    let mesh = Mesh::new("{}", Protocol::Http2);
-    mesh.faults(Fault::Hang, 1);
-    let mut first = tokio_test::task::spawn(mesh.send());
-    let mut second = tokio_test::task::spawn(mesh.send());
-    assert!(first.poll().is_pending() && second.poll().is_pending());
-    drop(first);
-    assert_eq!(text(second.await).await, "hello");
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_endpoint_that_cannot_be_reached_is_tried_less_and_less_often() {
     let mesh = Mesh::new("{}", Protocol::Http);
     mesh.faults(Fault::Refuse, 5);
