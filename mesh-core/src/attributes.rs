@@ -208,8 +208,17 @@ pub struct TlsInfo {
     pub version: Option<&'static str>,
     /// Cipher suite agreed on, as the RFCs name it: `TLS_AES_128_GCM_SHA256`.
     pub cipher_suite: Option<&'static str>,
-    /// SHA-256 of the certificate that the other end presented.
+    /// SHA-256 of the certificate that the other end presented: of the leaf alone. `None` if it
+    /// presented none, or none that was verified.
     pub peer_fingerprint: Option<[u8; 32]>,
+    /// SHA-256 of the whole chain that the other end presented: over the certificates in DER, one
+    /// after the other, in the order in which they came, the leaf first. Of a leaf that came alone,
+    /// it is the [`peer_fingerprint`](Self::peer_fingerprint). Present whenever that is.
+    ///
+    /// It tells apart connections whose leaf is the same and whose intermediates are not. Whoever has
+    /// the leaf can append certificates that nobody asked for, and has another digest: to recognize a
+    /// peer, compare the fingerprint.
+    pub peer_chain_digest: Option<[u8; 32]>,
 }
 
 /// The identity of the other end of the connection: proven by an authority of its own trust domain,

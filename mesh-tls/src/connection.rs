@@ -89,9 +89,10 @@ impl TlsPeer {
         let chain = verifier.and_then(|_| state.peer_certificates());
         let leaf = chain.and_then(|chain| chain.first());
         let sha256 = verifier.and_then(|peer| Sha256::of_provider(peer.provider()).ok());
-        let fingerprint = sha256
-            .zip(leaf)
-            .map(|(sha256, leaf)| *sha256.digest(leaf).as_bytes());
+        let digests = sha256.zip(chain);
+        let [fingerprint, chain_digest] = digests
+            .and_then(|(sha256, chain)| digests_of(sha256, chain))
+            .map_or([None; 2], |digests| digests.map(Some));
         let identity = verifier
             .zip(leaf)
             .and_then(|(verifier, leaf)| verifier.identity(leaf))
@@ -106,6 +107,7 @@ impl TlsPeer {
                     .negotiated_cipher_suite()
                     .and_then(|suite| cipher_suite(suite.suite())),
                 peer_fingerprint: fingerprint,
+                peer_chain_digest: chain_digest,
             },
             claimed: (is_claimed && identity.is_some()).then_some(ClaimedIdentity),
             identity,
@@ -121,6 +123,17 @@ impl TlsPeer {
         let is_unasked = self.own.is_some() && !self.asks_for_own;
         is_unasked.then(|| Diagnosis::new(Side::Client, Cause::OurCertificateUnasked))
     }
+}
+
+/// The digest of the leaf, and that of all certificates; `None` if there are none.
+fn digests_of(sha256: Sha256, chain: &[CertificateDer<'_>]) -> Option<[[u8; 32]; 2]> {
+    let (leaf, above) = chain.split_first()?;
+    let of_leaf = sha256.digest(leaf);
+    let of_chain = match above {
+        [] => of_leaf,
+        _ => sha256.digest_of_all(chain.iter().map(|der| &der[..])),
+    };
+    Some([of_leaf, of_chain].map(|digest| *digest.as_bytes()))
 }
 
 /// OpenSSL's name of a version.

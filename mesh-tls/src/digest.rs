@@ -33,7 +33,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::SupportedCipherSuite;
 use rustls::crypto::CryptoProvider;
-use rustls::crypto::hash::{Hash, HashAlgorithm};
+use rustls::crypto::hash::{Hash, HashAlgorithm, Output};
 
 /// A SHA-256 digest. Displayed in lower-case hexadecimal.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -151,7 +151,21 @@ impl Sha256 {
     ///
     /// When the provider's SHA-256 gives something else than 32 bytes.
     pub fn digest(&self, bytes: &[u8]) -> Digest {
-        let output = self.0.hash(bytes);
+        Self::of_output(&self.0.hash(bytes))
+    }
+
+    /// The digest of `parts`, one after the other: that of the bytes that they are together.
+    ///
+    /// # Panics
+    ///
+    /// As [`digest`](Self::digest).
+    pub fn digest_of_all<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
+        let mut context = self.0.start();
+        parts.into_iter().for_each(|part| context.update(part));
+        Self::of_output(&context.finish())
+    }
+
+    fn of_output(output: &Output) -> Digest {
         let output = <[u8; 32]>::try_from(output.as_ref());
         Digest(output.expect("SHA-256 gives 32 bytes"))
     }
@@ -194,6 +208,17 @@ mod tests {
                 prop_assert_eq!(digest.to_string(), bare);
             }
         }
+    }
+
+    #[test]
+    fn the_digest_of_parts_is_that_of_what_they_are_together() {
+        let sha256 = Sha256::of_provider(&crate::testing::provider()).unwrap();
+        let whole = sha256.digest(b"abc");
+        for parts in [&[&b"abc"[..]][..], &[b"a", b"", b"bc"], &[b"ab", b"c"]] {
+            assert_eq!(sha256.digest_of_all(parts.iter().copied()), whole);
+        }
+        let none = sha256.digest_of_all([]).to_string();
+        assert!(none.starts_with("e3b0c442"), "that of no bytes");
     }
 
     #[test]

@@ -22,8 +22,10 @@ use std::fmt;
 use mesh_core::identity::SpiffeId;
 use rcgen::{
     CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
-    PKCS_ED25519, PKCS_RSA_SHA256, PublicKeyData, SanType,
+    PKCS_ED25519, PublicKeyData, SanType,
 };
+#[cfg(feature = "aws-lc-rs")]
+use rcgen::{PKCS_RSA_SHA256, RsaKeySize};
 use rustls_pki_types::PrivateKeyDer;
 
 use crate::csr::{KeyKind, SigningRequestError};
@@ -44,17 +46,16 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// When the library cannot make such a key: of RSA only 2048 bits are made, and ring makes
-    /// none.
+    /// When the library cannot make such a key: of RSA 2048, 3072 and 4096 bits are made, and ring
+    /// makes none.
     pub fn generate(kind: KeyKind) -> Result<Self, KeyError> {
-        let algorithm = match kind {
-            KeyKind::EcdsaP256 => &PKCS_ECDSA_P256_SHA256,
-            KeyKind::EcdsaP384 => &PKCS_ECDSA_P384_SHA384,
-            KeyKind::Ed25519 => &PKCS_ED25519,
-            KeyKind::RSA_2048 => &PKCS_RSA_SHA256,
-            KeyKind::Rsa { .. } => return Err(KeyError::Generate { kind }),
+        let pair = match kind {
+            KeyKind::EcdsaP256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).ok(),
+            KeyKind::EcdsaP384 => KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).ok(),
+            KeyKind::Ed25519 => KeyPair::generate_for(&PKCS_ED25519).ok(),
+            KeyKind::Rsa { bits } => generate_rsa(bits),
         };
-        let pair = KeyPair::generate_for(algorithm).map_err(|_| KeyError::Generate { kind })?;
+        let pair = pair.ok_or(KeyError::Generate { kind })?;
         let der = PrivateKeyDer::Pkcs8(pair.serialize_der().into());
         Self::new(pair, der)
     }
@@ -138,6 +139,23 @@ impl SigningKey {
     }
 }
 
+#[cfg(feature = "aws-lc-rs")]
+fn generate_rsa(bits: usize) -> Option<KeyPair> {
+    let size = match bits {
+        2048 => RsaKeySize::_2048,
+        3072 => RsaKeySize::_3072,
+        4096 => RsaKeySize::_4096,
+        _ => return None,
+    };
+    KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size).ok()
+}
+
+/// ring makes none.
+#[cfg(not(feature = "aws-lc-rs"))]
+fn generate_rsa(_: usize) -> Option<KeyPair> {
+    None
+}
+
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SigningKey")
@@ -195,12 +213,23 @@ mod tests {
     }
 
     #[test]
-    fn of_rsa_only_2048_bits_are_made_and_by_ring_none() {
-        let kind = KeyKind::Rsa { bits: 1024 };
-        let error = SigningKey::generate(kind).unwrap_err();
-        assert_eq!(error, KeyError::Generate { kind });
-        let made = SigningKey::generate(KeyKind::RSA_2048);
-        assert_eq!(made.is_ok(), cfg!(feature = "aws-lc-rs"));
+    fn keys_of_rsa_are_made_in_three_sizes_and_by_ring_in_none() {
+        let mut made = Vec::new();
+        for bits in [1024, 2048, 3000, 3072, 4096, 8192] {
+            let kind = KeyKind::Rsa { bits };
+            match SigningKey::generate(kind) {
+                Ok(key) => {
+                    assert_eq!(key.kind(), kind);
+                    made.push(bits);
+                }
+                Err(error) => assert_eq!(error, KeyError::Generate { kind }),
+            }
+        }
+        let expected: &[usize] = match cfg!(feature = "aws-lc-rs") {
+            true => &[2048, 3072, 4096],
+            false => &[],
+        };
+        assert_eq!(made, expected);
     }
 
     /// ring does not make such a key.

@@ -27,6 +27,7 @@ use crate::connect::{ConnectError, TlsConnector};
 use crate::resolve::{self, Identity, IdentityPublisher};
 use crate::secret::TlsSecret;
 use crate::secret_store::{SecretName, SecretStore};
+use crate::svid::X509Svid;
 use crate::testing::{self, Authority, NOW, provider};
 use crate::trust_bundle::TrustBundles;
 use crate::verify::Roots;
@@ -206,7 +207,38 @@ async fn what_a_handshake_settled_is_told() {
             peer.info.peer_fingerprint,
             Some(*sha256.digest(&chain.0[0]).as_bytes())
         );
+        assert_eq!(peer.info.peer_chain_digest, peer.info.peer_fingerprint);
     }
+}
+
+#[tokio::test]
+async fn the_digest_of_the_chain_covers_what_is_above_the_leaf() {
+    let root = Authority::new("td");
+    let [one, other] = ["one", "other"].map(|name| root.named_intermediate(name));
+    let workload = Workload::new(&root, "/w", &[&root]);
+    let leaf = one.svid("/w");
+    let mut told = Vec::new();
+    for above in [vec![&one], vec![&one, &other], vec![&other, &one]] {
+        let above = above.into_iter().map(Authority::certificate);
+        let chain: Vec<_> = [leaf.leaf().clone()].into_iter().chain(above).collect();
+        let key = leaf.private_key().clone_key();
+        workload.publisher.publish(Identity {
+            svid: X509Svid::new(chain.clone(), key, &provider()).unwrap(),
+            bundles: bundles(&[&root]),
+        });
+        let outcome = shake(&workload.server(), &workload.client(&[]), Http2).await;
+        let all: Vec<u8> = chain.iter().flat_map(|one| one.der().to_vec()).collect();
+        let sha256 = crate::digest::Sha256::of_provider(&provider()).unwrap();
+        let [of_leaf, of_chain] = [&all[..chain[0].der().len()], &all]
+            .map(|bytes| Some(*sha256.digest(bytes).as_bytes()));
+        for peer in [outcome.server.unwrap(), outcome.client.unwrap()] {
+            assert_eq!(peer.info.peer_fingerprint, of_leaf);
+            assert_eq!(peer.info.peer_chain_digest, of_chain);
+        }
+        told.push(of_chain);
+    }
+    told.dedup();
+    assert_eq!(told.len(), 3, "the order counts");
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ use super::serial::SerialNumber;
 use super::signer::{Signer, SignerError, SignerMaterial};
 use super::writer::{CaKey, date};
 use crate::certificate::Certificate;
-use crate::clock::{later, part};
+use crate::clock::{earlier, later, part};
 use crate::key::SigningKey;
 use crate::validity::Validity;
 
@@ -61,8 +61,12 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct RootSpec {
     /// The organization, its only name. Default: `cluster.local`; istiod takes the trust domain.
     pub organization: String,
-    /// How long it counts. Default: 3650 days.
+    /// How long it counts, from when it is signed. Default: 3650 days.
     pub lifetime: Duration,
+    /// How long before it is signed it begins to count, for peers whose clocks are late. Default: 2
+    /// minutes, as the certificates that are issued below it; istiod's roots are not backdated, and a
+    /// peer that is late then refuses all of its certificates until it has caught up.
+    pub backdate: Duration,
 }
 
 impl Default for RootSpec {
@@ -70,6 +74,7 @@ impl Default for RootSpec {
         Self {
             organization: "cluster.local".to_owned(),
             lifetime: 3650 * DAY,
+            backdate: Duration::from_secs(120),
         }
     }
 }
@@ -94,7 +99,7 @@ impl RootSpec {
         let name = &mut params.distinguished_name;
         name.push(DnType::OrganizationName, self.organization.as_str());
         params.serial_number = Some(serial.as_bytes().to_vec().into());
-        params.not_before = date(now);
+        params.not_before = date(earlier(now, self.backdate));
         params.not_after = date(later(now, self.lifetime));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -44,6 +44,7 @@ use crate::certificate::Certificate;
 use crate::pem::{self, PemError};
 use crate::verify::{Anchors, Revocations};
 
+pub(crate) use extra::Believed;
 pub use extra::ExtraAuthorities;
 pub use jwt::JwtAuthorities;
 

@@ -1,8 +1,5 @@
 //! Whether a chain leads to an authority that is believed.
 
-use std::borrow::Cow;
-use std::sync::Arc;
-
 use mesh_core::identity::TrustDomain;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{
@@ -17,7 +14,7 @@ use super::trust::Trusted;
 use super::{PeerVerifier, Purpose, UntrustedIssuer, VerifyError};
 use crate::certificate::Certificate;
 use crate::digest::Digest;
-use crate::trust_bundle::{TrustBundle, TrustBundles};
+use crate::trust_bundle::{Believed, TrustBundles};
 use crate::validity::Validity;
 
 impl PeerVerifier {
@@ -26,14 +23,13 @@ impl PeerVerifier {
         &self,
         domain: &TrustDomain,
         bundles: &'a TrustBundles,
-    ) -> Result<Cow<'a, TrustBundle>, VerifyError> {
+    ) -> Result<Believed<'a>, VerifyError> {
         let own = self.domains.as_ref().filter(|own| own.contains(domain));
         let is_accepted = !self.is_limited_to_domains || own.is_some() || self.extra.names(domain);
         let bundle = match own {
             None => bundles.get(domain),
             Some(own) => bundles.get(domain).or_else(|| bundles.get(own.local())),
         };
-        let bundle = bundle.map(Arc::as_ref);
         is_accepted
             .then(|| self.extra.beside(domain, bundle))
             .flatten()

@@ -451,11 +451,11 @@ fn a_root_is_renewed_with_its_key_when_a_fifth_of_its_life_is_left() {
     let key = key(KeyKind::EcdsaP256);
     let old = root(&spec, &key, NOW);
     let (from, to) = validity(old.certificate());
-    assert_eq!((from, to), (NOW, NOW + 3650 * DAY));
+    assert_eq!((from, to), (NOW - 2 * MINUTE, NOW + 3650 * DAY));
     assert_eq!(old.certificate().subject(), "O=cluster.local");
 
     let renewal = RootRenewal::default();
-    let due = NOW + 2920 * DAY;
+    let due = to - (to - from) / 5;
     assert!(!renewal.is_due(old.certificate().validity(), at(due - 1)));
     assert!(renewal.is_due(old.certificate().validity(), at(due)));
     assert_eq!(renewal.first_check(at(0), 0.5), at(1800));
@@ -466,6 +466,22 @@ fn a_root_is_renewed_with_its_key_when_a_fifth_of_its_life_is_left() {
     let verifier = PeerVerifier::spiffe(TrustBundles::from_iter([bundle]), provider()).unwrap();
     let chain = [issued.certificate().der().clone()];
     assert!(verifier.verify(&chain, Purpose::Client, at(due)).is_ok());
+}
+
+#[test]
+fn a_peer_whose_clock_is_late_believes_a_root_that_was_just_made() {
+    for (backdate, late, believed) in [(120, 120, true), (120, 121, false), (0, 1, false)] {
+        let spec = RootSpec {
+            backdate: Duration::from_secs(backdate),
+            ..RootSpec::default()
+        };
+        let root = root(&spec, &key(KeyKind::EcdsaP256), NOW);
+        let there = at(NOW - late);
+        let from = validity(root.certificate()).0;
+        assert_eq!(from, NOW - backdate);
+        let counts = root.certificate().validity().contains(there);
+        assert_eq!(counts, believed, "{backdate} {late}");
+    }
 }
 
 #[test]

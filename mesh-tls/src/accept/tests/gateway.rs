@@ -157,7 +157,8 @@ async fn what_an_unverified_client_presents_proves_nothing() {
         let outcome = shake(&server, &client(&store, settings), Http1).await;
         let peer = outcome.server.unwrap();
         assert_eq!((peer.identity, peer.certificates), (None, None));
-        assert_eq!(peer.info.peer_fingerprint, None);
+        let digests = [peer.info.peer_fingerprint, peer.info.peer_chain_digest];
+        assert_eq!(digests, [None; 2]);
     }
 }
 
