@@ -76,6 +76,7 @@ mod turn_queues;
 
 pub use balancer::Balancer;
 pub use explain::Choice;
+#[cfg(feature = "dns")]
 pub(crate) use settings::is_resolved;
 #[cfg(feature = "connect")]
 pub(crate) use settings::lists_endpoints;
