@@ -5,8 +5,8 @@
 //!
 //! | extension | written by | read by |
 //! |---|---|---|
-//! | [`ConnectionInfo`], [`PeerIdentity`] | the acceptor or server | authorization, rate limits, telemetry |
-//! | [`ClientAddress`] | the server that handles `x-forwarded-for` | authorization, rate limits, telemetry |
+//! | [`ConnectionInfo`], [`PeerIdentity`] | the acceptor or server | authorization, rate limits, routing by scheme, telemetry |
+//! | [`ClientAddress`] | the server that handles `x-forwarded-for` and `x-forwarded-proto` | authorization, rate limits, routing by scheme, telemetry |
 //! | [`RequestPrincipal`] | token verification | authorization, routing by claims, telemetry |
 //! | [`MatchedRoute`] | routing | balancing, retries, timeouts, telemetry |
 //! | [`PreviousEndpoints`] | retries | balancing |

@@ -5,7 +5,8 @@
 //! instead of matching again. A request that no route matches is answered with `404 Not Found`
 //! and never reaches the inner service. The answer carries [`NoRoute`] in its extensions, so that
 //! it can be told from a `404` sent by the application. A request without TLS to a host that
-//! demands TLS is answered with `301` to the same place by `https`.
+//! demands TLS is answered with `301` to the same place by `https`, and one with several `Host` fields
+//! with `400` ([`SeveralHosts`]).
 //!
 //! The inner service's error type is unchanged, and no future is allocated.
 //!
@@ -178,13 +179,17 @@ where
     }
 }
 
-/// Looks up the route of a request, or answers a request that has none.
+/// Looks up the route of a request, or answers a request that has none or may not have one.
 fn route<ReqBody, ResBody: Default>(
     table: &Watch<RouteTable>,
     random: &Random,
     request: &Request<ReqBody>,
 ) -> Result<MatchedRoute, Response<ResBody>> {
     let head = RequestHead::from(request);
+    if head.has_several_hosts() {
+        let caller = Caller::of(request.headers());
+        return Err(reply::local(caller, StatusCode::BAD_REQUEST, SeveralHosts));
+    }
     match table.load().lookup(&head, random.draw()) {
         Lookup::Matched(matched) => Ok(matched),
         Lookup::TlsRedirect => Err(redirect_filter::respond_tls_required(&head)),
@@ -203,4 +208,15 @@ pub struct NoRoute;
 
 impl reply::Reason for NoRoute {
     const FLAG: ResponseFlag = ResponseFlag::NoRouteFound;
+}
+
+/// Marks a `400` as sent because the request had several `Host` fields (RFC 9112 section 3.2). Envoy
+/// joins them with commas, so that no virtual host but `*` takes the request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the request has more than one host field")]
+#[non_exhaustive]
+pub struct SeveralHosts;
+
+impl reply::Reason for SeveralHosts {
+    const FLAG: ResponseFlag = ResponseFlag::DownstreamProtocolError;
 }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::request::Parts;
 use http::{Method, Request, Response};
-use mesh_core::attributes::{ConnectionInfo, MatchedRoute};
+use mesh_core::attributes::{ClientAddress, ConnectionInfo, MatchedRoute};
 use mesh_core::format_string::Exchange;
 use mesh_core::model::route::{ClusterSpecifier, RouteAction};
 use mesh_routing::filter::{self, direct_response, headers, redirect, rewrite};
@@ -233,6 +233,8 @@ fn parts(request: &Value) -> Result<Parts, String> {
         .headers
         .entry("x-forwarded-proto")
         .or_insert(HeaderValue::from_static(scheme));
+    // What the field says is believed.
+    parts.extensions.insert(ClientAddress(CLIENT.0.into()));
     parts.extensions.insert(ConnectionInfo {
         peer: SocketAddr::from(CLIENT),
         local: SocketAddr::from(PROXY),

@@ -191,8 +191,9 @@ fn replace_authority(authority: &str, request: &mut Parts) -> Result<(), Rewrite
     let mut uri = std::mem::take(&mut request.uri).into_parts();
     uri.authority = Some(new);
     request.uri = Uri::from_parts(uri).map_err(|_| error())?;
-    if let Some(value) = request.headers.get_mut(HOST) {
-        *value = host;
+    if request.headers.contains_key(HOST) {
+        // In the place of all of them, if there are several.
+        request.headers.insert(HOST, host);
     }
     Ok(())
 }
@@ -414,6 +415,21 @@ mod tests {
         assert_eq!(request.headers[ORIGINAL_PATH], "/older");
         assert!(!request.headers.contains_key(ORIGINAL_HOST));
         assert_eq!(request.headers[X_FORWARDED_HOST], "old.example");
+    }
+
+    #[test]
+    fn a_new_authority_leaves_no_host_of_the_request() {
+        let mut route = Route::forward("cart", RouteMatch::prefix("/"), "cart".into());
+        forward(&mut route).rewrite.authority = Some("new.example".into());
+        let matched = MatchedRoute::new(Arc::new(route), 0);
+        for uri in ["/", "http://old.example/"] {
+            let request = Request::get(uri).header("host", "old.example");
+            let request = request.header("host", "other.example").body(()).unwrap();
+            let mut request = request.into_parts().0;
+            apply(&matched, &mut request).unwrap();
+            let hosts = request.headers.get_all(HOST).iter();
+            assert_eq!(hosts.collect::<Vec<_>>(), ["new.example"], "{uri}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use mesh_core::attributes::ConnectionInfo;
 use mesh_core::matcher::StringMatch;
 use mesh_core::model::filter::{CorsPolicy, HeaderOption};
 use mesh_core::model::route::{
@@ -155,6 +156,48 @@ async fn a_host_that_demands_tls_redirects() {
 
     let request = Request::get("/cart").header("x-forwarded-proto", "https");
     assert_eq!(send(layer, request.body(()).unwrap()).await.body(), "/cart");
+}
+
+#[tokio::test]
+async fn a_client_does_not_get_around_tls_by_saying_that_it_has_it() {
+    let mut host = VirtualHost::new("shop", ["*"], [cart()]);
+    host.require_tls = true;
+    let layer = RoutingLayer::new(compiled(host));
+    let request = Request::get("/cart").header("x-forwarded-proto", "https");
+    let mut request = request.body(()).unwrap();
+    request.extensions_mut().insert(ConnectionInfo {
+        peer: ([192, 0, 2, 1], 4711).into(),
+        local: ([192, 0, 2, 2], 80).into(),
+        tls: None,
+    });
+    let response = send(layer, request).await;
+    assert_eq!(response.status(), StatusCode::MOVED_PERMANENTLY);
+}
+
+#[tokio::test]
+async fn a_request_with_several_hosts_is_refused_whatever_its_uri_says() {
+    for uri in ["/cart", "http://shop.example/cart"] {
+        for (hosts, expected) in [(1, StatusCode::OK), (2, StatusCode::BAD_REQUEST)] {
+            let mut request = get(uri);
+            for _ in 0..hosts {
+                let host = HeaderValue::from_static("shop.example");
+                request.headers_mut().append("host", host);
+            }
+            let (routing, router) = (
+                RoutingLayer::new(table([cart()])),
+                RouterLayer::new(table([cart()])),
+            );
+            let responses = [
+                send(routing, request.clone()).await,
+                send(router, request).await,
+            ];
+            for response in responses {
+                assert_eq!(response.status(), expected, "{uri}");
+                let is_refused = response.extensions().get::<SeveralHosts>().is_some();
+                assert_eq!(is_refused, hosts == 2, "{uri}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -42,7 +42,8 @@ pub trait Impersonation: Send + Sync {
     fn is_allowed(&self, caller: &SpiffeId, identity: &SpiffeId) -> bool;
 }
 
-/// Issues certificates to callers that were authenticated.
+/// Issues certificates to callers that were authenticated, of any trust domain, as istiod does, unless
+/// [limited](Self::with_trust_domains).
 ///
 /// Each request is answered by the [`Issuer`] of its moment. Requests without a [`Caller`] in their
 /// extensions are refused. Cheap to clone.

@@ -2,18 +2,23 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use mesh_core::identity::TrustDomain;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use rustls::crypto::CryptoProvider;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::SvidSource;
 use crate::resolve::Identity;
 use crate::svid::{SvidError, X509Svid};
 use crate::trust_bundle::{TrustBundle, TrustBundleError, TrustBundles};
 use crate::verify::{Revocations, RootsError};
+
+/// How often a directory is looked for that is not there to be watched.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The names of the files.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -45,6 +50,10 @@ impl Default for FileNames {
 /// The directory is watched, not the files in it: Kubernetes replaces a symbolic link beside them,
 /// and other tools rename new files over old ones. While files do not fit together, because only
 /// one of them was replaced yet, the fetch fails and the old identity stays.
+///
+/// Each fetch watches the directory that has the name by then, before it reads. So one that is removed,
+/// renamed or replaced is followed: that is a change as any other, and as long as there is none of the
+/// name, it is looked for every five seconds.
 #[derive(Debug)]
 pub struct FileSource {
     directory: PathBuf,
@@ -52,7 +61,8 @@ pub struct FileSource {
     aliases: Vec<TrustDomain>,
     provider: Arc<CryptoProvider>,
     changed: Arc<Notify>,
-    _watcher: RecommendedWatcher,
+    watcher: Arc<Mutex<RecommendedWatcher>>,
+    is_watched: bool,
 }
 
 impl FileSource {
@@ -70,8 +80,7 @@ impl FileSource {
         let changed = Arc::new(Notify::new());
         let signal = Arc::clone(&changed);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Reading the files is an event too, and no change.
-            if event.is_ok_and(|event| !event.kind.is_access()) {
+            if may_be_change(&event) {
                 signal.notify_one();
             }
         });
@@ -89,7 +98,8 @@ impl FileSource {
             aliases: Vec::new(),
             provider,
             changed,
-            _watcher: watcher,
+            watcher: Arc::new(Mutex::new(watcher)),
+            is_watched: true,
         })
     }
 
@@ -98,6 +108,16 @@ impl FileSource {
     pub fn with_alias(mut self, alias: TrustDomain) -> Self {
         self.aliases.push(alias);
         self
+    }
+
+    /// Watches the directory that has the name now.
+    async fn watch(&mut self) {
+        let (watcher, directory) = (Arc::clone(&self.watcher), self.directory.clone());
+        let watched = tokio::task::spawn_blocking(move || {
+            let mut watcher = watcher.lock().unwrap_or_else(PoisonError::into_inner);
+            watcher.watch(&directory, RecursiveMode::NonRecursive)
+        });
+        self.is_watched = watched.await.is_ok_and(|watched| watched.is_ok());
     }
 
     async fn read(&self, name: &Path) -> Result<Vec<u8>, FileSourceError> {
@@ -127,6 +147,7 @@ impl SvidSource for FileSource {
     type Error = FileSourceError;
 
     async fn fetch(&mut self) -> Result<Identity, FileSourceError> {
+        self.watch().await;
         let chain = self.read(&self.names.chain).await?;
         let key = self.read(&self.names.key).await?;
         let roots = self.read(&self.names.roots).await?;
@@ -142,8 +163,20 @@ impl SvidSource for FileSource {
     }
 
     async fn changed(&mut self) {
-        self.changed.notified().await;
+        let changed = self.changed.notified();
+        if self.is_watched {
+            changed.await;
+        } else {
+            // Whichever it was, the next fetch says what there is.
+            let _ = timeout(LOOK_INTERVAL, changed).await;
+        }
     }
+}
+
+/// Whether the files may be others after `event`. Reading them is an event too, and no change. A watcher
+/// that fails may have missed one.
+fn may_be_change(event: &notify::Result<notify::Event>) -> bool {
+    event.as_ref().map_or(true, |event| !event.kind.is_access())
 }
 
 /// Why there is no identity in a directory.
@@ -178,4 +211,104 @@ pub enum FileSourceError {
         /// Why.
         source: notify::Error,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{AccessKind, CreateKind};
+    use notify::{Event, EventKind};
+    use tempfile::TempDir;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::pem;
+    use crate::testing::{Authority, provider};
+
+    /// Writes a new identity for `path`.
+    fn write(directory: &Path, path: &str) {
+        std::fs::create_dir_all(directory).unwrap();
+        let authority = Authority::new("td");
+        let svid = authority.svid(path);
+        let names = FileNames::default();
+        let key = pem::encode("PRIVATE KEY", svid.private_key().secret_der());
+        let roots = pem::encode_certificates([&authority.certificate()]);
+        let chain = pem::encode_certificates(svid.chain());
+        for (name, text) in [(names.key, key), (names.roots, roots), (names.chain, chain)] {
+            std::fs::write(directory.join(name), text).unwrap();
+        }
+    }
+
+    fn source(directory: &Path) -> FileSource {
+        FileSource::new(directory, FileNames::default(), provider()).unwrap()
+    }
+
+    /// Waits until the changes so far have been told.
+    async fn until_it_is_quiet(source: &mut FileSource) {
+        while timeout(Duration::from_millis(200), source.changed())
+            .await
+            .is_ok()
+        {}
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_replaced_is_watched_in_its_place() {
+        let above = TempDir::new().unwrap();
+        let [directory, old, new] = ["certs", "old", "new"].map(|name| above.path().join(name));
+        write(&directory, "/a");
+        let mut source = source(&directory);
+        write(&new, "/b");
+        let rename = || {
+            std::fs::rename(&directory, &old).unwrap();
+            std::fs::rename(&new, &directory).unwrap();
+        };
+        let remove = || {
+            std::fs::remove_dir_all(&directory).unwrap();
+            write(&directory, "/b");
+        };
+        for replace in [&rename as &dyn Fn(), &remove] {
+            replace();
+            // Bounded, should no event come.
+            let changed = timeout(Duration::from_secs(30), source.changed());
+            changed.await.expect("that it was replaced is a change");
+            until_it_is_quiet(&mut source).await;
+            assert_eq!(source.fetch().await.unwrap().svid.id().path(), "/b");
+            write(&directory, "/c");
+            let changed = timeout(Duration::from_secs(30), source.changed());
+            changed.await.expect("the new directory is watched");
+            assert_eq!(source.fetch().await.unwrap().svid.id().path(), "/c");
+            until_it_is_quiet(&mut source).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_directory_that_is_not_there_is_looked_for() {
+        let above = TempDir::new().unwrap();
+        let directory = above.path().join("certs");
+        write(&directory, "/a");
+        let mut source = source(&directory);
+        std::fs::remove_dir_all(&directory).unwrap();
+        let error = source.fetch().await.unwrap_err();
+        assert!(matches!(error, FileSourceError::Read { .. }), "{error}");
+        // The changes so far.
+        source.changed().await;
+        write(&directory, "/b");
+        let start = Instant::now();
+        let changed = timeout(2 * LOOK_INTERVAL, source.changed());
+        changed.await.expect("it is looked for");
+        assert!(start.elapsed() <= LOOK_INTERVAL);
+        assert_eq!(source.fetch().await.unwrap().svid.id().path(), "/b");
+        assert!(source.is_watched);
+    }
+
+    #[test]
+    fn what_a_watcher_may_have_missed_is_a_change_and_reading_is_none() {
+        let cases = [
+            (Ok(Event::new(EventKind::Access(AccessKind::Any))), false),
+            (Ok(Event::new(EventKind::Create(CreateKind::File))), true),
+            (Err(notify::Error::generic("it is broken")), true),
+        ];
+        for (event, expected) in cases {
+            assert_eq!(may_be_change(&event), expected, "{event:?}");
+        }
+    }
 }
