@@ -19,6 +19,7 @@ mod policies_traced;
 mod proxy_headers;
 mod recorded;
 mod redirected;
+mod revoked;
 mod routing;
 mod scene;
 mod sidecar;
