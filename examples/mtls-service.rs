@@ -1,10 +1,12 @@
-//! An axum service that knows its callers by mutual TLS, and a client that proves who it is.
+//! An axum service that knows its callers by mutual TLS, and a client that proves who it is. No proxy is
+//! between them: the service does itself what a PeerAuthentication asks for.
 //!
 //! ```sh
 //! cargo run --example mtls-service
 //! ```
 //!
-//! Both sides are compiled from the model of a mesh that says `STRICT` and `ISTIO_MUTUAL`. Their
+//! Both sides are compiled from the model of a mesh that says `ISTIO_MUTUAL`, and `STRICT` after it has
+//! said `PERMISSIVE`, under which plaintext is let in, but not past what asks for an identity. Their
 //! identities are live: one that is renewed is used from the next handshake on. Here an authority in
 //! the same process issues them; in a mesh, `mesh_tls::source` keeps them fresh.
 
@@ -29,16 +31,19 @@ use mesh_core::attributes::PeerIdentity;
 use mesh_core::identity::TrustDomains;
 use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress, MeshTls, UpstreamTls};
 use mesh_core::model::listener::{FilterChain, HttpConnection, NetworkFilter, ServerTls};
+use mesh_core::model::policy::{MtlsMode, PeerPolicy};
 use mesh_core::service::ClusterName;
-use mesh_tls::accept::TlsAcceptor;
+use mesh_tls::accept::{Inbound, InboundAcceptor, TlsAcceptor};
 use mesh_tls::config::{ApplicationProtocol, MeshIdentity, TlsCompiler};
 use mesh_tls::connect::TlsConnector;
 use mesh_tls::connection::{Connection, ConnectionLayer};
 use mesh_tls::diagnose::{Cause, Diagnosis};
-use mesh_tls::require_identity::RequireIdentityLayer;
+use mesh_tls::mode::PortMode;
+use mesh_tls::require_identity::{RequireIdentity, RequireIdentityLayer};
 use mesh_tls::resolve::{self, LiveIdentity};
 use mesh_tls::secret_store::SecretStore;
 use rustls::crypto::aws_lc_rs;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tower::{Layer, ServiceBuilder};
 
@@ -53,12 +58,20 @@ async fn main() -> Result<(), Failure> {
     let authority = Authority::new("cluster.local".parse()?)?;
     let (publisher, live) = resolve::channel();
     publisher.publish(authority.identity(CART, &[])?);
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    tokio::spawn(serve(listener, acceptor(live)?));
-
     let (web, caller) = resolve::channel();
     web.publish(authority.identity(WEB, &[])?);
+
+    // What a mesh says until its callers can prove who they are.
+    let address = start(live.clone(), MtlsMode::Permissive).await?;
+    assert_eq!(
+        call(address, &caller).await?,
+        (200, format!("hello, {WEB}"))
+    );
+    let request = Request::get("/").body(Full::default())?;
+    let refused = once::send(address, request).await?;
+    assert_eq!(refused.status(), 403, "plaintext proves nothing");
+
+    let address = start(live, MtlsMode::Strict).await?;
     assert_eq!(
         call(address, &caller).await?,
         (200, format!("hello, {WEB}"))
@@ -107,6 +120,19 @@ fn compiler(live: LiveIdentity) -> Result<TlsCompiler, Failure> {
     Ok(TlsCompiler::new(provider, SecretStore::default()).with_identity(identity))
 }
 
+/// Serves on a port of this mode.
+async fn start(live: LiveIdentity, mode: MtlsMode) -> Result<SocketAddr, Failure> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let policy = PeerPolicy {
+        mode,
+        ..PeerPolicy::default()
+    };
+    let port = PortMode::of_policy(&policy, address.port(), true);
+    tokio::spawn(serve(listener, InboundAcceptor::new(port, acceptor(live)?)));
+    Ok(address)
+}
+
 fn acceptor(live: LiveIdentity) -> Result<TlsAcceptor, Failure> {
     let http = NetworkFilter::Http(HttpConnection::new("inbound|8080||"));
     let mut chain = FilterChain::new(http);
@@ -117,7 +143,7 @@ fn acceptor(live: LiveIdentity) -> Result<TlsAcceptor, Failure> {
 }
 
 /// Serves the callers that the service expects, and tells them who they are.
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor) -> Result<(), Failure> {
+async fn serve(listener: TcpListener, acceptor: InboundAcceptor) -> Result<(), Failure> {
     let hello =
         |Extension(peer): Extension<PeerIdentity>| async move { format!("hello, {}", peer.0) };
     let app = Router::new().route("/", get(hello));
@@ -129,19 +155,29 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor) -> Result<(), Failu
         let local = stream.local_addr()?;
         let (acceptor, app) = (acceptor.clone(), app.clone());
         tokio::spawn(async move {
-            let accepted = match acceptor.accept(stream).await {
-                Ok(accepted) => accepted,
-                Err(diagnosis) => return println!("the service: {diagnosis}"),
-            };
-            let connection = Connection::tls(peer, local, accepted.peer);
-            let service = TowerToHyperService::new(ConnectionLayer::new(connection).layer(app));
-            let server = auto::Builder::new(TokioExecutor::new());
-            // A connection that breaks off is nobody's concern.
-            let _ = server
-                .serve_connection(TokioIo::new(accepted.stream), service)
-                .await;
+            match acceptor.accept(stream).await {
+                Ok(Inbound::Mesh(accepted)) => {
+                    let connection = Connection::tls(peer, local, accepted.peer);
+                    answer(accepted.stream, connection, app).await;
+                }
+                Ok(Inbound::PassedOn(stream)) => {
+                    answer(stream, Connection::plaintext(peer, local), app).await;
+                }
+                Err(diagnosis) => println!("the service: {diagnosis}"),
+            }
         });
     }
+}
+
+/// Answers the requests of a connection.
+async fn answer<IO>(io: IO, connection: Connection, app: RequireIdentity<Router>)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = TowerToHyperService::new(ConnectionLayer::new(connection).layer(app));
+    let server = auto::Builder::new(TokioExecutor::new());
+    // A connection that breaks off is nobody's concern.
+    let _ = server.serve_connection(TokioIo::new(io), service).await;
 }
 
 /// Calls the service, as a client whose DestinationRule says `ISTIO_MUTUAL`.

@@ -17,6 +17,7 @@ mod bundle;
 mod check;
 mod client;
 mod serve;
+mod state;
 mod tokens;
 
 use std::error::Error;

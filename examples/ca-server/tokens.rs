@@ -25,6 +25,8 @@ impl Tokens {
 
 impl TokenReview for Tokens {
     fn review(&self, token: &str) -> Review {
-        Box::pin(std::future::ready(self.0.get(token).cloned()))
+        Box::pin(std::future::ready(
+            self.0.get(token).cloned().map(Into::into),
+        ))
     }
 }

@@ -14,6 +14,9 @@
 //! Mesh mTLS is told by its application protocols, which clients of the mesh offer and nobody else
 //! ([`is_mesh_alpn`]).
 //!
+//! It is for services that end their mTLS themselves. A proxy that serves the filter chains of the resolved
+//! model, as `examples/sidecar` does, decides the same by those, and needs none of this.
+//!
 //! A client that says nothing is waited for only as long as the detection timeout, and only where
 //! plaintext is accepted beside TLS; then it speaks plaintext, as protocols do in which the server
 //! speaks first.

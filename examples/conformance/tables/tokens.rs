@@ -5,6 +5,7 @@ use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use mesh_core::identity::SpiffeId;
 use mesh_policy::authn::Token;
 use mesh_tls::ca::authenticate::{AuthenticateLayer, Caller, Review, TokenReview};
 use mesh_tls::ca::token_review::ServiceAccountToken;
@@ -145,7 +146,8 @@ impl TokenReview for Asked {
     fn review(&self, token: &str) -> Review {
         let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *asked = Some(token.to_owned());
-        Box::pin(ready("spiffe://cluster.local/ns/a/sa/b".parse().ok()))
+        let id = "spiffe://cluster.local/ns/a/sa/b".parse::<SpiffeId>().ok();
+        Box::pin(ready(id.map(Into::into)))
     }
 }
 

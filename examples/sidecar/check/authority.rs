@@ -96,7 +96,7 @@ struct Token {
 
 impl TokenReview for Token {
     fn review(&self, token: &str) -> Review {
-        let proven = (token == self.token).then(|| self.id.clone());
+        let proven = (token == self.token).then(|| self.id.clone().into());
         Box::pin(ready(proven))
     }
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mesh_core::model::Model;
@@ -30,7 +30,12 @@ const AUTHORITIES: &str = "-cacert";
 
 /// The authorities of the system, if it has any.
 pub(super) fn system_roots() -> Option<Roots> {
-    let texts = SYSTEM_ROOTS.iter().filter_map(|path| fs::read(path).ok());
+    first_roots(SYSTEM_ROOTS)
+}
+
+/// The authorities of the first of these files that has any.
+fn first_roots(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Option<Roots> {
+    let texts = paths.into_iter().filter_map(|path| fs::read(path).ok());
     texts.filter_map(|text| Roots::from_pem(&text).ok()).next()
 }
 
@@ -242,6 +247,29 @@ stringData:
             assert_eq!(error.to_string(), given, "{name}");
         }
         assert!(load_in("shop", "configmap://shop/none-cacert").is_err());
+    }
+
+    #[test]
+    fn the_authorities_of_the_system_are_those_of_the_first_file_that_has_any() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| directory.path().join(name);
+        let paths = ["missing", "empty", "first", "second"].map(file);
+        assert!(first_roots(&paths).is_none());
+        fs::write(file("empty"), "# none yet").unwrap();
+        let [first, second] = [(); 2].map(|()| {
+            let mut params = CertificateParams::default();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.self_signed(&KeyPair::generate().unwrap()).unwrap()
+        });
+        fs::write(file("second"), second.pem()).unwrap();
+        let found = |authority: &rcgen::Certificate| {
+            let roots = first_roots(&paths).unwrap();
+            let found: Vec<_> = roots.certificates().iter().map(|one| one.der()).collect();
+            assert_eq!(found, [authority.der()]);
+        };
+        found(&second);
+        fs::write(file("first"), first.pem()).unwrap();
+        found(&first);
     }
 
     #[test]

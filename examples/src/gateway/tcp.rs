@@ -45,7 +45,8 @@ struct Times {
 /// Forwards a connection by the configuration that it came under, until it ends or its time is up.
 ///
 /// A side that has said everything closes its half, and is still told what the other says. A
-/// connection that is denied, or has nowhere to go, is closed.
+/// connection that is denied, or has nowhere to go, is closed, and so is one whose upstream is believed
+/// no more.
 pub(super) async fn forward(
     generation: Arc<Generation>,
     connection: Connection,
@@ -69,7 +70,7 @@ pub(super) async fn forward(
         let reached = reach(&generation, &connection, &cluster, log).await;
         drop((generation, chain));
         match reached {
-            Ok((upstream, _counted)) => session.run(client, upstream.transport, times.idle).await,
+            Ok((upstream, _counted)) => session.forward(client, upstream, times.idle).await,
             Err(unreached) => {
                 if let Some(log) = log {
                     unreached.note(log);

@@ -351,9 +351,5 @@ impl Drop for Rechecks {
 
 /// Whether servers are verified by the authorities of the system.
 fn needs_system_roots(tls: &UpstreamTls) -> bool {
-    let UpstreamTls::Settings(settings) = tls else {
-        return false;
-    };
-    let names_none = settings.ca_certificates.is_empty() && settings.credential_name.is_empty();
-    names_none && settings.insecure_skip_verify != Some(true)
+    matches!(tls, UpstreamTls::Settings(settings) if settings.trusts_system())
 }

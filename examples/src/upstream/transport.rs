@@ -1,5 +1,6 @@
 //! A connection to an endpoint, encrypted or not.
 
+use std::future::pending;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -47,6 +48,14 @@ impl Trust {
     /// Whether the server would be refused now, so that nothing more is sent to it.
     pub(super) fn is_lost(&self) -> bool {
         self.0.as_ref().is_some_and(Tracked::is_draining)
+    }
+
+    /// Waits until the server would be refused; for ever where nobody asks.
+    pub(crate) async fn lost(&self) {
+        match &self.0 {
+            Some(tracked) => tracked.draining().await,
+            None => pending().await,
+        }
     }
 }
 

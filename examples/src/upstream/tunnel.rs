@@ -62,13 +62,17 @@ impl Tunnel {
     }
 }
 
-/// Copies both ways until both sides are done. An error ends both: there is nobody to tell.
+/// Copies both ways until both sides are done, or the upstream is believed no more. An error ends both:
+/// there is nobody to tell.
 async fn join(client: OnUpgrade, mut upstream: Switched) {
     let Ok(client) = client.await else { return };
     let mut client = TokioIo::new(client);
     if client.write_all(&upstream.received).await.is_ok() {
         drop(upstream.received);
-        let _ = tokio::io::copy_bidirectional(&mut client, &mut upstream.stream).await;
+        tokio::select! {
+            _ = tokio::io::copy_bidirectional(&mut client, &mut upstream.stream) => {}
+            () = upstream.trust.lost() => {}
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::Request;
 use mesh_core::attributes::PeerIdentity;
+use mesh_core::identity::SpiffeId;
 use mesh_tls::ca::authenticate::{AuthenticateLayer, Review, TokenReview};
 use mesh_tls::connection::{Connection, ConnectionLayer};
 use mesh_tls::digest::Sha256;
@@ -62,10 +63,10 @@ struct Sesame;
 
 impl TokenReview for Sesame {
     fn review(&self, token: &str) -> Review {
-        let id = (token == "sesame").then(|| CART.parse().unwrap());
+        let id = (token == "sesame").then(|| CART.parse::<SpiffeId>().unwrap());
         Box::pin(async {
             yield_now().await;
-            id
+            id.map(Into::into)
         })
     }
 }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use examples::gateway::Gateway;
-use mesh_policy::telemetry::access_log::channel;
+use mesh_policy::telemetry::access_log::{LogLines, channel};
 use mesh_tls::config::ApplicationProtocol;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
@@ -24,7 +24,7 @@ use crate::scene::{publish, settings};
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
 const GATEWAY: &str = "spiffe://cluster.local/ns/istio-system/sa/ingress";
 
-const SERVER: &str = "port: { number: 443, name: tcp, protocol: TCP }\n    hosts: ['*']";
+pub(crate) const SERVER: &str = "port: { number: 443, name: tcp, protocol: TCP }\n    hosts: ['*']";
 
 #[test]
 fn bytes_go_both_ways_until_both_sides_are_done() {
@@ -156,6 +156,11 @@ fn logged(documents: &[&str], format: &str, speak: impl FnOnce(&Gateway)) -> Str
     let documents = [&documents.join("---"), "---", &config_map(&mesh)].concat();
     assert_eq!(publish(&mut gateway, &documents), [""; 0]);
     speak(&gateway);
+    next_line(&mut lines)
+}
+
+/// The next line of a log.
+pub(crate) fn next_line(lines: &mut LogLines) -> String {
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     let line = async { tokio::time::timeout(Duration::from_secs(20), lines.recv()).await };
     let line = runtime.block_on(line).unwrap().unwrap();
@@ -391,7 +396,7 @@ const SNI_ROUTE: &str = "
     route: [{ destination: { host: db.example } }]
 ";
 
-const TCP_ROUTE: &str = "
+pub(crate) const TCP_ROUTE: &str = "
   tcp: [{ route: [{ destination: { host: db.example } }] }]
 ";
 
@@ -402,7 +407,7 @@ fn closed() -> SocketAddr {
 }
 
 /// A server, and the routes of a VirtualService for it.
-fn yaml(server: &str, routes: &str) -> String {
+pub(crate) fn yaml(server: &str, routes: &str) -> String {
     let gateway = format!(
         "
 apiVersion: networking.istio.io/v1
@@ -429,7 +434,7 @@ spec:
 }
 
 /// A DestinationRule for `db.example`.
-fn rule(policy: &str) -> String {
+pub(crate) fn rule(policy: &str) -> String {
     format!(
         "
 apiVersion: networking.istio.io/v1
@@ -441,7 +446,7 @@ spec: {{ host: db.example, trafficPolicy: {{ {policy} }} }}
 }
 
 /// The service `NAME.example` at an address.
-fn entry(name: &str, address: SocketAddr) -> String {
+pub(crate) fn entry(name: &str, address: SocketAddr) -> String {
     entry_of(name, &[address])
 }
 
@@ -473,7 +478,7 @@ fn serve(documents: &[&str]) -> Gateway {
     gateway
 }
 
-fn connect(gateway: &Gateway) -> TcpStream {
+pub(crate) fn connect(gateway: &Gateway) -> TcpStream {
     let client = TcpStream::connect(gateway.address(443).unwrap()).unwrap();
     client
         .set_read_timeout(Some(Duration::from_secs(20)))
@@ -482,7 +487,7 @@ fn connect(gateway: &Gateway) -> TcpStream {
 }
 
 /// What comes until the connection is closed, in whatever way.
-fn rest(client: &mut TcpStream) -> String {
+pub(crate) fn rest(client: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     match client.read_to_end(&mut bytes) {
         Ok(_) => {}

@@ -5,6 +5,7 @@ mod gateway;
 mod inbound;
 mod kinds;
 mod revocation;
+mod revocation_lists;
 mod settings;
 
 use std::sync::Arc;

@@ -58,6 +58,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::token_review::{BoundPod, Reviewed};
 use crate::connection::ClaimedIdentity;
 use crate::xfcc::{X_FORWARDED_CLIENT_CERT, Xfcc};
 
@@ -70,6 +71,9 @@ pub struct Caller {
     pub id: SpiffeId,
     /// What proves it.
     pub proof: Proof,
+    /// The pod that its token is bound to, of the namespace of its service account. `None` where there
+    /// is no such token.
+    pub pod: Option<BoundPod>,
 }
 
 /// What proves the identity of a [`Caller`].
@@ -83,8 +87,8 @@ pub enum Proof {
     Token,
 }
 
-/// A token under review, and what came out: the identity, or `None` if it proves none.
-pub type Review = Pin<Box<dyn Future<Output = Option<SpiffeId>> + Send>>;
+/// A token under review, and what came out: the identity, and perhaps a pod; `None` if it proves none.
+pub type Review = Pin<Box<dyn Future<Output = Option<Reviewed>> + Send>>;
 
 /// Says whose a bearer token is: Kubernetes' TokenReview for the audience `istio-ca`, or the
 /// verification of an OIDC token.
@@ -219,13 +223,16 @@ impl Methods {
         let is_claimed = extensions.get::<ClaimedIdentity>().is_some();
         let peer = extensions.get::<PeerIdentity>().filter(|_| !is_claimed);
         if let Some(PeerIdentity(id)) = peer {
-            let id = id.clone();
-            let proof = Proof::Certificate;
-            return Found::Caller(Caller { id, proof });
+            return Found::Caller(Caller {
+                id: id.clone(),
+                proof: Proof::Certificate,
+                pod: None,
+            });
         }
         let forwarded = self.forwarded(request).map(|id| Caller {
             id,
             proof: Proof::ForwardedCertificate,
+            pod: None,
         });
         let token = bearer(request.headers()).filter(|_| !self.reviews.is_empty());
         match (token, forwarded) {
@@ -240,9 +247,9 @@ impl Methods {
         let token = token.to_owned();
         Box::pin(async move {
             for review in reviews.iter() {
-                if let Some(id) = review.review(&token).await {
+                if let Some(Reviewed { id, pod }) = review.review(&token).await {
                     let proof = Proof::Token;
-                    return Some(Caller { id, proof });
+                    return Some(Caller { id, proof, pod });
                 }
             }
             otherwise
@@ -381,8 +388,14 @@ mod tests {
 
     impl TokenReview for Known {
         fn review(&self, token: &str) -> Review {
-            let id = token.starts_with(self.0).then(|| HOLDER.parse().unwrap());
-            Box::pin(ready(id))
+            let reviewed = token.starts_with(self.0).then(|| Reviewed {
+                id: HOLDER.parse().unwrap(),
+                pod: token.strip_prefix("cluster-").map(|name| BoundPod {
+                    name: name.to_owned(),
+                    uid: "7".to_owned(),
+                }),
+            });
+            Box::pin(ready(reviewed))
         }
     }
 
@@ -396,7 +409,8 @@ mod tests {
     async fn send(request: Request<()>) -> Response<Bytes> {
         let inner = service_fn(|request: Request<()>| {
             let caller = request.extensions().get::<Caller>().unwrap();
-            let answer = format!("{:?} {}", caller.proof, caller.id);
+            let pod = caller.pod.as_ref().map_or("-", |pod| &pod.name);
+            let answer = format!("{:?} {} {pod}", caller.proof, caller.id);
             ready(Ok::<_, Infallible>(Response::new(Bytes::from(answer))))
         });
         layer().layer(inner).oneshot(request).await.unwrap()
@@ -429,31 +443,31 @@ mod tests {
         peer.extensions_mut().insert(PeerIdentity(id));
 
         let cases = [
-            ("certificate", peer, format!("Certificate {PEER}")),
+            ("certificate", peer, format!("Certificate {PEER} -")),
             (
                 "token",
                 token(from("192.0.2.7"), "bearer cluster-1"),
-                format!("Token {HOLDER}"),
+                format!("Token {HOLDER} 1"),
             ),
             (
                 "token of the second reviewer",
                 token(from("192.0.2.7"), "Bearer oidc-1"),
-                format!("Token {HOLDER}"),
+                format!("Token {HOLDER} -"),
             ),
             (
                 "token after another scheme",
                 token(token(from("192.0.2.7"), "Basic me"), "Bearer cluster-1"),
-                format!("Token {HOLDER}"),
+                format!("Token {HOLDER} 1"),
             ),
             (
                 "last element of a trusted proxy, after a token that proves nothing",
                 token(xfcc(from("192.0.2.7")), "Bearer x"),
-                format!("ForwardedCertificate {FORWARDED}"),
+                format!("ForwardedCertificate {FORWARDED} -"),
             ),
             (
                 "last element of a trusted proxy",
                 xfcc(from("192.0.2.7")),
-                format!("ForwardedCertificate {FORWARDED}"),
+                format!("ForwardedCertificate {FORWARDED} -"),
             ),
         ];
         for (case, request, expected) in cases {

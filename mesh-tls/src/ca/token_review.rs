@@ -108,6 +108,48 @@ impl ServiceAccountToken {
         };
         SpiffeId::from_service_account(trust_domain, account)
     }
+
+    /// What the token proves: the identity of the service account, and the pod that it is bound to, where
+    /// its name and uid are both known.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`id`](Self::id).
+    pub fn reviewed(&self, trust_domain: &TrustDomain) -> Result<Reviewed, ParseSpiffeIdError> {
+        let is_bound = !self.pod_name.is_empty() && !self.pod_uid.is_empty();
+        Ok(Reviewed {
+            id: self.id(trust_domain)?,
+            pod: is_bound.then(|| BoundPod {
+                name: self.pod_name.clone(),
+                uid: self.pod_uid.clone(),
+            }),
+        })
+    }
+}
+
+/// What a token proves.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reviewed {
+    /// Whose it is.
+    pub id: SpiffeId,
+    /// The pod that it is bound to, of the namespace of its service account.
+    pub pod: Option<BoundPod>,
+}
+
+impl From<SpiffeId> for Reviewed {
+    /// A token that is bound to no pod.
+    fn from(id: SpiffeId) -> Self {
+        Self { id, pod: None }
+    }
+}
+
+/// The pod that a token is bound to: the token counts for as long as that is there.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct BoundPod {
+    /// Its name.
+    pub name: String,
+    /// What tells it from others of that name, before it and after it.
+    pub uid: String,
 }
 
 #[derive(Deserialize)]
@@ -196,6 +238,29 @@ mod tests {
             pod_uid: "0c2f".into(),
         };
         assert_eq!(token, Ok(expected));
+    }
+
+    #[test]
+    fn a_token_is_bound_to_a_pod_whose_name_and_uid_are_known() {
+        let domain = "cluster.local".parse().unwrap();
+        for (pod_name, pod_uid, is_bound) in [
+            ("cart-7", "0c2f", true),
+            ("cart-7", "", false),
+            ("", "0c2f", false),
+            ("", "", false),
+        ] {
+            let token = ServiceAccountToken {
+                namespace: "shop".into(),
+                service_account: "cart".into(),
+                pod_name: pod_name.into(),
+                pod_uid: pod_uid.into(),
+            };
+            let reviewed = token.reviewed(&domain).unwrap();
+            assert_eq!(reviewed.id, token.id(&domain).unwrap());
+            let pod = reviewed.pod.map(|pod| (pod.name, pod.uid));
+            let bound = (pod_name.to_owned(), pod_uid.to_owned());
+            assert_eq!(pod, is_bound.then_some(bound));
+        }
     }
 
     #[test]

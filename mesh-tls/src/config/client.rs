@@ -305,7 +305,7 @@ impl Client<'_> {
         let secrets = &self.compiler.secrets;
         let roots = match credential {
             Some(name) => beside(name),
-            None if settings.ca_certificates.is_empty() => Vec::new(),
+            None if settings.trusts_system() => Vec::new(),
             None => vec![SecretName::AuthoritiesFile(
                 settings.ca_certificates.clone(),
             )],
@@ -399,13 +399,8 @@ struct Parts<'a> {
 /// verified again, and presents nothing again.
 fn may_resume(settings: &ClientTlsSettings) -> bool {
     let is_insecure = settings.insecure_skip_verify == Some(true);
-    let live = [
-        &settings.credential_name,
-        &settings.ca_certificates,
-        &settings.ca_crl,
-    ];
-    settings.mode == ClientTlsMode::Simple
-        && (is_insecure || live.iter().all(|name| name.is_empty()))
+    let is_by_system = settings.trusts_system() && settings.ca_crl.is_empty();
+    settings.mode == ClientTlsMode::Simple && (is_insecure || is_by_system)
 }
 
 /// The credential of a rule. Grants are to Gateways: what is called as if one had been given is

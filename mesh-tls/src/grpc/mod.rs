@@ -9,7 +9,8 @@
 //!   [`ca::authenticate`](crate::ca::authenticate).
 //! - [`CertificateClient`] is the client, over any connection that tonic takes.
 //!
-//! ztunnel asks for certificates of the workloads of its node; [`Impersonation`] says who may.
+//! ztunnel asks for certificates of the workloads of its node; [`Impersonation`] says who may, and
+//! [`NodeImpersonation`] is istiod's answer.
 //!
 //! A difference from istiod: the metadata key `CertSigner`, which chooses a signer of Kubernetes, is
 //! refused instead of passed over by an authority that has no other signers.
@@ -41,7 +42,7 @@
 //! let csr = SigningKey::generate(KeyKind::EcdsaP256)?.signing_request(&id)?;
 //! let mut request = tonic::Request::new(CertificateRequest::new(csr, Duration::ZERO));
 //! // The layer puts this here, and tonic passes extensions on in process.
-//! request.extensions_mut().insert(Caller { id, proof: Proof::Token });
+//! request.extensions_mut().insert(Caller { id, proof: Proof::Token, pod: None });
 //! let chain = CertificateClient::new(service).create_certificate(request).await?;
 //! assert_eq!(chain.len(), 2, "the certificate and the root");
 //! # Ok(())
@@ -49,12 +50,16 @@
 //! ```
 
 mod client;
+mod impersonation;
 mod message;
 mod server;
 
 pub use client::CertificateClient;
+pub use impersonation::{
+    Impersonation, ImpersonationError, NodeImpersonation, Pod, Pods, TrustedAccountError,
+};
 pub use message::{CertificateRequest, CertificateResponse, Kind, ListValue, Struct, Value};
-pub use server::{CertificateService, Impersonation};
+pub use server::CertificateService;
 
 /// The name of the service.
 pub const SERVICE_NAME: &str = "istio.v1.auth.IstioCertificateService";

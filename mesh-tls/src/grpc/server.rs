@@ -19,6 +19,7 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower_service::Service;
 
+use super::impersonation::Impersonation;
 use super::message::{CertificateRequest, CertificateResponse};
 use super::{CREATE_CERTIFICATE, SERVICE_NAME};
 use crate::ca::authenticate::Caller;
@@ -33,14 +34,6 @@ const IMPERSONATED_IDENTITY: &str = "ImpersonatedIdentity";
 
 /// Metadata key that chooses a signer of Kubernetes.
 const CERT_SIGNER: &str = "CertSigner";
-
-/// Says who may ask for the certificates of others. ztunnel asks for those of the workloads of its
-/// node; istiod allows it to the accounts of `CA_TRUSTED_NODE_ACCOUNTS`, for workloads that run on
-/// the node of the caller.
-pub trait Impersonation: Send + Sync {
-    /// Whether `caller` may have a certificate of `identity`.
-    fn is_allowed(&self, caller: &SpiffeId, identity: &SpiffeId) -> bool;
-}
 
 /// Issues certificates to callers that were authenticated, of any trust domain, as istiod does, unless
 /// [limited](Self::with_trust_domains).
@@ -100,14 +93,14 @@ impl CertificateService {
         self
     }
 
-    /// Answers a request of the workload `caller`.
+    /// Answers a request of `caller`.
     ///
     /// # Errors
     ///
     /// Those of the table above.
     pub fn create_certificate(
         &self,
-        caller: &SpiffeId,
+        caller: &Caller,
         request: &CertificateRequest,
     ) -> Result<CertificateResponse, Status> {
         let id = self.subject(caller, request)?;
@@ -141,9 +134,9 @@ impl CertificateService {
     }
 
     /// Whom the certificate is for.
-    fn subject(&self, caller: &SpiffeId, request: &CertificateRequest) -> Result<SpiffeId, Status> {
+    fn subject(&self, caller: &Caller, request: &CertificateRequest) -> Result<SpiffeId, Status> {
         let Some(text) = request.metadata(IMPERSONATED_IDENTITY) else {
-            return Ok(caller.clone());
+            return Ok(caller.id.clone());
         };
         let impersonation = self.impersonation.as_ref();
         let id = text.parse().ok().filter(|id| {
@@ -170,7 +163,7 @@ impl UnaryService<CertificateRequest> for CertificateService {
             let text = "request authenticate failure";
             return ready(Err(Status::unauthenticated(text)));
         };
-        let response = self.create_certificate(&caller.id, request.get_ref());
+        let response = self.create_certificate(caller, request.get_ref());
         ready(response.map(Response::new))
     }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use mesh_core::attributes::PeerIdentity;
 use mesh_core::identity::{ServiceAccount, SpiffeId, TrustDomains};
 use mesh_core::watch::{self, Publisher};
-use mesh_tls::ca::authenticate::{Authenticate, AuthenticateLayer, Review, TokenReview};
+use mesh_tls::ca::authenticate::{
+    Authenticate, AuthenticateLayer, Caller, Proof, Review, TokenReview,
+};
 use mesh_tls::ca::root::RootSpec;
 use mesh_tls::ca::{IssuancePolicy, Issuer};
 use mesh_tls::csr::KeyKind;
@@ -40,7 +42,7 @@ struct Names;
 
 impl TokenReview for Names {
     fn review(&self, token: &str) -> Review {
-        Box::pin(ready(token.parse().ok()))
+        Box::pin(ready(token.parse::<SpiffeId>().ok().map(Into::into)))
     }
 }
 
@@ -112,7 +114,7 @@ async fn a_workload_of_another_trust_domain_is_given_nothing() {
     let cases = [("cluster.local", true), ("partner.example", false)];
     for (domain, is_given) in cases {
         let service = service.clone().with_trust_domains(domains(domain));
-        let answer = service.create_certificate(&id(), &request(3_600));
+        let answer = service.create_certificate(&caller_of(ID), &request(3_600));
         match answer {
             Ok(_) => assert!(is_given, "{domain}"),
             Err(status) => {
@@ -211,15 +213,23 @@ async fn refusals_have_istiod_s_codes() {
     );
 }
 
+fn caller_of(id: &str) -> Caller {
+    Caller {
+        id: id.parse().unwrap(),
+        proof: Proof::Token,
+        pod: None,
+    }
+}
+
 /// Lets the account `ztunnel` ask for workloads of the namespace `shop`.
 struct Nodes;
 
 impl Impersonation for Nodes {
-    fn is_allowed(&self, caller: &SpiffeId, identity: &SpiffeId) -> bool {
+    fn is_allowed(&self, caller: &Caller, identity: &SpiffeId) -> bool {
         let account = |id: &SpiffeId, wanted: fn(ServiceAccount<'_>) -> bool| {
             id.service_account().is_some_and(wanted)
         };
-        account(caller, |account| account.name == "ztunnel")
+        account(&caller.id, |account| account.name == "ztunnel")
             && account(identity, |account| account.namespace == "shop")
     }
 }
@@ -247,7 +257,7 @@ fn only_trusted_callers_get_certificates_of_others() {
             }),
             ..request(0)
         };
-        let answer = service.create_certificate(&caller.parse().unwrap(), &request);
+        let answer = service.create_certificate(&caller_of(caller), &request);
         let issued = answer.map(|answer| {
             let leaf = pem::certificates(answer.cert_chain[0].as_bytes()).unwrap();
             leaf[0].uris().map(str::to_owned).collect::<Vec<_>>()

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use super::info;
 use crate::gateway::generation::Generation;
 use crate::serve::Connection;
+use crate::upstream::Established;
 
 /// How many bytes are under way in each direction.
 const BUFFER: usize = 16 * 1024;
@@ -46,9 +47,32 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Copies both ways as [`run`](Self::run) does, for as long as the upstream is believed.
+    pub(super) async fn forward<C>(
+        &self,
+        client: C,
+        upstream: Established,
+        idle_timeout: Option<Duration>,
+    ) where
+        C: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Established {
+            transport, trust, ..
+        } = upstream;
+        tokio::select! {
+            () = self.run(client, transport, idle_timeout) => {}
+            // Bytes have no end to wait for.
+            () = trust.lost() => {
+                if let Some(log) = self.log {
+                    log.terminate("upstream_certificate_no_longer_trusted");
+                }
+            }
+        }
+    }
+
     /// Copies both ways until both sides are done, one of them fails, or both have been silent for
     /// too long.
-    pub(super) async fn run<C, U>(&self, client: C, upstream: U, idle_timeout: Option<Duration>)
+    async fn run<C, U>(&self, client: C, upstream: U, idle_timeout: Option<Duration>)
     where
         C: AsyncRead + AsyncWrite + Unpin,
         U: AsyncRead + AsyncWrite + Unpin,

@@ -88,6 +88,7 @@ impl Connection {
         Switched {
             stream: self.transport,
             received: self.received.buffer,
+            trust: self.trust,
             _life: self.life,
         }
     }
@@ -106,6 +107,7 @@ pub(in crate::upstream) struct Switched {
     pub(in crate::upstream) stream: Transport,
     /// What was already received on it.
     pub(in crate::upstream) received: BytesMut,
+    pub(in crate::upstream) trust: Trust,
     // It is counted as a connection as long as it is one.
     _life: Option<Life>,
 }

@@ -18,10 +18,6 @@ use crate::digest::Sha256;
 use crate::drain::DrainList;
 use crate::pem;
 
-fn crl() -> SecretName {
-    SecretName::RevocationsFile("/crl.pem".into())
-}
-
 fn client_files() -> SecretName {
     SecretName::CredentialFiles {
         certificate: "/client.pem".into(),
@@ -41,7 +37,7 @@ fn with_roots(authority: &Authority) -> TlsSecret {
 }
 
 /// A store whose client and server have certificates with these serial numbers.
-fn numbered(authority: &Authority, client: u64, server: u64) -> SecretStore {
+pub(super) fn numbered(authority: &Authority, client: u64, server: u64) -> SecretStore {
     let store = store_of(authority);
     let of_client = of_host(authority, "client.example", client);
     store.publish(
@@ -54,50 +50,8 @@ fn numbered(authority: &Authority, client: u64, server: u64) -> SecretStore {
     store
 }
 
-#[tokio::test]
-async fn without_the_revocation_lists_of_a_gateway_no_client_is_believed() {
-    let authority = Authority::new("root");
-    let store = numbered(&authority, 7, 1);
-    let settings = ServerTlsSettings {
-        ca_crl: "/crl.pem".into(),
-        ..shop(ServerTlsMode::Mutual)
-    };
-    let (server, client) = (gateway(&store, settings), client(&store, mutual()));
-    let outcome = shake(&server, &client, Http1).await;
-    assert_eq!(outcome.labels().0, "peer_revocation_unknown");
-    for (revoked, expected) in [(9, "ok"), (7, "peer_revoked")] {
-        let lists = authority.revocations(&[revoked]);
-        store.publish(&crl(), TlsSecret::default().with_revocations(lists));
-        let outcome = shake(&server, &client, Http1).await;
-        assert_eq!(outcome.labels().0, expected);
-    }
-    store.withdraw(&crl());
-    let outcome = shake(&server, &client, Http1).await;
-    assert_eq!(outcome.labels().0, "peer_revocation_unknown");
-}
-
-#[tokio::test]
-async fn without_the_revocation_lists_of_a_rule_no_server_is_believed() {
-    let authority = Authority::new("root");
-    let store = numbered(&authority, 1, 7);
-    let settings = ClientTlsSettings {
-        ca_crl: "/crl.pem".into(),
-        ..simple()
-    };
-    let server = gateway(&store, shop(ServerTlsMode::Simple));
-    let client = client(&store, settings);
-    let outcome = shake(&server, &client, Http1).await;
-    assert_eq!(outcome.labels().1, "peer_revocation_unknown");
-    for (revoked, expected) in [(9, "ok"), (7, "peer_revoked")] {
-        let lists = authority.revocations(&[revoked]);
-        store.publish(&crl(), TlsSecret::default().with_revocations(lists));
-        let outcome = shake(&server, &client, Http1).await;
-        assert_eq!(outcome.labels().1, expected);
-    }
-}
-
 /// The Secret of a server, with what its keys hold.
-fn secret(authority: &Authority, further: &[(&str, String)]) -> TlsSecret {
+pub(super) fn secret(authority: &Authority, further: &[(&str, String)]) -> TlsSecret {
     let host = authority.host("shop.example");
     let key = pem::encode("PRIVATE KEY", host.private_key().secret_der());
     let chain = pem::encode_certificates(host.chain());
@@ -118,17 +72,27 @@ fn secret(authority: &Authority, further: &[(&str, String)]) -> TlsSecret {
 }
 
 #[tokio::test]
-async fn the_revocation_lists_of_a_secret_count_in_its_handshakes() {
-    let authority = Authority::new("root");
-    let store = numbered(&authority, 7, 1);
-    let server = gateway(&store, shop(ServerTlsMode::Mutual));
-    let client = client(&store, mutual());
-    for (revoked, expected) in [(9, "ok"), (7, "peer_revoked")] {
-        let list = pem::encode("X509 CRL", &authority.revocation_list(&[revoked]));
-        let secret = secret(&authority, &[("ca.crl", list)]);
-        store.publish(&"shop".parse().unwrap(), secret);
-        let outcome = shake(&server, &client, Http1).await;
-        assert_eq!(outcome.labels().0, expected);
+async fn a_rule_that_names_no_authorities_believes_those_of_the_system_alone() {
+    let [known, stranger] = [Authority::new("root"), Authority::new("root")];
+    let roots = Roots::new([known.certificate()]).unwrap();
+    for ca_certificates in ["", "system"] {
+        for mode in [simple(), mutual()] {
+            let mut cluster = Cluster::new("outbound|443||shop.example".into());
+            cluster.tls = ResolvedUpstream::Settings(Box::new(ClientTlsSettings {
+                ca_certificates: ca_certificates.into(),
+                ..mode
+            }));
+            for (authority, expected) in [(&known, "ok"), (&stranger, "peer_issuer_untrusted")] {
+                let store = numbered(authority, 1, 2);
+                let server = gateway(&store, shop(ServerTlsMode::Simple));
+                let system = compiler(store).with_system_roots(roots.clone());
+                let outcome = shake(&server, &towards_any(&system, &cluster), Http1).await;
+                assert_eq!(outcome.labels().1, expected, "`{ca_certificates}`");
+            }
+            let nobody = compiler(SecretStore::default());
+            let error = nobody.upstream(&cluster).unwrap_err().to_string();
+            assert!(error.contains("no authority to verify"), "{error}");
+        }
     }
 }
 

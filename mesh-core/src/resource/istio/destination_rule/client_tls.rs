@@ -18,7 +18,7 @@ pub struct ClientTlsSettings {
     #[serde(skip_serializing_if = "is_default")]
     pub private_key: String,
     /// Path of the authorities that may have signed the server's certificate. Default: those of
-    /// the operating system.
+    /// the operating system, which `system` names, too.
     #[serde(skip_serializing_if = "is_default")]
     pub ca_certificates: String,
     /// Name of the secret with key and certificates, in place of the paths.
@@ -38,6 +38,28 @@ pub struct ClientTlsSettings {
     pub ca_crl: String,
 }
 
+impl ClientTlsSettings {
+    /// Whether a server is verified by the authorities of the operating system: no others are named.
+    ///
+    /// The path `system` is no file: istiod itself writes it where there is none
+    /// (`constructUpstreamTLS`).
+    ///
+    /// ```
+    /// use mesh_core::resource::istio::destination_rule::{ClientTlsMode, ClientTlsSettings};
+    ///
+    /// let simple = ClientTlsSettings { mode: ClientTlsMode::Simple, ..Default::default() };
+    /// assert!(simple.trusts_system());
+    /// let own = ClientTlsSettings { ca_certificates: "/etc/ca.pem".into(), ..simple };
+    /// assert!(!own.trusts_system());
+    /// ```
+    pub fn trusts_system(&self) -> bool {
+        matches!(self.mode, ClientTlsMode::Simple | ClientTlsMode::Mutual)
+            && matches!(self.ca_certificates.as_str(), "" | "system")
+            && self.credential_name.is_empty()
+            && self.insecure_skip_verify != Some(true)
+    }
+}
+
 /// Whether TLS is used, and what the client presents.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -52,4 +74,31 @@ pub enum ClientTlsMode {
     /// TLS; the client presents its identity in the mesh. No other field but `sni` and
     /// `subject_alt_names` counts.
     IstioMutual,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_is_trusted_where_nobody_else_is() {
+        let simple = ClientTlsSettings {
+            mode: ClientTlsMode::Simple,
+            ..ClientTlsSettings::default()
+        };
+        let with = |change: fn(&mut ClientTlsSettings)| {
+            let mut settings = simple.clone();
+            change(&mut settings);
+            settings.trusts_system()
+        };
+        assert!(with(|_| {}));
+        assert!(with(|tls| tls.mode = ClientTlsMode::Mutual));
+        assert!(with(|tls| tls.ca_certificates = "system".into()));
+        assert!(with(|tls| tls.ca_crl = "/crl.pem".into()));
+        assert!(!with(|tls| tls.ca_certificates = "/ca.pem".into()));
+        assert!(!with(|tls| tls.credential_name = "ca".into()));
+        assert!(!with(|tls| tls.insecure_skip_verify = Some(true)));
+        assert!(!with(|tls| tls.mode = ClientTlsMode::IstioMutual));
+        assert!(!with(|tls| tls.mode = ClientTlsMode::Disable));
+    }
 }
