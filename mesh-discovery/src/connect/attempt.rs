@@ -60,6 +60,12 @@ impl<B> Attempts<B> {
         running.any(|attempt| attempt.generation == generation)
     }
 
+    /// Whether there is one of `generation` that no request waits for.
+    pub(super) fn any_unclaimed(&self, generation: Generation) -> bool {
+        let mut running = self.running.values();
+        running.any(|attempt| attempt.is_unclaimed(generation))
+    }
+
     /// Tells another request what comes of the oldest of `generation` that none waits for.
     pub(super) fn claim(&mut self, generation: Generation) -> Option<oneshot::Receiver<Made<B>>> {
         let mut running = self.running.values_mut();

@@ -36,6 +36,11 @@ impl Failures {
         self.last.filter(|_| self.backoff.is_waiting(now))
     }
 
+    /// Until when there may be no attempt, if there may be none at `now`.
+    pub(super) fn waits_until(&self, now: Instant) -> Option<Instant> {
+        self.backoff.until.filter(|until| now < *until)
+    }
+
     /// Counts a failure of an attempt that began when there were `count`. Attempts at the same time
     /// count as one for the wait after them.
     pub(super) fn record(&mut self, failure: Failure, count: u64, now: Instant, random: u64) {

@@ -295,7 +295,8 @@ impl<B> Closing<B> {
     }
 }
 
-async fn until(time: Option<Instant>) {
+/// Completes at a time, if there is one.
+pub(super) async fn until(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
         None => std::future::pending().await,

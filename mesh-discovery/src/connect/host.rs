@@ -29,6 +29,8 @@ pub(super) struct Host<B> {
     state: Mutex<State<B>>,
     /// A connection can be used, or another one be made, or could not be made.
     freed: Notify,
+    /// The same, for those who look and take nothing: so that they take nobody's turn.
+    pub(super) changed: Arc<Notify>,
 }
 
 /// The settings of a version of the cluster.
@@ -59,6 +61,7 @@ impl<B> Host<B> {
             random,
             state: Mutex::new(State::new()),
             freed: Notify::new(),
+            changed: Arc::default(),
         }
     }
 
@@ -67,7 +70,7 @@ impl<B> Host<B> {
     }
 
     /// The settings of the cluster, compiled once for each version of it.
-    fn settings(&self, target: &Target) -> Arc<Compiled> {
+    pub(super) fn settings(&self, target: &Target) -> Arc<Compiled> {
         let cluster = &target.cluster;
         let known = self.settings.load_full();
         let is_same = |known: &Arc<Compiled>| {
@@ -96,7 +99,7 @@ impl<B> Host<B> {
         self.state().has_endpoint_gone()
     }
 
-    fn state(&self) -> MutexGuard<'_, State<B>> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State<B>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -135,7 +138,7 @@ impl<B> Host<B> {
     }
 
     /// Begins an attempt, if there may be another connection.
-    fn begin(
+    pub(super) fn begin(
         self: &Arc<Self>,
         state: &mut State<B>,
         target: &Target,
@@ -188,13 +191,23 @@ impl<B> Host<B> {
             // Who has gone does not want to know.
             let _ = request.send(Err(failure));
         }
-        self.freed.notify_waiters();
+        self.tell_all();
     }
 
     /// A connection is not there any more.
     pub(super) fn closed(&self) {
         self.state().open -= 1;
+        self.tell_one();
+    }
+
+    fn tell_one(&self) {
         self.freed.notify_one();
+        self.changed.notify_waiters();
+    }
+
+    fn tell_all(&self) {
+        self.freed.notify_waiters();
+        self.changed.notify_waiters();
     }
 
     /// Gives up the connections that take no further requests, so that each closes when its last response
@@ -211,12 +224,12 @@ impl<B> Host<B> {
             state.available.push(connection);
         }
         drop(state);
-        self.freed.notify_one();
+        self.tell_one();
     }
 
     /// An HTTP/2 connection can take one request more.
     pub(super) fn has_room(&self) {
-        self.freed.notify_one();
+        self.tell_one();
     }
 }
 
@@ -225,6 +238,16 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
+    /// A connection that can take a request now.
+    pub(super) fn at_hand(self: &Arc<Self>, target: &Target) -> Option<Lease<B>> {
+        let compiled = self.settings(target);
+        let mut state = self.state();
+        state.enter_for(target, &compiled);
+        let connection = self.take(&mut state, &compiled.settings)?;
+        drop(state);
+        Some(Lease::new(self, connection, false))
+    }
+
     /// Waits for a connection. `connect` has attempts made, which go on when this is dropped.
     pub(super) async fn connection(
         self: &Arc<Self>,
@@ -292,8 +315,8 @@ where
             None => drop((state, connection)),
         }
         match self.is_http2 {
-            true => self.freed.notify_waiters(),
-            false => self.freed.notify_one(),
+            true => self.tell_all(),
+            false => self.tell_one(),
         }
     }
 }

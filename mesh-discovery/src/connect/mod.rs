@@ -40,6 +40,9 @@
 //! as the last attempt did. (Envoy has no such wait.) That an endpoint which cannot be reached gets no
 //! requests is up to [outlier detection](crate::health::outlier), which these failures count for.
 //!
+//! [`EndpointService`]s are always ready, and say so by their answers when an endpoint cannot be reached.
+//! [`ConnectedService`]s are ready while there is a connection: for balancers of tower's own.
+//!
 //! The pool is built on hyper's connections, not on hyper-util's composable pool: that has no place
 //! for limits that requests wait for.
 //!
@@ -87,6 +90,7 @@
 mod attempt;
 mod backoff;
 mod body;
+mod connected;
 mod connection;
 mod failure;
 mod host;
@@ -94,6 +98,7 @@ mod lease;
 mod open;
 mod pools;
 mod proxy_protocol;
+mod readiness;
 mod refusal;
 mod settings;
 mod state;
@@ -104,6 +109,7 @@ mod transport;
 mod wire;
 
 pub use self::body::Body;
+pub use self::connected::ConnectedService;
 pub use self::failure::{
     ConnectTimeout, ConnectionFailure, ConnectionTermination, ProtocolError, RemoteReset,
     RequestBodyFailure,

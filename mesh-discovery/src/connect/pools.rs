@@ -19,6 +19,7 @@ use tower_service::Service;
 
 use super::attempt::Attempt;
 use super::body::Body;
+use super::connected::ConnectedService;
 use super::connection::BoxError;
 use super::failure::Failure;
 use super::host::{Compiled, Host};
@@ -43,7 +44,7 @@ const SWEEP: usize = 64;
 /// `C` makes connections, `B` is the body of the requests. See the [module docs](super) for an
 /// example.
 pub struct Pools<C, B> {
-    connector: C,
+    pub(super) connector: C,
     random: Random,
     hosts: Arc<RwLock<Hosts<B>>>,
 }
@@ -99,8 +100,16 @@ impl<C: Clone, B> NewService for Pools<C, B> {
 /// A request that is given up, as by a timeout, leaves the attempt to connect to a task of its own, which
 /// ends at the connect timeout: the connection is for the next request.
 pub struct EndpointService<C, B> {
-    pools: Pools<C, B>,
-    target: Target,
+    pub(super) pools: Pools<C, B>,
+    pub(super) target: Target,
+}
+
+impl<C, B> EndpointService<C, B> {
+    /// The same endpoint, as a service that is ready only while there is a connection: for balancers that
+    /// send to what is ready.
+    pub fn connected(self) -> ConnectedService<C, B> {
+        ConnectedService::new(self)
+    }
 }
 
 impl<C, B> Service<Request<B>> for EndpointService<C, B>
@@ -129,20 +138,21 @@ where
             false => wire::http1(&mut request),
         }
         let host = self.pools.host(&target, is_http2);
+        let at_hand = host.at_hand(&target);
         let connector = self.pools.connector.clone();
         Box::pin(async move {
             let target = &target;
             let connect = move |attempt: Attempt<B>, compiled| {
                 attempt.spawn(connector.clone(), target.clone(), compiled);
             };
-            let sending = send(&host, target, connect, request).await;
+            let sending = send(&host, target, at_hand, connect, request).await;
             Ok(sending.unwrap_or_else(|failure| failure.answer(caller)))
         })
     }
 }
 
 impl<C, B> Pools<C, B> {
-    fn host(&self, target: &Target, is_http2: bool) -> Arc<Host<B>> {
+    pub(super) fn host(&self, target: &Target, is_http2: bool) -> Arc<Host<B>> {
         let key = Key {
             cluster: target.cluster.name.clone(),
             address: target.endpoint.address.clone(),
@@ -167,6 +177,7 @@ impl<C, B> Pools<C, B> {
 async fn send<B>(
     host: &Arc<Host<B>>,
     target: &Target,
+    mut at_hand: Option<Lease<B>>,
     mut connect: impl FnMut(Attempt<B>, Arc<Compiled>),
     mut request: Request<B>,
 ) -> Result<Response<Body>, Failure>
@@ -175,7 +186,10 @@ where
     B::Error: Into<BoxError>,
 {
     loop {
-        let mut lease: Lease<B> = host.connection(target, &mut connect).await?;
+        let mut lease = match at_hand.take() {
+            Some(lease) => lease,
+            None => host.connection(target, &mut connect).await?,
+        };
         let is_new = lease.is_new;
         let Some(sender) = lease.sender() else {
             return Err(Failure::Terminated);
@@ -233,6 +247,15 @@ impl<C: Clone, B> Clone for Pools<C, B> {
             connector: self.connector.clone(),
             random: self.random.clone(),
             hosts: Arc::clone(&self.hosts),
+        }
+    }
+}
+
+impl<C: Clone, B> Clone for EndpointService<C, B> {
+    fn clone(&self) -> Self {
+        Self {
+            pools: self.pools.clone(),
+            target: self.target.clone(),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::circuit_breaker::Resource;
 use crate::service::{Downstream, Target};
 
 mod attempts;
+mod connected;
 mod gone;
 mod mesh;
 mod request_body;

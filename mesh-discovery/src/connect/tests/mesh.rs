@@ -25,6 +25,9 @@ use crate::balance::testing::endpoint;
 use crate::circuit_breaker::{Breakers, Limits, Resource};
 use crate::service::{NewService, Target};
 
+/// How many requests are answered.
+const GATE: usize = 1000;
+
 /// What goes wrong with a connection.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Fault {
@@ -62,7 +65,12 @@ pub(super) struct Mesh<S> {
     made: Arc<AtomicUsize>,
     /// Requests are answered as permits are there.
     pub(super) gate: Arc<Semaphore>,
+    connected: Box<dyn Fn(&Target) -> Connected + Send + Sync>,
 }
+
+/// A service that is ready while there is a connection.
+pub(super) type Connected =
+    tower::util::BoxCloneService<Request<Full<Bytes>>, Response<Body>, Infallible>;
 
 pub(super) type Endpoint =
     tower::util::BoxCloneService<(Target, Request<Full<Bytes>>), Response<Body>, Infallible>;
@@ -81,12 +89,16 @@ impl Mesh<Endpoint> {
         };
         let server = Arc::new(Mutex::new(Server::default()));
         let made = Arc::new(AtomicUsize::new(0));
-        let gate = Arc::new(Semaphore::new(1000));
+        let gate = Arc::new(Semaphore::new(GATE));
         let connector = {
             let (server, made, gate) = (server.clone(), made.clone(), gate.clone());
             service_fn(move |_: Target| connect(server.clone(), made.clone(), gate.clone()))
         };
         let pools = Pools::new(connector).with_random(|| u64::MAX);
+        let connected = {
+            let pools = pools.clone();
+            move |target: &Target| Connected::new(pools.new_service(target).connected())
+        };
         let service = service_fn(move |(target, request): (Target, Request<Full<Bytes>>)| {
             pools.new_service(&target).call(request)
         });
@@ -96,6 +108,7 @@ impl Mesh<Endpoint> {
             server,
             made,
             gate,
+            connected: Box::new(connected),
         }
     }
 
@@ -104,9 +117,7 @@ impl Mesh<Endpoint> {
     }
 
     pub(super) fn send_to(&self, target: &Target) -> impl Future<Output = Response<Body>> + use<> {
-        let request = Request::get("http://cart.example/7").body(Full::default());
-        let request = (target.clone(), request.unwrap());
-        let sending = self.service.clone().oneshot(request);
+        let sending = self.service.clone().oneshot((target.clone(), get()));
         async { sending.await.unwrap() }
     }
 
@@ -114,6 +125,11 @@ impl Mesh<Endpoint> {
     pub(super) fn faults(&self, fault: Fault, count: usize) {
         let mut server = self.server.lock().unwrap();
         server.faults.extend(std::iter::repeat_n(fault, count));
+    }
+
+    /// Nothing goes wrong with connections any more.
+    pub(super) fn recover(&self) {
+        self.server.lock().unwrap().faults.clear();
     }
 
     pub(super) fn faults_left(&self) -> usize {
@@ -132,9 +148,23 @@ impl Mesh<Endpoint> {
         self.made.load(Ordering::Relaxed)
     }
 
+    /// How many requests have been answered.
+    pub(super) fn served(&self) -> usize {
+        GATE - self.gate.available_permits()
+    }
+
+    pub(super) fn connected(&self) -> Connected {
+        (self.connected)(&self.target)
+    }
+
     pub(super) fn open(&self) -> u32 {
         self.target.breakers.used(Resource::Connections)
     }
+}
+
+pub(super) fn get() -> Request<Full<Bytes>> {
+    let request = Request::get("http://cart.example/7");
+    request.body(Full::default()).unwrap()
 }
 
 async fn connect(
