@@ -19,7 +19,7 @@
 //! | `http.maxRequestsPerConnection` | takes no further request |
 //! | `http.maxConcurrentStreams` | requests go to another connection |
 //! | `http.idleTimeout`, `tcp.idleTimeout` | closed after that time without a request; 1 h by default |
-//! | `http.http2KeepAlive` | pings |
+//! | `http.http2KeepAlive` | a ping after `interval` without anything read, idle or not; closed if it is not answered within `timeout` |
 //! | `http.useClientProtocol` | the version of the request |
 //!
 //! Connecting goes on when the request that it was begun for is given up, as by a timeout, until the

@@ -64,6 +64,21 @@ impl<C> ProxyProtocolConnector<C> {
     pub fn new(inner: C) -> Self {
         Self { inner }
     }
+
+    /// The connector inside.
+    pub fn get_ref(&self) -> &C {
+        &self.inner
+    }
+
+    /// The connector inside, to change it.
+    pub fn get_mut(&mut self) -> &mut C {
+        &mut self.inner
+    }
+
+    /// The connector inside alone.
+    pub fn into_inner(self) -> C {
+        self.inner
+    }
 }
 
 impl<C> Service<Target> for ProxyProtocolConnector<C>
@@ -172,6 +187,13 @@ mod tests {
             accepted.read_to_end(&mut read).await.unwrap();
             assert_eq!(read, [expected, b"hello".to_vec()].concat(), "{name}");
         }
+    }
+
+    #[test]
+    fn the_connector_inside_can_be_had_and_changed() {
+        let mut connector = ProxyProtocolConnector::new(1);
+        *connector.get_mut() += 1;
+        assert_eq!((*connector.get_ref(), connector.into_inner()), (2, 2));
     }
 
     #[tokio::test]

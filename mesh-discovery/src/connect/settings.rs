@@ -21,7 +21,8 @@ pub struct PoolSettings {
     pub max_requests: u32,
     /// Most requests at a time on an HTTP/2 connection.
     pub max_streams: u32,
-    /// Time between pings on HTTP/2 connections, and how long an answer may take.
+    /// After how long without anything read a ping is sent on an HTTP/2 connection, idle or not, and how
+    /// long its answer may take.
     pub keepalive: Option<(Duration, Duration)>,
     /// What is spoken.
     pub version: HttpVersion,

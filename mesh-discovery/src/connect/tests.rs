@@ -17,6 +17,7 @@ use crate::service::{Downstream, Target};
 mod attempts;
 mod connected;
 mod gone;
+mod keepalive;
 mod mesh;
 mod request_body;
 mod transport;

@@ -24,6 +24,16 @@ impl<B> TrackedBody<B> {
         Self { body, active }
     }
 
+    /// The body itself.
+    pub fn get_ref(&self) -> &B {
+        &self.body
+    }
+
+    /// The body itself, to change it. What is read from it directly does not end its request.
+    pub fn get_mut(&mut self) -> &mut B {
+        &mut self.body
+    }
+
     /// The body itself, and what has to be kept as long as the request counts as active.
     ///
     /// For those who have a body type of their own to hold both.
@@ -72,5 +82,19 @@ impl<B: Body> Body for TrackedBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+
+    use super::*;
+
+    #[test]
+    fn the_body_inside_can_be_had_and_changed() {
+        let mut body = TrackedBody::new(Full::new(Bytes::from("hello")), None);
+        *body.get_mut() = Full::new(Bytes::from("hello, mesh"));
+        assert_eq!(body.get_ref().size_hint().exact(), Some(11));
     }
 }

@@ -17,7 +17,7 @@ use hyper_util::server::conn::auto;
 use mesh_core::model::cluster::Cluster;
 use mesh_core::service::{ClusterName, Protocol};
 use tokio::io::DuplexStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tower::{Service, ServiceExt, service_fn};
 
 use super::{Body, Pools};
@@ -48,6 +48,8 @@ pub(super) struct Server {
     faults: VecDeque<Fault>,
     /// How many HTTP/2 requests at a time it takes on a connection.
     pub(super) max_streams: Option<u32>,
+    /// Told to send nothing more on the connections that there are.
+    pub(super) silence: Arc<Notify>,
     running: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -172,9 +174,10 @@ async fn connect(
     made: Arc<AtomicUsize>,
     gate: Arc<Semaphore>,
 ) -> io::Result<DuplexStream> {
-    let (fault, max_streams) = {
+    let (fault, max_streams, silence) = {
         let mut server = server.lock().unwrap();
-        (server.faults.pop_front(), server.max_streams)
+        let fault = server.faults.pop_front();
+        (fault, server.max_streams, Arc::clone(&server.silence))
     };
     match fault {
         Some(Fault::Refuse) => return Err(io::ErrorKind::ConnectionRefused.into()),
@@ -203,7 +206,12 @@ async fn connect(
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder.http2().max_concurrent_streams(max_streams);
         let io = TokioIo::new(theirs);
-        let _ = builder.serve_connection_with_upgrades(io, answer).await;
+        let serving = builder.serve_connection_with_upgrades(io, answer);
+        tokio::pin!(serving);
+        tokio::select! {
+            _ = &mut serving => {}
+            () = silence.notified() => std::future::pending().await,
+        }
     });
     server.lock().unwrap().running.push(running);
     Ok(ours)
