@@ -99,6 +99,7 @@ mod listeners;
 mod local_answers;
 mod mesh;
 mod mesh_wide;
+mod mirrors;
 mod names;
 mod optional;
 mod policies;
@@ -142,6 +143,7 @@ use self::keys::Keys;
 pub use self::keys::{FailedKeys, KeysObserver};
 pub use self::mesh::{Mesh, MeshClient};
 pub use self::mesh_wide::MeshWide;
+use self::mirrors::Mirrors;
 pub use self::settings::Settings;
 use self::sockets::Sockets;
 use self::stack::Stack;
@@ -161,6 +163,7 @@ pub struct Gateway {
     keys: Keys,
     calls: Calls,
     records: Records,
+    mirrors: Mirrors,
     sockets: Sockets,
 }
 
@@ -174,7 +177,8 @@ impl Gateway {
         let (publisher, generation) = watch::channel(Generation::empty());
         let handshakes = Handshakes::new(settings.handshakes.clone());
         let admission = Admission::new(generation.clone(), handshakes.clone(), &settings.captures);
-        let workers = serve(settings.threads, &generation, admission)?;
+        let mirrors = Mirrors::default();
+        let workers = serve(settings.threads, &generation, (admission, &mirrors))?;
         Ok(Self {
             tls: Tls::new(settings.identity.clone(), handshakes.clone()),
             handshakes,
@@ -185,6 +189,7 @@ impl Gateway {
             balancing: Balancing::new(),
             calls: Calls::default(),
             records: Records::default(),
+            mirrors,
             sockets: Sockets::default(),
         })
     }
@@ -249,7 +254,8 @@ impl Gateway {
 
     /// What has been counted so far, and will be.
     pub fn statistics(&self) -> Statistics {
-        Statistics::new(self.generation.watch(), &self.handshakes, &self.records)
+        let counts = (&self.handshakes, &self.records, &self.mirrors);
+        Statistics::new(self.generation.watch(), counts)
     }
 
     /// The files that certificates and authorities are read from. They are read when a configuration is
@@ -314,11 +320,11 @@ pub enum PublishError {
 fn serve(
     threads: usize,
     generation: &Watch<Generation>,
-    admission: Admission,
+    (admission, mirrors): (Admission, &Mirrors),
 ) -> io::Result<Workers> {
-    let generation = generation.clone();
+    let (generation, mirrors) = (generation.clone(), mirrors.clone());
     Workers::start_with(threads, Limits::default(), move || {
-        let (generation, stack) = (generation.clone(), Stack::new());
+        let (generation, stack) = (generation.clone(), Stack::new(&mirrors));
         let service = move |connection: &Connection| {
             let (stack, connection) = (stack.clone(), connection.clone());
             Current::new(generation.clone(), move |generation: &Arc<Generation>| {

@@ -28,11 +28,12 @@ use super::early_route::EarlyRouteLayer;
 use super::generation::Generation;
 use super::limits::Limits;
 use super::local_answers::LocalAnswersLayer;
+use super::mirrors::Mirrors;
 use super::optional::{Layered, bare, optional};
 use super::served::{Served, Told, Uses};
 use super::telemetry::Http;
 use super::unrouted::UnroutedLayer;
-use super::upstream;
+use super::upstream::{self, Upstreams};
 use crate::body::Body;
 use crate::headers::{HeaderPolicyLayer, Scheme, router};
 use crate::serve::Connection;
@@ -47,16 +48,19 @@ pub(super) struct Stack {
     requests: Pool<ReplayBody<Body>>,
     copies: Pool<MirrorBody>,
     tasks: LocalTasks,
+    mirrors: Mirrors,
     sha256: Sha256,
 }
 
 impl Stack {
-    pub(super) fn new() -> Self {
+    /// Counts in `mirrors`, as do those of other threads.
+    pub(super) fn new(mirrors: &Mirrors) -> Self {
         let sha256 = Sha256::of_provider(&aws_lc_rs::default_provider());
         Self {
             requests: Pool::new(PoolSettings::default()),
             copies: Pool::new(PoolSettings::default()),
-            tasks: LocalTasks::default(),
+            tasks: mirrors.tasks(),
+            mirrors: mirrors.clone(),
             sha256: sha256.expect("the cryptography of aws-lc has SHA-256"),
         }
     }
@@ -164,17 +168,9 @@ impl Stack {
     ) -> Layered<impl Http + use<>> {
         let upstreams = generation.upstreams();
         let mirror = uses.mirrors.then(|| {
-            let client = ServiceBuilder::new()
-                .map_request(move |mut copy: Request<MirrorBody>| {
-                    if told.attempts {
-                        router::set_attempt_count(copy.headers_mut(), 1);
-                    }
-                    copy
-                })
-                .layer(TimeoutLayer::new().with_envoy_headers(told.debug))
-                .service(upstream::dispatch(upstreams, &self.copies, told.debug));
+            let copies = self.send_copies(upstreams, told);
             ServiceBuilder::new()
-                .layer(MirrorLayer::new(client).with_executor(self.tasks.clone()))
+                .layer(MirrorLayer::new(copies).with_executor(self.tasks.clone()))
                 .map_request(|request: Request<TeeBody<Body>>| request.map(Body::wrapped))
         });
         let budgets = generation.policies().budgets.clone();
@@ -191,5 +187,35 @@ impl Stack {
         let (local, global) = limits.at(Place::Last);
         let limited = optional(local, optional(global, bare(sent)));
         optional(uses.faults.then(FaultLayer::new), limited)
+    }
+
+    /// Sends mirrored requests to an endpoint of their cluster, within its limits: for as long as the
+    /// route allows, answer included, and once.
+    fn send_copies(
+        &self,
+        upstreams: &Upstreams,
+        told: Told,
+    ) -> impl Service<
+        Request<MirrorBody>,
+        Response = Response<TimedBody<Body>>,
+        Error = Infallible,
+        Future: 'static,
+    > + Clone
+    + use<> {
+        let mirrors = self.mirrors.clone();
+        ServiceBuilder::new()
+            .map_request(move |mut copy: Request<MirrorBody>| {
+                if told.attempts {
+                    router::set_attempt_count(copy.headers_mut(), 1);
+                }
+                copy
+            })
+            .layer(StreamTimeoutLayer::new())
+            .layer(TimeoutLayer::new().with_envoy_headers(told.debug))
+            .map_response(move |response: Response<Body>| {
+                mirrors.record(&response);
+                response
+            })
+            .service(upstream::dispatch(upstreams, &self.copies, told.debug))
     }
 }

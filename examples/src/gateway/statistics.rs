@@ -14,6 +14,7 @@ use tower::service_fn;
 
 use super::generation::Generation;
 use super::handshakes::Handshakes;
+use super::mirrors::Mirrors;
 use crate::body::Body;
 use crate::serve::{Connection, Limits, Workers};
 
@@ -31,28 +32,30 @@ pub struct Statistics {
     generation: Watch<Generation>,
     handshakes: Handshakes,
     records: Records,
+    mirrors: Mirrors,
 }
 
 impl Statistics {
     pub(super) fn new(
         generation: Watch<Generation>,
-        handshakes: &Handshakes,
-        records: &Records,
+        (handshakes, records, mirrors): (&Handshakes, &Records, &Mirrors),
     ) -> Self {
         Self {
             generation,
             handshakes: handshakes.clone(),
             records: records.clone(),
+            mirrors: mirrors.clone(),
         }
     }
 
     /// The counts in the text format of Prometheus: handshakes that failed, what policies that do not
-    /// decide have said, and Istio's metrics, if they are kept.
+    /// decide have said, mirrored requests that were not sent, and Istio's metrics, if they are kept.
     pub fn encode(&self) -> String {
         let generation = self.generation.load_full();
         let metrics = generation.telemetry().metrics();
         let requests = metrics.map(|metrics| metrics.encode());
-        self.handshakes.encode() + &self.records.encode() + &requests.unwrap_or_default()
+        let counts = self.handshakes.encode() + &self.records.encode() + &self.mirrors.encode();
+        counts + &requests.unwrap_or_default()
     }
 
     /// The answer to who scrapes with these headers: the counts as OpenMetrics for those who accept

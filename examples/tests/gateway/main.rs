@@ -10,6 +10,7 @@ mod connections_asked;
 mod front;
 mod http2_settings;
 mod https;
+mod mirrors;
 mod mutual;
 mod peers;
 mod places;
