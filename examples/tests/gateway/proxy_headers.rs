@@ -1,6 +1,10 @@
 //! Which headers of its own the gateway writes: `proxyHeaders` of the mesh.
 
-use crate::scene::Scene;
+use examples::gateway::MeshWide;
+use mesh_core::resolve::resolve;
+use mesh_core::workload::Workload;
+
+use crate::scene::{Scene, config_of};
 
 const RULES: &str = "
   - timeout: 5s
@@ -67,6 +71,69 @@ fn upstreams_are_told_which_port_and_host_the_client_asked_for_if_the_mesh_wants
         "nothing is rewritten"
     );
 }
+
+#[test]
+fn a_host_that_the_gateway_api_rewrites_is_told_as_one_that_istio_rewrites() {
+    let mut scene = Scene::new(RULES);
+    let sent = |scene: &Scene, path| {
+        ["host", "x-forwarded-host", "x-envoy-original-host"].map(|name| {
+            let answer = scene.get(path, &format!("x-echo: {name}\r\n"));
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+            field(&answer, "x-seen").map(str::to_owned)
+        })
+    };
+    let edge = Workload::gateway("shop").with_label(GATEWAY_NAME, "edge");
+    for is_enabled in [false, true] {
+        let mesh = mesh(&format!("xForwardedHost: {{ enabled: {is_enabled} }}"));
+        let config = config_of(&format!("{}---{mesh}---{HTTP_ROUTE}", scene.yaml(RULES)));
+        let (model, wide) = (resolve(&config, &edge), MeshWide::of(&config));
+        assert_eq!(scene.gateway.publish_in(&model, &wide).unwrap(), [""; 0]);
+        let asked = Some("shop.example");
+        for (path, expected) in [
+            (
+                "/host",
+                [Some("cart.internal"), asked.filter(|_| is_enabled), asked],
+            ),
+            ("/path", [asked, None, None]),
+            // Another way to write the host is no rewrite.
+            ("/header", [Some("cart.internal"), None, asked]),
+        ] {
+            let expected = expected.map(|value| value.map(str::to_owned));
+            assert_eq!(sent(&scene, path), expected, "{path}, {is_enabled}");
+        }
+    }
+}
+
+/// The label of who serves a Gateway of the Gateway API.
+const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+const HTTP_ROUTE: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: edge, namespace: shop }
+spec:
+  gatewayClassName: istio
+  listeners: [{ name: http, port: 80, protocol: HTTP }]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: cart, namespace: shop }
+spec:
+  parentRefs: [{ name: edge }]
+  rules:
+  - matches: [{ path: { value: /host } }]
+    filters: [{ type: URLRewrite, urlRewrite: { hostname: cart.internal } }]
+    backendRefs: [{ group: networking.istio.io, kind: Hostname, name: cart.example, port: 80 }]
+  - matches: [{ path: { value: /path } }]
+    filters:
+    - type: URLRewrite
+      urlRewrite: { path: { type: ReplaceFullPath, replaceFullPath: /new } }
+    backendRefs: [{ group: networking.istio.io, kind: Hostname, name: cart.example, port: 80 }]
+  - matches: [{ path: { value: /header } }]
+    filters:
+    - type: RequestHeaderModifier
+      requestHeaderModifier: { set: [{ name: Host, value: cart.internal }] }
+    backendRefs: [{ group: networking.istio.io, kind: Hostname, name: cart.example, port: 80 }]
+";
 
 #[test]
 fn a_proxy_that_is_trusted_says_the_port_itself() {
