@@ -1,4 +1,5 @@
-//! The gateway under load, while its configuration is replaced again and again.
+//! The gateway while its configuration is replaced again and again: under load, and how soon a change
+//! is served.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -6,8 +7,11 @@
 mod lines;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::lines::Lines;
 
@@ -20,8 +24,7 @@ fn no_request_fails_while_the_configuration_is_replaced_two_hundred_times() {
     let file = directory.path().join("shop.yaml");
     write(&file, 0);
     let mut gateway = Program::gateway(&file);
-    let line = gateway.log.wait_for("port 80 is served at ");
-    let (_, address) = line.rsplit_once(' ').unwrap();
+    let address = gateway.address();
 
     let wrk = Command::new("wrk")
         .args(["--threads", "1", "--connections", "16"])
@@ -41,6 +44,61 @@ fn no_request_fails_while_the_configuration_is_replaced_two_hundred_times() {
     assert!(report.contains("requests in"), "{report}");
     assert!(!report.contains("Socket errors"), "{report}");
     assert!(!report.contains("Non-2xx"), "{report}");
+}
+
+/// How soon a change is to be served.
+const SOON: Duration = Duration::from_millis(200);
+/// How long is waited for a change that is late.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+#[ignore = "measures time"]
+fn a_change_of_the_file_is_served_within_two_hundred_milliseconds_and_no_request_fails() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("shop.yaml");
+    write(&file, 0);
+    let mut gateway = Program::gateway(&file);
+    let address = gateway.address();
+    let mut took: Vec<Duration> = (1..=9)
+        .map(|change| served(&file, address, change))
+        .collect();
+    took.sort();
+    // The machine may be busy with something else once or twice.
+    let median = took[took.len() / 2];
+    assert!(median <= SOON, "{took:?}");
+}
+
+/// Changes the file, and asks until the change is served; gives how long that took.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time is that of whoever waits"
+)]
+fn served(file: &Path, address: SocketAddr, change: usize) -> Duration {
+    let (before, after) = (format!("change {}", change - 1), format!("change {change}"));
+    assert_eq!(get(address), before);
+    let begin = Instant::now();
+    write(file, change);
+    loop {
+        let body = get(address);
+        let took = begin.elapsed();
+        if body == after {
+            return took;
+        }
+        assert_eq!(body, before);
+        assert!(took < PATIENCE, "change {change} is not served");
+    }
+}
+
+/// The body of an answer of `200`.
+fn get(address: SocketAddr) -> String {
+    let mut client = TcpStream::connect(address).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = b"GET / HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n";
+    client.write_all(request).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
 /// Ends wrk, which reports then.
@@ -105,6 +163,13 @@ impl Program {
             .unwrap();
         let log = Lines::of(process.stderr.take());
         Self { process, log }
+    }
+
+    /// Where port 80 is served, once it is.
+    fn address(&mut self) -> SocketAddr {
+        let line = self.log.wait_for("port 80 is served at ");
+        let (_, address) = line.rsplit_once(' ').unwrap();
+        address.parse().unwrap()
     }
 }
 
