@@ -62,31 +62,37 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Standard error may be closed; there is nobody else to tell.
-            _ = writeln!(io::stderr(), "conformance: {error}");
-            ExitCode::from(2)
-        }
+    // A wrong command line ends the program here, with 2.
+    let done = run(&Arguments::parse(), &mut io::stdout().lock());
+    if let Err(error) = &done {
+        // Standard error may be closed; there is nobody else to tell.
+        _ = writeln!(io::stderr(), "conformance: {error}");
+    }
+    ExitCode::from(status(&done))
+}
+
+/// What the program exits with.
+fn status(done: &Result<(), Failure>) -> u8 {
+    match done {
+        Ok(()) => 0,
+        Err(_) => 2,
     }
 }
 
-fn run(arguments: &Arguments) -> Result<(), Failure> {
+/// Runs the cases, and writes what became of them to `out`.
+fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let selected = select(arguments.only.as_deref())?;
     let mut reports = BTreeMap::new();
-    let mut out = io::stdout().lock();
-    report::write_heading(&mut out)?;
+    report::write_heading(out)?;
     for corpus in selected {
         let path = arguments.directory.join(corpus.name).with_extension("json");
         if !path.exists() {
             continue;
         }
         let report = Report::new((corpus.run)(&load(&path)?, &arguments.directory));
-        report.write_row(&mut out, corpus.name)?;
+        report.write_row(out, corpus.name)?;
         if arguments.verbose {
-            report.write_not_passed(&mut out)?;
+            report.write_not_passed(out)?;
         }
         out.flush()?;
         reports.insert(corpus.name, report);
@@ -166,3 +172,6 @@ impl Failure {
 fn names() -> String {
     CORPORA.map(|corpus| corpus.name).join(", ")
 }
+
+#[cfg(test)]
+mod tests;

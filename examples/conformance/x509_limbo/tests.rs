@@ -139,7 +139,7 @@ fn a_suite_is_run_from_its_file() {
         json: Some(report.clone()),
         verbose: false,
     };
-    crate::run(&arguments).unwrap();
+    crate::run(&arguments, &mut std::io::sink()).unwrap();
     let report: Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
     let counts = &report["x509-limbo/limbo"];
     assert_eq!(counts["not_passed"], json!([]));
