@@ -17,6 +17,7 @@ use axum::extract::{Path, Request};
 use axum::routing::get;
 use axum::{Extension, Router, ServiceExt, serve};
 use bytes::Bytes;
+use examples::help::NoArguments;
 use examples::once;
 use http_body_util::Full;
 use mesh_core::attributes::MatchedRoute;
@@ -55,8 +56,15 @@ spec:
     route: [{ destination: { host: stock-v1.example } }]
 ";
 
+const HELP: NoArguments = NoArguments {
+    name: "axum-routes",
+    shows: "Route the requests of an axum service by a VirtualService, before axum matches their paths.",
+    expect: "It serves itself on loopback, says which requests were rewritten and redirected, and ends.",
+};
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
+    HELP.parse();
     // To axum, all requests are for items: it never sees a cart.
     let router = Router::new().route("/items/{item}", get(item));
     let service = ServiceBuilder::new()

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use axum::routing::get;
 use axum::{Router, serve};
 use bytes::Bytes;
+use examples::help::NoArguments;
 use examples::tokens::TokenIssuer;
 use examples::{connection_info, once};
 use http::Request;
@@ -39,8 +40,15 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tower::ServiceBuilder;
 
+const HELP: NoArguments = NoArguments {
+    name: "axum-service",
+    shows: "Hold an axum service to tokens, authorization and a rate limit written for Istio.",
+    expect: "It serves itself on loopback, says which requests were served and which refused, and ends.",
+};
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    HELP.parse();
     let issuer = TokenIssuer::new("https://login.example")?;
     let app = policies(&include_str!("policies/cart.yaml").replace("KEYS", &issuer.jwks()))?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -24,6 +24,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
+use examples::help::NoArguments;
 use http::{Request, Response};
 use http_body_util::Full;
 use mesh_core::attributes::SelectedEndpoint;
@@ -44,8 +45,15 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// How long names are good.
 const TTL: Duration = Duration::from_millis(20);
 
+const HELP: NoArguments = NoArguments {
+    name: "dns-balanced-client",
+    shows: "Balance over the endpoints of names, while these die and return.",
+    expect: "It serves itself on loopback, says how few requests failed meanwhile, and ends.",
+};
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
+    HELP.parse();
     let ((one, _serving), (two, serving)) = (serve(0).await?, serve(0).await?);
     let zone = Zone::default();
     zone.set(&["one.books", "two.books"]);

@@ -13,6 +13,7 @@ use std::error::Error;
 use std::time::SystemTime;
 
 use examples::config::Loaded;
+use examples::help::NoArguments;
 use http::Request;
 use mesh_core::config::MeshConfig;
 use mesh_core::decision::Verdict;
@@ -44,7 +45,14 @@ spec:
     route: [{ destination: { host: cart.example } }]
 ";
 
+const HELP: NoArguments = NoArguments {
+    name: "explain-decision",
+    shows: "Ask why a request goes where it goes, and get the answer as a value.",
+    expect: "It prints the rules that were considered, with what they lacked and where they are, and ends.",
+};
+
 fn main() -> Result<(), Box<dyn Error>> {
+    HELP.parse();
     let mut loaded = Loaded::default();
     loaded.add("shop.yaml", YAML.to_owned());
     let (config, _) = loaded

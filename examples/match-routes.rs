@@ -11,6 +11,7 @@
 use std::error::Error;
 
 use examples::config::Loaded;
+use examples::help::NoArguments;
 use http::Request;
 use mesh_core::config::MeshConfig;
 use mesh_core::resolve::resolve;
@@ -42,7 +43,14 @@ spec:
     - { destination: { host: reviews-v3.example }, weight: 25 }
 ";
 
+const HELP: NoArguments = NoArguments {
+    name: "match-routes",
+    shows: "Match requests to the routes of a VirtualService, without a runtime or a socket.",
+    expect: "It says how 100 requests are shared among the destinations of a route, and ends.",
+};
+
 fn main() -> Result<(), Box<dyn Error>> {
+    HELP.parse();
     let mut loaded = Loaded::default();
     loaded.add("reviews.yaml", YAML.to_owned());
     let (config, _) = loaded

@@ -24,6 +24,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use bytes::Bytes;
 use examples::authority::Authority;
+use examples::help::NoArguments;
 use http::Uri;
 use http_body_util::{BodyExt, Empty};
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -61,8 +62,15 @@ const WEB: &str = "spiffe://cluster.local/ns/shop/sa/web";
 const HOST: &str = "cart.shop.svc.cluster.local";
 const URL: &str = "https://cart.shop.svc.cluster.local/";
 
+const HELP: NoArguments = NoArguments {
+    name: "mtls-client",
+    shows: "Prove who one is, by hyper's client and by reqwest, while the identity is renewed.",
+    expect: "It serves itself on loopback, says that nothing broke and why a stranger was refused, and ends.",
+};
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
+    HELP.parse();
     let authority = Authority::new("cluster.local".parse()?)?;
     let (cart, served) = resolve::channel();
     cart.publish(authority.identity(CART, &[])?);

@@ -19,6 +19,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use bytes::Bytes;
 use examples::authority::Authority;
+use examples::help::NoArguments;
 use examples::once;
 use http::Request;
 use http_body_util::Full;
@@ -48,8 +49,15 @@ const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
 const WEB: &str = "spiffe://cluster.local/ns/shop/sa/web";
 const THIEF: &str = "spiffe://cluster.local/ns/shop/sa/thief";
 
+const HELP: NoArguments = NoArguments {
+    name: "mtls-service",
+    shows: "Serve callers that prove who they are by mutual TLS, while identities are renewed.",
+    expect: "It serves itself on loopback, says why a forged identity was refused, and ends.",
+};
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
+    HELP.parse();
     let authority = Authority::new("cluster.local".parse()?)?;
     let (publisher, live) = resolve::channel();
     publisher.publish(authority.identity(CART, &[])?);

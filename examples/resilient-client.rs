@@ -21,6 +21,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
 use bytes::Bytes;
+use examples::help::NoArguments;
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -68,8 +69,15 @@ spec:
   trafficPolicy: { connectionPool: { http: { http2MaxRequests: 1 } } }
 ";
 
+const HELP: NoArguments = NoArguments {
+    name: "resilient-client",
+    shows: "Put a timeout, retries and a circuit breaker around hyper's client.",
+    expect: "It serves itself on loopback, says which failures were made good and which not, and ends.",
+};
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
+    HELP.parse();
     let mut loaded = Loaded::default();
     loaded.add("cart.yaml", CONFIGURATION);
     let loaded = loaded.build(MeshConfig::builder(), 1);

@@ -18,6 +18,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::post;
 use bytes::Bytes;
+use examples::help::NoArguments;
 use futures_util::future::{BoxFuture, FutureExt};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -57,8 +58,15 @@ spec:
       route: [{ destination: { host: cart.example } }]
 ";
 
+const HELP: NoArguments = NoArguments {
+    name: "resilient-reqwest",
+    shows: "Put a timeout, retries and a circuit breaker around reqwest.",
+    expect: "It serves itself on loopback, says which failures were made good, and ends.",
+};
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
+    HELP.parse();
     let mut loaded = Loaded::default();
     loaded.add("cart.yaml", CONFIGURATION);
     let loaded = loaded.build(MeshConfig::builder(), 1);

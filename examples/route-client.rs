@@ -13,6 +13,7 @@ use std::convert::Infallible;
 use std::error::Error;
 
 use bytes::Bytes;
+use examples::help::NoArguments;
 use http::{Request, Response};
 use mesh_core::attributes::MatchedRoute;
 use mesh_core::model::route::{
@@ -24,8 +25,15 @@ use mesh_routing::layer::filters::FiltersLayer;
 use mesh_routing::table::RouteTable;
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 
+const HELP: NoArguments = NoArguments {
+    name: "route-client",
+    shows: "Route the calls of a client among services in the same process, by tower layers.",
+    expect: "It says that two calls were sent and two were answered by the layers, and ends.",
+};
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
+    HELP.parse();
     let mut client = ServiceBuilder::new()
         .layer(RoutingLayer::new(routes()?))
         .layer(FiltersLayer::new())

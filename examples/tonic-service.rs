@@ -17,6 +17,7 @@ use std::task::{Context, Poll};
 
 use axum::{Router, serve};
 use examples::connection_info;
+use examples::help::NoArguments;
 use examples::tokens::TokenIssuer;
 use http::uri::PathAndQuery;
 use mesh_core::config::MeshConfig;
@@ -44,8 +45,15 @@ use tonic::{Code, Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower::{Service, ServiceBuilder, service_fn};
 
+const HELP: NoArguments = NoArguments {
+    name: "tonic-service",
+    shows: "Hold a gRPC service to tokens, authorization and a rate limit written for Istio.",
+    expect: "It serves itself on loopback, says which calls were served and which refused, and ends.",
+};
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    HELP.parse();
     let issuer = TokenIssuer::new("https://login.example")?;
     let yaml = include_str!("policies/cart.yaml").replace("KEYS", &issuer.jwks());
     let local = PeerWorkload::default();

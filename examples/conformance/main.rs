@@ -40,13 +40,21 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use examples::help;
 
 use crate::corpora::{CORPORA, Corpus};
 use crate::report::Report;
 
 /// Runs the cases in a directory and counts them.
 #[derive(Debug, Parser)]
-#[command(name = "conformance")]
+#[command(
+    name = "conformance",
+    after_help = help::after(
+        &["cargo run --release --example conformance -- CORPORA --only envoy -v"],
+        "It prints a line of counts for each corpus that is there, and ends: with 0, whatever the counts are,\n\
+         or with 2 if nothing could be run.",
+    )
+)]
 struct Arguments {
     /// Directory that holds the corpora.
     directory: PathBuf,

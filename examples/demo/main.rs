@@ -21,9 +21,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use examples::config;
 use examples::gateway::{Gateway, MeshWide, Settings};
 use examples::tokens::TokenIssuer;
+use examples::{config, help};
 use mesh_core::config::MeshConfig;
 use mesh_core::resolve::resolve;
 use mesh_core::workload::Workload;
@@ -40,7 +40,14 @@ const NEXT_CENTURY: u64 = 4_102_444_800;
 
 /// A bookstore behind a gateway, in one process.
 #[derive(Debug, Parser)]
-#[command(name = "demo")]
+#[command(
+    name = "demo",
+    after_help = help::after(
+        &["cargo run --release --example demo", "cargo run --example demo -- --check"],
+        "It prints requests to try, and serves until it is interrupted. With --check it tries them itself,\n\
+         says what became of each, and ends: with 0 if all was as it should be.",
+    )
+)]
 struct Options {
     /// Take the tour, check every station, and exit.
     #[arg(long)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use examples::gateway::Settings;
+use examples::help;
 use examples::program::Files;
 use examples::program::arguments::{Serving, label, locality};
 use mesh_core::workload::Workload;
@@ -11,7 +12,15 @@ use mesh_policy::telemetry::access_log::ChannelSink;
 
 /// Serve the Gateways, VirtualServices and HTTPRoutes of files.
 #[derive(Debug, Parser)]
-#[command(name = "ingress-gateway")]
+#[command(
+    name = "ingress-gateway",
+    after_help = help::after(
+        &["cargo run --release --example ingress-gateway -- --config examples/config --bind 127.0.0.1 --map-port 80=8080"],
+        "It says where each port is served, and serves until it is told to end. HTTP is served in versions 1.1\n\
+         and 2; of offers to upgrade a connection those of WebSocket are passed on, as by Istio, and a request\n\
+         that offers another is answered with 403.",
+    )
+)]
 pub(crate) struct Options {
     /// Files, or directories of .yaml, .yml and .json files. They are watched. A change takes effect
     /// at once; until host names that are new in it are resolved, their clusters have the endpoints of

@@ -23,6 +23,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use bytes::Bytes;
 use clap::Parser;
+use examples::help;
 use http::StatusCode;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -45,7 +46,17 @@ pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 /// Serve Istio's admission webhooks.
 #[derive(Debug, Parser)]
-#[command(name = "injector")]
+#[command(
+    name = "injector",
+    after_help = help::after(
+        &[
+            "cargo run --example injector -- --certificate tls.crt --key tls.key",
+            "cargo run --example injector -- --check",
+        ],
+        "It answers /inject and /validate until it is ended. With --check it asks itself, says what it was\n\
+         answered, and ends.",
+    )
+)]
 struct Options {
     /// Address to listen on.
     #[arg(long, default_value = "127.0.0.1:15017")]

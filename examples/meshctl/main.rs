@@ -32,6 +32,7 @@ use std::{fmt, io};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use examples::config::{self, Diagnostics, Loaded};
 use examples::gateway::{self, MeshWide};
+use examples::help;
 use mesh_core::analyze::fidelity::Capabilities;
 use mesh_core::config::MeshConfig;
 use mesh_core::model::Model;
@@ -43,7 +44,17 @@ use crate::workload::WorkloadName;
 
 /// Check configuration of Istio and the Gateway API, and say what it does.
 #[derive(Debug, Parser)]
-#[command(name = "meshctl")]
+#[command(
+    name = "meshctl",
+    after_help = help::after(
+        &[
+            "cargo run --example meshctl -- validate examples/config",
+            "cargo run --example meshctl -- routes --workload bookstore/productpage examples/config",
+        ],
+        "It prints what it finds, and ends: with 0 if all is well, with 1 if the configuration has errors or\n\
+         the request has no answer, and with 2 if the command line is wrong.",
+    )
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

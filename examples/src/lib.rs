@@ -1,4 +1,4 @@
-//! What the example programs share: configuration files, moving HTTP, the gateway, how proxies are
+//! What the example programs share: help, configuration files, moving HTTP, the gateway, how proxies are
 //! run, explanations, and identities.
 
 pub mod authority;
@@ -8,6 +8,7 @@ pub mod connection_info;
 pub mod explain;
 pub mod gateway;
 pub mod headers;
+pub mod help;
 pub mod local;
 pub mod maybe_tls;
 pub mod once;
