@@ -69,6 +69,10 @@ fn a_change_of_the_file_is_served_within_two_hundred_milliseconds_and_no_request
 }
 
 /// Changes the file, and asks until the change is served; gives how long that took.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time is that of whoever waits"
+)]
 fn served(file: &Path, address: SocketAddr, change: usize) -> Duration {
     let (before, after) = (format!("change {}", change - 1), format!("change {change}"));
     assert_eq!(get(address), before);

@@ -60,12 +60,10 @@ mod tests {
     #[tokio::test]
     async fn what_a_thread_has_no_room_for_is_counted_with_that_of_others() {
         let mirrors = Mirrors::default();
+        let threads = [mirrors.tasks(), mirrors.tasks()];
         let run = async {
-            for tasks in [mirrors.tasks(), mirrors.tasks()] {
-                for _ in 0..1025 {
-                    tasks.execute(pending());
-                }
-            }
+            let tasks = threads.iter().flat_map(|tasks| [tasks; 1025]);
+            tasks.for_each(|tasks| tasks.execute(pending()));
         };
         LocalSet::new().run_until(run).await;
         let expected = format!("{NAME}{{reason=\"in_flight\"}} 2\n");
