@@ -1,4 +1,5 @@
-//! Prints the services of a cluster, or of a directory, and what changes in them.
+//! Prints the services of a cluster, or of a directory, what changes in them, and whether that is known
+//! as of now.
 //!
 //! ```sh
 //! cargo run -p examples --features kubernetes --example kubernetes-watch
@@ -14,14 +15,19 @@
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Parser;
 use mesh_core::config::MeshConfig;
 use mesh_core::config::services::Service;
-use mesh_discovery::registry::{Change, Driver, Registry};
+use mesh_discovery::registry::{Change, Driver, Freshness, Registry, SourceStatus};
 use mesh_discovery::source::file::Files;
 use mesh_discovery::source::kubernetes::{Cluster, Kubernetes, connect};
 use mesh_discovery::vip::Vips;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// How often is looked whether a source has failed or returned, which is no change of what it has.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Print the services of a cluster, or of a directory, and what changes in them.
 #[derive(Debug, Parser)]
@@ -66,15 +72,35 @@ async fn main() -> Result<(), Box<dyn Error>> {
     } else {
         driver.add_source("files", Files::new(arguments.directory));
     }
-    while let Some(change) = driver.next().await {
-        print(&change);
-        for status in driver.registry().status() {
-            for diagnostic in status.diagnostics {
-                println!("{}: {diagnostic}", status.name);
-            }
+    let mut told = Vec::new();
+    loop {
+        match timeout(LOOK, driver.next()).await {
+            Ok(Some(change)) => print(&change),
+            Ok(None) => return Ok(()),
+            Err(_) => {}
+        }
+        let lines = status_lines(&driver.registry().status());
+        if lines != told {
+            lines.iter().for_each(|line| println!("{line}"));
+            told = lines;
         }
     }
-    Ok(())
+}
+
+/// How each source is, and what is wrong with it.
+fn status_lines(sources: &[SourceStatus]) -> Vec<String> {
+    let lines = sources.iter().flat_map(|source| {
+        let (name, objects) = (&source.name, source.objects);
+        let freshness = match source.freshness {
+            Freshness::Live => format!("{name}: live, {objects} objects"),
+            Freshness::Stale { .. } => format!("{name}: stale, {objects} objects as they were"),
+            Freshness::Unknown => format!("{name}: not known yet"),
+        };
+        let diagnostics = source.diagnostics.iter();
+        let diagnostics = diagnostics.map(move |diagnostic| format!("{name}: {diagnostic}"));
+        std::iter::once(freshness).chain(diagnostics)
+    });
+    lines.collect()
 }
 
 fn print(change: &Change) {
@@ -127,6 +153,10 @@ async fn check_in(directory: &Path) -> Result<(), Box<dyn Error>> {
     fs::write(directory.join("cart.yaml"), CART)?;
     let mut driver = Driver::new(Registry::new(MeshConfig::builder()));
     driver.add_source("files", Files::new([directory]));
+    assert_eq!(
+        status_lines(&driver.registry().status()),
+        ["files: not known yet"]
+    );
     let first = driver.next().await.ok_or("the files ended")?;
     print(&first);
     let Change::Config(config) = first else {
@@ -152,6 +182,29 @@ endpoints: [{ addresses: [10.0.0.7] }, { addresses: [10.0.0.8] }]
     };
     let cart = updates[0].service();
     assert_eq!(cart.endpoints(&cart.ports[0]).len(), 2);
+
+    fs::write(directory.join("slice.yaml"), "kind: [broken")?;
+    wait_for(&mut driver, "files: stale, 2 objects as they were").await?;
+    fs::write(directory.join("slice.yaml"), slice)?;
+    wait_for(&mut driver, "files: live, 2 objects").await?;
     println!("checked");
     Ok(())
+}
+
+/// Waits until the first source is as `expected` says, while nothing that it has changes.
+async fn wait_for(driver: &mut Driver, expected: &str) -> Result<(), Box<dyn Error>> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let lines = status_lines(&driver.registry().status());
+        if lines.first().is_some_and(|line| line == expected) {
+            lines.iter().for_each(|line| println!("{line}"));
+            return Ok(());
+        }
+        let next = Instant::now() + LOOK;
+        match timeout_at(next.min(deadline), driver.next()).await {
+            Ok(change) => return Err(format!("{change:?} in place of `{expected}`").into()),
+            Err(_) if next > deadline => return Err(format!("not `{expected}`: {lines:?}").into()),
+            Err(_) => {}
+        }
+    }
 }

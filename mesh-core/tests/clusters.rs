@@ -453,7 +453,7 @@ spec:
         Some((cluster.origin.name().to_owned(), cluster.endpoints.len()))
     };
     let alike = sidecar_model(&(first.clone() + &second("STATIC")));
-    assert_eq!(named(&alike, 80), Some(("a".to_owned(), 1)));
+    assert_eq!(named(&alike, 80), Some(("a".to_owned(), 2)), "of both");
     assert_eq!(named(&alike, 443), Some(("b".to_owned(), 1)));
 
     let different = sidecar_model(&(first.clone() + &second("NONE")));

@@ -31,6 +31,8 @@
 //! # Ok::<(), std::net::AddrParseError>(())
 //! ```
 
+mod view;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,6 +49,8 @@ use crate::balance::policy::{Policy, PolicyError};
 use crate::circuit_breaker::{Breakers, Limits};
 use crate::endpoint_set::EndpointChange;
 use crate::locality::Client;
+
+pub use self::view::ClustersView;
 
 /// One cluster while it serves.
 #[derive(Debug)]
@@ -107,7 +111,7 @@ pub struct Clusters {
 struct Shared {
     client: ArcSwap<Client>,
     seed: u64,
-    table: ArcSwap<HashMap<ClusterName, Arc<Upstream>>>,
+    view: ClustersView,
     /// Held by who replaces the table.
     replacing: Mutex<()>,
 }
@@ -124,7 +128,7 @@ impl Clusters {
         let shared = Shared {
             client: ArcSwap::from_pointee(client),
             seed,
-            table: ArcSwap::default(),
+            view: ClustersView::new(Arc::default()),
             replacing: Mutex::new(()),
         };
         Self {
@@ -144,7 +148,7 @@ impl Clusters {
     ) -> Vec<Notice> {
         let replacing = self.shared.replacing.lock();
         let _replacing = replacing.unwrap_or_else(PoisonError::into_inner);
-        let before = self.shared.table.load();
+        let before = self.shared.view.table();
         let entries = clusters.iter().map(|(name, cluster)| {
             let upstream = match before.get(name) {
                 Some(upstream) => {
@@ -166,7 +170,7 @@ impl Clusters {
         // The clusters of a service share its rule.
         notices.sort_by(|a, b| a.message.cmp(&b.message));
         notices.dedup();
-        self.shared.table.store(Arc::new(table));
+        self.shared.view.replace(table);
         notices
     }
 
@@ -179,7 +183,7 @@ impl Clusters {
             return;
         }
         self.shared.client.store(Arc::new(client.clone()));
-        for upstream in self.shared.table.load().values() {
+        for upstream in self.shared.view.table().values() {
             upstream.balancer.set_client(client, now);
         }
     }
@@ -194,31 +198,18 @@ impl Clusters {
     /// later adds none and removes none. Each cluster is shared, and takes its new policies and
     /// endpoints as this one does.
     #[must_use]
-    pub fn snapshot(&self) -> Self {
-        let shared = Shared {
-            client: ArcSwap::new(self.shared.client.load_full()),
-            seed: self.shared.seed,
-            table: ArcSwap::new(self.shared.table.load_full()),
-            replacing: Mutex::new(()),
-        };
-        Self {
-            shared: Arc::new(shared),
-        }
+    pub fn snapshot(&self) -> ClustersView {
+        ClustersView::new(self.shared.view.table())
     }
 
     /// The cluster of a name.
     pub fn get(&self, name: &ClusterName) -> Option<Arc<Upstream>> {
-        self.shared.table.load().get(name).cloned()
+        self.shared.view.get(name)
     }
 
     /// All clusters, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (ClusterName, Arc<Upstream>)> + use<> {
-        let table = self.shared.table.load();
-        let clusters = table
-            .iter()
-            .map(|(name, one)| (name.clone(), Arc::clone(one)));
-        let clusters: BTreeMap<_, _> = clusters.collect();
-        clusters.into_iter()
+        self.shared.view.iter()
     }
 
     /// Takes another list of endpoints of a cluster, without anything else of the configuration.
@@ -252,10 +243,16 @@ impl Clusters {
     }
 }
 
+impl From<Clusters> for ClustersView {
+    /// The clusters as they are at any time.
+    fn from(clusters: Clusters) -> Self {
+        clusters.shared.view.clone()
+    }
+}
+
 impl fmt::Debug for Clusters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let table = self.shared.table.load();
-        f.debug_set().entries(table.keys()).finish()
+        self.shared.view.fmt(f)
     }
 }
 
@@ -309,20 +306,21 @@ mod tests {
         let live = Clusters::new(in_region("eu"));
         live.publish(&clusters, now);
         let snapshot = live.snapshot();
-        let pick = |clusters: &Clusters| {
-            let upstream = clusters.get(&"cart".into()).unwrap();
-            let picked = upstream.balancer().pick(&PickRequest::new(now), || 0);
+        let pick = |cart: Option<Arc<Upstream>>| {
+            let balancer = cart.as_deref().map(Upstream::balancer);
+            let picked = balancer.unwrap().pick(&PickRequest::new(now), || 0);
             picked.unwrap()
         };
-        let before = pick(&live);
+        let cart = ClusterName::from("cart");
+        let before = pick(live.get(&cart));
         let _active = before.begin();
         assert_eq!(before.endpoint().locality, "eu");
 
         live.set_client(&in_region("us"), now);
-        assert_eq!(pick(&live).endpoint().locality, "us");
-        assert_eq!(pick(&snapshot).endpoint().locality, "us");
+        assert_eq!(pick(live.get(&cart)).endpoint().locality, "us");
+        assert_eq!(pick(snapshot.get(&cart)).endpoint().locality, "us");
         live.set_client(&in_region("eu"), now);
-        assert_eq!(pick(&live).state().active(), 1);
+        assert_eq!(pick(live.get(&cart)).state().active(), 1);
     }
 
     fn in_region(region: &str) -> Client {

@@ -51,6 +51,7 @@ mod debounce;
 mod driver;
 mod endpoints;
 mod excerpt;
+mod replicas;
 #[cfg(feature = "yaml")]
 mod settings;
 mod slices;
@@ -81,6 +82,7 @@ pub use self::debounce::Debounce;
 #[cfg(feature = "source")]
 pub use self::driver::Driver;
 pub use self::endpoints::{ClusterEndpoints, EndpointUpdate};
+pub use self::replicas::Replicas;
 pub use self::status::{Freshness, SourceStatus};
 
 /// Resources of several sources, merged.
@@ -117,7 +119,7 @@ pub enum Change {
     /// There is a new configuration, to be resolved.
     Config(Arc<MeshConfig>),
     /// These services may have other endpoints, and nothing else changed. For
-    /// [`ClusterEndpoints::apply`].
+    /// [`ClusterEndpoints::apply`] and, where zones count, [`Replicas::apply`].
     Endpoints(Vec<EndpointUpdate>),
 }
 

@@ -8,7 +8,7 @@ use mesh_discovery::balance::maglev::Maglev;
 use mesh_discovery::balance::ring_hash::RingHash;
 use mesh_discovery::balance::{Balancer, PickRequest, Settings};
 use mesh_discovery::circuit_breaker::{Breakers, Permit};
-use mesh_discovery::cluster::{Clusters, Upstream};
+use mesh_discovery::cluster::{Clusters, ClustersView, Upstream};
 use mesh_discovery::endpoint_set::EndpointSet;
 use mesh_discovery::health::outlier::{Detector, Monitor};
 use mesh_discovery::health::probe::Prober;
@@ -32,6 +32,7 @@ fn values_can_be_shared_between_threads() {
 fn handles_and_snapshots_can_be_cloned() {
     fn cloned<T: Clone + Debug + Send + Sync>() {}
     cloned::<Clusters>();
+    cloned::<ClustersView>();
     cloned::<EndpointSet>();
     cloned::<Host>();
     cloned::<HostList>();

@@ -51,6 +51,24 @@ spec:
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
+metadata: { name: listed, namespace: a }
+spec:
+  hosts: [Two.example, three.example]
+  resolution: STATIC
+  ports: [{ number: 80, name: http, protocol: HTTP }]
+  endpoints: [{ address: 10.0.2.1 }]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: selected, namespace: a }
+spec:
+  hosts: [three.example]
+  resolution: STATIC
+  ports: [{ number: 81, name: http, protocol: HTTP }]
+  workloadSelector: { labels: { app: blue } }
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
 metadata: { name: named, namespace: b }
 spec:
   hosts: [named.example]

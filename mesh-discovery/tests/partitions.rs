@@ -19,6 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress};
 use mesh_core::service::{ClusterName, Protocol};
+use mesh_discovery::balance::policy::Policy;
 use mesh_discovery::circuit_breaker::Resource;
 use mesh_discovery::cluster::Upstream;
 use mesh_discovery::connect::Pools;
@@ -33,6 +34,14 @@ const LIMITS: [(Resource, u32); 3] = [
     (Resource::Connections, 4),
     (Resource::PendingRequests, 5),
     (Resource::Requests, 12),
+];
+/// The policies that endpoints are picked by, and one that Istio has no name for.
+const POLICIES: [Option<&str>; 5] = [
+    Some(r#"{"simple": "LEAST_REQUEST"}"#),
+    Some(r#"{"simple": "LEAST_REQUEST", "warmup": {"duration": "30s"}}"#),
+    Some(r#"{"simple": "ROUND_ROBIN"}"#),
+    Some(r#"{"simple": "ROUND_ROBIN", "warmup": {"duration": "30s"}}"#),
+    None,
 ];
 /// The longest that a request is waited for.
 const PATIENCE: u64 = 12;
@@ -101,14 +110,16 @@ impl Mesh {
             false => Protocol::Http2,
         };
         let ports = 1..=random.u16(1..5);
-        let cluster = cluster(protocol, ports.clone());
+        let mut cluster = cluster(protocol, ports.clone());
+        let policy = POLICIES[random.usize(..POLICIES.len())];
+        let settings = policy.map(|policy| serde_json::from_str(policy).unwrap());
+        cluster.policy.load_balancer = settings;
         let now = Instant::now().into_std();
-        let upstream = Arc::new(Upstream::new(
-            Arc::new(cluster),
-            Client::default(),
-            now,
-            seed,
-        ));
+        let mut upstream = Upstream::new(Arc::new(cluster), Client::default(), now, seed);
+        if policy.is_none() {
+            upstream = upstream.with_policy(Policy::PeakEwma, now).unwrap();
+        }
+        let upstream = Arc::new(upstream);
         let networks = ports.map(|port| (port, Network::Whole)).collect();
         let networks = Arc::new(Mutex::new(networks));
         let service = service(&upstream, &networks, protocol, seed);

@@ -4,6 +4,9 @@
 //! it names its seed.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "support/places.rs"]
+mod places;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -17,21 +20,28 @@ use mesh_core::attributes::SelectedEndpoint;
 use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress};
 use mesh_core::service::ClusterName;
 use mesh_discovery::balance::PickRequest;
+use mesh_discovery::balance::policy::Policy;
 use mesh_discovery::circuit_breaker::Resource;
 use mesh_discovery::cluster::Upstream;
-use mesh_discovery::locality::Client;
 use mesh_discovery::service::{Balance, Target};
 use tokio::time::{Instant, advance};
 use tower::discover::Change;
 use tower::{ServiceExt, service_fn};
 
-const POLICIES: [&str; 5] = [
+use places::{Places, client, place};
+
+const POLICIES: [&str; 8] = [
     r#"{"simple": "ROUND_ROBIN"}"#,
+    r#"{"simple": "ROUND_ROBIN", "warmup": {"duration": "60s"}}"#,
     r#"{"simple": "LEAST_REQUEST"}"#,
+    r#"{"simple": "LEAST_REQUEST", "warmup": {"duration": "60s", "aggression": 2}}"#,
     r#"{"simple": "RANDOM"}"#,
     r#"{"consistentHash": {"useSourceIp": true, "ringHash": {"minimumRingSize": 128}}}"#,
     r#"{"consistentHash": {"useSourceIp": true, "maglev": {"tableSize": 1009}}}"#,
+    PEAK_EWMA,
 ];
+/// Stands for the policy that Istio has no name for.
+const PEAK_EWMA: &str = "{}";
 const ERRORS: u32 = 3;
 const INTERVAL: u64 = 10;
 const EJECTION: u64 = 30;
@@ -74,6 +84,9 @@ async fn simulate(seed: u64) {
 struct Mesh {
     seed: u64,
     random: Rng,
+    places: Places,
+    /// How often each endpoint could be picked before it is said to starve.
+    picks: usize,
     upstream: Arc<Upstream>,
     /// Whether each endpoint works, by port.
     works: Arc<Mutex<HashMap<u16, bool>>>,
@@ -97,6 +110,8 @@ impl Mesh {
         let mut cluster = Cluster::new(ClusterName::from("cart"));
         let policy = POLICIES[random.usize(..POLICIES.len())];
         cluster.policy.load_balancer = Some(serde_json::from_str(policy).unwrap());
+        let places = Places::ALL[random.usize(..Places::ALL.len())];
+        cluster.locality = places.balancing();
         let outlier = format!(
             r#"{{"consecutive5xxErrors": {ERRORS}, "interval": "{INTERVAL}s",
                 "baseEjectionTime": "{EJECTION}s", "maxEjectionPercent": {PERCENT}}}"#
@@ -105,11 +120,19 @@ impl Mesh {
         let ports = 1..=random.u16(1..12);
         cluster.endpoints = ports.clone().map(|port| endpoint(port, true)).collect();
         let start = Instant::now();
-        let client = Client::default();
-        let upstream = Upstream::new(Arc::new(cluster), client, start.into_std(), seed);
+        let now = start.into_std();
+        let mut upstream = Upstream::new(Arc::new(cluster), client(&mut random), now, seed);
+        let mut picks = 60;
+        if policy == PEAK_EWMA {
+            upstream = upstream.with_policy(Policy::PeakEwma, now).unwrap();
+            // The slowest of n is picked once in n².
+            picks = 600;
+        }
         Self {
             seed,
             random,
+            places,
+            picks,
             upstream: Arc::new(upstream),
             works: Arc::new(Mutex::new(ports.clone().map(|port| (port, true)).collect())),
             known: ports.map(|port| (port, Known::default())).collect(),
@@ -291,7 +314,7 @@ impl Mesh {
         self.known.keys().nth(index).copied()
     }
 
-    /// Every healthy endpoint gets requests, when all work.
+    /// Every healthy endpoint gets requests, when all work, unless it is held in reserve.
     async fn check_that_nobody_starves(&mut self) {
         for works in self.works.lock().unwrap().values_mut() {
             *works = true;
@@ -302,7 +325,7 @@ impl Mesh {
         self.upstream.balancer().handle_time(now);
         self.upstream.balancer().rebuild(now);
         let mut picked = BTreeSet::new();
-        for _ in 0..self.known.len() * 60 {
+        for _ in 0..self.known.len() * self.picks {
             let request = PickRequest {
                 hash: Some(self.random.u64(..)),
                 ..PickRequest::new(Instant::now().into_std())
@@ -313,7 +336,16 @@ impl Mesh {
                 .pick(&request, || self.random.u64(..));
             picked.extend(host.and_then(|host| host.endpoint().address.port()));
         }
-        assert_eq!(picked, self.healthy(), "seed {}", self.seed);
+        let (healthy, seed) = (self.healthy(), self.seed);
+        if self.places.reserves() {
+            assert!(
+                picked.is_subset(&healthy),
+                "seed {seed}: {picked:?} of {healthy:?}"
+            );
+            assert_eq!(picked.is_empty(), healthy.is_empty(), "seed {seed}");
+        } else {
+            assert_eq!(picked, healthy, "seed {seed}");
+        }
     }
 
     fn check_that_nothing_leaks(&self) {
@@ -335,6 +367,7 @@ fn address(port: u16) -> EndpointAddress {
 fn endpoint(port: u16, healthy: bool) -> Endpoint {
     Endpoint {
         healthy,
+        locality: place(port).into(),
         ..Endpoint::new(address(port))
     }
 }

@@ -13,7 +13,7 @@ use mesh_core::attributes::ResponseFlag;
 use mesh_core::model::cluster::{self, Cluster, Discovery, EndpointAddress, UpstreamTls};
 use mesh_core::reply::Caller;
 use mesh_core::service::{ClusterName, Direction};
-use mesh_discovery::cluster::{Clusters, Upstream};
+use mesh_discovery::cluster::{Clusters, ClustersView, Upstream};
 use mesh_discovery::locality::Client;
 use mesh_discovery::service::{Dispatch, NewService, Target, TrackedBody};
 use mesh_discovery::source::dns::DynamicDnsError;
@@ -37,7 +37,7 @@ const INBOUND_PASSTHROUGH: &str = "InboundPassthroughCluster";
 /// The clusters of a generation, and how their endpoints are connected to. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Upstreams {
-    clusters: Clusters,
+    clusters: ClustersView,
     tls: Originations,
     dynamic: Dynamic,
     is_redirected: bool,
@@ -46,11 +46,14 @@ pub(super) struct Upstreams {
 impl Upstreams {
     /// There is no cluster.
     pub(super) fn none() -> Self {
-        Self::new(Clusters::new(Client::default()), Originations::none())
+        Self::new(
+            Clusters::new(Client::default()).into(),
+            Originations::none(),
+        )
     }
 
     /// Speaks `tls` with the endpoints of `clusters` that want it.
-    pub(super) fn new(clusters: Clusters, tls: Originations) -> Self {
+    pub(super) fn new(clusters: ClustersView, tls: Originations) -> Self {
         Self {
             clusters,
             tls,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::config::services::{Services, pod_locality};
+use crate::config::services::{Service, Services, pod_locality};
 use crate::labels::Labels;
 use crate::model::cluster::{Endpoint, EndpointAddress};
 use crate::workload::Workload;
@@ -16,6 +16,7 @@ const GENERATION: &str = "pod-template-hash";
 /// its labels do.
 pub(super) fn located(services: &Services, workload: &Workload) -> Workload {
     let mut located = workload.clone();
+    let services = services.iter().map(|service| &**service);
     let own = endpoints(services, workload).find(|endpoint| is_at(endpoint, workload));
     if located.locality.is_empty() {
         let known = own.map(|own| own.locality.clone());
@@ -33,7 +34,10 @@ pub(super) fn located(services: &Services, workload: &Workload) -> Workload {
 /// Where the replicas of a workload are, itself included, an entry each: the healthy endpoints of the
 /// services that it is behind, but those of another generation of its Deployment
 /// (`ServicesForLocalCluster`).
-pub(super) fn replicas(services: &Services, workload: &Workload) -> Vec<String> {
+pub(super) fn replicas<'a>(
+    services: impl IntoIterator<Item = &'a Service>,
+    workload: &Workload,
+) -> Vec<String> {
     let mut seen = HashSet::new();
     endpoints(services, workload)
         .filter(|endpoint| endpoint.healthy && is_replica(&endpoint.labels, &workload.labels))
@@ -42,12 +46,13 @@ pub(super) fn replicas(services: &Services, workload: &Workload) -> Vec<String> 
         .collect()
 }
 
-/// The endpoints of the services that a workload is behind, as often as they have ports.
+/// The endpoints of those of `services` that a workload is behind, as often as they have ports.
 fn endpoints<'a>(
-    services: &'a Services,
+    services: impl IntoIterator<Item = &'a Service>,
     workload: &Workload,
 ) -> impl Iterator<Item = &'a Endpoint> {
-    let targets = services.targets(workload).into_iter();
+    let services = services.into_iter();
+    let targets = services.flat_map(|service| service.targets(workload));
     targets.flat_map(|target| target.service.endpoints(target.port))
 }
 

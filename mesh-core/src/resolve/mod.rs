@@ -87,7 +87,7 @@ pub fn resolve(config: &MeshConfig, workload: &Workload) -> Model {
     retain_first(&mut notices);
     Model {
         workload: locality::located(config.services(), workload),
-        replicas: locality::replicas(config.services(), workload),
+        replicas: replicas(config.services().iter().map(|service| &**service), workload),
         version: config.version(),
         listeners: parts.listeners,
         route_configurations: parts.route_configurations,
@@ -95,6 +95,15 @@ pub fn resolve(config: &MeshConfig, workload: &Workload) -> Model {
         policies,
         notices,
     }
+}
+
+/// Where the healthy replicas of `workload` are, itself included, as [`Model::replicas`] says: those
+/// endpoints of `services`. Only services that it is behind count.
+pub fn replicas<'a>(
+    services: impl IntoIterator<Item = &'a Service>,
+    workload: &Workload,
+) -> Vec<String> {
+    locality::replicas(services, workload)
 }
 
 /// The services that `workload` sees, as its Sidecar and `exportTo` decide: of several with one host

@@ -3,15 +3,15 @@
 //! Slices, Endpoints, pods and WorkloadEntries only say where services are. As long as nothing else
 //! changes, the services in question are found and their endpoints alone are read again.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
+use mesh_core::resource::istio::ServiceEntry;
+use mesh_core::resource::istio::service_entry::Resolution;
 use mesh_core::resource::kind::Kind;
 use mesh_core::resource::kubernetes::endpoint_slice::{EndpointSlice, TargetReference};
 use mesh_core::resource::kubernetes::endpoints::Endpoints;
 use mesh_core::resource::{Object, Resource};
-
-use mesh_core::resource::istio::service_entry::Resolution;
 
 use crate::registry::store::{Changed, Name, addresses};
 use crate::registry::view::View;
@@ -59,6 +59,7 @@ impl Affected {
         }
         touched.add_services_of_pods(view);
         touched.add_selecting_services(view);
+        touched.add_namesakes(view);
         let is_touched = |address| touched.addresses.contains(address);
         Self {
             needs_config: touched.needs_names || own.iter().any(is_touched),
@@ -74,7 +75,7 @@ struct Touched<'a> {
     /// Addresses of all that was touched.
     addresses: HashSet<IpAddr>,
     labels: Vec<(&'a str, BTreeMap<&'a str, &'a str>)>,
-    /// Whether a service that is resolved by DNS may select one of the labels.
+    /// Whether a service that is resolved by DNS may select one of the labels, or shares a host with an entry.
     needs_names: bool,
 }
 
@@ -170,6 +171,52 @@ impl<'a> Touched<'a> {
             }
         }
     }
+
+    /// The entries that share a host with one of the entries, whose endpoints are theirs, too.
+    fn add_namesakes(&mut self, view: &View<'_>) {
+        let entries = self
+            .services
+            .iter()
+            .filter(|(kind, _)| *kind == Kind::ServiceEntry);
+        let mut waiting: Vec<Name> = entries.map(|(_, name)| name.clone()).collect();
+        let mut namespaces = HashMap::new();
+        while let Some(name) = waiting.pop() {
+            let Some(Object::ServiceEntry(entry)) = view.find(Kind::ServiceEntry, &name) else {
+                continue;
+            };
+            let namespace = &*entry.metadata.namespace;
+            let by_host = namespaces
+                .entry(namespace)
+                .or_insert_with(|| entries_by_host(view, namespace));
+            let hosts = entry.spec.hosts.iter();
+            let same = hosts.filter_map(|host| by_host.get(&host.to_ascii_lowercase()));
+            for other in same.flatten() {
+                let name = Name::new(namespace, &other.metadata.name);
+                if other.spec.resolution != Resolution::Static {
+                    self.needs_names = true;
+                } else if self.services.insert((Kind::ServiceEntry, name.clone())) {
+                    waiting.push(name);
+                }
+            }
+        }
+    }
+}
+
+fn entries_by_host<'a>(
+    view: &View<'a>,
+    namespace: &'a str,
+) -> HashMap<String, Vec<&'a Resource<ServiceEntry>>> {
+    let mut by_host: HashMap<String, Vec<_>> = HashMap::new();
+    for object in view.in_namespace(Kind::ServiceEntry, namespace) {
+        let Object::ServiceEntry(entry) = object else {
+            continue;
+        };
+        for host in &entry.spec.hosts {
+            let same = by_host.entry(host.to_ascii_lowercase()).or_default();
+            same.push(&**entry);
+        }
+    }
+    by_host
 }
 
 /// Whether `selector` may select a workload of these written labels, given where it is.

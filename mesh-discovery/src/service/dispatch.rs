@@ -20,7 +20,7 @@ use super::new_service::{NewService, Opaque};
 use super::refusal::Refusal;
 use super::seams::Random;
 use crate::balance::Choice;
-use crate::cluster::{Clusters, Upstream};
+use crate::cluster::{ClustersView, Upstream};
 
 /// Sends each request to an endpoint of the cluster that its route names.
 ///
@@ -70,16 +70,19 @@ use crate::cluster::{Clusters, Upstream};
 /// ```
 #[derive(Clone)]
 pub struct Dispatch<M> {
-    clusters: Clusters,
+    clusters: ClustersView,
     new_service: M,
     random: Random,
 }
 
 impl<M> Dispatch<M> {
     /// Balances over `clusters`, whose endpoints are served by what `new_service` makes.
-    pub fn new(clusters: Clusters, new_service: M) -> Self {
+    ///
+    /// Clusters that are published later are found in [`Clusters`](crate::cluster::Clusters), and not in
+    /// a [snapshot](crate::cluster::Clusters::snapshot).
+    pub fn new(clusters: impl Into<ClustersView>, new_service: M) -> Self {
         Self {
-            clusters,
+            clusters: clusters.into(),
             new_service,
             random: Random::default(),
         }

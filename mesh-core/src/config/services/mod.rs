@@ -2,7 +2,8 @@
 //!
 //! A [`Service`] is a host name with ports and endpoints, whoever declared it. Of several with the
 //! same name, a Kubernetes Service comes before a ServiceEntry, then the older before the younger;
-//! a workload prefers the one of its own namespace.
+//! a workload prefers the one of its own namespace. ServiceEntries of one host and namespace have the
+//! endpoints of all of them.
 //!
 //! # Example
 //!
@@ -34,6 +35,7 @@ mod aliases;
 mod endpoints;
 mod instance;
 mod kubernetes;
+mod pool;
 mod service_entry;
 mod sources;
 mod targets;
@@ -203,6 +205,7 @@ impl Services {
         });
         aliases::resolve(&mut services);
         decorate(&mut services);
+        pool::pool(&mut services);
         let mut by_hostname: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, service) in services.iter().enumerate() {
             let same = by_hostname.entry(service.hostname.clone());

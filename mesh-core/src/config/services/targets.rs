@@ -21,37 +21,37 @@ impl Services {
     /// A workload is behind a service of its namespace if the service selects its labels, or lists
     /// one of its addresses.
     pub fn targets(&self, workload: &Workload) -> Vec<ServiceTarget<'_>> {
-        let own = self.iter();
-        let own = own.filter(|service| service.namespace == workload.namespace);
-        own.flat_map(|service| targets_of(service, workload))
+        let services = self.iter();
+        services
+            .flat_map(|service| service.targets(workload))
             .collect()
     }
 }
 
-fn targets_of<'a>(
-    service: &'a Service,
-    workload: &Workload,
-) -> impl Iterator<Item = ServiceTarget<'a>> {
-    let selected = service.selects(workload);
-    service.ports.iter().filter_map(move |port| {
-        let endpoints = service.endpoints(port);
-        let own = endpoints
-            .iter()
-            .find_map(|endpoint| own_port(endpoint, workload));
-        let target_port = match (own, selected) {
-            (Some(port), _) => port,
-            (None, false) => return None,
-            (None, true) => port.selected_target(endpoints),
-        };
-        Some(ServiceTarget {
-            service,
-            port,
-            target_port,
-        })
-    })
-}
-
 impl Service {
+    /// The ports of the service that `workload` is behind, see [`Services::targets`].
+    pub fn targets(&self, workload: &Workload) -> impl Iterator<Item = ServiceTarget<'_>> {
+        let is_near = self.namespace == workload.namespace;
+        let ports = self.ports.iter().filter(move |_| is_near);
+        let selected = self.selects(workload);
+        ports.filter_map(move |port| {
+            let endpoints = self.endpoints(port);
+            let own = endpoints
+                .iter()
+                .find_map(|endpoint| own_port(endpoint, workload));
+            let target_port = match (own, selected) {
+                (Some(port), _) => port,
+                (None, false) => return None,
+                (None, true) => port.selected_target(endpoints),
+            };
+            Some(ServiceTarget {
+                service: self,
+                port,
+                target_port,
+            })
+        })
+    }
+
     /// Whether the service selects the workload by its labels.
     pub fn selects(&self, workload: &Workload) -> bool {
         let selector = self.selector.as_ref();
