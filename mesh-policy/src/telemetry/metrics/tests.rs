@@ -383,7 +383,9 @@ fn tagged(tags: &[(&str, &str)]) -> (Arc<IstioMetrics>, Vec<Notice>) {
     let tags: serde_json::Map<_, _> = tags
         .map(|(name, value)| ((*name).to_owned(), serde_json::json!({"value": value})))
         .collect();
-    let spec = serde_json::json!({"metrics": [{"overrides": [{"tagOverrides": tags}]}]});
+    let spec = serde_json::json!({"metrics": [
+        {"providers": [{"name": "prometheus"}], "overrides": [{"tagOverrides": tags}]},
+    ]});
     let resource = Resource {
         metadata: mesh_core::resource::Metadata::default(),
         spec: serde_json::from_value(spec).unwrap(),
@@ -391,8 +393,10 @@ fn tagged(tags: &[(&str, &str)]) -> (Arc<IstioMetrics>, Vec<Notice>) {
         source: mesh_core::origin::Source::unknown(),
     };
     let resources = [Arc::new(resource)];
-    let (metrics, notices) = IstioMetrics::compile(&resources, Reporter::Destination, local());
-    (Arc::new(metrics), notices)
+    let mesh = MeshOptions::default();
+    let (metrics, notices) =
+        IstioMetrics::compile(&resources, &mesh, Reporter::Destination, local());
+    (Arc::new(metrics.unwrap()), notices)
 }
 
 #[cfg(feature = "cel")]
