@@ -4,8 +4,8 @@
 //! cargo run --example axum-service
 //! ```
 //!
-//! The policies are Istio's YAML. What [`policies`] makes of them are ordinary tower layers, in the
-//! order of [`mesh_policy::stack`].
+//! The policies are Istio's YAML. What [`policies`] makes of them is an ordinary tower layer, which
+//! has others in it, in the order of [`mesh_policy::stack`].
 
 #![expect(clippy::print_stdout, reason = "an example tells what it did")]
 
@@ -24,21 +24,13 @@ use http_body_util::Full;
 use mesh_core::config::MeshConfig;
 use mesh_core::load::Loaded;
 use mesh_core::resolve::resolve;
-use mesh_core::resource::istio::envoy_filter::PatchContext;
 use mesh_core::workload::Workload;
-use mesh_policy::authn::layer::AuthenticationLayer;
-use mesh_policy::authn::{Algorithms, Authenticator, KeyStore};
-use mesh_policy::authz::PolicySet;
-use mesh_policy::authz::layer::AuthorizationLayer;
-use mesh_policy::rate_limit::LocalRateLimitLayer;
-use mesh_policy::rate_limit::envoy_filter::{Scope, compile};
-use mesh_policy::telemetry::PeerWorkload;
-use mesh_policy::telemetry::metrics::{IstioMetrics, MetricsLayer, Reporter};
+use mesh_policy::authn::{Algorithms, KeyStore};
+use mesh_policy::server::ServerLayer;
 use rustls::crypto::aws_lc_rs;
 use rustls_pki_types::UnixTime;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
-use tower::ServiceBuilder;
 
 const HELP: NoArguments = NoArguments {
     name: "axum-service",
@@ -89,32 +81,16 @@ fn policies(yaml: &str) -> Result<Router, Box<dyn Error + Send + Sync>> {
     // Nothing is wrong, but a person may want to know.
     print!("{warnings}");
     let model = resolve(&config, &Workload::sidecar("shop"));
-    let options = config.options();
-
     let algorithms = Algorithms::new(
         aws_lc_rs::default_provider()
             .signature_verification_algorithms
             .all,
     );
-    let tokens = &model.policies.request_authentication;
-    let authenticator = Authenticator::compile(tokens, &KeyStore::default(), algorithms);
-    let allowed = PolicySet::compile(&model.policies.authorization, &options.trust_domains()?);
-    let scope = Scope::new(
-        PatchContext::SidecarInbound,
-        &model.workload,
-        options.root_namespace(),
-    );
-    let filters = config.resources().envoy_filters.iter().map(AsRef::as_ref);
-    let limits = compile(filters, &scope, Instant::now().into_std());
-    assert!(limits.notices.is_empty(), "{:?}", limits.notices);
+    let (keys, now) = (KeyStore::default(), Instant::now().into_std());
+    let (policies, notices) = ServerLayer::compile(&config, &model, &keys, algorithms, now)?;
+    assert!(notices.is_empty(), "{notices:?}");
 
-    let local = PeerWorkload::of_workload(&model.workload);
-    let metrics = Arc::new(IstioMetrics::new(Reporter::Destination, local));
-    let policies = ServiceBuilder::new()
-        .layer(MetricsLayer::new(Arc::clone(&metrics)))
-        .layer(AuthenticationLayer::new(authenticator))
-        .layer(AuthorizationLayer::new(allowed))
-        .layer(LocalRateLimitLayer::new(limits.limits));
+    let metrics = Arc::clone(policies.metrics());
     let cart = Router::new().route("/cart", get(|| async { "one book" }));
     let stats = get(move || async move { metrics.encode() });
     Ok(cart.layer(policies).route("/stats/prometheus", stats))

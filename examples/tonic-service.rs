@@ -23,16 +23,10 @@ use http::uri::PathAndQuery;
 use mesh_core::config::MeshConfig;
 use mesh_core::load::Loaded;
 use mesh_core::resolve::resolve;
-use mesh_core::resource::istio::envoy_filter::PatchContext;
 use mesh_core::workload::Workload;
-use mesh_policy::authn::layer::AuthenticationLayer;
-use mesh_policy::authn::{Algorithms, Authenticator, KeyStore};
-use mesh_policy::authz::PolicySet;
-use mesh_policy::authz::layer::AuthorizationLayer;
-use mesh_policy::rate_limit::LocalRateLimitLayer;
-use mesh_policy::rate_limit::envoy_filter::{Scope, compile};
-use mesh_policy::telemetry::PeerWorkload;
-use mesh_policy::telemetry::metrics::{IstioMetrics, MetricsLayer, Reporter};
+use mesh_policy::authn::{Algorithms, KeyStore};
+use mesh_policy::server::ServerLayer;
+use mesh_policy::telemetry::metrics::IstioMetrics;
 use rustls::crypto::aws_lc_rs;
 use rustls_pki_types::UnixTime;
 use tokio::net::TcpListener;
@@ -43,7 +37,7 @@ use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 use tonic_prost::ProstCodec;
-use tower::{Service, ServiceBuilder, service_fn};
+use tower::{Service, service_fn};
 
 const HELP: NoArguments = NoArguments {
     name: "tonic-service",
@@ -56,9 +50,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     HELP.parse();
     let issuer = TokenIssuer::new("https://login.example")?;
     let yaml = include_str!("policies/cart.yaml").replace("KEYS", &issuer.jwks());
-    let local = PeerWorkload::default();
-    let metrics = Arc::new(IstioMetrics::new(Reporter::Destination, local));
-    let app = policies(&yaml, Arc::clone(&metrics))?;
+    let (app, metrics) = policies(&yaml)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     // Policies with conditions on addresses have to know them.
@@ -95,11 +87,9 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-/// The service, under the policies of `yaml` for workloads of the namespace `shop`.
-fn policies(
-    yaml: &str,
-    metrics: Arc<IstioMetrics>,
-) -> Result<Router, Box<dyn Error + Send + Sync>> {
+/// The service, under the policies of `yaml` for workloads of the namespace `shop`, and what is
+/// counted of it.
+fn policies(yaml: &str) -> Result<(Router, Arc<IstioMetrics>), Box<dyn Error + Send + Sync>> {
     let mut loaded = Loaded::default();
     loaded.add("cart.yaml", yaml);
     let loaded = loaded.build(MeshConfig::builder(), 1);
@@ -107,25 +97,16 @@ fn policies(
     // Nothing is wrong, but a person may want to know.
     print!("{warnings}");
     let model = resolve(&config, &Workload::sidecar("shop"));
-    let options = config.options();
-
     let all = aws_lc_rs::default_provider()
         .signature_verification_algorithms
         .all;
-    let tokens = &model.policies.request_authentication;
-    let tokens = Authenticator::compile(tokens, &KeyStore::default(), Algorithms::new(all));
-    let allowed = PolicySet::compile(&model.policies.authorization, &options.trust_domains()?);
-    let inbound = PatchContext::SidecarInbound;
-    let scope = Scope::new(inbound, &model.workload, options.root_namespace());
-    let filters = config.resources().envoy_filters.iter().map(AsRef::as_ref);
-    let limits = compile(filters, &scope, Instant::now().into_std());
-    assert!(limits.notices.is_empty(), "{:?}", limits.notices);
-    let policies = ServiceBuilder::new()
-        .layer(MetricsLayer::new(metrics))
-        .layer(AuthenticationLayer::new(tokens))
-        .layer(AuthorizationLayer::new(allowed))
-        .layer(LocalRateLimitLayer::new(limits.limits));
-    Ok(Routes::new(Cart).into_axum_router().layer(policies))
+    let (keys, now) = (KeyStore::default(), Instant::now().into_std());
+    let (policies, notices) =
+        ServerLayer::compile(&config, &model, &keys, Algorithms::new(all), now)?;
+    assert!(notices.is_empty(), "{notices:?}");
+    let metrics = Arc::clone(policies.metrics());
+    let app = Routes::new(Cart).into_axum_router().layer(policies);
+    Ok((app, metrics))
 }
 
 /// What a build script makes of `service Cart { rpc Get(StringValue) returns (StringValue); }`.

@@ -65,6 +65,7 @@
 //! | `otel` | `telemetry::trace::otlp`: spans to a collector of OpenTelemetry | no |
 //! | `rate-limit` | `rate_limit`: token buckets in process | yes |
 //! | `retry` | `retry`: try again, by the policies of routes; `hedge`: ask twice | no |
+//! | `server` | `server`: tokens, authorization, rate limits and metrics as one layer | no |
 //! | `timeout` | `timeout`: the timeouts of routes | no |
 //! | `trace` | `telemetry`: propagation and sampling of traces | no |
 //! | `full` | all of them | no |
@@ -116,6 +117,8 @@ mod pieces;
 pub mod rate_limit;
 #[cfg(feature = "retry")]
 pub mod retry;
+#[cfg(feature = "server")]
+pub mod server;
 #[cfg(feature = "full")]
 pub mod stack;
 #[cfg(any(feature = "access-log", feature = "metrics", feature = "trace"))]

@@ -27,7 +27,9 @@
 //! | 15 | [`CircuitBreakerLayer`](crate::circuit_breaker::CircuitBreakerLayer) | each attempt counts |
 //! | 16 | balancing and the connection pool | |
 //!
-//! A server has 1 to 9, a client 1 to 3 and 10 to 16; a gateway has all. Envoy inserts rate limits
+//! A server has 1 to 9, a client 1 to 3 and 10 to 16; a gateway has all.
+//! [`ServerLayer`](crate::server::ServerLayer) is 3, 7, 8 and 9 together, compiled of what resources
+//! say. Envoy inserts rate limits
 //! where an EnvoyFilter says ([`Place`](crate::rate_limit::envoy_filter::Place)): Istio documents the
 //! limit in process before all other filters, and the one that a service counts before the router,
 //! below fault and CORS. With rules of routes routing has to stand above them.

@@ -30,7 +30,10 @@ pub(super) fn judge(
         NetworkFilter::Http(http) => {
             let forwarding = Forwarding::of(http);
             connection.remote = forwarding.client(asked.source, &asked.parts.headers);
-            let path = wide.normalization().apply(asked.parts.uri.path());
+            let path = wide
+                .options
+                .path_normalization()
+                .apply(asked.parts.uri.path());
             let path = path.map_err(|error| error.to_string())?;
             policies.explain(&request(asked, connection, &path))
         }

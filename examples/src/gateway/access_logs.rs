@@ -10,7 +10,9 @@ use mesh_core::resource::istio::mesh_config::{
 };
 use mesh_core::resource::istio::telemetry::Telemetry;
 use mesh_core::resource::{Resource, Value};
-use mesh_policy::telemetry::access_log::{AccessLogLayer, LogFormat, Logger, log_providers};
+use mesh_policy::telemetry::access_log::{
+    AccessLogLayer, LogFormat, LogScope, Logger, log_providers,
+};
 use mesh_policy::telemetry::trace::Direction;
 
 use super::Settings;
@@ -48,12 +50,16 @@ fn access_log(
     direction: Direction,
     (wide, settings): (&MeshWide, &Settings),
 ) -> (Option<AccessLogLayer>, Vec<Notice>, Vec<String>) {
-    let is_client = direction == Direction::Client;
-    let (providers, notices) = log_providers(telemetry, &defaults(wide, settings), is_client);
+    let (providers, notices) = providers(telemetry, direction, (wide, settings));
     let mut warnings = Vec::new();
     let mut formats = Vec::new();
-    for (name, filter) in &providers {
-        let format = format(name, (wide, &settings.constants), &mut warnings);
+    for (name, scope) in providers {
+        let filter = match scope {
+            LogScope::Everything => None,
+            LogScope::Filtered(filter) => Some(filter),
+            LogScope::Nothing => continue,
+        };
+        let format = format(&name, (wide, &settings.constants), &mut warnings);
         formats.extend(format.map(|format| (format, filter)));
     }
     if formats.is_empty() {
@@ -66,23 +72,44 @@ fn access_log(
     let loggers = formats.into_iter().map(|(format, filter)| {
         let logger = Logger::new(format, sink.clone());
         match filter {
-            Some(filter) => logger.with_filter(filter.clone()),
+            Some(filter) => logger.with_filter(filter),
             None => logger,
         }
     });
     (Some(AccessLogLayer::new(loggers)), notices, warnings)
 }
 
-/// The providers where no Telemetry names any.
-fn defaults(wide: &MeshWide, settings: &Settings) -> Vec<String> {
+/// What each provider logs. Istio's own logs everything to the file of the mesh, or because the
+/// gateway is told to, where no provider is configured.
+fn providers(
+    telemetry: &[Arc<Resource<Telemetry>>],
+    direction: Direction,
+    (wide, settings): (&MeshWide, &Settings),
+) -> (BTreeMap<String, LogScope>, Vec<Notice>) {
     let mesh = wide.options.as_written();
-    let named = mesh.default_providers.as_ref();
-    let named = named.map_or_else(Vec::new, |defaults| defaults.access_logging.clone());
+    let defaults = mesh.default_providers.as_ref();
+    let defaults = defaults.map_or(&[][..], |defaults| &defaults.access_logging);
+    let is_client = direction == Direction::Client;
+    let (mut providers, notices) = log_providers(telemetry, defaults, is_client);
     let file = mesh.access_log_file.as_deref().unwrap_or_default();
-    match named.is_empty() && (settings.log_all || !file.is_empty()) {
-        true => vec![ENVOY.to_owned()],
-        false => named,
+    let falls_back = settings.log_all || !file.is_empty();
+    if falls_back && !providers.keys().any(|name| logs(name, wide)) {
+        providers.insert(ENVOY.to_owned(), LogScope::Everything);
     }
+    (providers, notices)
+}
+
+/// Whether a provider is one of access logs.
+fn logs(name: &str, wide: &MeshWide) -> bool {
+    let mut known = wide.options.as_written().extension_providers.iter();
+    let provider = known.find(|provider| provider.name.eq_ignore_ascii_case(name));
+    let is_for_logs = provider.is_some_and(|provider| {
+        provider.envoy_file_access_log.is_some()
+            || provider.envoy_http_als.is_some()
+            || provider.envoy_tcp_als.is_some()
+            || provider.envoy_otel_als.is_some()
+    });
+    is_for_logs || name.eq_ignore_ascii_case(ENVOY)
 }
 
 /// The format of a provider; `None` if nothing is logged to it.
@@ -91,11 +118,11 @@ fn format(
     (wide, constants): (&MeshWide, &Constants),
     warnings: &mut Vec<String>,
 ) -> Option<LogFormat> {
-    let (format, problem) = if name == ENVOY {
+    let (format, problem) = if name.eq_ignore_ascii_case(ENVOY) {
         of_mesh(wide, constants)
     } else {
         let mut providers = wide.options.as_written().extension_providers.iter();
-        let provider = providers.find(|provider| provider.name == name);
+        let provider = providers.find(|provider| provider.name.eq_ignore_ascii_case(name));
         let Some(file) = provider.and_then(|provider| provider.envoy_file_access_log.as_ref())
         else {
             warnings.push(format!("nothing is logged to the provider `{name}`"));
@@ -174,6 +201,7 @@ fn told(of: &str, parsed: Result<LogFormat, String>, istio: fn() -> LogFormat) -
 #[cfg(test)]
 mod tests {
     use mesh_core::config::options::MeshOptions;
+    use mesh_core::parse::{Limits, parse_as};
     use serde_json::json;
 
     use super::*;
@@ -185,6 +213,29 @@ mod tests {
         }
     }
 
+    /// The providers that log, or say that nothing is logged to them.
+    fn names(telemetry: &[&str], mesh: &MeshWide, log_all: bool) -> Vec<String> {
+        let settings = Settings {
+            log_all,
+            ..Settings::default()
+        };
+        let telemetry = telemetry.iter().map(|logging| {
+            let text = format!("accessLogging: {logging}");
+            let (spec, _) = parse_as("telemetry.yaml", &text, &Limits::default()).unwrap();
+            Arc::new(Resource::<Telemetry> {
+                spec,
+                ..Resource::default()
+            })
+        });
+        let telemetry: Vec<_> = telemetry.collect();
+        let (providers, _) = providers(&telemetry, Direction::Client, (mesh, &settings));
+        let names = providers.into_iter().map(|(name, scope)| match scope {
+            LogScope::Nothing => format!("{name} off"),
+            _ => name,
+        });
+        names.collect()
+    }
+
     #[test]
     fn the_mesh_says_whether_requests_are_logged() {
         for (settings, log_all, expected) in [
@@ -193,20 +244,36 @@ mod tests {
             (json!({"accessLogFile": ""}), false, &[]),
             (json!({"accessLogFile": "/dev/stdout"}), false, &["envoy"]),
             (
-                json!({"accessLogFile": "/dev/stdout", "defaultProviders": {"accessLogging": ["mine"]}}),
+                json!({
+                    "accessLogFile": "/dev/stdout",
+                    "defaultProviders": {"accessLogging": ["mine"]},
+                    "extensionProviders": [{"name": "mine", "envoyFileAccessLog": {}}],
+                }),
                 true,
                 &["mine"],
             ),
         ] {
-            let asked = Settings {
-                log_all,
-                ..Settings::default()
-            };
-            assert_eq!(
-                defaults(&mesh(settings.clone()), &asked),
-                expected,
-                "{settings}"
-            );
+            let names = names(&[], &mesh(settings.clone()), log_all);
+            assert_eq!(names, expected, "{settings}");
+        }
+    }
+
+    #[test]
+    fn the_file_of_the_mesh_is_for_where_no_provider_is_configured() {
+        let mesh = mesh(json!({"accessLogFile": "/dev/stdout"}));
+        for (logging, expected) in [
+            (
+                "[{ providers: [{ name: envoy }], disabled: true }]",
+                &["envoy off"][..],
+            ),
+            // As in Istio: no provider is disabled by this.
+            ("[{ disabled: true }]", &["envoy"]),
+            (
+                "[{ match: { mode: SERVER }, providers: [{ name: mine }] }]",
+                &["envoy"],
+            ),
+        ] {
+            assert_eq!(names(&[logging], &mesh, false), expected, "{logging}");
         }
     }
 

@@ -2,10 +2,8 @@ use std::sync::Arc;
 
 use mesh_core::config::MeshConfig;
 use mesh_core::config::options::MeshOptions;
-use mesh_core::path::Normalization;
 use mesh_core::resource::Resource;
 use mesh_core::resource::istio::EnvoyFilter;
-use mesh_core::resource::istio::mesh_config::NormalizationType;
 use mesh_core::resource::kubernetes::config_map::ConfigMap;
 use mesh_core::resource::kubernetes::secret::Secret;
 
@@ -32,19 +30,6 @@ impl MeshWide {
             envoy_filters: config.resources().envoy_filters.clone(),
             secrets: config.resources().secrets.clone(),
             config_maps: config.resources().config_maps.clone(),
-        }
-    }
-
-    /// How paths are normalized.
-    pub fn normalization(&self) -> Normalization {
-        let written = self.options.as_written().path_normalization.as_ref();
-        match written.map(|written| written.normalization) {
-            None | Some(NormalizationType::Default | NormalizationType::Base) => {
-                Normalization::Base
-            }
-            Some(NormalizationType::None) => Normalization::None,
-            Some(NormalizationType::MergeSlashes) => Normalization::MergeSlashes,
-            Some(NormalizationType::DecodeAndMergeSlashes) => Normalization::DecodeAndMergeSlashes,
         }
     }
 }

@@ -181,7 +181,7 @@ fn header_policy(connection: &HttpConnection, wide: &MeshWide) -> HeaderPolicy {
     };
     let server = server_name.as_deref();
     HeaderPolicy {
-        normalization: wide.normalization(),
+        normalization: wide.options.path_normalization(),
         forwarded: use_remote_address.then_some(trust),
         server: server.and_then(|server| HeaderValue::try_from(server).ok()),
         request_id: *generate_request_id,

@@ -1,5 +1,6 @@
 //! Connections that carry no HTTP: each goes whole to an endpoint of a cluster.
 
+mod record;
 mod session;
 
 use std::future::Future;
@@ -8,9 +9,7 @@ use std::time::Duration;
 
 use http::uri::Authority;
 use http::{HeaderMap, Uri};
-use mesh_core::attributes::{
-    ConnectionInfo, ResponseFlag, SelectedEndpoint, TlsInfo, TransportFailure,
-};
+use mesh_core::attributes::{ConnectionInfo, ResponseFlag, SelectedEndpoint, TransportFailure};
 use mesh_core::host::HostPattern;
 use mesh_core::model::cluster::{Cluster, Discovery};
 use mesh_core::model::listener::{FilterChain, NetworkFilter};
@@ -23,11 +22,11 @@ use mesh_discovery::circuit_breaker::{Permit, Resource};
 use mesh_discovery::health::outlier::Outcome;
 use mesh_discovery::service::{Downstream, Target};
 use mesh_policy::ext_authz::{ConnectionCheck, ConnectionDenied};
-use mesh_policy::telemetry::access_log::LoggedConnection;
 use mesh_routing::l4::tcp_destination;
 use mesh_tls::connection;
 use tokio::time::{Instant, timeout};
 
+use self::record::Record;
 use self::session::Session;
 use super::generation::Generation;
 use crate::serve::{Connection, Inspected};
@@ -56,31 +55,26 @@ pub(super) async fn forward(
     let Some((cluster, times)) = destination(&chain.filter, &connection) else {
         return;
     };
-    let log = begin_log(&generation, &connection, Some(&cluster));
-    let log = log.as_ref();
-    let is_done = within(times.whole, async move {
+    let record = Record::begin(&generation, &connection, &cluster);
+    let is_done = within(times.whole, async {
         if let Err(denied) = allow(&generation, &connection, &chain.filter).await {
-            if let Some(log) = log {
-                note_denial(log, &denied);
-            }
+            record.denied(&denied);
             return;
         }
-        let session = Session::begin(&generation, &connection, &cluster, log);
+        let reached = reach(&generation, &connection, &cluster, &record).await;
         // Nothing of the configuration is needed once there is an endpoint.
-        let reached = reach(&generation, &connection, &cluster, log).await;
         drop((generation, chain));
         match reached {
-            Ok((upstream, _counted)) => session.forward(client, upstream, times.idle).await,
-            Err(unreached) => {
-                if let Some(log) = log {
-                    unreached.note(log);
-                }
+            Ok((upstream, _counted)) => {
+                let session = Session::begin(&record);
+                session.forward(client, upstream, times.idle).await;
             }
+            Err(unreached) => unreached.note(&record),
         }
     })
     .await;
-    if !is_done && let Some(log) = log {
-        log.break_off(ResponseFlag::DurationTimeout);
+    if !is_done {
+        record.break_off(ResponseFlag::DurationTimeout);
     }
 }
 
@@ -96,27 +90,6 @@ async fn within(time: Option<Duration>, work: impl Future<Output = ()>) -> bool 
     }
 }
 
-/// Begins to log a connection, if that is wanted.
-fn begin_log(
-    generation: &Generation,
-    connection: &Connection,
-    cluster: Option<&ClusterName>,
-) -> Option<LoggedConnection> {
-    let is_inbound = generation.is_inbound(connection.listener);
-    let log = generation.telemetry().access_log(is_inbound)?;
-    let mut info = info(connection);
-    let identity = connection.tls.as_ref().and_then(|tls| tls.identity.clone());
-    // Of TLS that is passed on, the server name is known.
-    if let (None, Some(name)) = (&info.tls, &connection.server_name) {
-        info.tls = Some(TlsInfo {
-            server_name: Some(Arc::clone(name)),
-            ..TlsInfo::default()
-        });
-    }
-    let logged = log.connection(info, identity, cluster.cloned());
-    Some(logged.since(connection.accepted))
-}
-
 /// Logs a connection that no filter chain takes.
 pub(super) fn log_unmatched(
     generation: &Generation,
@@ -127,19 +100,8 @@ pub(super) fn log_unmatched(
         server_name: server_name.cloned(),
         ..connection.clone()
     };
-    if let Some(log) = begin_log(generation, &named, None) {
-        log.refuse(ResponseFlag::NoRouteFound, "filter_chain_not_found");
-    }
-}
-
-/// Notes why a connection may not pass.
-fn note_denial(log: &LoggedConnection, denied: &ConnectionDenied) {
-    let flag = ResponseFlag::UnauthorizedExternalService;
-    match denied {
-        ConnectionDenied::Policy(denied) => log.terminate(denied.to_string()),
-        ConnectionDenied::ProviderFailed => log.refuse(flag, "ext_authz_error"),
-        _ => log.refuse(flag, "ext_authz_denied"),
-    }
+    let record = Record::unmatched(generation, &named);
+    record.refuse(ResponseFlag::NoRouteFound, "filter_chain_not_found");
 }
 
 /// The cluster that a connection goes to, and how long it may.
@@ -203,18 +165,15 @@ enum Unreached {
 }
 
 impl Unreached {
-    /// Notes what Envoy's log would say. A connection is tried once, so that its attempts are used up.
-    fn note(&self, log: &LoggedConnection) {
+    /// Notes what Envoy would say.
+    fn note(&self, record: &Record) {
         match self {
-            Self::NoCluster => log.break_off(ResponseFlag::NoClusterFound),
-            Self::NoHealthyUpstream => log.break_off(ResponseFlag::NoHealthyUpstream),
-            Self::Overflow => log.break_off(ResponseFlag::UpstreamOverflow),
+            Self::NoCluster => record.break_off(ResponseFlag::NoClusterFound),
+            Self::NoHealthyUpstream => record.break_off(ResponseFlag::NoHealthyUpstream),
+            Self::Overflow => record.break_off(ResponseFlag::UpstreamOverflow),
             Self::Failed(error) => {
-                log.break_off(ResponseFlag::UpstreamConnectionFailure);
-                log.break_off(ResponseFlag::UpstreamRetryLimitExceeded);
-                if let Some(why) = error.transport_failure() {
-                    log.unreached(&TransportFailure(why.into()));
-                }
+                let why = error.transport_failure();
+                record.unreached(why.map(|why| TransportFailure(why.into())).as_ref());
             }
         }
     }
@@ -225,7 +184,7 @@ async fn reach(
     generation: &Generation,
     connection: &Connection,
     cluster: &ClusterName,
-    log: Option<&LoggedConnection>,
+    record: &Record,
 ) -> Result<(Established, Counted), Unreached> {
     let upstreams = generation.upstreams();
     let upstream = upstreams.get(cluster).ok_or(Unreached::NoCluster)?;
@@ -257,9 +216,7 @@ async fn reach(
             local: connection.local,
         }),
     };
-    if let Some(log) = log {
-        log.sent_to(SelectedEndpoint(Arc::clone(&target.endpoint)));
-    }
+    record.sent_to(&SelectedEndpoint(Arc::clone(&target.endpoint)));
     let connected = upstreams.connect(&target).await;
     let outcome = match connected {
         // As good as an answer without errors, which Envoy takes it for too.
@@ -269,9 +226,7 @@ async fn reach(
     let now = Instant::now().into_std();
     upstream.balancer().record(&host, outcome, now);
     let established = connected.map_err(Unreached::Failed)?;
-    if let Some(log) = log {
-        log.connected(&established.known);
-    }
+    record.connected(&established.known);
     Ok((established, (permit, active)))
 }
 

@@ -1,9 +1,11 @@
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt;
+use mesh_core::config::options::MeshOptions;
 use mesh_core::model::{Model, Notice};
 use mesh_core::resource::Resource;
 use mesh_core::resource::istio::telemetry::Telemetry as TelemetryResource;
@@ -38,7 +40,17 @@ pub(super) struct Telemetry {
     access_logs: ByDirection<Option<AccessLogLayer>>,
     tracing: Tracing,
     /// What the metrics were compiled of.
-    compiled_of: Vec<Arc<Resource<TelemetryResource>>>,
+    compiled_of: Option<Asked>,
+}
+
+/// Who asks for metrics.
+#[derive(Clone, Debug, PartialEq)]
+struct Asked {
+    resources: Vec<Arc<Resource<TelemetryResource>>>,
+    /// The providers of the mesh that count where no resource names any.
+    defaults: Vec<String>,
+    /// The mesh's own providers, and whether metrics are kept for each.
+    providers: Vec<(String, bool)>,
 }
 
 impl Telemetry {
@@ -51,29 +63,26 @@ impl Telemetry {
         settings: &Settings,
         last: &Self,
     ) -> (Self, Vec<String>) {
-        let resources = &model.policies.telemetry;
-        let mut notices = Vec::new();
-        let metrics = match wants_metrics(resources, wide, settings) {
-            false => None,
-            true if last.metrics.is_some() && last.compiled_of == *resources => {
-                last.metrics.clone()
-            }
-            true => {
-                let (metrics, found) = metrics(model);
-                notices.extend(found);
-                Some(metrics)
-            }
+        let asked = Asked::of(model, wide);
+        let (metrics, mut notices) = match last.compiled_of.as_ref() == Some(&asked) {
+            true => (last.metrics.clone(), Vec::new()),
+            false => metrics(model, &options(wide, settings)),
         };
         let (tracing, found) = Tracing::compile(model, wide, &settings.constants);
         notices.extend(found);
         let (access_logs, found, mut warnings) = access_logs(model, wide, settings);
         notices.extend(found);
-        warnings.extend(notices.iter().map(warning));
+        for told in notices.iter().map(warning) {
+            // What is so of both directions is told once.
+            if !warnings.contains(&told) {
+                warnings.push(told);
+            }
+        }
         let telemetry = Self {
             metrics,
             access_logs,
             tracing,
-            compiled_of: resources.clone(),
+            compiled_of: Some(asked),
         };
         (telemetry, warnings)
     }
@@ -118,36 +127,58 @@ fn is_inbound(cluster: &ClusterName) -> bool {
         || cluster.as_str() == "InboundPassthroughCluster"
 }
 
-/// The metrics that `model` asks for, and what of it is not done.
-fn metrics(model: &Model) -> (ByDirection<Arc<IstioMetrics>>, Vec<Notice>) {
+impl Asked {
+    fn of(model: &Model, wide: &MeshWide) -> Self {
+        let mesh = wide.options.as_written();
+        let defaults = mesh.default_providers.as_ref();
+        let providers = mesh.extension_providers.iter();
+        Self {
+            resources: model.policies.telemetry.clone(),
+            defaults: defaults.map_or_else(Vec::new, |defaults| defaults.metrics.clone()),
+            providers: providers
+                .map(|provider| (provider.name.clone(), provider.prometheus.is_some()))
+                .collect(),
+        }
+    }
+}
+
+/// The settings of the mesh, which keeps metrics by default if the gateway is told to.
+fn options<'a>(wide: &'a MeshWide, settings: &Settings) -> Cow<'a, MeshOptions> {
+    let mesh = wide.options.as_written();
+    let defaults = mesh.default_providers.as_ref();
+    if !settings.metrics || defaults.is_some_and(|defaults| !defaults.metrics.is_empty()) {
+        return Cow::Borrowed(&wide.options);
+    }
+    let mut mesh = mesh.clone();
+    let defaults = mesh.default_providers.get_or_insert_default();
+    defaults.metrics = vec![PROMETHEUS.to_owned()];
+    Cow::Owned(MeshOptions::new(mesh))
+}
+
+type Metrics = Option<ByDirection<Arc<IstioMetrics>>>;
+
+/// The metrics that `model` and `mesh` ask for, and what of it is not done.
+fn metrics(model: &Model, mesh: &MeshOptions) -> (Metrics, Vec<Notice>) {
     let resources = &model.policies.telemetry;
     let local = PeerWorkload::of_workload(&model.workload);
+    let compile = |reporter| IstioMetrics::compile(resources, mesh, reporter, local.clone());
+    let (sent, mut notices) = compile(Reporter::Source);
+    let Some(sent) = sent else {
+        return (None, notices);
+    };
     let sidecar = model.workload.kind == WorkloadKind::Sidecar;
-    let (sent, mut notices) = IstioMetrics::compile(resources, Reporter::Source, local.clone());
     let mut sent = sent.with_host_fallback(sidecar);
     let mut received = None;
     if sidecar {
-        let (metrics, found) = IstioMetrics::compile(resources, Reporter::Destination, local);
+        let (metrics, found) = compile(Reporter::Destination);
         notices.extend(found);
-        let metrics = Arc::new(metrics);
-        sent = sent.written_with(Arc::clone(&metrics));
-        received = Some(metrics);
+        received = metrics.map(Arc::new);
+    }
+    if let Some(received) = &received {
+        sent = sent.written_with(Arc::clone(received));
     }
     let sent = Arc::new(sent);
-    (ByDirection { sent, received }, notices)
-}
-
-fn wants_metrics(
-    resources: &[Arc<Resource<TelemetryResource>>],
-    wide: &MeshWide,
-    settings: &Settings,
-) -> bool {
-    let defaults = wide.options.as_written().default_providers.as_ref();
-    let by_default = defaults.is_some_and(|defaults| {
-        let mut names = defaults.metrics.iter();
-        names.any(|name| name == PROMETHEUS)
-    });
-    settings.metrics || by_default || resources.iter().any(|one| !one.spec.metrics.is_empty())
+    (Some(ByDirection { sent, received }), notices)
 }
 
 /// What is recorded of a body, as a body whose errors are what they were.

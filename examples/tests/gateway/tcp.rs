@@ -12,7 +12,7 @@ use mesh_tls::config::ApplicationProtocol;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Builder;
 
 use crate::peers::{
@@ -146,12 +146,53 @@ fn connections_and_bytes_are_counted() {
     assert_eq!(value("istio_tcp_sent_bytes_total{"), Some(12), "{text}");
 }
 
+#[test]
+fn connections_that_reach_nobody_are_counted_with_the_flags_that_say_why() {
+    let backend = Backend::start("");
+    let (routes, db) = (yaml(SERVER, TCP_ROUTE), backend.yaml("db"));
+    let (nobody, closed) = (entry("db", closed()), entry("db", closed()));
+    let nobody = nobody.split("  endpoints:").next().unwrap();
+    for (documents, flags) in [
+        (&[&*routes, &*db, DENY][..], "-"),
+        (&[&*routes, &*closed], "UF,URX"),
+        (&[&*routes, nobody], "UH"),
+    ] {
+        let hang = |gateway: &Gateway| assert_eq!(rest(&mut connect(gateway)), "");
+        let (_, gateway) = recorded(documents, "%RESPONSE_FLAGS%", hang);
+        let text = gateway.metrics().unwrap().encode();
+        for metric in ["opened", "closed"] {
+            let name = format!("istio_tcp_connections_{metric}_total{{");
+            let mut lines = text.lines();
+            let line = lines.find(|line| line.starts_with(&name)).unwrap();
+            let label = format!("response_flags=\"{flags}\"");
+            assert!(line.contains(&label) && line.ends_with(" 1"), "{text}");
+        }
+    }
+}
+
 /// The line that a gateway of `documents` logs of a connection, after `speak` has used it.
 fn logged(documents: &[&str], format: &str, speak: impl FnOnce(&Gateway)) -> String {
+    recorded(documents, format, speak).0
+}
+
+/// The same, and the gateway, which has counted the connection by then.
+fn recorded(documents: &[&str], format: &str, speak: impl FnOnce(&Gateway)) -> (String, Gateway) {
+    recorded_in(json!({}), documents, format, speak)
+}
+
+/// The same with these settings of the mesh.
+fn recorded_in(
+    mut mesh: Value,
+    documents: &[&str],
+    format: &str,
+    speak: impl FnOnce(&Gateway),
+) -> (String, Gateway) {
     let (sink, mut lines) = channel(10);
     let mut settings = settings();
     settings.access_log = Some(sink);
-    let mesh = json!({"accessLogFile": "/dev/stdout", "accessLogFormat": format!("{format}\n")});
+    settings.metrics = true;
+    mesh["accessLogFile"] = "/dev/stdout".into();
+    mesh["accessLogFormat"] = format!("{format}\n").into();
     let mut gateway = Gateway::start(settings).unwrap();
     let documents = [&documents.join("---"), "---", &config_map(&mesh)].concat();
     assert_eq!(publish(&mut gateway, &documents), [""; 0]);
@@ -164,10 +205,8 @@ pub(crate) fn next_line(lines: &mut LogLines) -> String {
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     let line = async { tokio::time::timeout(Duration::from_secs(20), lines.recv()).await };
     let line = runtime.block_on(line).unwrap().unwrap();
-    String::from_utf8(line.to_vec())
-        .unwrap()
-        .trim_end()
-        .to_owned()
+    let line = String::from_utf8(line.to_vec()).unwrap();
+    (line.trim_end().to_owned(), gateway)
 }
 
 #[test]

@@ -21,12 +21,14 @@ use std::time::Duration;
 
 use crate::duration;
 use crate::identity::{ParseSpiffeIdError, TrustDomain, TrustDomains};
+use crate::path::Normalization;
 use crate::resource::istio::destination_rule::{
     ConnectionPoolSettings, LocalityLoadBalancerSetting, OutlierDetection, TcpKeepalive,
     ZoneAwareLoadBalancerSetting,
 };
 use crate::resource::istio::mesh_config::{
-    H2UpgradePolicy, InboundTrafficPolicyMode, MeshConfig, OutboundTrafficPolicyMode, Topology,
+    H2UpgradePolicy, InboundTrafficPolicyMode, MeshConfig, NormalizationType,
+    OutboundTrafficPolicyMode, Topology,
 };
 use crate::resource::istio::virtual_service::HttpRetry;
 
@@ -182,6 +184,20 @@ impl MeshOptions {
         self.written.zone_aware_lb_setting.as_ref()
     }
 
+    /// How paths are brought into one form before routes and policies look at them. Default:
+    /// [`Normalization::Base`].
+    pub fn path_normalization(&self) -> Normalization {
+        let written = self.written.path_normalization.as_ref();
+        match written.map(|written| written.normalization) {
+            None | Some(NormalizationType::Default | NormalizationType::Base) => {
+                Normalization::Base
+            }
+            Some(NormalizationType::None) => Normalization::None,
+            Some(NormalizationType::MergeSlashes) => Normalization::MergeSlashes,
+            Some(NormalizationType::DecodeAndMergeSlashes) => Normalization::DecodeAndMergeSlashes,
+        }
+    }
+
     /// Whether the connections to gateways begin with a header of the PROXY protocol
     /// (`gatewayTopology.proxyProtocol`). Default no.
     pub fn proxy_protocol(&self) -> bool {
@@ -251,6 +267,26 @@ mod tests {
         assert_eq!(names, ["a.b", "c"]);
         let capital = options(json!({"trustDomainAliases": ["C"]}));
         assert!(capital.trust_domains().is_err());
+    }
+
+    #[test]
+    fn the_normalization_of_paths_is_read() {
+        assert_eq!(
+            MeshOptions::default().path_normalization(),
+            Normalization::Base
+        );
+        for (written, expected) in [
+            ("DEFAULT", Normalization::Base),
+            ("NONE", Normalization::None),
+            ("MERGE_SLASHES", Normalization::MergeSlashes),
+            (
+                "DECODE_AND_MERGE_SLASHES",
+                Normalization::DecodeAndMergeSlashes,
+            ),
+        ] {
+            let options = options(json!({"pathNormalization": {"normalization": written}}));
+            assert_eq!(options.path_normalization(), expected, "{written}");
+        }
     }
 
     #[test]

@@ -8,15 +8,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use mesh_core::attributes::ResponseFlag;
-use mesh_core::service::ClusterName;
-use mesh_policy::telemetry::access_log::LoggedConnection;
-use mesh_policy::telemetry::metrics::TcpConnection;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
 use tokio::time::{Instant, sleep_until};
 
-use super::info;
-use crate::gateway::generation::Generation;
-use crate::serve::Connection;
+use super::record::Record;
 use crate::upstream::Established;
 
 /// How many bytes are under way in each direction.
@@ -25,25 +20,14 @@ const BUFFER: usize = 16 * 1024;
 /// A connection while it is forwarded.
 pub(super) struct Session<'a> {
     last_active: Cell<Instant>,
-    metrics: Option<TcpConnection>,
-    log: Option<&'a LoggedConnection>,
+    record: &'a Record,
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn begin(
-        generation: &Generation,
-        connection: &Connection,
-        cluster: &ClusterName,
-        log: Option<&'a LoggedConnection>,
-    ) -> Self {
-        let metrics = generation.telemetry().metrics_of(cluster);
-        let metrics = metrics.map(|metrics| {
-            metrics.tcp_connection(Some(&info(connection)), (None, None), Some(cluster))
-        });
+    pub(super) fn begin(record: &'a Record) -> Self {
         Self {
             last_active: Cell::new(Instant::now()),
-            metrics,
-            log,
+            record,
         }
     }
 
@@ -62,11 +46,7 @@ impl<'a> Session<'a> {
         tokio::select! {
             () = self.run(client, transport, idle_timeout) => {}
             // Bytes have no end to wait for.
-            () = trust.lost() => {
-                if let Some(log) = self.log {
-                    log.terminate("upstream_certificate_no_longer_trusted");
-                }
-            }
+            () = trust.lost() => self.record.terminate("upstream_certificate_no_longer_trusted"),
         }
     }
 
@@ -98,12 +78,7 @@ impl<'a> Session<'a> {
             return;
         };
         self.last_active.set(Instant::now());
-        if let Some(metrics) = &self.metrics {
-            metrics.received(bytes);
-        }
-        if let Some(log) = self.log {
-            log.received(bytes);
-        }
+        self.record.received(bytes);
     }
 
     /// The upstream has said something, or failed.
@@ -111,20 +86,14 @@ impl<'a> Session<'a> {
         let bytes = match read {
             Ok(bytes) => bytes,
             Err(error) => {
-                let is_reset = error.kind() == io::ErrorKind::ConnectionReset;
-                if let Some(log) = self.log.filter(|_| is_reset) {
-                    log.break_off(ResponseFlag::UpstreamRemoteReset);
+                if error.kind() == io::ErrorKind::ConnectionReset {
+                    self.record.break_off(ResponseFlag::UpstreamRemoteReset);
                 }
                 return;
             }
         };
         self.last_active.set(Instant::now());
-        if let Some(metrics) = &self.metrics {
-            metrics.sent(bytes);
-        }
-        if let Some(log) = self.log {
-            log.sent(bytes);
-        }
+        self.record.sent(bytes);
     }
 
     async fn silent_for(&self, timeout: Option<Duration>) {
@@ -231,11 +200,8 @@ mod tests {
         idle: Option<Duration>,
         interval: Option<Duration>,
     ) -> Duration {
-        let session = Session {
-            last_active: Cell::new(Instant::now()),
-            metrics: None,
-            log: None,
-        };
+        let record = Record::default();
+        let session = Session::begin(&record);
         let (client, ours) = duplex(64);
         let (theirs, server) = duplex(64);
         let start = Instant::now();

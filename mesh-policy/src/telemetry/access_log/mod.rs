@@ -59,7 +59,7 @@ pub use self::format::{FormatError, LogFormat};
 pub use self::layer::{
     AccessLog, AccessLogLayer, Exchange, Logged, Logger, MeteredBody, ResponseFuture, Uploaded,
 };
-pub use self::providers::log_providers;
+pub use self::providers::{LogScope, log_providers};
 pub use self::sink::{ChannelSink, LogLines, LogSink, channel};
 pub use super::body::{Counts, End, Nothing, OnEnd};
 pub use super::observe::Observed;

@@ -1,20 +1,38 @@
 use std::collections::BTreeMap;
+use std::fmt;
+use std::ptr;
 use std::sync::Arc;
 
 use mesh_core::model::Notice;
 use mesh_core::resource::Resource;
 use mesh_core::resource::istio::telemetry::{AccessLogging, Telemetry, WorkloadMode};
 
-use super::filter::{LogFilter, ParseFilterError};
+use super::filter::LogFilter;
 
-/// Which providers log, each with its filter; and what of the resources is not done.
+/// What a provider logs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LogScope {
+    /// Every exchange and connection.
+    Everything,
+    /// Those that a filter includes.
+    Filtered(LogFilter),
+    /// None.
+    Nothing,
+}
+
+/// What each provider logs, and what of the resources is not done.
 ///
 /// `telemetry` are the resources of a workload, the more general first; `defaults` are the mesh's
-/// default providers; `client` says whose traffic it is: what the workload sends, or receives.
+/// default providers; `client` says whose traffic it is: what the workload sends, or receives. What
+/// is about the other direction counts for nothing.
 ///
-/// A later resource that names providers takes the place of the earlier ones' providers; one that
-/// names none is about those of the one before. A provider that is disabled does not log. A filter
-/// that is not understood keeps its provider silent, and is reported.
+/// All providers that the last resource with any names are logged to, and no others; an entry that
+/// names none is about those of the entry before it. The last entry that names a provider decides
+/// what is logged to it, and none is logged to a provider that an entry disables, unless one after
+/// it does not. A filter that is not understood keeps its provider silent, and is reported.
+///
+/// Where no provider is in the answer, the rest of the mesh's settings decide (`accessLogFile`). That
+/// is so, too, of a direction that none of the entries is about, whatever the defaults are.
 ///
 /// Source: `mergeLogs` in Istio's `pilot/pkg/model/telemetry.go`.
 ///
@@ -26,196 +44,286 @@ use super::filter::{LogFilter, ParseFilterError};
 /// use mesh_core::origin::Source;
 /// use mesh_core::resource::istio::telemetry::Telemetry;
 /// use mesh_core::resource::{Metadata, Resource};
-/// use mesh_policy::telemetry::access_log::log_providers;
+/// use mesh_policy::telemetry::access_log::{LogScope, log_providers};
 ///
 /// let spec: Telemetry = serde_json::from_str(
-///     r#"{"accessLogging": [{"providers": [{"name": "envoy"}],
-///         "filter": {"expression": "response.code >= 400"}}]}"#,
+///     r#"{"accessLogging": [
+///         {"providers": [{"name": "envoy"}], "filter": {"expression": "response.code >= 400"}},
+///         {"providers": [{"name": "audit"}], "match": {"mode": "SERVER"}}]}"#,
 /// )?;
 /// let (metadata, source) = (Metadata::default(), Source::unknown());
-/// let telemetry = Resource { metadata, spec, status: None, source };
-/// let (providers, notices) = log_providers(&[Arc::new(telemetry)], &[], true);
-/// assert!(providers["envoy"].is_some() && notices.is_empty());
+/// let telemetry = [Arc::new(Resource { metadata, spec, status: None, source })];
+/// let (sent, notices) = log_providers(&telemetry, &[], true);
+/// assert!(matches!(sent["envoy"], LogScope::Filtered(_)) && sent.len() == 1);
+/// let (received, _) = log_providers(&telemetry, &[], false);
+/// assert_eq!(received["audit"], LogScope::Everything);
+/// assert!(notices.is_empty());
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 pub fn log_providers(
     telemetry: &[Arc<Resource<Telemetry>>],
     defaults: &[String],
     client: bool,
-) -> (BTreeMap<String, Option<LogFilter>>, Vec<Notice>) {
-    let entries = || {
-        telemetry
-            .iter()
-            .flat_map(|resource| &resource.spec.access_logging)
-    };
-    let last = entries().map(named).rfind(|names| !names.is_empty());
-    let mut merging = Merging {
-        in_scope: last.unwrap_or_else(|| defaults.to_vec()),
-        current: defaults.to_vec(),
-        logging: BTreeMap::new(),
-    };
-    if entries().next().is_none() {
-        let all = merging.in_scope.into_iter().map(|name| (name, None));
+) -> (BTreeMap<String, LogScope>, Vec<Notice>) {
+    let entries = entries(telemetry);
+    if entries.is_empty() {
+        let all = defaults.iter().cloned();
+        let all = all.map(|name| (name, LogScope::Everything));
         return (all.collect(), Vec::new());
     }
+    let mut parents: Vec<_> = defaults.iter().map(String::as_str).collect();
+    let in_scope = in_scope(&entries, client).unwrap_or_else(|| parents.clone());
+    let (scopes, mut notices) = scopes(&entries, client);
+    let mut providers = BTreeMap::new();
+    for entry in &entries {
+        let names = entry.names();
+        let names_none = names.is_empty();
+        if !names_none {
+            parents = names;
+        }
+        if !entry.is_about(client) {
+            continue;
+        }
+        notices.extend(entry.problem(names_none, &parents));
+        for name in parents.iter().filter(|name| in_scope.contains(name)) {
+            let scope = match entry.logging.disabled {
+                Some(true) => LogScope::Nothing,
+                _ => scopes.get(name).cloned().unwrap_or(LogScope::Everything),
+            };
+            providers.insert((*name).to_owned(), scope);
+        }
+    }
+    (providers, notices)
+}
+
+/// What a resource asks to be logged, and where it does.
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    resource: &'a Resource<Telemetry>,
+    index: usize,
+    logging: &'a AccessLogging,
+}
+
+fn entries(telemetry: &[Arc<Resource<Telemetry>>]) -> Vec<Entry<'_>> {
+    let entries = telemetry.iter().flat_map(|resource| {
+        let logging = resource.spec.access_logging.iter().enumerate();
+        logging.map(|(index, logging)| Entry {
+            resource,
+            index,
+            logging,
+        })
+    });
+    entries.collect()
+}
+
+impl<'a> Entry<'a> {
+    /// The providers that it names itself.
+    fn names(&self) -> Vec<&'a str> {
+        let providers = self.logging.providers.iter();
+        providers.map(|provider| provider.name.as_str()).collect()
+    }
+
+    fn is_about(&self, client: bool) -> bool {
+        let mode = self.logging.r#match.as_ref();
+        match mode.map_or(WorkloadMode::ClientAndServer, |own| own.mode) {
+            WorkloadMode::ClientAndServer => true,
+            WorkloadMode::Client => client,
+            WorkloadMode::Server => !client,
+        }
+    }
+
+    fn is_of_the_resource_of(&self, other: &Self) -> bool {
+        ptr::eq(self.resource, other.resource)
+    }
+
+    /// What of an entry that may name no provider, and is about `providers`, is in vain.
+    fn problem(&self, names_none: bool, providers: &[&str]) -> Option<Notice> {
+        if providers.is_empty() {
+            return Some(self.notice("neither it nor the mesh names a provider"));
+        }
+        let filter_in_vain = names_none && self.logging.filter.is_some();
+        filter_in_vain
+            .then(|| self.notice("its filter is that of no provider, since it names none"))
+    }
+
+    fn notice(&self, what: impl fmt::Display) -> Notice {
+        Notice {
+            origin: self.resource.origin(),
+            message: format!("accessLogging[{}]: {what}", self.index),
+        }
+    }
+}
+
+/// The providers that the last resource with any names.
+fn in_scope<'a>(entries: &[Entry<'a>], client: bool) -> Option<Vec<&'a str>> {
+    let named = |entry: &&Entry<'a>| entry.is_about(client) && !entry.logging.providers.is_empty();
+    let last = entries.iter().rfind(named)?;
+    let beside = entries.iter().filter(named);
+    let beside = beside.filter(|entry| entry.is_of_the_resource_of(last));
+    Some(beside.flat_map(Entry::names).collect())
+}
+
+/// What is logged to each provider that is named: what the last entry says.
+fn scopes<'a>(entries: &[Entry<'a>], client: bool) -> (BTreeMap<&'a str, LogScope>, Vec<Notice>) {
+    let mut deciding: BTreeMap<&str, Entry<'a>> = BTreeMap::new();
     let mut notices = Vec::new();
-    for resource in telemetry {
-        for (index, entry) in resource.spec.access_logging.iter().enumerate() {
-            if let Err(error) = merging.apply(entry, client) {
-                notices.push(Notice {
-                    origin: resource.origin(),
-                    message: format!("accessLogging[{index}] does not log: {error}"),
-                });
-            }
+    for entry in entries.iter().filter(|entry| entry.is_about(client)) {
+        for name in entry.names() {
+            let before = deciding.insert(name, *entry);
+            notices.extend(before.and_then(|before| replaced(&before, entry, name)));
         }
     }
-    (merging.logging, notices)
-}
-
-fn named(logging: &AccessLogging) -> Vec<String> {
-    let providers = logging.providers.iter();
-    providers.map(|provider| provider.name.clone()).collect()
-}
-
-struct Merging {
-    /// The providers that are left at the end.
-    in_scope: Vec<String>,
-    /// The providers that an entry without any is about.
-    current: Vec<String>,
-    logging: BTreeMap<String, Option<LogFilter>>,
-}
-
-impl Merging {
-    fn apply(&mut self, entry: &AccessLogging, client: bool) -> Result<(), ParseFilterError> {
-        let AccessLogging {
-            r#match,
-            providers: _,
-            disabled,
-            filter,
-        } = entry;
-        let names = named(entry);
-        if !names.is_empty() {
-            self.current = names;
-        }
-        let mode = r#match
-            .as_ref()
-            .map_or(WorkloadMode::ClientAndServer, |own| own.mode);
-        if !is_about(mode, client) {
-            return Ok(());
-        }
-        let filter = filter
-            .as_ref()
-            .map(|filter| filter.expression.parse::<LogFilter>());
-        let in_scope = self
-            .current
-            .iter()
-            .filter(|name| self.in_scope.contains(*name));
-        for name in in_scope {
-            match (&filter, disabled) {
-                (_, Some(true)) | (Some(Err(_)), _) => drop(self.logging.remove(name)),
-                (Some(Ok(filter)), _) => {
-                    self.logging.insert(name.clone(), Some(filter.clone()));
+    let scopes = deciding.into_iter().map(|(name, entry)| {
+        let scope = match entry.logging.filter.as_ref() {
+            None => LogScope::Everything,
+            Some(filter) => match filter.expression.parse() {
+                Ok(filter) => LogScope::Filtered(filter),
+                Err(error) => {
+                    let what = format!("nothing is logged to `{name}`: {error}");
+                    notices.push(entry.notice(what));
+                    LogScope::Nothing
                 }
-                (None, _) => {
-                    self.logging.entry(name.clone()).or_insert(None);
-                }
-            }
-        }
-        filter.transpose().map(|_| ())
-    }
+            },
+        };
+        (name, scope)
+    });
+    (scopes.collect(), notices)
 }
 
-fn is_about(mode: WorkloadMode, client: bool) -> bool {
-    match mode {
-        WorkloadMode::ClientAndServer => true,
-        WorkloadMode::Client => client,
-        WorkloadMode::Server => !client,
-    }
+/// That a filter counts for nothing, where one resource says two things of a provider. That a more
+/// special resource decides is as it should be.
+fn replaced(before: &Entry<'_>, entry: &Entry<'_>, name: &str) -> Option<Notice> {
+    let is_other = before.index != entry.index && before.logging.filter != entry.logging.filter;
+    let is_lost = is_other && before.logging.filter.is_some();
+    (is_lost && before.is_of_the_resource_of(entry)).then(|| {
+        let index = entry.index;
+        before.notice(format!(
+            "its filter is not that of `{name}`, which accessLogging[{index}] names, too"
+        ))
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use mesh_core::origin::Source;
-    use mesh_core::resource::Metadata;
-    use serde_json::{Value, json};
+    use mesh_core::parse::{Limits, parse_as};
 
     use super::*;
 
-    fn providers(resources: &[Value], defaults: &[&str], client: bool) -> (Vec<String>, usize) {
-        let telemetry: Vec<_> = resources
-            .iter()
-            .map(|logging| {
-                Arc::new(Resource {
-                    metadata: Metadata::default(),
-                    spec: serde_json::from_value(json!({"accessLogging": logging})).unwrap(),
-                    status: None,
-                    source: Source::unknown(),
-                })
+    /// What is logged of what a workload sends and receives, as text, under resources with these
+    /// `accessLogging`; and what of them is in vain.
+    fn merged(resources: &[&str], defaults: &[&str]) -> ([String; 2], Vec<String>) {
+        let telemetry = resources.iter().map(|logging| {
+            let text = format!("accessLogging: {logging}");
+            let (spec, source) = parse_as("telemetry.yaml", &text, &Limits::default()).unwrap();
+            Arc::new(Resource {
+                metadata: mesh_core::resource::Metadata::default(),
+                spec,
+                status: None,
+                source,
             })
-            .collect();
-        let defaults: Vec<_> = defaults.iter().map(|name| (*name).to_owned()).collect();
-        let (providers, notices) = log_providers(&telemetry, &defaults, client);
-        let names = providers.into_iter().map(|(name, filter)| match filter {
-            Some(_) => format!("{name}, filtered"),
-            None => name,
         });
-        (names.collect(), notices.len())
+        let telemetry: Vec<_> = telemetry.collect();
+        let defaults: Vec<_> = defaults.iter().map(|name| (*name).to_owned()).collect();
+        let mut told = Vec::new();
+        let both = [true, false].map(|client| {
+            let (providers, notices) = log_providers(&telemetry, &defaults, client);
+            for Notice { message, .. } in notices {
+                if !told.contains(&message) {
+                    told.push(message);
+                }
+            }
+            let providers = providers.iter().map(|(name, scope)| match scope {
+                LogScope::Everything => name.clone(),
+                LogScope::Filtered(filter) => {
+                    let errors = "response.code >= 500".parse().unwrap();
+                    let which = if *filter == errors { "errors" } else { "other" };
+                    format!("{name} {which}")
+                }
+                LogScope::Nothing => format!("{name} off"),
+            });
+            providers.collect::<Vec<_>>().join(", ")
+        });
+        (both, told)
+    }
+
+    /// Asserts what is logged of what is sent, and of what is received; nothing of it is in vain.
+    fn assert_merged(name: &str, resources: &[&str], defaults: &[&str], expected: [&str; 2]) {
+        let (both, told) = merged(resources, defaults);
+        assert_eq!(both, expected, "{name}");
+        assert_eq!(told, [""; 0], "{name}");
+    }
+
+    const ENVOY: &str = "[{ providers: [{ name: envoy }] }]";
+    const ERRORS: &str = "[{ providers: [{ name: envoy }], \
+        filter: { expression: response.code >= 500 } }]";
+
+    #[test]
+    fn without_an_entry_the_mesh_decides() {
+        assert_merged("nothing", &[], &[], ["", ""]);
+        assert_merged("the defaults", &[], &["envoy"], ["envoy", "envoy"]);
+        assert_merged("empty", &["[]"], &["envoy"], ["envoy", "envoy"]);
     }
 
     #[test]
-    fn the_later_resource_decides() {
-        let envoy = json!([{"providers": [{"name": "envoy"}]}]);
-        let other = json!([{"providers": [{"name": "other"}]}]);
-        let off = json!([{"disabled": true}]);
-        let on = json!([{"disabled": false}]);
-        let errors = json!([{"filter": {"expression": "response.code >= 500"}}]);
-        let odd = json!([{"filter": {"expression": "size(x) > 1"}}]);
-        for (name, resources, defaults, expected) in [
-            ("nothing", vec![], &[][..], &[][..]),
-            ("the defaults", vec![], &["envoy"], &["envoy"]),
-            ("a provider", vec![envoy.clone()], &[], &["envoy"]),
-            (
-                "another one later",
-                vec![envoy.clone(), other],
-                &[],
-                &["other"],
-            ),
-            (
-                "the defaults, filtered",
-                vec![errors.clone()],
-                &["envoy"],
-                &["envoy, filtered"],
-            ),
-            (
-                "switched off below",
-                vec![envoy.clone(), off.clone()],
-                &[],
-                &[],
-            ),
-            (
-                "and on again",
-                vec![envoy.clone(), off, on],
-                &[],
-                &["envoy"],
-            ),
-            (
-                "filtered below",
-                vec![envoy, errors],
-                &[],
-                &["envoy, filtered"],
-            ),
-            ("an odd filter", vec![odd], &["envoy"], &[]),
+    fn providers_of_one_resource_log_beside_each_other() {
+        let two = "
+- { providers: [{ name: envoy }], filter: { expression: response.code >= 500 } }
+- { providers: [{ name: audit }] }";
+        let expected = ["audit, envoy errors"; 2];
+        assert_merged("two entries", &[two], &["mesh"], expected);
+        assert_merged("below another", &[ENVOY, two], &[], expected);
+        let listed = "[{ providers: [{ name: envoy }, { name: audit }] }]";
+        assert_merged("one entry", &[listed], &[], ["audit, envoy"; 2]);
+    }
+
+    #[test]
+    fn each_direction_has_its_own_providers() {
+        let both = "
+- { match: { mode: SERVER }, providers: [{ name: envoy }] }
+- { match: { mode: CLIENT }, providers: [{ name: audit }], disabled: true }
+- { match: { mode: CLIENT }, providers: [{ name: json }] }";
+        assert_merged("apart", &[both], &[], ["audit off, json", "envoy"]);
+        let below = "[{ match: { mode: CLIENT }, providers: [{ name: json }] }]";
+        assert_merged("below", &[ENVOY, below], &[], ["json", "envoy"]);
+        let off = "[{ match: { mode: SERVER }, disabled: true }]";
+        assert_merged("one off", &[ENVOY, off], &[], ["envoy", "envoy off"]);
+        assert_merged("a default", &[off], &["envoy"], ["", "envoy off"]);
+    }
+
+    #[test]
+    fn the_more_special_resource_decides() {
+        let audit = "[{ providers: [{ name: audit }] }]";
+        let (off, on) = ("[{ disabled: true }]", "[{ disabled: false }]");
+        assert_merged("others", &[ENVOY, audit], &[], ["audit"; 2]);
+        assert_merged("off", &[ENVOY, off], &[], ["envoy off"; 2]);
+        assert_merged("on again", &[ENVOY, off, on], &[], ["envoy"; 2]);
+        assert_merged("filtered", &[ENVOY, ERRORS], &[], ["envoy errors"; 2]);
+        assert_merged("unfiltered", &[ERRORS, ENVOY], &[], ["envoy"; 2]);
+        assert_merged("still filtered", &[ERRORS, on], &[], ["envoy errors"; 2]);
+    }
+
+    #[test]
+    fn what_is_in_vain_is_told() {
+        let no_name = "[{ filter: { expression: response.code >= 500 } }]";
+        let twice = "
+- { providers: [{ name: envoy }], filter: { expression: response.code >= 500 } }
+- { providers: [{ name: envoy }] }";
+        let odd = "[{ providers: [{ name: envoy }], filter: { expression: size(x) > 1 } }]";
+        let off = "[{ disabled: true }]";
+        for (resource, defaults, expected, told) in [
+            (no_name, &["envoy"][..], "envoy", "since it names none"),
+            (twice, &[], "envoy", "which accessLogging[1] names, too"),
+            (odd, &[], "envoy off", "nothing is logged to `envoy`"),
+            (off, &[], "", "neither it nor the mesh names a provider"),
         ] {
-            let (providers, notices) = providers(&resources, defaults, true);
-            assert_eq!(providers, expected, "{name}");
-            assert_eq!(notices == 1, name == "an odd filter", "{name}");
+            let ([sent, _], messages) = merged(&[resource], defaults);
+            assert_eq!(sent, expected, "{resource}");
+            assert_eq!(messages.len(), 1, "{messages:?}");
+            assert!(messages[0].contains(told), "{messages:?}");
+            assert!(
+                messages[0].starts_with("accessLogging[0]: "),
+                "{messages:?}"
+            );
         }
-    }
-
-    #[test]
-    fn a_direction_is_logged_where_it_is_asked_for() {
-        let server = [json!([{"match": {"mode": "SERVER"}, "providers": [{"name": "envoy"}]}])];
-        assert_eq!(providers(&server, &[], false).0, ["envoy"]);
-        assert!(providers(&server, &[], true).0.is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use mesh_core::attributes::{ResponseFlags, UpstreamConnection};
+use mesh_core::attributes::{ResponseFlag, ResponseFlags, UpstreamConnection};
 use mesh_core::identity::SpiffeId;
 use mesh_core::service::ClusterName;
 
@@ -248,7 +248,7 @@ impl Facts<'_> {
             },
             Source::Reporter => self.reporter.as_str(),
             Source::ResponseCode => return self.code.to_string().into(),
-            Source::ResponseFlags => return self.flags.to_string().into(),
+            Source::ResponseFlags => return self.response_flags().into(),
             Source::SecurityPolicy => match (self.reporter, self.is_mutual_tls) {
                 // Only the server knows.
                 (Reporter::Source, _) => UNKNOWN,
@@ -256,6 +256,18 @@ impl Facts<'_> {
                 (Reporter::Destination, false) => "none",
             },
         })
+    }
+
+    /// The flags, as access logs have them: what is last of a connection is that it may not be tried
+    /// again.
+    fn response_flags(&self) -> String {
+        const LAST: ResponseFlag = ResponseFlag::UpstreamRetryLimitExceeded;
+        if self.protocol != Protocol::Tcp || !self.flags.contains(LAST) {
+            return self.flags.to_string();
+        }
+        let others = self.flags.iter().filter(|flag| *flag != LAST);
+        let names = others.chain([LAST]).map(ResponseFlag::as_str);
+        names.collect::<Vec<_>>().join(",")
     }
 
     /// The value of a custom label.
@@ -360,8 +372,6 @@ fn or_unknown(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use mesh_core::attributes::ResponseFlag;
-
     use super::*;
 
     fn labels(plan: &Plan, facts: &Facts<'_>) -> Vec<(String, String)> {

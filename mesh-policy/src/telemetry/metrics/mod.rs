@@ -59,6 +59,7 @@ mod labels;
 mod layer;
 mod overrides;
 mod peer;
+mod providers;
 mod series;
 mod tags;
 mod tcp;
@@ -70,6 +71,7 @@ use std::sync::Arc;
 
 use http::Request;
 use http::header::HOST;
+use mesh_core::config::options::MeshOptions;
 use mesh_core::model::Notice;
 use mesh_core::resource::Resource;
 use mesh_core::resource::istio::telemetry::{IstioMetric, Telemetry};
@@ -128,20 +130,27 @@ impl IstioMetrics {
     }
 
     /// The metrics that the Telemetry resources of a workload ask for, the more general first, and
-    /// what of these is not done.
+    /// what of these is not done. There are none if neither the resources nor the mesh name Prometheus
+    /// as a provider; the last that names any decides.
+    ///
+    /// All metrics that are disabled at once are back as soon as a later entry changes anything of
+    /// them, as in Istio (`mergeMetrics` in `pilot/pkg/model/telemetry.go`).
     ///
     /// The values of tags may be texts in quotes and attributes of the request (`request.host`,
     /// `request.method`, `request.path`, `request.url_path`, `request.headers['name']` and those of
     /// well-known headers), and with the feature `cel` any expressions, which are evaluated when the
-    /// exchange has ended; those of TCP metrics when the connection is made. A tag with another value
-    /// is left as it is, and reported.
+    /// exchange has ended; those of TCP metrics when the connection is counted as opened. A tag with
+    /// another value, as one that reads a point in time (`request.time`), is left as it is, and
+    /// reported.
     pub fn compile(
         telemetry: &[Arc<Resource<Telemetry>>],
+        mesh: &MeshOptions,
         reporter: Reporter,
         local: PeerWorkload,
-    ) -> (Self, Vec<Notice>) {
-        let (plans, notices) = Plans::compile(telemetry, reporter);
-        (Self::from_plans(plans, reporter, local, SERIES), notices)
+    ) -> (Option<Self>, Vec<Notice>) {
+        let (plans, notices) = Plans::compile(telemetry, mesh, reporter);
+        let metrics = plans.map(|plans| Self::from_plans(plans, reporter, local, SERIES));
+        (metrics, notices)
     }
 
     /// Sets how many series there may be of metrics with the same labels, in place of 10,000, and

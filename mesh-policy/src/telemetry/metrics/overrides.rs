@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use mesh_core::config::options::MeshOptions;
 use mesh_core::model::Notice;
 use mesh_core::resource::Resource;
 use mesh_core::resource::istio::telemetry::{
-    IstioMetric, Metrics, MetricsOverrides, TagOperation, TagOverride, Telemetry, WorkloadMode,
+    IstioMetric, MetricsOverrides, TagOperation, TagOverride, Telemetry, WorkloadMode,
 };
 
 use super::labels::{Plan, Reporter};
+use super::providers::entries;
 use super::tags::TagValue;
 
 /// The metrics, in the order in which they are written.
@@ -60,110 +62,108 @@ impl Default for Plans {
 }
 
 impl Plans {
-    /// What `telemetry` says, the more general first, for the end that `reporter` is.
+    /// What `telemetry` says, the more general first, for the end that `reporter` is; `None` if no
+    /// metrics are kept.
     pub(super) fn compile(
         telemetry: &[Arc<Resource<Telemetry>>],
+        mesh: &MeshOptions,
         reporter: Reporter,
-    ) -> (Self, Vec<Notice>) {
-        let (mut plans, mut notices) = (Self::default(), Vec::new());
-        let mut disabled = Vec::new();
-        for resource in telemetry {
-            for (index, metrics) in resource.spec.metrics.iter().enumerate() {
-                let Metrics {
-                    providers,
-                    overrides,
-                    // TCP connections are counted as their bytes pass.
-                    reporting_interval: _,
-                } = metrics;
-                let is_ours = |name: &str| name == "prometheus";
-                if !providers.is_empty() && !providers.iter().any(|known| is_ours(&known.name)) {
-                    notices.push(Notice {
-                        origin: resource.origin(),
-                        message: format!(
-                            "metrics[{index}] names no provider but Prometheus is kept"
-                        ),
-                    });
-                    continue;
-                }
-                for (number, change) in overrides.iter().enumerate() {
-                    let place = format!("metrics[{index}].overrides[{number}]");
-                    let problems = plans.apply(change, reporter, &mut disabled);
-                    notices.extend(problems.into_iter().map(|problem| Notice {
-                        origin: resource.origin(),
-                        message: format!("{place}: {problem}"),
-                    }));
+    ) -> (Option<Self>, Vec<Notice>) {
+        let (entries, mut notices) = entries(telemetry, mesh);
+        let Some(entries) = entries else {
+            return (None, notices);
+        };
+        let mut merged = Merged::default();
+        for entry in entries {
+            // TCP connections are counted as their bytes pass, whatever `reportingInterval` is.
+            for (number, change) in entry.metrics.overrides.iter().enumerate() {
+                for problem in merged.apply(change, reporter) {
+                    notices.push(entry.notice(format!("overrides[{number}]: {problem}")));
                 }
             }
         }
-        plans
-            .metrics
-            .retain(|(metric, _)| !disabled.contains(metric));
-        (plans, notices)
+        (Some(merged.finish()), notices)
     }
+}
 
-    fn apply(
-        &mut self,
-        change: &MetricsOverrides,
-        reporter: Reporter,
-        disabled: &mut Vec<IstioMetric>,
-    ) -> Vec<String> {
+/// What the changes have made of all metrics so far.
+#[derive(Debug, Default)]
+struct Merged {
+    plans: Plans,
+    disabled: Vec<IstioMetric>,
+    /// Whether none is kept, because all were disabled at once. Whatever is changed afterwards puts
+    /// an end to that.
+    is_off: bool,
+}
+
+impl Merged {
+    /// Returns what of `change` is not done.
+    fn apply(&mut self, change: &MetricsOverrides, reporter: Reporter) -> Vec<String> {
         let MetricsOverrides {
             r#match,
-            disabled: is_disabled,
+            disabled,
             tag_overrides,
         } = change;
-        let mut problems = Vec::new();
         let selector = r#match.clone().unwrap_or_default();
-        if let Some(name) = &selector.custom_metric {
-            problems.push(format!(
-                "the metric `{name}` is none of Istio's, and is not kept"
-            ));
-            return problems;
-        }
         let is_mine = match selector.mode {
             WorkloadMode::ClientAndServer => true,
             WorkloadMode::Client => reporter == Reporter::Source,
             WorkloadMode::Server => reporter == Reporter::Destination,
         };
         if !is_mine {
-            return problems;
+            return Vec::new();
         }
-        let asked = selector.metric.unwrap_or_default();
-        let matches = |metric| stands_for(asked, metric);
-        match is_disabled {
-            Some(true) => disabled.extend(METRICS.into_iter().filter(|metric| matches(*metric))),
-            Some(false) => disabled.retain(|metric| !matches(*metric)),
+        let asked = match &selector.custom_metric {
+            None => selector.metric.unwrap_or_default(),
+            Some(name) => match named(name) {
+                Some(metric) => metric,
+                None => return vec![format!("the metric `{name}` is none of Istio's")],
+            },
+        };
+        if asked == IstioMetric::AllMetrics && *disabled == Some(true) {
+            self.is_off = true;
+            let tags = tag_overrides.keys();
+            return tags
+                .map(|name| format!("the tag `{name}` is left as it is, since no metric is kept"))
+                .collect();
+        }
+        self.is_off = false;
+        match disabled {
+            Some(true) => self.disabled.push(asked),
+            Some(false) => self.disabled.retain(|metric| !stands_for(asked, *metric)),
             None => {}
         }
-        for (name, tag) in tag_overrides {
-            if let Err(expression) = self.apply_tag(asked, name, tag) {
-                problems.push(format!(
-                    "the value `{expression}` of the tag `{name}` is not supported, and the tag is left as it is"
-                ));
-            }
-        }
-        problems
+        let tags = tag_overrides.iter();
+        tags.filter_map(|(name, tag)| self.apply_tag(asked, name, tag).err())
+            .collect()
     }
 
-    /// Changes a tag of the metrics that `asked` stands for, or returns the value that is not
-    /// understood.
-    fn apply_tag<'a>(
+    /// Changes a tag of the metrics that `asked` stands for, or returns why it does not.
+    fn apply_tag(
         &mut self,
         asked: IstioMetric,
         name: &str,
-        tag: &'a TagOverride,
-    ) -> Result<(), &'a str> {
+        tag: &TagOverride,
+    ) -> Result<(), String> {
         let TagOverride { operation, value } = tag;
         let place = match (operation, value) {
             (Some(TagOperation::Remove), _) => None,
-            (_, None) => return Ok(()),
+            (_, None) => {
+                return Err(format!(
+                    "the tag `{name}` has no value, and is left as it is"
+                ));
+            }
             (_, Some(expression)) => {
-                let parsed = TagValue::parse(expression).ok_or(expression.as_str())?;
-                self.custom.push(parsed);
-                Some(self.custom.len() - 1)
+                let parsed = TagValue::parse(expression).ok_or_else(|| {
+                    format!(
+                        "the value `{expression}` of the tag `{name}` is not supported, and the tag is left as it is"
+                    )
+                })?;
+                self.plans.custom.push(parsed);
+                Some(self.plans.custom.len() - 1)
             }
         };
-        let metrics = self.metrics.iter_mut();
+        let metrics = self.plans.metrics.iter_mut();
         for (_, plan) in metrics.filter(|(metric, _)| stands_for(asked, *metric)) {
             match place {
                 Some(place) => plan.upsert(name, place),
@@ -172,6 +172,35 @@ impl Plans {
         }
         Ok(())
     }
+
+    fn finish(self) -> Plans {
+        let Self {
+            mut plans,
+            disabled,
+            is_off,
+        } = self;
+        plans
+            .metrics
+            .retain(|(metric, _)| !is_off && !disabled.contains(metric));
+        plans
+    }
+}
+
+/// One of Istio's metrics by its name in Prometheus, without the prefix that all have.
+fn named(name: &str) -> Option<IstioMetric> {
+    Some(match name {
+        "requests_total" => IstioMetric::RequestCount,
+        "request_duration_milliseconds" => IstioMetric::RequestDuration,
+        "request_bytes" => IstioMetric::RequestSize,
+        "response_bytes" => IstioMetric::ResponseSize,
+        "request_messages_total" => IstioMetric::GrpcRequestMessages,
+        "response_messages_total" => IstioMetric::GrpcResponseMessages,
+        "tcp_connections_opened_total" => IstioMetric::TcpOpenedConnections,
+        "tcp_connections_closed_total" => IstioMetric::TcpClosedConnections,
+        "tcp_sent_bytes_total" => IstioMetric::TcpSentBytes,
+        "tcp_received_bytes_total" => IstioMetric::TcpReceivedBytes,
+        _ => return None,
+    })
 }
 
 /// Whether `asked` stands for `metric`.
@@ -181,26 +210,27 @@ fn stands_for(asked: IstioMetric, metric: IstioMetric) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use mesh_core::origin::Source;
+    use mesh_core::parse::{Limits, parse_as};
     use mesh_core::resource::Metadata;
-    use serde_json::json;
 
     use super::*;
 
-    fn compile(metrics: serde_json::Value, reporter: Reporter) -> (Plans, Vec<String>) {
-        let mut spec = json!({});
-        spec["metrics"] = metrics;
+    /// The mesh keeps metrics in Prometheus.
+    fn compile(metrics: &str, reporter: Reporter) -> (Plans, Vec<String>) {
+        let text = format!("metrics: {metrics}");
+        let (spec, source) = parse_as("telemetry.yaml", &text, &Limits::default()).unwrap();
         let resource = Resource {
             metadata: Metadata::default(),
-            spec: serde_json::from_value(spec).unwrap(),
+            spec,
             status: None,
-            source: Source::unknown(),
+            source,
         };
-        let (plans, notices) = Plans::compile(&[Arc::new(resource)], reporter);
-        (
-            plans,
-            notices.into_iter().map(|notice| notice.message).collect(),
-        )
+        let mesh = "defaultProviders: { metrics: [prometheus] }";
+        let (mesh, _) = parse_as("mesh", mesh, &Limits::default()).unwrap();
+        let mesh = MeshOptions::new(mesh);
+        let (plans, notices) = Plans::compile(&[Arc::new(resource)], &mesh, reporter);
+        let notices = notices.into_iter().map(|notice| notice.message);
+        (plans.unwrap(), notices.collect())
     }
 
     fn has(plans: &Plans, metric: IstioMetric, label: &str) -> Option<bool> {
@@ -215,57 +245,98 @@ mod tests {
             ("SERVER", Some(true), None),
             ("CLIENT_AND_SERVER", None, None),
         ] {
-            let metrics = json!([{"overrides": [
-                {"match": {"metric": "REQUEST_COUNT", "mode": mode}, "disabled": true},
-            ]}]);
-            for (reporter, expected) in [
-                (Reporter::Source, source),
-                (Reporter::Destination, destination),
-            ] {
-                let (plans, _) = compile(metrics.clone(), reporter);
-                let found = has(&plans, IstioMetric::RequestCount, "reporter");
-                assert_eq!(found, expected, "{mode} {reporter:?}");
-                assert_eq!(
-                    has(&plans, IstioMetric::RequestSize, "reporter"),
-                    Some(true)
+            for selected in ["metric: REQUEST_COUNT", "customMetric: requests_total"] {
+                let metrics = format!(
+                    "[{{ overrides: [{{ match: {{ {selected}, mode: {mode} }}, disabled: true }}] }}]"
                 );
+                for (reporter, expected) in [
+                    (Reporter::Source, source),
+                    (Reporter::Destination, destination),
+                ] {
+                    let (plans, _) = compile(&metrics, reporter);
+                    let found = has(&plans, IstioMetric::RequestCount, "reporter");
+                    assert_eq!(found, expected, "{selected} {mode} {reporter:?}");
+                    let other = has(&plans, IstioMetric::RequestSize, "reporter");
+                    assert_eq!(other, Some(true));
+                }
             }
         }
     }
 
     #[test]
-    fn a_later_override_can_enable_again() {
-        let (plans, _) = compile(
-            json!([{"overrides": [
-                {"disabled": true},
-                {"match": {"metric": "REQUEST_COUNT"}, "disabled": false},
-            ]}]),
-            Reporter::Source,
-        );
-        let kept: Vec<_> = plans.metrics.iter().map(|(metric, _)| *metric).collect();
-        assert_eq!(kept, [IstioMetric::RequestCount]);
+    fn all_metrics_are_off_until_something_of_that_side_is_changed() {
+        let one = "match: { metric: REQUEST_COUNT }, disabled: false";
+        let tags = "match: { metric: REQUEST_SIZE }, tagOverrides: { a: { operation: REMOVE } }";
+        for (after, source, destination) in [
+            ("", 0, 0),
+            ("{ match: { mode: SERVER } }", 0, METRICS.len()),
+            // As in Istio, one that is enabled enables all.
+            (&format!("{{ {one} }}"), METRICS.len(), METRICS.len()),
+            (&format!("{{ {tags} }}"), METRICS.len(), METRICS.len()),
+        ] {
+            let metrics = format!("[{{ overrides: [{{ disabled: true }}, {after}] }}]");
+            for (reporter, kept) in [
+                (Reporter::Source, source),
+                (Reporter::Destination, destination),
+            ] {
+                let (plans, notices) = compile(&metrics, reporter);
+                assert_eq!(plans.metrics.len(), kept, "{after} {reporter:?}");
+                assert_eq!(notices, [""; 0]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_metric_stays_disabled_while_others_are_changed() {
+        let metrics = "[{ overrides: [
+            { match: { metric: REQUEST_COUNT }, disabled: true },
+            { match: { metric: REQUEST_SIZE }, disabled: true },
+            { match: { metric: REQUEST_COUNT }, disabled: false },
+        ] }]";
+        let (plans, _) = compile(metrics, Reporter::Source);
+        let kept = |metric| has(&plans, metric, "reporter").is_some();
+        assert!(kept(IstioMetric::RequestCount) && !kept(IstioMetric::RequestSize));
     }
 
     #[test]
     fn tags_are_removed_and_added_where_they_are_asked_for() {
-        let (plans, notices) = compile(
-            json!([{"overrides": [
-                {"tagOverrides": {"source_app": {"operation": "REMOVE"}}},
-                {"match": {"metric": "REQUEST_COUNT"}, "tagOverrides": {
-                    "host": {"value": "request.host"},
-                    "odd": {"value": "size(x)"},
-                }},
-            ]}]),
-            Reporter::Source,
-        );
+        let metrics = "[{ overrides: [
+            { tagOverrides: { source_app: { operation: REMOVE } } },
+            { match: { metric: REQUEST_COUNT }, tagOverrides: {
+                host: { value: request.host },
+                odd: { value: size(x) },
+                none: { operation: UPSERT },
+            } },
+        ] }]";
+        let (plans, notices) = compile(metrics, Reporter::Source);
+        let size = |label| has(&plans, IstioMetric::RequestSize, label);
         assert_eq!(
-            has(&plans, IstioMetric::RequestSize, "source_app"),
-            Some(false)
+            (size("source_app"), size("host")),
+            (Some(false), Some(false))
         );
-        assert_eq!(has(&plans, IstioMetric::RequestSize, "host"), Some(false));
-        assert_eq!(has(&plans, IstioMetric::RequestCount, "host"), Some(true));
-        assert_eq!(has(&plans, IstioMetric::RequestCount, "odd"), Some(false));
-        assert_eq!(notices.len(), 1);
-        assert!(notices[0].contains("`size(x)`"), "{notices:?}");
+        let count = |label| has(&plans, IstioMetric::RequestCount, label);
+        assert_eq!((count("host"), count("odd")), (Some(true), Some(false)));
+        let [none, odd] = &notices[..] else {
+            panic!("{notices:?}");
+        };
+        assert!(none.contains("the tag `none` has no value"), "{none}");
+        assert!(odd.starts_with("metrics[0]: overrides[1]: "), "{odd}");
+        assert!(odd.contains("`size(x)`"), "{odd}");
+    }
+
+    #[test]
+    fn changes_that_have_no_effect_are_told() {
+        let metrics = "[{ overrides: [
+            { match: { customMetric: mine } },
+            { disabled: true, tagOverrides: { a: { value: \"'1'\" } } },
+        ] }]";
+        let (_, notices) = compile(metrics, Reporter::Source);
+        assert_eq!(
+            notices,
+            [
+                "metrics[0]: overrides[0]: the metric `mine` is none of Istio's",
+                "metrics[0]: overrides[1]: the tag `a` is left as it is, since no metric is kept",
+            ]
+        );
     }
 }

@@ -10,6 +10,7 @@ use mesh_core::attributes::{
     ConnectionInfo, MatchedRoute, PeerIdentity, Progress, ResponseFlag, SelectedEndpoint, TlsInfo,
     UpstreamConnection,
 };
+use mesh_core::identity::SpiffeId;
 use mesh_core::model::cluster::{Endpoint, EndpointAddress};
 use mesh_core::model::route::{Route, RouteMatch};
 use mesh_core::service::ClusterName;
@@ -383,7 +384,9 @@ fn tagged(tags: &[(&str, &str)]) -> (Arc<IstioMetrics>, Vec<Notice>) {
     let tags: serde_json::Map<_, _> = tags
         .map(|(name, value)| ((*name).to_owned(), serde_json::json!({"value": value})))
         .collect();
-    let spec = serde_json::json!({"metrics": [{"overrides": [{"tagOverrides": tags}]}]});
+    let spec = serde_json::json!({"metrics": [
+        {"providers": [{"name": "prometheus"}], "overrides": [{"tagOverrides": tags}]},
+    ]});
     let resource = Resource {
         metadata: mesh_core::resource::Metadata::default(),
         spec: serde_json::from_value(spec).unwrap(),
@@ -391,8 +394,10 @@ fn tagged(tags: &[(&str, &str)]) -> (Arc<IstioMetrics>, Vec<Notice>) {
         source: mesh_core::origin::Source::unknown(),
     };
     let resources = [Arc::new(resource)];
-    let (metrics, notices) = IstioMetrics::compile(&resources, Reporter::Destination, local());
-    (Arc::new(metrics), notices)
+    let mesh = MeshOptions::default();
+    let (metrics, notices) =
+        IstioMetrics::compile(&resources, &mesh, Reporter::Destination, local());
+    (Arc::new(metrics.unwrap()), notices)
 }
 
 #[cfg(feature = "cel")]
@@ -430,7 +435,7 @@ async fn tags_are_read_when_the_exchange_has_ended_and_of_connections_too() {
     let requests = lines(&metrics, "istio_requests_total", &labels);
     assert_eq!(requests, ["5 8080 yes a shop 1"]);
 
-    drop(metrics.tcp_connection(Some(&connection), (None, None), None));
+    drop(metrics.tcp_connection(connection, None, None));
     let opened = lines(
         &metrics,
         "istio_tcp_connections_opened_total",
@@ -464,26 +469,109 @@ async fn open_metrics_has_the_same_series() {
     assert!(text.ends_with("# EOF\n"), "{text}");
 }
 
+fn info() -> ConnectionInfo {
+    ConnectionInfo {
+        peer: "192.0.2.7:1".parse().unwrap(),
+        local: "192.0.2.1:27017".parse().unwrap(),
+        tls: None,
+    }
+}
+
+fn mongo() -> ClusterName {
+    ClusterName::outbound(27017, "", "mongo.shop.svc.cluster.local")
+}
+
 #[test]
 fn connections_are_counted_as_they_open_carry_and_close() {
-    let metrics = IstioMetrics::new(Reporter::Source, local());
-    let cluster = ClusterName::outbound(27017, "", "mongo.shop.svc.cluster.local");
-    let connection = metrics.tcp_connection(None, (None, None), Some(&cluster));
+    let metrics = Arc::new(IstioMetrics::new(Reporter::Source, local()));
+    let connection = metrics.tcp_connection(info(), None, Some(mongo()));
+    let count = |metric: &str| {
+        let labels = [
+            "destination_service_name",
+            "request_protocol",
+            "response_flags",
+        ];
+        lines(&metrics, metric, &labels)
+    };
+    let opened = "istio_tcp_connections_opened_total";
+    assert_eq!(count(opened), [""; 0], "no endpoint is reached");
+    connection.connected(&UpstreamConnection::default());
     connection.received(5);
     connection.sent(7);
-    let count = |metric: &str| {
-        lines(
-            &metrics,
-            metric,
-            &["destination_service_name", "request_protocol"],
-        )
-    };
-    assert_eq!(count("istio_tcp_connections_opened_total"), ["mongo tcp 1"]);
-    assert_eq!(count("istio_tcp_connections_closed_total"), ["mongo tcp 0"]);
+    assert_eq!(count(opened), ["mongo tcp - 1"]);
+    assert_eq!(
+        count("istio_tcp_connections_closed_total"),
+        ["mongo tcp - 0"]
+    );
+    // What comes after it was opened is not in the labels.
+    connection.break_off(ResponseFlag::DurationTimeout);
     drop(connection);
-    assert_eq!(count("istio_tcp_connections_closed_total"), ["mongo tcp 1"]);
-    assert_eq!(count("istio_tcp_received_bytes_total"), ["mongo tcp 5"]);
-    assert_eq!(count("istio_tcp_sent_bytes_total"), ["mongo tcp 7"]);
+    assert_eq!(count(opened), ["mongo tcp - 1"]);
+    assert_eq!(
+        count("istio_tcp_connections_closed_total"),
+        ["mongo tcp - 1"]
+    );
+    assert_eq!(count("istio_tcp_received_bytes_total"), ["mongo tcp - 5"]);
+    assert_eq!(count("istio_tcp_sent_bytes_total"), ["mongo tcp - 7"]);
+}
+
+#[test]
+fn connections_that_reach_no_endpoint_are_counted_with_the_flags_that_say_why() {
+    let metrics = Arc::new(IstioMetrics::new(Reporter::Source, local()));
+    let unreached = metrics.tcp_connection(info(), None, Some(mongo()));
+    unreached.break_off(ResponseFlag::UpstreamRetryLimitExceeded);
+    unreached.break_off(ResponseFlag::UpstreamConnectionFailure);
+    drop(unreached);
+    // As one that a policy denies.
+    drop(metrics.tcp_connection(info(), None, Some(mongo())));
+    for metric in ["opened", "closed"] {
+        let metric = format!("istio_tcp_connections_{metric}_total");
+        let counted = lines(&metrics, &metric, &["response_flags"]);
+        assert_eq!(counted, ["- 1", "UF,URX 1"]);
+    }
+}
+
+#[test]
+fn connections_tell_who_came_and_where_they_went() {
+    let labels = [
+        "source_principal",
+        "destination_principal",
+        "destination_app",
+        "connection_security_policy",
+    ];
+    let identity = |name: &str| -> SpiffeId {
+        let text = format!("spiffe://cluster.local/ns/shop/sa/{name}");
+        text.parse().unwrap()
+    };
+    let mut endpoint = Endpoint::new(EndpointAddress::Ip(([10, 0, 0, 7], 27017).into()));
+    endpoint.labels.insert("app", "mongo");
+    for (reporter, expected) in [
+        (
+            Reporter::Source,
+            "spiffe://cluster.local/ns/shop/sa/us spiffe://cluster.local/ns/shop/sa/mongo mongo \
+             unknown 1",
+        ),
+        (
+            Reporter::Destination,
+            "spiffe://cluster.local/ns/shop/sa/cart unknown unknown mutual_tls 1",
+        ),
+    ] {
+        let metrics = Arc::new(IstioMetrics::new(reporter, PeerWorkload::default()));
+        let info = ConnectionInfo {
+            tls: Some(TlsInfo::default()),
+            ..info()
+        };
+        let client = PeerIdentity(identity("cart"));
+        let connection = metrics.tcp_connection(info, Some(client), Some(mongo()));
+        connection.sent_to(SelectedEndpoint(Arc::new(endpoint.clone())));
+        connection.connected(&UpstreamConnection {
+            identity: Some(identity("us")),
+            peer: Some(identity("mongo")),
+            ..UpstreamConnection::default()
+        });
+        let opened = lines(&metrics, "istio_tcp_connections_opened_total", &labels);
+        assert_eq!(opened, [expected], "{reporter:?}");
+    }
 }
 
 #[test]
@@ -492,7 +580,7 @@ fn values_of_labels_are_escaped() {
         workload: "a\"b\\c\nd".into(),
         ..PeerWorkload::default()
     };
-    let metrics = IstioMetrics::new(Reporter::Source, local);
-    drop(metrics.tcp_connection(None, (None, None), None));
+    let metrics = Arc::new(IstioMetrics::new(Reporter::Source, local));
+    drop(metrics.tcp_connection(info(), None, None));
     assert!(metrics.encode().contains(r#"source_workload="a\"b\\c\nd""#));
 }

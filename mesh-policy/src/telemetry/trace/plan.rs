@@ -106,18 +106,12 @@ impl TracePlan {
         };
         let mut notices = Vec::new();
         for resource in telemetry {
-            for (index, tracing) in resource.spec.tracing.iter().enumerate() {
-                let problems = merged.apply(tracing, direction, constants);
-                notices.extend(problems.into_iter().map(|problem| Notice {
-                    origin: resource.origin(),
-                    message: format!("tracing[{index}]: {problem}"),
-                }));
-            }
+            notices.extend(merged.take(resource, direction, constants));
         }
         let (provider, propagation, problem) = merged.provider(mesh);
         notices.extend(problem.map(|message| Notice {
-            origin: match telemetry.last() {
-                Some(last) => last.origin(),
+            origin: match merged.naming.take() {
+                Some(named) => named,
                 None => Origin::synthetic("mesh configuration"),
             },
             message,
@@ -179,6 +173,8 @@ fn share(percent: Option<f64>) -> Percent {
 #[derive(Debug, Default)]
 struct Merged {
     provider: Option<String>,
+    /// The resource that names the provider, if it is not the mesh.
+    naming: Option<Origin>,
     sampling: Option<f64>,
     is_silent: Option<bool>,
     istio_tags: Option<bool>,
@@ -189,15 +185,40 @@ struct Merged {
 }
 
 impl Merged {
-    /// Takes what `tracing` says in the place of what was said before; returns what it says in vain.
-    fn apply(
+    /// Takes what `resource` says in the place of what was said before; returns what it says in vain.
+    fn take(
         &mut self,
-        tracing: &Tracing,
+        resource: &Resource<Telemetry>,
         direction: Direction,
         constants: &Constants,
-    ) -> Vec<String> {
+    ) -> Vec<Notice> {
+        let (mut problems, mut before) = (Vec::new(), None);
+        let entries = resource.spec.tracing.iter().enumerate();
+        for (index, tracing) in entries.filter(|(_, tracing)| is_about(tracing, direction)) {
+            let found = self.apply(tracing, constants);
+            problems.extend(found.into_iter().map(|problem| (index, problem)));
+            let Some(first) = tracing.providers.first() else {
+                continue;
+            };
+            self.naming = Some(resource.origin());
+            let lost = before.replace((index, &first.name));
+            if let Some((lost, name)) = lost.filter(|(_, name)| *name != &first.name) {
+                let problem =
+                    format!("nothing is sent to `{name}`: tracing[{index}] names a provider, too");
+                problems.push((lost, problem));
+            }
+        }
+        let notices = problems.into_iter().map(|(index, problem)| Notice {
+            origin: resource.origin(),
+            message: format!("tracing[{index}]: {problem}"),
+        });
+        notices.collect()
+    }
+
+    /// The same of one entry.
+    fn apply(&mut self, tracing: &Tracing, constants: &Constants) -> Vec<String> {
         let Tracing {
-            r#match,
+            r#match: _,
             providers,
             random_sampling_percentage,
             disable_span_reporting,
@@ -206,19 +227,14 @@ impl Merged {
             enable_istio_tags,
             disable_context_propagation,
         } = tracing;
-        let mode = r#match
-            .as_ref()
-            .map_or(WorkloadMode::ClientAndServer, |own| own.mode);
-        let is_mine = match mode {
-            WorkloadMode::ClientAndServer => true,
-            WorkloadMode::Client => direction == Direction::Client,
-            WorkloadMode::Server => direction == Direction::Server,
-        };
-        if !is_mine {
-            return Vec::new();
-        }
+        let mut problems = Vec::new();
         if let Some(first) = providers.first() {
             self.provider = Some(first.name.clone());
+            let others = providers.iter().skip(1);
+            problems.extend(others.map(|other| {
+                let (first, other) = (&first.name, &other.name);
+                format!("spans are sent to `{first}` alone, and not to `{other}`")
+            }));
         }
         self.sampling = random_sampling_percentage.or(self.sampling);
         self.is_silent = disable_span_reporting.or(self.is_silent);
@@ -226,10 +242,9 @@ impl Merged {
         self.by_request_id = use_request_id_for_trace_sampling.or(self.by_request_id);
         self.leaves_context = disable_context_propagation.or(self.leaves_context);
         if custom_tags.is_empty() {
-            return Vec::new();
+            return problems;
         }
         self.tags.clear();
-        let mut problems = Vec::new();
         for (name, written) in custom_tags {
             match tag(written, constants) {
                 Ok(tag) => self.tags.extend(tag.map(|tag| (name.clone(), tag))),
@@ -248,10 +263,12 @@ impl Merged {
             return (None, Vec::new(), None);
         };
         let mut known = mesh.as_written().extension_providers.iter();
-        let Some(provider) = known.find(|provider| provider.name == name) else {
+        let same = |known: &str| known.eq_ignore_ascii_case(&name);
+        let Some(provider) = known.find(|provider| same(&provider.name)) else {
             let problem = format!("the mesh has no provider `{name}`, and nothing is traced");
             return (None, Vec::new(), Some(problem));
         };
+        let name = provider.name.clone();
         if let Some(collector) = &provider.opentelemetry {
             if collector.max_tag_length > 0 {
                 self.max_path = collector.max_tag_length;
@@ -269,6 +286,15 @@ impl Merged {
         }
         let problem = unsent("speaks a protocol that is not spoken here, and nothing is traced");
         (None, Vec::new(), Some(problem))
+    }
+}
+
+fn is_about(tracing: &Tracing, direction: Direction) -> bool {
+    let mode = tracing.r#match.as_ref();
+    match mode.map_or(WorkloadMode::ClientAndServer, |own| own.mode) {
+        WorkloadMode::ClientAndServer => true,
+        WorkloadMode::Client => direction == Direction::Client,
+        WorkloadMode::Server => direction == Direction::Server,
     }
 }
 
@@ -324,21 +350,35 @@ fn tag(written: &CustomTag, constants: &Constants) -> Result<Option<Tag>, String
 
 #[cfg(test)]
 mod tests {
+    use mesh_core::parse::{Limits, parse_as};
     use serde_json::{Value, json};
 
     use super::*;
 
+    /// One entry in each resource.
     fn compile(tracing: &[Value], direction: Direction) -> (TracePlan, Vec<Notice>) {
-        let telemetry: Vec<_> = tracing
-            .iter()
-            .map(|tracing| {
-                let spec = serde_json::from_value(json!({"tracing": [tracing]})).unwrap();
-                Arc::new(Resource::<Telemetry> {
-                    spec,
-                    ..Resource::default()
-                })
+        let specs = tracing.iter();
+        let specs = specs.map(|tracing| json!({"tracing": [tracing]}));
+        let specs = specs.map(|spec| serde_json::from_value(spec).unwrap());
+        compile_specs(specs, direction)
+    }
+
+    fn compile_resource(text: &str, direction: Direction) -> (TracePlan, Vec<Notice>) {
+        let (spec, _) = parse_as("telemetry.yaml", text, &Limits::default()).unwrap();
+        compile_specs([spec], direction)
+    }
+
+    fn compile_specs(
+        specs: impl IntoIterator<Item = Telemetry>,
+        direction: Direction,
+    ) -> (TracePlan, Vec<Notice>) {
+        let telemetry = specs.into_iter().map(|spec| {
+            Arc::new(Resource::<Telemetry> {
+                spec,
+                ..Resource::default()
             })
-            .collect();
+        });
+        let telemetry: Vec<_> = telemetry.collect();
         let mesh = json!({
             "defaultProviders": {"tracing": ["otel"]},
             "defaultConfig": {"tracing": {
@@ -398,6 +438,45 @@ mod tests {
             let (plan, _) = compile(std::slice::from_ref(&server), direction);
             assert_eq!(plan.sampling.parts_per_million(), share, "{direction:?}");
         }
+    }
+
+    #[test]
+    fn each_direction_has_its_own_provider() {
+        let text = "
+tracing:
+- { match: { mode: CLIENT }, providers: [{ name: zipkin }], randomSamplingPercentage: 20 }
+- { match: { mode: SERVER }, providers: [{ name: OTEL }], randomSamplingPercentage: 30 }";
+        for (direction, provider, share) in [
+            (Direction::Client, "zipkin", 200_000),
+            (Direction::Server, "otel", 300_000),
+        ] {
+            let (plan, notices) = compile_resource(text, direction);
+            assert_eq!(plan.provider.as_deref(), Some(provider));
+            assert_eq!(plan.sampling.parts_per_million(), share);
+            let of_zipkin = notices
+                .iter()
+                .all(|notice| notice.message.contains("by B3"));
+            assert!(of_zipkin, "{notices:?}");
+        }
+    }
+
+    #[test]
+    fn providers_that_no_spans_are_sent_to_are_told() {
+        let text = "
+tracing:
+- { providers: [{ name: zipkin }] }
+- { providers: [{ name: otel }, { name: skywalking }] }
+- { disableSpanReporting: false }";
+        let (plan, notices) = compile_resource(text, Direction::Client);
+        assert_eq!(plan.provider.as_deref(), Some("otel"));
+        let messages: Vec<_> = notices.iter().map(|notice| &notice.message).collect();
+        assert_eq!(
+            messages,
+            [
+                "tracing[1]: spans are sent to `otel` alone, and not to `skywalking`",
+                "tracing[0]: nothing is sent to `zipkin`: tracing[1] names a provider, too",
+            ]
+        );
     }
 
     #[test]
