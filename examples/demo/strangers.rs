@@ -108,7 +108,7 @@ fn strangers(authority: &Authority) -> Result<[Case; 4], Failure> {
 
 fn cause(why: &Refused) -> Option<&Cause> {
     match why {
-        Refused::Handshake(diagnosis) => Some(diagnosis.cause()),
+        Refused::Handshake(diagnosis) | Refused::Plaintext(diagnosis) => Some(diagnosis.cause()),
         _ => None,
     }
 }

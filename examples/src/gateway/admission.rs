@@ -61,9 +61,12 @@ impl serve::Admission for Admission {
 
     fn refused(&self, connection: &Connection, why: &Refused) {
         self.handshakes.refused(connection, why);
-        if let Refused::NoChain { server_name } = why {
-            tcp::log_unmatched(&self.generation.load(), connection, server_name.as_ref());
-        }
+        let server_name = match why {
+            Refused::NoChain { server_name } => server_name.as_ref(),
+            Refused::Plaintext(_) => None,
+            _ => return,
+        };
+        tcp::log_unmatched(&self.generation.load(), connection, server_name);
     }
 }
 

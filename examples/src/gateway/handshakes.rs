@@ -96,7 +96,7 @@ impl Handshakes {
     pub(super) fn refused(&self, connection: &Connection, why: &Refused) {
         let cause = match why {
             Refused::Gone => return,
-            Refused::Handshake(diagnosis) => diagnosis.label(),
+            Refused::Handshake(diagnosis) | Refused::Plaintext(diagnosis) => diagnosis.label(),
             Refused::NoChain { .. } => "no_filter_chain",
             Refused::NoListener(_) => "no_listener",
             Refused::NotRedirected(_) => "not_redirected",

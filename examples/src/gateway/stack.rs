@@ -100,7 +100,9 @@ impl Stack {
             .with_own_certificate(own);
         let is_inbound = served.is_guarded;
         let admitted = self.admit(generation, served);
-        let admitted = generation.telemetry().record(admitted, is_inbound);
+        let telemetry = generation.telemetry();
+        let admitted = telemetry.record(admitted, is_inbound);
+        let refused = telemetry.refuse(is_inbound);
         ServiceBuilder::new()
             .map_request(move |request: Request<Incoming>| {
                 let mut request = request.map(Body::from);
@@ -112,7 +114,11 @@ impl Stack {
                 ends.attach(request.extensions_mut());
                 request
             })
-            .layer(HeaderPolicyLayer::new(headers, peer, scheme).with_port(port))
+            .layer(
+                HeaderPolicyLayer::new(headers, peer, scheme)
+                    .with_port(port)
+                    .with_refused(refused),
+            )
             .layer(client_cert)
             .service(admitted)
     }

@@ -22,11 +22,12 @@ use super::access_logs::access_logs;
 use super::by_direction::ByDirection;
 use super::calls::Calls;
 use super::mesh_wide::MeshWide;
-use super::optional::{Layered, optional};
+use super::optional::{Layered, bare, optional};
 use super::policies::warning;
 use super::tracing::Tracing;
 use super::upstream::Upstreams;
 use crate::body::Body;
+use crate::headers::Refuse;
 use crate::upstream::BodyError;
 
 /// Istio's built-in provider of metrics.
@@ -39,6 +40,8 @@ pub(super) struct Telemetry {
     metrics: Option<ByDirection<Arc<IstioMetrics>>>,
     access_logs: ByDirection<Option<AccessLogLayer>>,
     tracing: Tracing,
+    /// Whether connections that no filter chain takes are logged.
+    logs_unmatched: bool,
     /// What the metrics were compiled of.
     compiled_of: Option<Asked>,
 }
@@ -82,6 +85,7 @@ impl Telemetry {
             metrics,
             access_logs,
             tracing,
+            logs_unmatched: wide.options.as_written().disable_envoy_listener_log != Some(true),
             compiled_of: Some(asked),
         };
         (telemetry, warnings)
@@ -111,6 +115,12 @@ impl Telemetry {
     /// The access log of what comes to the workload, or of what it sends, if there is one.
     pub(super) fn access_log(&self, is_inbound: bool) -> Option<&AccessLogLayer> {
         self.access_logs.of(is_inbound).as_ref()
+    }
+
+    /// The access log of connections that no filter chain takes, as [`access_log`](Self::access_log).
+    pub(super) fn listener_log(&self, is_inbound: bool) -> Option<&AccessLogLayer> {
+        let log = self.access_log(is_inbound);
+        log.filter(|_| self.logs_unmatched)
     }
 
     /// Whether anything is recorded of what comes to the workload, or of what it sends.
@@ -210,6 +220,18 @@ impl<S> Http for S where
 impl Telemetry {
     /// Records what `service` is asked and answers: of what others send, or of what is sent to others.
     pub(super) fn record<S: Http>(&self, service: Layered<S>, is_inbound: bool) -> Layered<S> {
+        let tracing = self.tracing.layer(is_inbound).cloned();
+        optional(tracing, self.observe(service, is_inbound))
+    }
+
+    /// Answers requests that are refused before anything is decided, and records that. As in Envoy,
+    /// they are not traced.
+    pub(super) fn refuse(&self, is_inbound: bool) -> Layered<Refuse> {
+        self.observe(bare(Refuse), is_inbound)
+    }
+
+    /// Counts and logs what `service` is asked and answers.
+    fn observe<S: Http>(&self, service: Layered<S>, is_inbound: bool) -> Layered<S> {
         let metrics = self.metrics.as_ref().map(|metrics| {
             let metrics = Arc::clone(metrics.of(is_inbound));
             ServiceBuilder::new()
@@ -223,7 +245,6 @@ impl Telemetry {
                 .layer(log)
                 .map_request(|request: Request<Uploaded<Body>>| request.map(wrapped))
         });
-        let logged = optional(log, optional(metrics, service));
-        optional(self.tracing.layer(is_inbound).cloned(), logged)
+        optional(log, optional(metrics, service))
     }
 }

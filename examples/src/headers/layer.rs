@@ -1,16 +1,18 @@
 //! The policy as a layer.
 
-use std::future::Future;
+use std::convert::Infallible;
+use std::future::{Future, Ready, ready};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use http::header::SERVER;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use mesh_core::attributes::UpstreamConnection;
 use pin_project_lite::pin_project;
+use tower::ServiceExt;
+use tower::util::Oneshot;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -18,6 +20,7 @@ use super::forwarded::{Peer, Trust};
 use super::hop_by_hop;
 use super::policy::{HeaderPolicy, Scheme};
 use super::refusal::Refusal;
+use crate::body::Body;
 
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
@@ -25,10 +28,11 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 ///
 /// See the [module docs](super) for an example.
 #[derive(Clone, Debug)]
-pub struct HeaderPolicyLayer {
+pub struct HeaderPolicyLayer<R = Refuse> {
     policy: Rc<HeaderPolicy>,
     peer: Rc<Peer>,
     scheme: Scheme,
+    refused: Rc<R>,
 }
 
 impl HeaderPolicyLayer {
@@ -41,9 +45,12 @@ impl HeaderPolicyLayer {
             policy,
             peer,
             scheme,
+            refused: Rc::new(Refuse),
         }
     }
+}
 
+impl<R> HeaderPolicyLayer<R> {
     /// Says which port the connection was made to, for policies that tell it.
     #[must_use]
     pub fn with_port(self, port: u16) -> Self {
@@ -55,10 +62,26 @@ impl HeaderPolicyLayer {
         let peer = Rc::new(peer);
         Self { peer, ..self }
     }
+
+    /// Has requests that are refused answered by `service`, in place of [`Refuse`] alone: they have
+    /// the [`Refusal`] in their extensions. Where they are recorded, it is [`Refuse`] below what
+    /// records.
+    #[must_use]
+    pub fn with_refused<N>(self, service: N) -> HeaderPolicyLayer<N> {
+        HeaderPolicyLayer {
+            policy: self.policy,
+            peer: self.peer,
+            scheme: self.scheme,
+            refused: Rc::new(service),
+        }
+    }
 }
 
-impl<S> Layer<S> for HeaderPolicyLayer {
-    type Service = HeaderPolicyService<S>;
+impl<S, R> Layer<S> for HeaderPolicyLayer<R>
+where
+    R: Clone,
+{
+    type Service = HeaderPolicyService<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
         HeaderPolicyService {
@@ -68,23 +91,44 @@ impl<S> Layer<S> for HeaderPolicyLayer {
     }
 }
 
+/// Answers requests as the [`Refusal`] in their extensions says. One without is refused as if it had
+/// no valid host.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Refuse;
+
+impl<B> Service<Request<B>> for Refuse {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let refusal = request.extensions().get::<Refusal>();
+        let refusal = refusal.copied().unwrap_or(Refusal::Authority);
+        ready(Ok(refusal.to_response()))
+    }
+}
+
 /// Middleware that applies a [`HeaderPolicy`].
 ///
 /// See the [module docs](super) for an example.
 #[derive(Clone, Debug)]
-pub struct HeaderPolicyService<S> {
+pub struct HeaderPolicyService<S, R = Refuse> {
     inner: S,
-    layer: HeaderPolicyLayer,
+    layer: HeaderPolicyLayer<R>,
 }
 
-impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for HeaderPolicyService<S>
+impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for HeaderPolicyService<S, R>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    ResBody: From<Bytes>,
+    R: Service<Request<ReqBody>, Response = S::Response, Error = S::Error> + Clone,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future>;
+    type Future = ResponseFuture<S::Future, Oneshot<R, Request<ReqBody>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -95,6 +139,7 @@ where
             policy,
             peer,
             scheme,
+            refused,
         } = &self.layer;
         let random = || fastrand::u128(..);
         let is_head = *request.method() == Method::HEAD;
@@ -102,7 +147,14 @@ where
             Ok(()) => State::Admitted {
                 response: self.inner.call(request),
             },
-            Err(refusal) => State::Refused { refusal },
+            Err(refusal) => {
+                request.extensions_mut().insert(refusal);
+                // It waits for the service to be ready.
+                let response = R::clone(refused).oneshot(request);
+                State::Refused {
+                    response: Box::pin(response),
+                }
+            }
         };
         ResponseFuture {
             state,
@@ -115,9 +167,9 @@ where
 pin_project! {
     /// Response future of [`HeaderPolicyService`].
     #[derive(Debug)]
-    pub struct ResponseFuture<F> {
+    pub struct ResponseFuture<F, G> {
         #[pin]
-        state: State<F>,
+        state: State<F, G>,
         server: Option<HeaderValue>,
         is_head: bool,
     }
@@ -126,21 +178,22 @@ pin_project! {
 pin_project! {
     #[derive(Debug)]
     #[project = StateProject]
-    enum State<F> {
+    enum State<F, G> {
         Admitted {
             #[pin]
             response: F,
         },
+        // Apart, for it is rare and large.
         Refused {
-            refusal: Refusal,
+            response: Pin<Box<G>>,
         },
     }
 }
 
-impl<F, ResBody, E> Future for ResponseFuture<F>
+impl<F, G, ResBody, E> Future for ResponseFuture<F, G>
 where
     F: Future<Output = Result<Response<ResBody>, E>>,
-    ResBody: From<Bytes>,
+    G: Future<Output = F::Output>,
 {
     type Output = F::Output;
 
@@ -153,7 +206,7 @@ where
                 hop_by_hop::remove_from_response(response.headers_mut(), switch);
                 response
             }
-            StateProject::Refused { refusal } => refusal.to_response(),
+            StateProject::Refused { response } => ready!(response.as_mut().poll(cx))?,
         };
         // An HTTP/1.0 upstream says nothing about how the client is answered.
         *response.version_mut() = Version::HTTP_11;

@@ -55,6 +55,6 @@ mod refusal;
 pub mod request_id;
 pub mod router;
 
-pub use self::layer::{HeaderPolicyLayer, HeaderPolicyService, ResponseFuture};
+pub use self::layer::{HeaderPolicyLayer, HeaderPolicyService, Refuse, ResponseFuture};
 pub use self::policy::{HeaderPolicy, Scheme};
 pub use self::refusal::Refusal;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
+use mesh_core::attributes::{ResponseDetails, ResponseFlag};
 
 /// Why a request is answered before anything looks at its route.
 ///
@@ -67,6 +68,32 @@ impl Refusal {
         }
     }
 
+    /// What access logs say of it, as observed from Envoy 1.40.
+    fn details(self) -> &'static str {
+        match self {
+            Self::Authority => "http.invalid_authority",
+            Self::Connect => "route_not_found",
+            // Of HTTP/1.1, the parser does not take as many.
+            Self::HeaderCount => "http2.too_many_headers",
+            Self::Https => "http1.https_url_on_plaintext_connection",
+            Self::Method => "http1.codec_error",
+            Self::MissingAuthority => "missing_host_header",
+            Self::Path => "path_normalization_failed",
+            Self::Upgrade => "upgrade_failed",
+            Self::Version => "low_version",
+        }
+    }
+
+    fn flag(self) -> Option<ResponseFlag> {
+        match self {
+            Self::Authority | Self::HeaderCount | Self::Https | Self::Method | Self::Version => {
+                Some(ResponseFlag::DownstreamProtocolError)
+            }
+            Self::Connect => Some(ResponseFlag::NoRouteFound),
+            Self::MissingAuthority | Self::Path | Self::Upgrade => None,
+        }
+    }
+
     /// The answer; its extensions hold the refusal. The connection is closed after it.
     ///
     /// # Example
@@ -87,7 +114,12 @@ impl Refusal {
         let text = self.text();
         let mut response = Response::new(B::from(Bytes::from_static(text.as_bytes())));
         *response.status_mut() = self.status();
-        response.extensions_mut().insert(self);
+        let extensions = response.extensions_mut();
+        extensions.insert(self);
+        extensions.insert(ResponseDetails::new(self.details()));
+        if let Some(flag) = self.flag() {
+            extensions.insert(flag);
+        }
         let headers = response.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         if !text.is_empty() {

@@ -98,6 +98,9 @@ pub enum Refused {
         /// The server name that the client asked for by TLS.
         server_name: Option<Arc<str>>,
     },
+    /// No filter chain takes it, since it does not begin with TLS, as those of the others do.
+    #[error(transparent)]
+    Plaintext(Diagnosis),
     /// No listener serves the address that it was made to.
     #[error("nothing is served at `{0}`")]
     NoListener(SocketAddr),
@@ -273,7 +276,7 @@ impl FilterChains {
 
 /// What is wrong with a client that no chain takes, where those that speak TLS are told apart.
 fn plaintext() -> Refused {
-    Diagnosis::new(Side::Server, Cause::Plaintext).into()
+    Refused::Plaintext(Diagnosis::new(Side::Server, Cause::Plaintext))
 }
 
 fn address_of(chain: &Arc<FilterChain>) -> usize {

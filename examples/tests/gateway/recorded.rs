@@ -1,6 +1,6 @@
 //! What access logs say of requests that no endpoint answers.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -76,6 +76,7 @@ impl Recorded {
     fn start() -> Self {
         let mut settings = settings();
         settings.constants.hostname = Some("pod-1".to_owned());
+        settings.metrics = true;
         let (mut scene, lines) = Scene::logging(settings, CART);
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let gone = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -113,6 +114,35 @@ pub(crate) fn line(lines: &mut LogLines) -> String {
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);
+
+#[test]
+fn requests_that_are_refused_before_a_route_is_looked_for_are_logged_and_counted() {
+    let mut recorded = Recorded::start();
+    for (request, expected) in [
+        ("GET / HTTP/1.0\r\n", "426 DPE low_version"),
+        ("FOO / HTTP/1.1\r\n", "400 DPE http1.codec_error"),
+        ("CONNECT a:80 HTTP/1.1\r\n", "404 NR route_not_found"),
+        (
+            "GET https://a/ HTTP/1.1\r\n",
+            "403 DPE http1.https_url_on_plaintext_connection",
+        ),
+        ("GET /%00 HTTP/1.1\r\n", "400 - path_normalization_failed"),
+    ] {
+        let mut client = recorded.scene.connect();
+        let request = format!("{request}host: shop.example\r\n\r\n");
+        client.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        let line = recorded.line();
+        assert_eq!(line, format!("{expected} - - - 0 pod-1 -"), "{answer}");
+        let text = recorded.scene.gateway.metrics().unwrap().encode();
+        let code = expected.split(' ').next().unwrap();
+        assert!(
+            text.contains(&format!("response_code=\"{code}\"")),
+            "{text}"
+        );
+    }
+}
 
 #[test]
 fn what_is_not_answered_by_an_endpoint_is_logged_with_where_it_was_to_go() {

@@ -278,6 +278,35 @@ fn the_log_names_the_server_that_tls_asks_for_where_it_is_passed_on() {
 }
 
 #[test]
+fn plaintext_where_all_chains_take_tls_is_logged_as_what_no_chain_takes() {
+    const FORMAT: &str = "%REQUESTED_SERVER_NAME% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%";
+    let hosts = Hosts::new();
+    let service = Service::start(Taking::Tls(hosts.server("db.example", false)));
+    let (server, db) = (yaml(PASSTHROUGH, SNI_ROUTE), entry("db", service.address));
+    let line = logged(&[&server, &db], FORMAT, |gateway| {
+        let mut client = connect(gateway);
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        assert_eq!(rest(&mut client), "");
+    });
+    assert_eq!(line, "- NR filter_chain_not_found");
+}
+
+#[test]
+fn connections_that_no_chain_takes_are_not_logged_where_the_mesh_says_so() {
+    let hosts = Hosts::new();
+    let service = Service::start(Taking::Tls(hosts.server("db.example", false)));
+    let (server, db) = (yaml(PASSTHROUGH, SNI_ROUTE), entry("db", service.address));
+    let quiet = json!({"disableEnvoyListenerLog": true});
+    let speak = |gateway: &Gateway| {
+        drop(ask(gateway, &hosts.pem(), "other.example"));
+        drop(ask(gateway, &hosts.pem(), "db.example"));
+    };
+    let format = "%REQUESTED_SERVER_NAME%";
+    let (line, _) = recorded_in(quiet, &[&server, &db], format, speak);
+    assert_eq!(line, "db.example");
+}
+
+#[test]
 fn tls_is_passed_on_by_its_server_name() {
     let hosts = Hosts::new();
     let service = Service::start(Taking::Tls(hosts.server("db.example", false)));

@@ -30,4 +30,8 @@ pub struct Completion {
     pub upstream_transport_failure_reason: Option<Cow<'static, str>>,
     /// Our address of the connection to the upstream (`UPSTREAM_LOCAL_ADDRESS`).
     pub upstream_local_address: Option<Cow<'static, str>>,
+    /// Who we have proven to be by it, as a URI (`UPSTREAM_LOCAL_URI_SAN`).
+    pub upstream_local_uri_san: Option<Cow<'static, str>>,
+    /// Who the upstream has proven to be (`UPSTREAM_PEER_URI_SAN`).
+    pub upstream_peer_uri_san: Option<Cow<'static, str>>,
 }

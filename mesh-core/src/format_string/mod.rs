@@ -16,11 +16,13 @@
 //! | `DOWNSTREAM_REMOTE_ADDRESS`, `…_WITHOUT_PORT`, `DOWNSTREAM_REMOTE_PORT`, the same with `DOWNSTREAM_DIRECT_REMOTE_` and `DOWNSTREAM_LOCAL_` | [the client](crate::attributes::ClientAddress::of), and the other and our end of the connection |
 //! | `DOWNSTREAM_PEER_URI_SAN` | the client's verified SPIFFE ID |
 //! | `REQUESTED_SERVER_NAME`, `DOWNSTREAM_TLS_VERSION`, `DOWNSTREAM_TLS_CIPHER`, `DOWNSTREAM_PEER_FINGERPRINT_256` | of the TLS handshake: server name, version, cipher suite, SHA-256 of the client's certificate |
-//! | `QUERY_PARAM(name):n` | the first value of a parameter of the query, as it was sent |
+//! | `QUERY_PARAM(name):n`, `QUERY_PARAMS` | the first value of a parameter of the query, and the whole query, as they were sent |
 //! | `REQUEST_HEADERS_BYTES`, `RESPONSE_HEADERS_BYTES` | the sizes of the heads, with the pseudo-header fields of HTTP/2 |
 //! | `STREAM_ID`, `TRACE_ID` | the request's `x-request-id`, and the trace of its `traceparent`, `b3` or `x-b3-traceid` |
 //! | `UPSTREAM_REQUEST_ATTEMPT_COUNT` | [how often it was sent](crate::attributes::Attempts); 0 if it was not |
-//! | `BYTES_RECEIVED`, `BYTES_SENT`, `DURATION`, `REQUEST_DURATION`, `RESPONSE_DURATION`, `RESPONSE_TX_DURATION`, `RESPONSE_CODE_DETAILS`, `CONNECTION_TERMINATION_DETAILS`, `UPSTREAM_TRANSPORT_FAILURE_REASON`, `UPSTREAM_LOCAL_ADDRESS` | of the [`Completion`]; durations in milliseconds |
+//! | `BYTES_RECEIVED`, `BYTES_SENT`, `DURATION`, `REQUEST_DURATION`, `RESPONSE_DURATION`, `RESPONSE_TX_DURATION`, `RESPONSE_CODE_DETAILS`, `CONNECTION_TERMINATION_DETAILS`, `UPSTREAM_TRANSPORT_FAILURE_REASON`, `UPSTREAM_LOCAL_ADDRESS`, `UPSTREAM_LOCAL_URI_SAN`, `UPSTREAM_PEER_URI_SAN` | of the [`Completion`]; durations in milliseconds |
+//! | `COMMON_DURATION(start:end:unit)` | from `DS_RX_BEG`, `DS_RX_END`, `DS_TX_BEG` or `DS_TX_END` to another of these, of the [`Completion`], in `ms`, `us` or `ns` |
+//! | `EMIT_TIME(format)`, `ACCESS_LOG_TYPE` | of the [`Completion`]: when the exchange was over, as `START_TIME`, and what of it is logged (`DownstreamEnd`, `TcpConnectionEnd`, `NotSet`) |
 //! | `TRAILER(name?other):n` | the trailers of the response, of the [`Completion`] |
 //! | `GRPC_STATUS`, `GRPC_STATUS(NUMBER)`, `GRPC_STATUS_NUMBER` | of trailers or head of the response |
 //! | `UPSTREAM_HOST` | the selected endpoint |
@@ -52,7 +54,9 @@
 //! # }
 //! ```
 
+mod completed;
 mod completion;
+mod ending;
 mod error;
 mod exchange;
 mod observed;

@@ -16,6 +16,7 @@ const B3_TRACE_ID: HeaderName = HeaderName::from_static("x-b3-traceid");
 pub(super) enum Observed {
     Attempts,
     PeerFingerprint,
+    QueryParams,
     RequestHeadersBytes,
     ResponseFlagsLong,
     ResponseHeadersBytes,
@@ -26,10 +27,11 @@ pub(super) enum Observed {
 }
 
 impl Observed {
-    const ALL: [(&'static str, Self); 9] = [
+    const ALL: [(&'static str, Self); 10] = [
         ("DOWNSTREAM_PEER_FINGERPRINT_256", Self::PeerFingerprint),
         ("DOWNSTREAM_TLS_CIPHER", Self::TlsCipher),
         ("DOWNSTREAM_TLS_VERSION", Self::TlsVersion),
+        ("QUERY_PARAMS", Self::QueryParams),
         ("REQUEST_HEADERS_BYTES", Self::RequestHeadersBytes),
         ("RESPONSE_FLAGS_LONG", Self::ResponseFlagsLong),
         ("RESPONSE_HEADERS_BYTES", Self::ResponseHeadersBytes),
@@ -66,6 +68,10 @@ impl Observed {
             Self::PeerFingerprint => {
                 let fingerprint = tls.and_then(|tls| tls.peer_fingerprint);
                 return fingerprint.is_some_and(|bytes| write_hex(&bytes, out));
+            }
+            Self::QueryParams => {
+                let query = exchange.request.and_then(|request| request.uri.query());
+                query.map(str::as_bytes)
             }
             Self::StreamId => headers
                 .and_then(|headers| headers.get(REQUEST_ID))

@@ -2,7 +2,8 @@ use std::io::Write;
 
 use http::{HeaderMap, HeaderName, Version};
 
-use super::Completion;
+use super::completed::Completed;
+use super::ending::Ending;
 use super::exchange::Exchange;
 use super::observed::Observed;
 use super::time::TimeFormat;
@@ -18,6 +19,7 @@ const ORIGINAL_PATH: &str = "x-envoy-original-path";
 pub(super) enum Operator {
     Address { end: End, part: Part },
     Completed(Completed),
+    Ending(Ending),
     GrpcStatus(GrpcStatusForm),
     Observed(Observed),
     Path { source: PathSource, query: bool },
@@ -35,21 +37,6 @@ pub(super) enum Operator {
     Upstream(Upstream),
     UpstreamCluster,
     UpstreamHost,
-}
-
-/// What is known once an exchange is over.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Completed {
-    BytesReceived,
-    BytesSent,
-    ConnectionTerminationDetails,
-    Duration,
-    RequestDuration,
-    ResponseCodeDetails,
-    ResponseDuration,
-    ResponseTxDuration,
-    UpstreamLocalAddress,
-    UpstreamTransportFailureReason,
 }
 
 /// How a gRPC status is written.
@@ -115,6 +102,7 @@ impl Operator {
             Self::Completed(what) => exchange
                 .completion
                 .is_some_and(|completion| what.write(completion, out)),
+            Self::Ending(what) => what.write(exchange, out),
             Self::GrpcStatus(form) => put(out, grpc_status(exchange, *form)),
             Self::Observed(what) => what.write(exchange, out),
             Self::Path { source, query } => put(out, path(exchange, *source, *query)),
@@ -172,6 +160,7 @@ impl Operator {
     pub(super) fn needs_completion(&self) -> Option<&'static str> {
         match self {
             Self::Completed(what) => Some(what.name()),
+            Self::Ending(what) => Some(what.name()),
             Self::Trailer(_) => Some("TRAILER"),
             Self::Upstream(what) => Some(what.name()),
             _ => None,
@@ -181,16 +170,10 @@ impl Operator {
     /// Whether the value is a number.
     pub(super) fn is_number(&self) -> bool {
         match self {
-            Self::ResponseCode | Self::GrpcStatus(GrpcStatusForm::Number) => true,
-            Self::Completed(what) => matches!(
-                what,
-                Completed::BytesReceived
-                    | Completed::BytesSent
-                    | Completed::Duration
-                    | Completed::RequestDuration
-                    | Completed::ResponseDuration
-                    | Completed::ResponseTxDuration
-            ),
+            Self::ResponseCode
+            | Self::GrpcStatus(GrpcStatusForm::Number)
+            | Self::Ending(Ending::CommonDuration(_)) => true,
+            Self::Completed(what) => what.is_number(),
             Self::Address { part, .. } => *part == Part::Port,
             Self::Observed(what) => what.is_number(),
             Self::Upstream(what) => what.part == Part::Port,
@@ -206,65 +189,6 @@ fn upstream_host(exchange: &Exchange<'_>, out: &mut Vec<u8>) -> bool {
         EndpointAddress::Ip(address) => write!(out, "{address}").is_ok(),
         EndpointAddress::Unix(path) => put(out, Some(path)),
     })
-}
-
-impl Completed {
-    pub(super) const ALL: [Self; 10] = [
-        Self::BytesReceived,
-        Self::BytesSent,
-        Self::ConnectionTerminationDetails,
-        Self::Duration,
-        Self::RequestDuration,
-        Self::ResponseCodeDetails,
-        Self::ResponseDuration,
-        Self::ResponseTxDuration,
-        Self::UpstreamLocalAddress,
-        Self::UpstreamTransportFailureReason,
-    ];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::BytesReceived => "BYTES_RECEIVED",
-            Self::BytesSent => "BYTES_SENT",
-            Self::ConnectionTerminationDetails => "CONNECTION_TERMINATION_DETAILS",
-            Self::Duration => "DURATION",
-            Self::RequestDuration => "REQUEST_DURATION",
-            Self::ResponseCodeDetails => "RESPONSE_CODE_DETAILS",
-            Self::ResponseDuration => "RESPONSE_DURATION",
-            Self::ResponseTxDuration => "RESPONSE_TX_DURATION",
-            Self::UpstreamLocalAddress => "UPSTREAM_LOCAL_ADDRESS",
-            Self::UpstreamTransportFailureReason => "UPSTREAM_TRANSPORT_FAILURE_REASON",
-        }
-    }
-
-    fn write(self, completion: &Completion, out: &mut Vec<u8>) -> bool {
-        let millis = |duration: Option<std::time::Duration>| Some(duration?.as_millis());
-        let number = match self {
-            Self::BytesReceived => Some(completion.bytes_received.into()),
-            Self::BytesSent => Some(completion.bytes_sent.into()),
-            Self::Duration => Some(completion.duration.as_millis()),
-            Self::RequestDuration => millis(completion.request_duration),
-            Self::ResponseDuration => millis(completion.response_duration),
-            Self::ResponseTxDuration => millis(
-                completion
-                    .response_duration
-                    .and_then(|begin| completion.duration.checked_sub(begin)),
-            ),
-            Self::ConnectionTerminationDetails => {
-                return put_text(out, &completion.connection_termination_details);
-            }
-            Self::ResponseCodeDetails => {
-                return put_text(out, &completion.response_code_details);
-            }
-            Self::UpstreamLocalAddress => {
-                return put_text(out, &completion.upstream_local_address);
-            }
-            Self::UpstreamTransportFailureReason => {
-                return put_text(out, &completion.upstream_transport_failure_reason);
-            }
-        };
-        number.is_some_and(|number| write!(out, "{number}").is_ok())
-    }
 }
 
 /// Appends the names of the flags, or `-` if there are none.
@@ -284,10 +208,6 @@ pub(super) fn put_flags(
         out.push(b'-');
     }
     true
-}
-
-fn put_text(out: &mut Vec<u8>, text: &Option<std::borrow::Cow<'static, str>>) -> bool {
-    put(out, text.as_deref())
 }
 
 /// Names of the gRPC status codes, from 0 on.
@@ -343,7 +263,7 @@ impl Field {
 }
 
 /// Appends `value`, and returns whether there is one.
-fn put(out: &mut Vec<u8>, value: Option<impl AsRef<[u8]>>) -> bool {
+pub(super) fn put(out: &mut Vec<u8>, value: Option<impl AsRef<[u8]>>) -> bool {
     let Some(value) = value else {
         return false;
     };

@@ -1,18 +1,23 @@
 use http::HeaderName;
 
+use super::completed::Completed;
+use super::ending::{self, CommonDuration, Ending};
 use super::observed::Observed;
-use super::operator::{Completed, End, Field, GrpcStatusForm, Operator, Part, PathSource};
+use super::operator::{End, Field, GrpcStatusForm, Operator, Part, PathSource};
 use super::time::TimeFormat;
 use super::upstream::Upstream;
 use super::{Constants, ParseFormatError, Piece};
 
 /// Operators that have a value here, beside the addresses of the client's connection.
-const AVAILABLE: [&str; 29] = [
+const AVAILABLE: [&str; 32] = [
+    "ACCESS_LOG_TYPE",
     "BYTES_RECEIVED",
     "BYTES_SENT",
+    "COMMON_DURATION",
     "CONNECTION_TERMINATION_DETAILS",
     "DOWNSTREAM_PEER_URI_SAN",
     "DURATION",
+    "EMIT_TIME",
     "ENVIRONMENT",
     "GRPC_STATUS",
     "GRPC_STATUS_NUMBER",
@@ -41,13 +46,11 @@ const AVAILABLE: [&str; 29] = [
 
 /// Operators of Envoy 1.40 that have no value here, for an error that says so. All others of
 /// `UPSTREAM_` belong to them, too.
-const UNAVAILABLE: [&str; 37] = [
-    "ACCESS_LOG_TYPE",
+const UNAVAILABLE: [&str; 33] = [
     "BYTES_RETRANSMITTED",
     "CEL",
     "CLUSTER_METADATA",
     "COALESCE",
-    "COMMON_DURATION",
     "CONNECTION_ID",
     "CUSTOM_FLAGS",
     "DOWNSTREAM_DETECTED_CLOSE_TYPE",
@@ -68,13 +71,11 @@ const UNAVAILABLE: [&str; 37] = [
     "DOWNSTREAM_TLS_SESSION_ID",
     "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
     "DYNAMIC_METADATA",
-    "EMIT_TIME",
     "FILTER_CHAIN_NAME",
     "FILTER_STATE",
     "LOCAL_REPLY_BODY",
     "METADATA",
     "PER_REQUEST_STATE",
-    "QUERY_PARAMS",
     "REQUEST_TX_DURATION",
     "UNIQUE_ID",
     "VIRTUAL_CLUSTER_NAME",
@@ -193,7 +194,9 @@ impl<'a> Command<'a> {
             return self.with_argument(argument)?.ok_or_else(|| self.refusal());
         }
         let operator = match self.name {
+            "ACCESS_LOG_TYPE" => Operator::Ending(Ending::AccessLogType),
             "DOWNSTREAM_PEER_URI_SAN" => Operator::PeerUriSan,
+            "EMIT_TIME" => Operator::Ending(Ending::EmitTime(TimeFormat::rfc3339())),
             "PATH" => path("")?,
             "PROTOCOL" => Operator::Protocol,
             "REQUESTED_SERVER_NAME" => Operator::RequestedServerName,
@@ -232,13 +235,21 @@ impl<'a> Command<'a> {
             "TRAILER" => Operator::Trailer(names(argument, name).ok_or_else(invalid)?),
             "REQ" => Operator::Request(names(argument, field).ok_or_else(invalid)?),
             "RESP" => Operator::Response(names(argument, name).ok_or_else(invalid)?),
-            "START_TIME" if argument.is_empty() => Operator::StartTime(TimeFormat::rfc3339()),
-            "START_TIME" => {
-                Operator::StartTime(TimeFormat::parse(argument).map_err(|_| invalid())?)
-            }
+            "COMMON_DURATION" => match CommonDuration::parse(argument) {
+                Ok(duration) => Operator::Ending(Ending::CommonDuration(duration)),
+                Err(ending::Refused::Invalid) => return Err(invalid()),
+                Err(ending::Refused::Unobserved) => return Err(self.unsupported(argument)),
+            },
+            "EMIT_TIME" => Operator::Ending(Ending::EmitTime(time(argument).ok_or_else(invalid)?)),
+            "START_TIME" => Operator::StartTime(time(argument).ok_or_else(invalid)?),
             _ => return Ok(None),
         };
         Ok(Some(operator))
+    }
+
+    fn unsupported(&self, argument: &str) -> ParseFormatError {
+        let operator = format!("{}({argument})", self.name);
+        ParseFormatError::Unsupported { operator }
     }
 
     /// Why the command is no operator.
@@ -298,6 +309,13 @@ fn path(argument: &str) -> Result<Operator, ParseFormatError> {
         return Err(ParseFormatError::InvalidArgument { operator, argument });
     };
     Ok(Operator::Path { source, query })
+}
+
+fn time(argument: &str) -> Option<TimeFormat> {
+    match argument {
+        "" => Some(TimeFormat::rfc3339()),
+        format => TimeFormat::parse(format).ok(),
+    }
 }
 
 fn completed(name: &str) -> Option<Completed> {

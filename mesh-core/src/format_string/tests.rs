@@ -56,6 +56,7 @@ fn operators_are_filled_in() {
         ("", ""),
         ("100%% plain", "100% plain"),
         ("%REQ(:method)% %REQ(:PATH)%", "GET /cart?item=1"),
+        ("%QUERY_PARAMS%", "item=1"),
         (
             "%REQ(:authority)% %REQ(host)% %REQ(:scheme)%",
             "shop.example:8443 shop.example:8443 https",
@@ -423,6 +424,7 @@ fn an_operator_alone_keeps_its_type() {
     let exchange = exchange.with_completion(&completion);
     for (format, expected) in [
         ("%BYTES_SENT%", Some(Alone::Number(b"0".to_vec()))),
+        ("%UPSTREAM_PEER_URI_SAN%", Some(Alone::Absent)),
         ("%REQ(:method)%", Some(Alone::Text(b"GET".to_vec()))),
         ("%ROUTE_NAME%", Some(Alone::Absent)),
         ("%BYTES_SENT%b", None),

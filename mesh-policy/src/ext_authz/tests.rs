@@ -250,6 +250,28 @@ async fn a_server_of_http_does_not_frame_the_messages_of_others() {
 }
 
 #[tokio::test]
+async fn of_several_values_of_a_header_the_request_has_the_last_and_the_response_all() {
+    let address = http_server(|_| {
+        let mut response = Response::new(Full::default());
+        for user in ["ann", "bob"] {
+            let user = HeaderValue::from_static(user);
+            response.headers_mut().append("x-user", user);
+        }
+        response
+    })
+    .await;
+    let user = json!(["x-user"]);
+    let provider = http_provider(
+        address,
+        json!({"headersToUpstreamOnAllow": user, "headersToDownstreamOnAllow": user}),
+    );
+    // What comes back has the headers that the service got, and after them those of the response.
+    let response = send(provider, asked()).await;
+    let users: Vec<_> = response.headers().get_all("x-user").iter().collect();
+    assert_eq!(users, ["bob", "ann", "bob"]);
+}
+
+#[tokio::test]
 async fn an_answer_that_is_too_large_is_an_error_that_says_so() {
     let provider: EnvoyExternalAuthorizationHttpProvider =
         serde_json::from_value(json!({"service": "a.example", "port": 1})).unwrap();

@@ -42,7 +42,7 @@ impl Record {
     /// Begins to record a connection that no filter chain takes: Envoy does not count these.
     pub(super) fn unmatched(generation: &Generation, connection: &Connection) -> Self {
         let is_inbound = generation.is_inbound(connection.listener);
-        let log = generation.telemetry().access_log(is_inbound);
+        let log = generation.telemetry().listener_log(is_inbound);
         let log = log.map(|log| begin_log(log, connection, None));
         Self { metrics: None, log }
     }

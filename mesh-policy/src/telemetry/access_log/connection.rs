@@ -15,7 +15,7 @@ use mesh_core::service::ClusterName;
 use tokio::time::Instant;
 
 use super::entry::Entry;
-use super::layer::AccessLogLayer;
+use super::layer::{AccessLogLayer, note_upstream};
 
 /// A connection that carries no requests, as far as it has come. Its line is written when it is
 /// dropped.
@@ -122,8 +122,7 @@ impl LoggedConnection {
 
     /// Notes the connection to the endpoint.
     pub fn connected(&self, upstream: &UpstreamConnection) {
-        let local = upstream.local.map(|local| local.to_string().into());
-        self.known().completion.upstream_local_address = local;
+        note_upstream(upstream, &mut self.known().completion);
     }
 
     /// Notes why the endpoint was not reached.

@@ -8,6 +8,7 @@ use mesh_core::attributes::{
     MatchedRoute, Progress, ResponseFlag, ResponseFlags, TransportFailure, UpstreamConnection,
 };
 use mesh_core::format_string::Completion;
+use mesh_core::identity::SpiffeId;
 use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -183,6 +184,14 @@ impl Exchange {
     }
 }
 
+/// Takes what is known of the connection to the upstream.
+pub(super) fn note_upstream(upstream: &UpstreamConnection, completion: &mut Completion) {
+    let uri = |id: &SpiffeId| id.as_str().to_owned().into();
+    completion.upstream_local_address = upstream.local.map(|local| local.to_string().into());
+    completion.upstream_local_uri_san = upstream.identity.as_ref().map(uri);
+    completion.upstream_peer_uri_san = upstream.peer.as_ref().map(uri);
+}
+
 impl Observed for Exchange {
     fn counts(&self) -> &Arc<Counts> {
         &self.counts
@@ -196,9 +205,9 @@ impl Observed for Exchange {
         let extensions = response.extensions();
         self.completion.response_duration = Some(self.start.elapsed());
         self.completion.response_code_details = Some(details::of_response(extensions));
-        let upstream = extensions.get::<UpstreamConnection>();
-        let local = upstream.and_then(|upstream| upstream.local);
-        self.completion.upstream_local_address = local.map(|local| local.to_string().into());
+        if let Some(upstream) = extensions.get() {
+            note_upstream(upstream, &mut self.completion);
+        }
         let failure = extensions.get::<TransportFailure>();
         self.completion.upstream_transport_failure_reason =
             failure.map(|TransportFailure(why)| why.to_string().into());

@@ -22,9 +22,6 @@ const STATISTIC: Support = Support::NotApplicable("names a counter of Envoy");
 
 const TRACING: Support = Support::never("`defaultProviders` or a Telemetry names who gets spans");
 
-const LISTENER_LOG: Support =
-    Support::NotApplicable("connections that no chain takes are not logged");
-
 const CLUSTERS: Support = Support::NotApplicable("services are those of one Kubernetes cluster");
 
 const AMBIENT: Support = Support::never("there is no ambient mode");
@@ -196,7 +193,7 @@ fn records(mesh: &MeshConfig, fields: &mut Fields<'_>) {
     fields.leaf(
         "disableEnvoyListenerLog",
         &mesh.disable_envoy_listener_log,
-        LISTENER_LOG,
+        AccessLogs,
     );
     fields.leaf(
         "enablePrometheusMerge",
