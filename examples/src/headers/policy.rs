@@ -2,6 +2,7 @@
 
 use http::{HeaderValue, Method, Request, Version};
 use hyper::ext::Protocol;
+use mesh_core::header::join_crumbs;
 use mesh_core::path::Normalization;
 
 use super::authority;
