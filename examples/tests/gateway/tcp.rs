@@ -197,7 +197,7 @@ fn recorded_in(
     let documents = [&documents.join("---"), "---", &config_map(&mesh)].concat();
     assert_eq!(publish(&mut gateway, &documents), [""; 0]);
     speak(&gateway);
-    next_line(&mut lines)
+    (next_line(&mut lines), gateway)
 }
 
 /// The next line of a log.
@@ -206,7 +206,7 @@ pub(crate) fn next_line(lines: &mut LogLines) -> String {
     let line = async { tokio::time::timeout(Duration::from_secs(20), lines.recv()).await };
     let line = runtime.block_on(line).unwrap().unwrap();
     let line = String::from_utf8(line.to_vec()).unwrap();
-    (line.trim_end().to_owned(), gateway)
+    line.trim_end().to_owned()
 }
 
 #[test]
