@@ -426,20 +426,23 @@ mod tests {
     async fn balancing_keeps_the_second_attempt_from_the_endpoint_that_is_late() {
         let address = EndpointAddress::Ip(([10, 0, 0, 1], 80).into());
         let late = SelectedEndpoint(Arc::new(Endpoint::new(address.clone())));
-        let inner = service_fn(move |request: Request<ReplayBody<Full<Bytes>>>| {
-            let late = late.clone();
-            async move {
-                let extensions = request.extensions();
-                if let Some(previous) = extensions.get::<PreviousEndpoints>() {
-                    return Ok::<_, &str>(Response::new(previous.clone()));
-                }
-                extensions.get::<Progress>().unwrap().sent_to(late);
-                std::future::pending().await
-            }
-        });
+        let inner = service_fn(move |request| hang_at(late.clone(), request));
         let response = layer().layer(inner).oneshot(Request::default()).await;
         let previous = response.unwrap().into_body();
         assert_eq!(previous.addresses, [address]);
         assert_eq!(previous.selection_attempts, SELECTION_ATTEMPTS);
+    }
+
+    /// Never answers from the endpoint `late`; tells what a later attempt is kept from.
+    async fn hang_at(
+        late: SelectedEndpoint,
+        request: Request<ReplayBody<Full<Bytes>>>,
+    ) -> Result<Response<PreviousEndpoints>, &'static str> {
+        let extensions = request.extensions();
+        if let Some(previous) = extensions.get::<PreviousEndpoints>() {
+            return Ok(Response::new(previous.clone()));
+        }
+        extensions.get::<Progress>().unwrap().sent_to(late);
+        std::future::pending().await
     }
 }
