@@ -135,7 +135,9 @@ async fn a_further_attempt_waits_for_a_place_and_the_last_error_is_passed_on() {
         let reason = ResetReason::ConnectionFailure;
         Some(UpstreamReset::before_request(reason))
     };
-    let service = RetryLayer::new().with_classifier(refused).layer(strict);
+    // There is a wait before each further attempt.
+    let retry = RetryLayer::new().with_random(|| 1);
+    let service = retry.with_classifier(refused).layer(strict);
     let mut call = task::spawn(service.oneshot(equipped()));
     assert!(call.poll().is_pending(), "the second attempt has to wait");
     let place = probe.take_place();

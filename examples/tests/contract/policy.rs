@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use http::{StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use mesh_core::config::MeshConfig;
 use mesh_core::identity::TrustDomains;
+use mesh_core::load::Loaded;
+use mesh_core::resolve::resolve;
 use mesh_core::resource::Resource;
+use mesh_core::workload::Workload;
 use mesh_policy::authn::layer::AuthenticationLayer;
 use mesh_policy::authn::{Algorithms, Authenticator, KeyStore};
 use mesh_policy::authz::PolicySet;
@@ -27,6 +31,7 @@ use mesh_policy::rate_limit::local::LocalRateLimit;
 use mesh_policy::rate_limit::token_bucket::TokenBucketSettings;
 use mesh_policy::rate_limit::{LocalRateLimitLayer, RateLimits};
 use mesh_policy::retry::RetryLayer;
+use mesh_policy::server::ServerLayer;
 use mesh_policy::telemetry::PeerWorkload;
 use mesh_policy::telemetry::access_log::{AccessLogLayer, LogFormat, Logger, channel};
 use mesh_policy::telemetry::metrics::{IstioMetrics, MetricsLayer, Reporter};
@@ -64,6 +69,11 @@ contracts! {
             .refused("one without a ticket", 403, plain);
     ext_authz_of_nothing: ExtAuthzLayer::new(PolicySet::default(), providers()), any();
     authentication: AuthenticationLayer::new(authenticator()),
+        any().refused("a token of nobody's", 401, || with_field("authorization", "Bearer x"));
+    server: {
+            let layer: ServerLayer = guards();
+            layer
+        },
         any().refused("a token of nobody's", 401, || with_field("authorization", "Bearer x"));
     authorization: AuthorizationLayer::new(denied()),
         any().refused("one that is denied", 403, || with_field("x-denied", "1"));
@@ -136,6 +146,26 @@ pub(crate) fn authenticator() -> Authenticator {
         .signature_verification_algorithms
         .all;
     Authenticator::compile(&[policy], &KeyStore::default(), Algorithms::new(all))
+}
+
+/// A server that accepts no tokens.
+pub(crate) fn guards() -> ServerLayer {
+    let mut loaded = Loaded::default();
+    loaded.add(
+        "tokens.yaml",
+        r#"
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: tokens, namespace: shop }
+spec: { jwtRules: [{ issuer: "https://me.example", jwks: '{"keys": []}' }] }
+"#,
+    );
+    let (config, _) = loaded.build(MeshConfig::builder(), 1).unwrap();
+    let model = resolve(&config, &Workload::sidecar("shop"));
+    let (keys, none) = (KeyStore::default(), Algorithms::new(&[]));
+    let now = Instant::now().into_std();
+    let compiled = ServerLayer::compile(&config, &model, &keys, none, now);
+    compiled.unwrap().0
 }
 
 pub(crate) fn denied() -> PolicySet {

@@ -89,6 +89,10 @@ pub(crate) const ALL: &[Elsewhere] = &[
     mesh("accessLogFile", ACCESS_LOGS),
     mesh("accessLogFormat", ACCESS_LOGS),
     mesh("accessLogEncoding", ACCESS_LOGS),
+    mesh(
+        "disableEnvoyListenerLog",
+        &["examples/tests/gateway/tcp.rs"],
+    ),
     mesh("caCertificates", &["mesh-tls/src/trust_bundle/mod.rs"]),
     mesh(
         "defaultConfig.caCertificatesPem",

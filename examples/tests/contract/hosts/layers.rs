@@ -21,6 +21,7 @@ use mesh_policy::hedge::HedgeLayer;
 use mesh_policy::rate_limit::global::GlobalRateLimitLayer;
 use mesh_policy::rate_limit::{LocalRateLimitLayer, RateLimits};
 use mesh_policy::retry::RetryLayer;
+use mesh_policy::server::ServerLayer;
 use mesh_policy::telemetry::access_log::{AccessLogLayer, LogFormat, Logger};
 use mesh_policy::telemetry::metrics::MetricsLayer;
 use mesh_policy::telemetry::route::RecordRouteLayer;
@@ -53,7 +54,8 @@ use super::deed::Deed;
 use super::servers::{axum, hyper, tonic};
 use crate::discovery::{balanced, dispatched};
 use crate::policy::{
-    authenticator, breakers, custom, denied, global_limit, istio_metrics, local_limits, providers,
+    authenticator, breakers, custom, denied, global_limit, guards, istio_metrics, local_limits,
+    providers,
 };
 use crate::requests::{
     aborted, answered_directly, equipped, forwarded, hurried, mirrored, on, plain, preflight,
@@ -213,6 +215,10 @@ everywhere! {
         AuthenticationLayer::new(authenticator()),
         Deed::refuses(with_field("authorization", "Bearer x"), 401)
     );
+    server: {
+        let layer: ServerLayer = guards();
+        (layer, Deed::refuses(with_field("authorization", "Bearer x"), 401))
+    };
     authorization: (
         AuthorizationLayer::new(denied()),
         Deed::refuses(with_field("x-denied", "1"), 403)
