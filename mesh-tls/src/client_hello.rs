@@ -10,7 +10,7 @@
 //! `tls_inspector`; and so is one longer than [`MAX_LEN`]. A ClientHello that is malformed counts
 //! as TLS, as the handshake will refuse it with an alert; Envoy's inspector takes it for plaintext.
 //! Malformed is also one that asks for more than it needs to be served: a server name longer than
-//! [`MAX_NAME_LEN`](crate::server_names::MAX_NAME_LEN), as in BoringSSL, or more than [`MAX_ALPN`]
+//! [`MAX_NAME_LEN`], as in BoringSSL, or more than [`MAX_ALPN`]
 //! application protocols.
 //!
 //! [RFC 8446 section 4.1.2]: https://www.rfc-editor.org/rfc/rfc8446#section-4.1.2
