@@ -25,7 +25,8 @@ pub(crate) fn invitation(entrances: Entrances, ratings: SocketAddr, token: &str)
     format!(
         "The bookstore is open at {url}. Try:
 
-  curl {url}/productpage                        # reviews v1 three times of four, else v3
+  curl {url}/productpage                        # reviews v1 three times of four, else v3. Details fail once:
+                                                # one of their two replicas is broken, and ejected for that
   curl -H 'end-user: jason' {url}/productpage   # always reviews v2, with stars
   curl -H 'end-user: tester' {url}/productpage  # ratings are aborted with 500
   curl -H 'end-user: snail' {url}/productpage   # ratings take two seconds
@@ -38,11 +39,11 @@ pub(crate) fn invitation(entrances: Entrances, ratings: SocketAddr, token: &str)
   curl -H 'authorization: Bearer {token}' {url}/orders
   curl {url}/api/v1/products                    # rewritten, and mirrored to ratings
   curl {url}/stock                              # the shop in the west, which is near
-  curl -H 'x-fire: west' {url}/stock            # retried in the east, where all go for 30 s
+  curl -H 'x-fire: west' {url}/stock            # retried in the east, where all of /stock go for 30 s
   curl -H 'x-reader: ann' {url}/stock/mine      # always the same shop
-  for i in 1 2 3 4; do curl -i {url}/stock/queue & done; wait   # two too many: 503
+  for i in 1 2 3 4; do curl -i {url}/stock/queue & done; wait   # one is served, one may wait: 503
   curl http://{ratings}/                        # a service itself: refused without TLS,
-  curl -k https://{ratings}/                    # and without a certificate of the mesh
+  curl -k https://{ratings}/                    # and without a certificate of the mesh (a broken connection)
   curl -i -X OPTIONS -H 'origin: https://shop.example' \\
     -H 'access-control-request-method: GET' {url}/api/v1/products
 

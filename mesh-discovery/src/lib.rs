@@ -79,7 +79,7 @@
 //! | feature | brings | default |
 //! |---|---|---|
 //! | `balance` | the tower services | no |
-//! | `connect` | connection pools over hyper, and `proxy-protocol` | no |
+//! | `connect` | connection pools over hyper; with `balance` and `proxy-protocol` | no |
 //! | `dns` | endpoints from DNS | no |
 //! | `dns-proxy` | the DNS proxy | no |
 //! | `file` | resources from files that are watched | yes |

@@ -43,6 +43,78 @@
 //! assert!(config.services().lookup("cart.shop.svc.cluster.local", "shop").is_some());
 //! # }
 //! ```
+//!
+//! # Keeping up
+//!
+//! A client of the mesh has its [`Clusters`](crate::cluster::Clusters) follow what a [`Driver`] tells, and
+//! sends its requests by a [`Balance`](crate::service::Balance) of one of them, or by a
+//! [`Dispatch`](crate::service::Dispatch) of all.
+//!
+//! ```
+//! # #[cfg(all(feature = "file", feature = "connect"))]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Instant;
+//!
+//! use mesh_core::config::MeshConfig;
+//! use mesh_core::resolve::resolve;
+//! use mesh_core::service::ClusterName;
+//! use mesh_core::workload::Workload;
+//! use mesh_discovery::cluster::Clusters;
+//! use mesh_discovery::locality::Client;
+//! use mesh_discovery::registry::{Change, ClusterEndpoints, Driver, Registry};
+//! use mesh_discovery::source::file::Files;
+//!
+//! /// Follows one change.
+//! fn follow(change: Change, clusters: &Clusters, endpoints: &mut ClusterEndpoints, now: Instant) {
+//!     match change {
+//!         Change::Config(config) => {
+//!             let model = resolve(&config, &Workload::sidecar("shop"));
+//!             clusters.set_client(&Client::from(&model), now);
+//!             // What in them is not followed as it was written.
+//!             clusters.publish(&model.clusters, now).iter().for_each(|notice| eprintln!("{notice}"));
+//!             *endpoints = ClusterEndpoints::new(model.clusters);
+//!         }
+//!         Change::Endpoints(updates) => {
+//!             for cluster in endpoints.apply(&updates) {
+//!                 let changed = cluster.endpoints.iter().cloned();
+//!                 clusters.replace_endpoints(&cluster.name, changed, now);
+//!             }
+//!         }
+//!     }
+//! }
+//!
+//! # let directory = tempfile::tempdir()?;
+//! # let directory = directory.path();
+//! std::fs::write(directory.join("cart.yaml"), "
+//! apiVersion: networking.istio.io/v1
+//! kind: ServiceEntry
+//! metadata: { name: cart, namespace: shop }
+//! spec:
+//!   hosts: [cart.shop.svc.cluster.local]
+//!   ports: [{ number: 80, name: http, protocol: HTTP }]
+//!   resolution: STATIC
+//!   endpoints: [{ address: 127.0.0.1, ports: { http: 3001 } }, { address: 127.0.0.1, ports: { http: 3002 } }]
+//! ")?;
+//! let mut driver = Driver::new(Registry::new(MeshConfig::builder()));
+//! driver.add_source("files", Files::new([directory]));
+//! let (clusters, mut endpoints) = (Clusters::new(Client::default()), ClusterEndpoints::default());
+//! // A program does this for as long as there are changes, beside its requests.
+//! let change = driver.next().await.ok_or("the files ended")?;
+//! let now = tokio::time::Instant::now().into_std();
+//! follow(change, &clusters, &mut endpoints, now);
+//!
+//! let name = ClusterName::outbound(80, "", "cart.shop.svc.cluster.local");
+//! let upstream = clusters.get(&name).ok_or("no such cluster")?;
+//! assert_eq!(upstream.balancer().endpoints().len(), 2);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(all(feature = "file", feature = "connect")))]
+//! # fn main() {}
+//! ```
+//!
+//! A source can be live while no configuration can be built of it, as with settings of the mesh that are
+//! wrong: the one before stays, and [`problems`](Registry::problems) say why.
 
 mod affected;
 mod build;

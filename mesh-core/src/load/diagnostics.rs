@@ -73,3 +73,5 @@ impl fmt::Display for Diagnostics {
         f.write_str(&self.draw(Style::Plain))
     }
 }
+
+impl std::error::Error for Diagnostics {}
