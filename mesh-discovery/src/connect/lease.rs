@@ -53,8 +53,8 @@ impl<B: Body + Send + 'static> Lease<B> {
 
 impl<B: Body + Send + 'static> Drop for Lease<B> {
     fn drop(&mut self) {
-        self.usage.end();
         let Some(Sender::Http1(mut sender)) = self.connection.take() else {
+            self.usage.end();
             if self.usage.is_retired() {
                 self.host.forget_retired();
             }
@@ -63,17 +63,20 @@ impl<B: Body + Send + 'static> Drop for Lease<B> {
         };
         let (host, usage) = (Arc::clone(&self.host), Arc::clone(&self.usage));
         let put_back = move |sender| {
+            usage.end();
             let sender = Sender::Http1(sender);
             host.put_back(Connection { sender, usage });
         };
         if sender.is_ready() || sender.is_closed() {
             put_back(sender);
         } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            // The rest of the exchange is still on its way, or the connection closes.
+            // The rest of the exchange is still on its way, which is a use of the connection, or that closes.
             runtime.spawn(async move {
                 let _ = sender.ready().await;
                 put_back(sender);
             });
+        } else {
+            self.usage.end();
         }
     }
 }
