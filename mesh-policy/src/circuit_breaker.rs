@@ -3,7 +3,8 @@
 //! [`CircuitBreakerLayer`] enforces `connectionPool.http.http2MaxRequests` of a DestinationRule,
 //! which Envoy applies to HTTP/1.1, too: a request to a cluster that has that many under way is
 //! answered with `503`, Envoy's text for an overflow, `x-envoy-overloaded: true` and the flag `UO`.
-//! A request is under way until the body of its response has ended. Istio sets no limit by default.
+//! A request is under way until the body of its response has ended; one that switches its connection
+//! to another protocol until it is answered. Istio sets no limit by default.
 //!
 //! It is for clients that connect by themselves. mesh-discovery's `Balance` and `Dispatch` hold the
 //! requests of a cluster to the same limit, beside those on its connections: a stack that has one of

@@ -11,6 +11,9 @@
 //! say of the workload at the other end comes from the connection, from balancing, and from the
 //! [`PeerWorkload`] extension.
 //!
+//! A request that switches its connection to another protocol (`101`) is recorded when it is answered:
+//! what is said afterwards, and for how long, is not. (Envoy records it when the tunnel ends.)
+//!
 //! # Example
 //!
 //! ```
