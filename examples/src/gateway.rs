@@ -280,6 +280,12 @@ impl Gateway {
         sockets.filter_map(|(id, address)| Some((u16::try_from(id).ok()?, address)))
     }
 
+    /// The ports that the settings bind elsewhere, and that nothing declares that is served.
+    pub fn undeclared(&self) -> impl Iterator<Item = u16> {
+        let ports = self.settings.ports.keys().copied();
+        ports.filter(|declared| self.address(*declared).is_none())
+    }
+
     /// The address that serves the capture of the [`Settings`] with this index, if it is served.
     pub fn captured(&self, index: usize) -> Option<SocketAddr> {
         self.sockets.get(Capture::id(index))

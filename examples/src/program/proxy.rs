@@ -21,6 +21,13 @@ pub struct Proxy {
     version: u64,
 }
 
+fn undeclared(port: u16) -> String {
+    format!(
+        "nothing that is served declares the port {port}, so that it is bound nowhere \
+         (`--map-port` is DECLARED=BOUND)"
+    )
+}
+
 impl Proxy {
     /// Serves the generation of `files` that was read, and tells how.
     ///
@@ -34,7 +41,8 @@ impl Proxy {
     ) -> Result<Self, Box<dyn Error>> {
         let mut gateway = Gateway::start(settings)?;
         let mut report = Report::default();
-        let unserved = gateway.publish_in(&generation.model, &generation.wide)?;
+        let mut unserved = gateway.publish_in(&generation.model, &generation.wide)?;
+        unserved.extend(gateway.undeclared().map(undeclared));
         report.warn(&generation.model, unserved);
         report.served(&gateway, &generation.model);
         changes.look_at(gateway.files());
@@ -104,7 +112,8 @@ impl Proxy {
         let Self {
             gateway, report, ..
         } = self;
-        let unserved = gateway.publish_in(&generation.model, &generation.wide)?;
+        let mut unserved = gateway.publish_in(&generation.model, &generation.wide)?;
+        unserved.extend(gateway.undeclared().map(undeclared));
         report.warn(&generation.model, unserved);
         report.served(gateway, &generation.model);
         self.publisher.publish(generation);

@@ -27,6 +27,12 @@ const GATEWAY: &str = "spiffe://cluster.local/ns/istio-system/sa/ingress";
 pub(crate) const SERVER: &str = "port: { number: 443, name: tcp, protocol: TCP }\n    hosts: ['*']";
 
 #[test]
+fn ports_that_nothing_declares_are_known() {
+    let gateway = serve(&[&yaml(SERVER, TCP_ROUTE)]);
+    assert_eq!(gateway.undeclared().collect::<Vec<u16>>(), [80]);
+}
+
+#[test]
 fn bytes_go_both_ways_until_both_sides_are_done() {
     let backend = Backend::start("");
     let gateway = serve(&[&yaml(SERVER, TCP_ROUTE), &backend.yaml("db")]);
