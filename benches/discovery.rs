@@ -1,7 +1,8 @@
 //! Picks among 10,000 endpoints by each policy, and updates of one of them.
 //!
 //! Each bench checks what it times: that picks are spread over the endpoints or stay with the hash,
-//! and that they allocate nothing; that an update is seen by the next pick, and a new endpoint of a
+//! and that they allocate nothing, or, where the endpoint is none of the list but where the client's
+//! connection went, twice; that an update is seen by the next pick, and a new endpoint of a
 //! Maglev table once that is compiled, which is timed apart.
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 
@@ -12,10 +13,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress};
+use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress, LocalityBalancing};
 use mesh_core::service::ClusterName;
+use mesh_discovery::balance::policy::Policy;
 use mesh_discovery::balance::{Balancer, PickRequest};
-use mesh_discovery::locality::Client;
+use mesh_discovery::locality::{Client, Locality};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tower::discover::Change;
 
@@ -66,39 +68,102 @@ fn now() -> Instant {
 }
 
 fn pick(c: &mut Criterion) {
+    let start = now();
     for (name, policy, weighted) in POLICIES {
-        let start = now();
-        let balancer = balancer(policy, weighted, name.ends_with("ejecting"), start);
-        let mut numbers = numbers();
-        let request = |hash| PickRequest {
-            hash: Some(hash),
-            ..PickRequest::new(start)
-        };
-
-        let mut picked = HashSet::new();
-        for _ in 0..ENDPOINTS {
-            let (hash, number) = (numbers(), numbers());
-            let host = balancer.pick(&request(hash), || number).unwrap();
-            picked.insert(host.endpoint().address.clone());
+        let ejecting = name.ends_with("ejecting");
+        pick_from(c, name, &balancer(policy, weighted, ejecting, start), start);
+    }
+    let peak_ewma = balancer("{}", false, false, start);
+    let peak_ewma = peak_ewma.with_policy(Policy::PeakEwma, start).unwrap();
+    pick_from(c, "peak ewma", &peak_ewma, start);
+    for (name, places) in [
+        ("weighted places", weighted_places()),
+        ("zones", LocalityBalancing::ZoneAware(Box::default())),
+    ] {
+        let mut cluster = cluster(r#"{"simple": "ROUND_ROBIN"}"#, false, false);
+        cluster.locality = places;
+        for (endpoint, place) in cluster.endpoints.iter_mut().zip(PLACES.iter().cycle()) {
+            endpoint.locality = (*place).into();
         }
-        assert!(
-            picked.len() > ENDPOINTS as usize / 3,
-            "{name}: {}",
-            picked.len()
-        );
-        let region = Region::new(ALLOCATOR);
-        for _ in 0..1_000 {
+        let balancer = Balancer::new(Arc::new(cluster), client(), start, 7);
+        pick_from(c, name, &balancer, start);
+    }
+    pick_unlisted(c, start);
+}
+
+/// Picks by hashes, and by numbers where the policy has no use for them.
+fn pick_from(c: &mut Criterion, name: &str, balancer: &Balancer, start: Instant) {
+    let mut numbers = numbers();
+    let request = |hash| PickRequest {
+        hash: Some(hash),
+        ..PickRequest::new(start)
+    };
+
+    let mut picked = HashSet::new();
+    for _ in 0..ENDPOINTS {
+        let hash = numbers();
+        let host = balancer.pick(&request(hash), &mut numbers).unwrap();
+        picked.insert(host.endpoint().address.clone());
+    }
+    assert!(
+        picked.len() > ENDPOINTS as usize / 3,
+        "{name}: {}",
+        picked.len()
+    );
+    let region = Region::new(ALLOCATOR);
+    for _ in 0..1_000 {
+        let hash = numbers();
+        black_box(balancer.pick(&request(hash), &mut numbers));
+    }
+    assert_eq!(region.change().allocations, 0, "{name}");
+
+    c.bench_function(&format!("pick of 10000, {name}"), |b| {
+        b.iter(|| {
             let hash = numbers();
-            black_box(balancer.pick(&request(hash), &mut numbers));
-        }
-        assert_eq!(region.change().allocations, 0, "{name}");
-
-        c.bench_function(&format!("pick of 10000, {name}"), |b| {
-            b.iter(|| {
-                let hash = numbers();
-                black_box(balancer.pick(&request(black_box(hash)), &mut numbers))
-            });
+            black_box(balancer.pick(&request(black_box(hash)), &mut numbers))
         });
+    });
+}
+
+/// Picks where the client's connection went, whatever the list.
+fn pick_unlisted(c: &mut Criterion, start: Instant) {
+    let balancer = balancer(r#"{"simple": "PASSTHROUGH"}"#, false, false, start);
+    let request = PickRequest {
+        original_destination: Some(([192, 0, 2, 7], 8080).into()),
+        ..PickRequest::new(start)
+    };
+    let host = balancer.pick(&request, || 0).unwrap();
+    let expected = EndpointAddress::Ip(([192, 0, 2, 7], 8080).into());
+    assert_eq!(host.endpoint().address, expected);
+    let region = Region::new(ALLOCATOR);
+    for _ in 0..1_000 {
+        black_box(balancer.pick(&request, || 0));
+    }
+    assert_eq!(region.change().allocations, 2_000);
+    c.bench_function("pick of 10000, passthrough", |b| {
+        b.iter(|| black_box(balancer.pick(black_box(&request), || 0)));
+    });
+}
+
+/// Where the endpoints are, in turn; the client is at the first.
+const PLACES: [&str; 2] = ["eu/a", "eu/b"];
+
+/// All places by weight.
+fn weighted_places() -> LocalityBalancing {
+    let setting = r#"{"distribute": [{"from": "*", "to": {"eu/a": 70, "eu/b": 30}}]}"#;
+    LocalityBalancing::Locality {
+        setting: serde_json::from_str(setting).unwrap(),
+        force: false,
+    }
+}
+
+/// A client with more replicas in its zone than there are endpoints for, so that some load leaves it.
+fn client() -> Client {
+    let [own, other] = PLACES.map(Locality::from);
+    Client {
+        locality: own.clone(),
+        replicas: vec![own.clone(), own, other],
+        ..Client::default()
     }
 }
 
@@ -172,6 +237,11 @@ fn finds(balancer: &Balancer, address: &EndpointAddress, now: Instant) -> bool {
 }
 
 fn balancer(policy: &str, weighted: bool, ejecting: bool, now: Instant) -> Balancer {
+    let cluster = cluster(policy, weighted, ejecting);
+    Balancer::new(Arc::new(cluster), Client::default(), now, 7)
+}
+
+fn cluster(policy: &str, weighted: bool, ejecting: bool) -> Cluster {
     let mut cluster = Cluster::new(ClusterName::from("cart"));
     cluster.policy.load_balancer = Some(serde_json::from_str(policy).unwrap());
     if ejecting {
@@ -181,7 +251,7 @@ fn balancer(policy: &str, weighted: bool, ejecting: bool, now: Instant) -> Balan
     cluster.endpoints = (0..ENDPOINTS)
         .map(|host| endpoint(host, weight(host)))
         .collect();
-    Balancer::new(Arc::new(cluster), Client::default(), now, 7)
+    cluster
 }
 
 fn endpoint(host: u32, weight: u32) -> Endpoint {

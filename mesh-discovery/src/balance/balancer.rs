@@ -219,10 +219,14 @@ impl Balancer {
 
     /// Picks an endpoint. `random` gives numbers uniform over all values. `None` if no endpoint is
     /// healthy.
+    ///
+    /// Allocates nothing, unless the endpoint is not listed but named by the request, or a further attempt
+    /// avoids priorities.
     pub fn pick(&self, request: &PickRequest<'_>, random: impl FnMut() -> u64) -> Option<Host> {
         self.handle_due(request.now);
         let tried = self.tried(request);
-        let picked = self.snapshot.load().pick(request, &tried, random)?;
+        let snapshot = self.snapshot.load();
+        let picked = snapshot.pick(request, &tried, random)?;
         Some(picked.host)
     }
 

@@ -161,12 +161,12 @@ fn levels<'a>(snapshot: &'a Snapshot, cluster: &'a Cluster) -> impl Iterator<Ite
     })
 }
 
-fn reason(picked: &Picked, settings: &Settings, cluster: &Cluster) -> Step {
+fn reason(picked: &Picked<'_>, settings: &Settings, cluster: &Cluster) -> Step {
     let subject = subject(&picked.host.endpoint().address);
     let what = match picked.level {
         None => "named by the request".to_owned(),
         Some(_) => {
-            let place = match &picked.place {
+            let place = match picked.place {
                 Some(place) => format!(" in `{place}`"),
                 None => String::new(),
             };

@@ -71,12 +71,12 @@ pub(crate) struct Snapshot {
 
 /// An endpoint that was picked, and how.
 #[derive(Debug)]
-pub(crate) struct Picked {
+pub(crate) struct Picked<'a> {
     pub(crate) host: Host,
     /// The index of its level, unless it is not listed.
     pub(crate) level: Option<usize>,
     /// Its place, if places count within the level.
-    pub(crate) place: Option<Locality>,
+    pub(crate) place: Option<&'a Locality>,
 }
 
 impl Snapshot {
@@ -86,7 +86,7 @@ impl Snapshot {
         request: &PickRequest<'_>,
         tried: &[u32],
         mut random: R,
-    ) -> Option<Picked> {
+    ) -> Option<Picked<'_>> {
         if self.settings.target != Target::Listed {
             return self.unlisted(request);
         }
@@ -112,7 +112,7 @@ impl Snapshot {
                 return Some(Picked {
                     host: host.clone(),
                     level: Some(index),
-                    place: place.cloned(),
+                    place,
                 });
             }
         }
@@ -142,8 +142,9 @@ impl Snapshot {
         Cow::Owned(priority::loads(&healths, 0).collect())
     }
 
-    /// The endpoint that the request itself names.
-    fn unlisted(&self, request: &PickRequest<'_>) -> Option<Picked> {
+    /// The endpoint that the request itself names, which is made for it: that takes one allocation for the
+    /// endpoint, one for its state, and one for its name where it has one.
+    fn unlisted(&self, request: &PickRequest<'_>) -> Option<Picked<'static>> {
         let address = match self.settings.target {
             Target::Listed => return None,
             Target::Authority(port) => {
