@@ -292,8 +292,8 @@ pub struct UpstreamConnection {
     pub peer: Option<SpiffeId>,
 }
 
-/// How often a request was sent. Of a response that names its [`SelectedEndpoint`] and has no number,
-/// it was once.
+/// How often a request was sent. Of a response that names its [`SelectedEndpoint`] or has no
+/// [`ResponseFlag`], and has no number, it was once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Attempts(pub u32);
 

@@ -206,11 +206,18 @@ const ESCAPE: usize = "%2F".len();
 struct ZeroByte;
 
 fn split(path: &str) -> (&str, &str) {
-    path.split_at(path.find(['?', '#']).unwrap_or(path.len()))
+    split_before(path, |byte| matches!(byte, b'?' | b'#'))
 }
 
 fn split_query(path: &str) -> (&str, &str) {
-    path.split_at(path.find('?').unwrap_or(path.len()))
+    split_before(path, |byte| byte == b'?')
+}
+
+/// Splits before the first byte that `is_end` knows, all of which are ASCII. Most paths are too short
+/// for a search that looks at several bytes at once.
+fn split_before(path: &str, is_end: impl Fn(u8) -> bool) -> (&str, &str) {
+    let end = path.bytes().position(is_end);
+    path.split_at(end.unwrap_or(path.len()))
 }
 
 /// Whether nothing is to be done, as far as one look can tell; nearly all paths are normal.

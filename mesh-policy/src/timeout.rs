@@ -87,6 +87,7 @@ pub struct TimeoutLayer {
     trust_headers: bool,
     announce: bool,
     envoy_headers: bool,
+    deadline: bool,
 }
 
 impl TimeoutLayer {
@@ -96,6 +97,7 @@ impl TimeoutLayer {
             trust_headers: false,
             announce: true,
             envoy_headers: true,
+            deadline: true,
         }
     }
 
@@ -121,6 +123,14 @@ impl TimeoutLayer {
     #[must_use]
     pub fn with_envoy_headers(mut self, envoy_headers: bool) -> Self {
         self.envoy_headers = envoy_headers;
+        self
+    }
+
+    /// Sets whether responses carry the [`Deadline`] to which [`stream`] holds their bodies. Default:
+    /// yes. Where nobody above reads it, three allocations of a request can be saved.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: bool) -> Self {
+        self.deadline = deadline;
         self
     }
 }
@@ -175,6 +185,7 @@ where
             trust_headers,
             announce,
             envoy_headers,
+            deadline: tells_deadline,
         } = self.layer;
         let caller = Caller::of(request.headers());
         let timeouts = timeouts::of(
@@ -193,6 +204,7 @@ where
                 .and_then(|total| timeouts.start.checked_add(total));
             timer = whole.map(|deadline| Timer {
                 deadline: deadline.into(),
+                tells_deadline,
                 sleep: None,
                 caller,
             });
@@ -223,6 +235,7 @@ pin_project! {
 #[derive(Debug)]
 struct Timer {
     deadline: Instant,
+    tells_deadline: bool,
     // Boxed, for most routes have none, and set when there is something to wait for.
     sleep: Option<Pin<Box<Sleep>>>,
     caller: Caller,
@@ -242,7 +255,9 @@ where
             return response;
         };
         if let Poll::Ready(result) = &mut response {
-            if let Ok(response) = result {
+            if let Ok(response) = result
+                && timer.tells_deadline
+            {
                 let deadline = Deadline(timer.deadline);
                 response.extensions_mut().insert(deadline);
             }
@@ -252,6 +267,7 @@ where
             deadline,
             sleep,
             caller,
+            ..
         } = timer;
         let caller = *caller;
         let sleep = sleep.get_or_insert_with(|| Box::pin(sleep_until(*deadline)));
@@ -297,6 +313,20 @@ mod tests {
         let response = send(Some(2 * SECOND), SECOND, "text/plain").await;
         assert_eq!(response.body(), "late");
         assert!(response.extensions().get::<RequestTimeout>().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn responses_carry_the_deadline_unless_nobody_reads_it() {
+        for wanted in [true, false] {
+            let matched = MatchedRoute::new(Arc::new(route(Some(2 * SECOND))), 0);
+            let request = Request::get("/").extension(matched).body(()).unwrap();
+            let layer = TimeoutLayer::new().with_deadline(wanted);
+            let start = Instant::now();
+            let response = layer.layer(late(SECOND)).oneshot(request).await.unwrap();
+            let told = response.extensions().get::<Deadline>();
+            let expected = wanted.then_some(Deadline(start + 2 * SECOND));
+            assert_eq!(told.copied(), expected);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -143,15 +143,24 @@ impl<'a> Exchange<'a> {
         others.chain(last)
     }
 
-    /// How often the request was sent. Who tries nothing again does not count.
+    /// How often the request was sent. Who tries nothing again does not count: what was answered by
+    /// none of the layers on its way was sent.
     pub(super) fn attempts(&self) -> u32 {
         let counted = self.response.and_then(|response| response.attempts);
         let progress = self.extensions.get::<Progress>();
         let known = || match progress.map(Progress::attempts) {
             Some(count) if count > 0 => count,
-            _ => u32::from(self.endpoint().is_some()),
+            _ => u32::from(self.endpoint().is_some() || self.is_answered_by_upstream()),
         };
         counted.map_or_else(known, |Attempts(count)| count)
+    }
+
+    fn is_answered_by_upstream(&self) -> bool {
+        let is_forwarded = self.route().is_some_and(|route| route.forward().is_some());
+        is_forwarded
+            && !self.is_answered_locally
+            && self.response.is_some()
+            && self.flags().is_empty()
     }
 
     /// The first value of a parameter of the query.

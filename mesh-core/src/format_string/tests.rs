@@ -147,6 +147,33 @@ fn a_cluster_that_does_not_exist_has_no_name() {
 }
 
 #[test]
+fn what_nobody_on_the_way_answered_was_sent_once() {
+    let matched = || {
+        let cluster = ClusterName::from("cart");
+        let route = Route::forward("cart", RouteMatch::prefix("/"), cluster);
+        MatchedRoute::new(Arc::new(route), 0)
+    };
+    let routed = Request::get("/").extension(matched()).body(()).unwrap();
+    let unrouted = Request::get("/").body(()).unwrap();
+    let upstream = Response::new(());
+    let mut local = Response::new(());
+    local
+        .extensions_mut()
+        .insert(ResponseFlag::NoHealthyUpstream);
+    let format: FormatString = "%UPSTREAM_REQUEST_ATTEMPT_COUNT%".parse().unwrap();
+    for (request, response, expected) in [
+        (routed.clone(), upstream.clone(), "1"),
+        (routed, local, "0"),
+        (unrouted, upstream, "0"),
+    ] {
+        let ((request, ()), (response, ())) = (request.into_parts(), response.into_parts());
+        let exchange = Exchange::of_request(&request, SystemTime::UNIX_EPOCH);
+        let exchange = exchange.with_response(&response);
+        assert_eq!(format.evaluate(&exchange, "-"), expected.as_bytes());
+    }
+}
+
+#[test]
 fn what_a_proxy_observes_is_filled_in() {
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let tls = TlsInfo {

@@ -151,9 +151,11 @@ impl SpiffeId {
     #[must_use]
     pub fn service_account(&self) -> Option<ServiceAccount<'_>> {
         let rest = self.path().strip_prefix("/ns/")?;
-        let (namespace, rest) = rest.split_at(rest.find('/')?);
+        // Names are too short for a search that looks at several bytes at once.
+        let (namespace, rest) = rest.split_at(rest.bytes().position(|byte| byte == b'/')?);
         let name = rest.strip_prefix("/sa/")?;
-        (!name.contains('/')).then_some(ServiceAccount { namespace, name })
+        let has_more = name.bytes().any(|byte| byte == b'/');
+        (!has_more).then_some(ServiceAccount { namespace, name })
     }
 }
 

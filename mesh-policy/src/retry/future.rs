@@ -224,8 +224,10 @@ impl<S, B, E> Retrying<S, B, E> {
             ResponseFlags::add(response.extensions_mut(), flag);
         }
         let extensions = response.extensions_mut();
-        // One attempt at an endpoint needs no number.
-        if self.attempts > 1 || extensions.get::<SelectedEndpoint>().is_none() {
+        // One attempt needs no number, unless nothing else tells that there was one.
+        let is_told = extensions.get::<ResponseFlag>().is_none()
+            || extensions.get::<SelectedEndpoint>().is_some();
+        if self.attempts > 1 || !is_told {
             extensions.insert(Attempts(self.attempts));
         }
         Step::Finish(Ok(response))

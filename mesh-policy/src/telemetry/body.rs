@@ -22,6 +22,8 @@ use crate::BoxError;
 pub struct Counts {
     pub(super) received: Count,
     pub(super) sent: Count,
+    /// Whether it is noted when all had passed.
+    is_timed: bool,
 }
 
 /// What has passed of a body.
@@ -123,6 +125,22 @@ pub(super) enum Direction {
 }
 
 impl Counts {
+    /// Counts that note when all had passed, which asks the clock.
+    #[cfg(feature = "access-log")]
+    pub(super) fn timed() -> Self {
+        Self {
+            is_timed: true,
+            ..Self::default()
+        }
+    }
+
+    /// All of a body has passed.
+    fn end(&self, direction: Direction) {
+        if self.is_timed {
+            self.of(direction).ended.get_or_init(Instant::now);
+        }
+    }
+
     fn of(&self, direction: Direction) -> &Count {
         match direction {
             Direction::Received => &self.received,
@@ -197,7 +215,7 @@ impl<B: Body, E: OnEnd> MeteredBody<B, E> {
         end: Option<E>,
     ) -> Self {
         if inner.is_end_stream() {
-            counts.of(direction).ended.get_or_init(Instant::now);
+            counts.end(direction);
         }
         Self {
             left: inner.size_hint().exact(),
@@ -273,10 +291,7 @@ where
             None => Some(End::Complete(None)),
         };
         if let Some(End::Complete(_)) = end {
-            this.counts
-                .of(*this.direction)
-                .ended
-                .get_or_init(Instant::now);
+            this.counts.end(*this.direction);
         }
         if let Some(told) = end
             && let Some(end) = this.end.take()

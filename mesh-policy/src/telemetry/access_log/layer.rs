@@ -146,12 +146,15 @@ impl Observe for AccessLogLayer {
     fn begin<B>(&self, request: &mut Request<B>) -> Exchange {
         // What becomes of it may be said there only.
         Progress::of(request.extensions_mut());
-        Exchange::begin(self, observe::head(request))
+        Exchange(Box::new(Underway::begin(self, observe::head(request))))
     }
 }
 
 /// An exchange, as far as it has come.
-pub struct Exchange {
+// Boxed, for it is moved with the futures and bodies that hold it.
+pub struct Exchange(Box<Underway>);
+
+struct Underway {
     layer: AccessLogLayer,
     start: Instant,
     started: std::time::SystemTime,
@@ -161,7 +164,7 @@ pub struct Exchange {
     completion: Completion,
 }
 
-impl Exchange {
+impl Underway {
     fn begin(layer: &AccessLogLayer, request: request::Parts) -> Self {
         Self {
             layer: layer.clone(),
@@ -169,7 +172,7 @@ impl Exchange {
             started: layer.clock.now(),
             request,
             response: None,
-            counts: Arc::default(),
+            counts: Arc::new(Counts::timed()),
             completion: Completion::default(),
         }
     }
@@ -194,7 +197,7 @@ pub(super) fn note_upstream(upstream: &UpstreamConnection, completion: &mut Comp
 
 impl Observed for Exchange {
     fn counts(&self) -> &Arc<Counts> {
-        &self.counts
+        &self.0.counts
     }
 
     fn has_messages(&self) -> bool {
@@ -202,24 +205,31 @@ impl Observed for Exchange {
     }
 
     fn answer<B>(&mut self, response: &Response<B>) {
+        let this = &mut *self.0;
         let extensions = response.extensions();
-        self.completion.response_duration = Some(self.start.elapsed());
-        self.completion.response_code_details = Some(details::of_response(extensions));
+        this.completion.response_duration = Some(this.start.elapsed());
+        this.completion.response_code_details = Some(details::of_response(extensions));
         if let Some(upstream) = extensions.get() {
-            note_upstream(upstream, &mut self.completion);
+            note_upstream(upstream, &mut this.completion);
         }
         let failure = extensions.get::<TransportFailure>();
-        self.completion.upstream_transport_failure_reason =
+        this.completion.upstream_transport_failure_reason =
             failure.map(|TransportFailure(why)| why.to_string().into());
         if let Some(matched) = extensions.get::<MatchedRoute>() {
-            self.request.extensions.insert(matched.clone());
+            this.request.extensions.insert(matched.clone());
         }
-        self.response = Some(heads::of_response(response));
+        this.response = Some(heads::of_response(response));
     }
 }
 
 impl OnEnd for Exchange {
     fn end(mut self, end: End<'_>) {
+        self.0.end(end);
+    }
+}
+
+impl Underway {
+    fn end(&mut self, end: End<'_>) {
         if let Some(flag) = end.flag() {
             self.break_off(flag);
         }
@@ -242,7 +252,7 @@ impl OnEnd for Exchange {
 
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let response = self.response.as_ref();
+        let response = self.0.response.as_ref();
         f.debug_struct("Exchange")
             .field("status", &response.map(|response| response.status))
             .finish_non_exhaustive()

@@ -84,8 +84,15 @@ impl Key {
                 key.push(1);
                 write_text(identity.as_str(), key);
             }
-            Some(peer) => {
+            // And without mutual TLS, by its namespace.
+            Some(peer @ Peer::Identity(_)) if !facts.is_mutual_tls => {
                 key.push(2);
+                if self.peer.contains(&Property::Namespace) {
+                    write_text(peer.property(Property::Namespace), key);
+                }
+            }
+            Some(peer) => {
+                key.push(3);
                 for property in self.peer.iter().filter(is_written) {
                     write_text(peer.property(*property), key);
                 }

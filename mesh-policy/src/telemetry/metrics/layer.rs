@@ -96,15 +96,18 @@ impl Observe for Arc<IstioMetrics> {
         let progress = self
             .may_be_said_below(request.extensions())
             .then(|| Progress::of(request.extensions_mut()));
-        Exchange {
+        Exchange(Box::new(Underway {
             progress,
-            ..Exchange::begin(self, request)
-        }
+            ..Underway::begin(self, request)
+        }))
     }
 }
 
 /// What is known of an exchange that is under way.
-pub struct Exchange {
+// Boxed, for it is moved with the futures and bodies that hold it.
+pub struct Exchange(Box<Underway>);
+
+struct Underway {
     metrics: Arc<IstioMetrics>,
     start: Instant,
     counts: Arc<Counts>,
@@ -122,7 +125,7 @@ pub struct Exchange {
     flags: ResponseFlags,
 }
 
-impl Exchange {
+impl Underway {
     fn begin<B>(metrics: &Arc<IstioMetrics>, request: &Request<B>) -> Self {
         let extensions = request.extensions();
         let identity = extensions.get::<PeerIdentity>();
@@ -160,30 +163,31 @@ impl Exchange {
 
 impl Observed for Exchange {
     fn counts(&self) -> &Arc<Counts> {
-        &self.counts
+        &self.0.counts
     }
 
     fn has_messages(&self) -> bool {
-        self.is_grpc
+        self.0.is_grpc
     }
 
     fn answer<B>(&mut self, response: &Response<B>) {
+        let this = &mut *self.0;
         let extensions = response.extensions();
-        self.code = response.status().as_u16();
-        self.flags = ResponseFlags::of(extensions);
-        self.head_bytes.1 = header_bytes(response.headers());
-        self.grpc_status = response.headers().get(GRPC_STATUS).cloned();
+        this.code = response.status().as_u16();
+        this.flags = ResponseFlags::of(extensions);
+        this.head_bytes.1 = header_bytes(response.headers());
+        this.grpc_status = response.headers().get(GRPC_STATUS).cloned();
         // Routing stands below, and says where the request went on the response, if at all.
         if let Some(matched) = extensions.get::<MatchedRoute>() {
-            self.cluster = cluster_of(matched);
+            this.cluster = cluster_of(matched);
         }
-        self.tags.answer(response);
-        if self.metrics.reporter == Reporter::Destination {
+        this.tags.answer(response);
+        if this.metrics.reporter == Reporter::Destination {
             return;
         }
-        self.upstream = extensions.get().cloned();
+        this.upstream = extensions.get().cloned();
         if let Some(SelectedEndpoint(endpoint)) = extensions.get() {
-            self.peer = Some(Peer::Endpoint(Arc::clone(endpoint)));
+            this.peer = Some(Peer::Endpoint(Arc::clone(endpoint)));
         }
     }
 }
@@ -196,7 +200,7 @@ impl IstioMetrics {
     }
 }
 
-impl Exchange {
+impl Underway {
     /// Takes where the request was sent, if no response said it.
     fn follow(&mut self, progress: &Progress) {
         if self.cluster.is_none() {
@@ -219,12 +223,18 @@ fn cluster_of(matched: &MatchedRoute) -> Option<ClusterName> {
 
 impl OnEnd for Exchange {
     fn end(mut self, end: End<'_>) {
+        self.0.end(end);
+    }
+}
+
+impl Underway {
+    fn end(&mut self, end: End<'_>) {
         if let Some(progress) = self.progress.take() {
             self.follow(&progress);
         }
         let flags = end.flag().map_or(self.flags, |flag| self.flags.with(flag));
         let trailers = end.trailers();
-        let Counts { received, sent } = &*self.counts;
+        let Counts { received, sent, .. } = &*self.counts;
         let sizes = (received.bytes(), sent.bytes());
         let duration = self.start.elapsed();
         let ending = Ending {
@@ -254,7 +264,7 @@ impl OnEnd for Exchange {
                 .filter(|_| self.is_grpc)
                 .and_then(|status| status.to_str().ok()),
             flags,
-            custom: &custom,
+            custom,
         };
         let measures = Measures {
             duration,
@@ -269,7 +279,7 @@ impl OnEnd for Exchange {
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange")
-            .field("code", &self.code)
+            .field("code", &self.0.code)
             .finish_non_exhaustive()
     }
 }

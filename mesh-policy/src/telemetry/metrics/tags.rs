@@ -155,9 +155,9 @@ impl Tags {
     }
 
     /// The values, now that the exchange has ended.
-    pub(super) fn end(mut self, custom: &[TagValue], ending: &Ending<'_>) -> Vec<String> {
+    pub(super) fn end(&mut self, custom: &[TagValue], ending: &Ending<'_>) -> &[String] {
         let Some(heads) = &self.heads else {
-            return self.values;
+            return &self.values;
         };
         for (value, made) in custom.iter().zip(&mut self.values) {
             if let TagValue::Expression(expression) = value
@@ -166,7 +166,7 @@ impl Tags {
                 *made = expression.of_exchange(heads, ending).unwrap_or_default();
             }
         }
-        self.values
+        &self.values
     }
 }
 
