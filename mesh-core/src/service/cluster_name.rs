@@ -140,9 +140,16 @@ impl ClusterName {
     }
 
     fn parts(&self) -> Option<[&str; 4]> {
-        let mut parts = self.0.split('|');
-        let four = [parts.next()?, parts.next()?, parts.next()?, parts.next()?];
-        (parts.next().is_none() && is_direction(four[0])).then_some(four)
+        // The parts are too short for a search that looks at several bytes at once.
+        fn split(text: &str) -> Option<(&str, &str)> {
+            let at = text.bytes().position(|byte| byte == b'|')?;
+            Some((&text[..at], &text[at + 1..]))
+        }
+        let (direction, rest) = split(&self.0)?;
+        let (port, rest) = split(rest)?;
+        let (subset, host) = split(rest)?;
+        let is_whole = is_direction(direction) && split(host).is_none();
+        is_whole.then_some([direction, port, subset, host])
     }
 }
 

@@ -37,7 +37,8 @@ type Classify<E> = fn(&E) -> Option<UpstreamReset>;
 /// See the [module docs](super) for an example. `E` is the error of the inner service.
 pub struct RetryLayer<E> {
     settings: Arc<Settings>,
-    classify: Classify<E>,
+    // `None` if no error can be mended.
+    classify: Option<Classify<E>>,
 }
 
 /// What is the same for all requests.
@@ -67,7 +68,7 @@ impl<E> RetryLayer<E> {
                 clock: WallClock::system(),
                 random: Arc::new(|| fastrand::u64(..)),
             }),
-            classify: |_| None,
+            classify: None,
         }
     }
 
@@ -116,8 +117,10 @@ impl<E> RetryLayer<E> {
     /// Default: `None` for all.
     #[must_use]
     pub fn with_classifier(self, classify: fn(&E) -> Option<UpstreamReset>) -> Self {
-        let settings = self.settings;
-        Self { settings, classify }
+        Self {
+            settings: self.settings,
+            classify: Some(classify),
+        }
     }
 
     /// Takes the time from `clock`, for headers that name a point in time. Default: the system's.
@@ -252,7 +255,7 @@ where
             let response = self.inner.call(request.map(ReplayBody::once));
             return ResponseFuture::new(response, None, active);
         };
-        plan.tell(request.extensions_mut());
+        plan.tell(request.extensions_mut(), self.layer.classify.is_some());
         let (head, body) = request.into_parts();
         let replay = Replay::new(body, settings.body_limit);
         let first = replay.attempt().expect("the first attempt has a body");
@@ -272,7 +275,7 @@ impl<E> RetryLayer<E> {
     }
 
     pub(super) fn classify(&self, error: &E) -> Option<UpstreamReset> {
-        (self.classify)(error)
+        self.classify?(error)
     }
 }
 
@@ -324,8 +327,8 @@ impl Plan {
 
 impl Plan {
     /// Tells balancing how long an attempt may take, unless it is told already; and has it say where
-    /// each goes, if that counts for the next.
-    fn tell(&self, extensions: &mut Extensions) {
+    /// each goes, if that counts for the next and no response will say it.
+    fn tell(&self, extensions: &mut Extensions, mends_errors: bool) {
         if self.per_try.is_some() && extensions.get::<Timeouts>().is_none() {
             extensions.insert(Timeouts {
                 start: Instant::now().into_std(),
@@ -333,7 +336,7 @@ impl Plan {
                 per_try: self.per_try,
             });
         }
-        if self.avoids_previous() {
+        if self.avoids_previous() && (self.per_try.is_some() || mends_errors) {
             Progress::of(extensions);
         }
     }
