@@ -12,7 +12,7 @@
 //! belongs on a thread that serves nothing.
 //!
 //! A certificate that has merely expired since its handshake does not end the connection, as in
-//! Envoy.
+//! Envoy. Nor does an authority that was renewed with its key, and says that it counts only since.
 //!
 //! # Example
 //!
@@ -107,10 +107,8 @@ impl Made {
             server_name,
             at,
         } = &self.handshake;
-        let verified = match server_name {
-            Some(name) => self.verifier.verify_server(chain, name, *at),
-            None => self.verifier.verify(chain, *purpose, *at),
-        };
+        let server_name = server_name.as_ref();
+        let verified = self.verifier.recheck(chain, *purpose, server_name, *at);
         verified.is_ok()
     }
 }
@@ -262,7 +260,7 @@ mod tests {
     use super::*;
     use crate::svid::X509Svid;
     use crate::testing::{self, Authority};
-    use crate::trust_bundle::TrustBundles;
+    use crate::trust_bundle::{TrustBundle, TrustBundles};
     use crate::verify::{ExpectedNames, Revocations, Roots};
 
     fn handshake(svid: &X509Svid) -> Handshake {
@@ -361,6 +359,21 @@ mod tests {
         publisher.publish(bundles(&[&new]));
         assert_eq!(list.recheck(), 1);
         assert!(of_old.is_draining() && !of_new.is_draining());
+    }
+
+    #[test]
+    fn a_root_that_was_renewed_with_its_key_ends_no_connection() {
+        let authority = Authority::new("mesh");
+        let (publisher, known) = watch::channel(bundles(&[&authority]));
+        let list = DrainList::new();
+        let connection = list.register(handshake(&authority.svid("/w")), verifier(known));
+        let domain = authority.bundle().trust_domain().clone();
+        let renewed = authority.renewed(testing::NOW + testing::DAY);
+        let renewed = TrustBundle::new(domain, [renewed]).unwrap();
+        publisher.publish(TrustBundles::from_iter([renewed]));
+        assert_eq!((list.recheck(), connection.is_draining()), (0, false));
+        publisher.publish(bundles(&[&Authority::new("mesh")]));
+        assert_eq!((list.recheck(), connection.is_draining()), (1, true));
     }
 
     #[test]

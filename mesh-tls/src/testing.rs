@@ -113,6 +113,14 @@ impl Authority {
         Certificate::from_der(self.issuer.der()).unwrap()
     }
 
+    /// The certificate of this authority's next root, which has its key and counts from then on.
+    pub(crate) fn renewed(&self, from: u64) -> Certificate {
+        let mut params = Self::params(self.trust_domain.as_str());
+        valid(&mut params, from, from + 10 * DAY);
+        let renewed = params.self_signed(self.issuer.key()).unwrap();
+        Certificate::from_der(renewed.der()).unwrap()
+    }
+
     pub(crate) fn issuer(&self) -> &CertifiedIssuer<'static, KeyPair> {
         &self.issuer
     }

@@ -8,7 +8,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::peer::Presented;
+use super::presented::{Presented, When};
 use super::{PeerVerifier, Purpose, VerifyError};
 
 /// Verifies servers by a [`PeerVerifier`]. Made by [`PeerVerifier::server_verifier`].
@@ -40,9 +40,10 @@ impl ServerCertVerifier for ServerVerifier {
             leaf: end_entity,
             signers: intermediates,
         };
-        let verified =
-            self.peer
-                .verify_presented(&presented, Purpose::Server, Some(server_name), now);
+        let (name, when) = (Some(server_name), When::of_handshake(now));
+        let verified = self
+            .peer
+            .verify_presented(&presented, Purpose::Server, name, when);
         verified
             .map(|_| ServerCertVerified::assertion())
             .map_err(|error| refuse(&self.peer, error, now))
@@ -136,9 +137,10 @@ impl ClientCertVerifier for ClientVerifier {
             leaf: end_entity,
             signers: intermediates,
         };
+        let when = When::of_handshake(now);
         let verified = self
             .peer
-            .verify_presented(&presented, Purpose::Client, None, now);
+            .verify_presented(&presented, Purpose::Client, None, when);
         verified
             .map(|_| ClientCertVerified::assertion())
             .map_err(|error| refuse(&self.peer, error, now))

@@ -1,7 +1,7 @@
 //! Whether a chain leads to an authority that is believed.
 
 use mesh_core::identity::TrustDomain;
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::CertificateDer;
 use webpki::{
     CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth,
     RevocationOptionsBuilder, UnknownStatusPolicy,
@@ -9,7 +9,7 @@ use webpki::{
 
 use super::known::Chain;
 use super::path::PathCheck;
-use super::peer::Presented;
+use super::presented::{Presented, When};
 use super::trust::Trusted;
 use super::{PeerVerifier, Purpose, UntrustedIssuer, VerifyError};
 use crate::certificate::Certificate;
@@ -43,17 +43,17 @@ impl PeerVerifier {
         presented: &Presented<'_>,
         trusted: &Trusted<'_>,
         purpose: Purpose,
-        now: UnixTime,
+        when: When,
     ) -> Result<(), VerifyError> {
         let lists = trusted.revocations.filter(|lists| !lists.is_empty());
         // Whether a certificate is revoked is asked each time.
         let chain = lists.is_none().then(|| Chain::of(presented, purpose));
         let chain = chain.flatten();
-        let is_known = |chain| self.known.contains(chain, trusted.anchors, now);
+        let is_known = |chain| self.known.contains(chain, trusted.anchors, when.at);
         if chain.as_ref().is_some_and(is_known) {
             return Ok(());
         }
-        let check = PathCheck::new(trusted.anchors, now);
+        let check = PathCheck::new(trusted.anchors, when);
         let verify =
             |lists: &[&CertRevocationList<'_>]| self.verify_path(presented, purpose, lists, &check);
         let verified = match lists {
@@ -107,7 +107,7 @@ impl PeerVerifier {
             self.provider().signature_verification_algorithms.all,
             check.anchors.as_slice(),
             presented.signers,
-            check.now,
+            check.when.at,
             usage,
             revocation,
             Some(&|path| check.check(path)),

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls_pki_types::{CertificateDer, UnixTime};
 
-use super::peer::Presented;
+use super::presented::Presented;
 use super::{Anchors, Purpose};
 use crate::certificate::Certificate;
 use crate::validity::Validity;

@@ -75,6 +75,7 @@ mod names;
 mod path;
 mod peer;
 mod pins;
+mod presented;
 mod refusals;
 mod roots;
 mod trust;

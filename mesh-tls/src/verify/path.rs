@@ -2,26 +2,26 @@
 
 use std::cell::Cell;
 
-use rustls_pki_types::UnixTime;
 use webpki::VerifiedPath;
 
 use super::VerifyError;
 use super::anchors::AnchorSet;
+use super::presented::When;
 use crate::certificate::Certificate;
 
 /// Checks the paths of one chain. If it refuses one, webpki looks for another.
 pub(super) struct PathCheck<'a> {
     pub(super) anchors: &'a AnchorSet,
-    pub(super) now: UnixTime,
+    pub(super) when: When,
     /// An authority that all would be well with, but for the time.
     out_of_date: Cell<Option<&'a Certificate>>,
 }
 
 impl<'a> PathCheck<'a> {
-    pub(super) fn new(anchors: &'a AnchorSet, now: UnixTime) -> Self {
+    pub(super) fn new(anchors: &'a AnchorSet, when: When) -> Self {
         Self {
             anchors,
-            now,
+            when,
             out_of_date: Cell::default(),
         }
     }
@@ -39,8 +39,10 @@ impl<'a> PathCheck<'a> {
     }
 
     fn is_in_date(&self, authority: &'a Certificate) -> Result<(), webpki::Error> {
-        let (validity, time) = (authority.validity(), self.now);
-        if validity.contains(time) {
+        let When { at: time, is_over } = self.when;
+        let validity = authority.validity();
+        // One that was renewed since has the key by which the chain was accepted.
+        if validity.contains(time) || (is_over && !validity.is_expired(time)) {
             return Ok(());
         }
         self.out_of_date.set(Some(authority));
@@ -55,7 +57,7 @@ impl<'a> PathCheck<'a> {
 
     /// The error of the chain, which is that of its authority if no other fits.
     pub(super) fn explain(&self, error: webpki::Error) -> VerifyError {
-        let error = VerifyError::of_chain(error, self.now);
+        let error = VerifyError::of_chain(error, self.when.at);
         let Some(authority) = self.out_of_date.get() else {
             return error;
         };
@@ -100,7 +102,7 @@ mod tests {
     use std::time::Duration;
 
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
-    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::{CertificateDer, UnixTime};
 
     use super::*;
     use crate::testing::{self, DAY, NOW, at, now, provider};

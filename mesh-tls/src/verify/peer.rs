@@ -6,9 +6,9 @@ use mesh_core::identity::{SpiffeId, TrustDomains};
 use mesh_core::watch::Watch;
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use webpki::EndEntityCert;
 
 use super::known::KnownChains;
+use super::presented::{Presented, When};
 use super::refusals::Refusals;
 use super::trust::{SecretRoots, Trust, Trusted};
 use super::{
@@ -36,7 +36,7 @@ pub struct PeerVerifier {
     provider: Arc<CryptoProvider>,
     pub(super) sha256: Sha256,
     pub(super) trust: Trust,
-    names: ExpectedNames,
+    pub(super) names: ExpectedNames,
     pub(super) domains: Option<Arc<TrustDomains>>,
     pub(super) is_limited_to_domains: bool,
     pub(super) extra: Arc<ExtraAuthorities>,
@@ -246,7 +246,7 @@ impl PeerVerifier {
     ) -> Result<VerifiedPeer, VerifyError> {
         let (leaf, signers) = chain.split_first().ok_or(VerifyError::NoCertificate)?;
         let presented = Presented { leaf, signers };
-        self.verify_presented(&presented, purpose, None, now)
+        self.verify_presented(&presented, purpose, None, When::of_handshake(now))
     }
 
     /// Verifies the certificates that the server called `name` presented, the leaf first.
@@ -262,7 +262,23 @@ impl PeerVerifier {
     ) -> Result<VerifiedPeer, VerifyError> {
         let (leaf, signers) = chain.split_first().ok_or(VerifyError::NoCertificate)?;
         let presented = Presented { leaf, signers };
-        self.verify_presented(&presented, Purpose::Server, Some(name), now)
+        let when = When::of_handshake(now);
+        self.verify_presented(&presented, Purpose::Server, Some(name), when)
+    }
+
+    /// Verifies certificates that were accepted at `at`, with what is known now. An authority counts then
+    /// though it says that it does only since: it was renewed with its key.
+    pub(crate) fn recheck(
+        &self,
+        chain: &[CertificateDer<'_>],
+        purpose: Purpose,
+        server_name: Option<&ServerName<'_>>,
+        at: UnixTime,
+    ) -> Result<VerifiedPeer, VerifyError> {
+        let (leaf, signers) = chain.split_first().ok_or(VerifyError::NoCertificate)?;
+        let presented = Presented { leaf, signers };
+        let when = When { at, is_over: true };
+        self.verify_presented(&presented, purpose, server_name, when)
     }
 
     pub(super) fn verify_presented(
@@ -270,12 +286,14 @@ impl PeerVerifier {
         presented: &Presented<'_>,
         purpose: Purpose,
         server_name: Option<&ServerName<'_>>,
-        now: UnixTime,
+        when: When,
     ) -> Result<VerifiedPeer, VerifyError> {
         let leaf = Certificate::from_der(presented.leaf)?;
         let revocations = self.revocations.as_ref().map(Watch::load);
         let revocations = revocations.as_ref().map(|lists| &***lists);
-        let id = match &self.trust {
+        let mut proven = None;
+        let mut claimed = None;
+        match &self.trust {
             Trust::Anybody => {
                 self.verify_pins(&leaf)?;
                 return Ok(VerifiedPeer { id: None });
@@ -288,54 +306,25 @@ impl PeerVerifier {
                     anchors: bundle.anchors(),
                     revocations: revocations.or_else(|| Some(bundle.revocations())),
                 };
-                self.verify_chain(presented, &trusted, purpose, now)?;
-                Some(id)
+                self.verify_chain(presented, &trusted, purpose, when)?;
+                proven = Some(id);
             }
             Trust::Roots(roots) => {
                 let roots = roots.load();
-                self.verify_chain(presented, &roots.trusted(revocations), purpose, now)?;
-                self.claimed_identity(&leaf)
+                self.verify_chain(presented, &roots.trusted(revocations), purpose, when)?;
+                claimed = self.claimed_identity(&leaf);
             }
             Trust::Secrets(secrets) => {
                 let (roots, beside) = secrets.load()?;
                 let trusted = roots.trusted(revocations.or(beside.as_ref()));
-                self.verify_chain(presented, &trusted, purpose, now)?;
-                self.claimed_identity(&leaf)
-            }
-        };
-        self.verify_names(presented, &leaf, server_name)?;
-        self.verify_pins(&leaf)?;
-        Ok(VerifiedPeer { id })
-    }
-
-    fn verify_names(
-        &self,
-        presented: &Presented<'_>,
-        leaf: &Certificate,
-        server_name: Option<&ServerName<'_>>,
-    ) -> Result<(), VerifyError> {
-        let got = || leaf.names().iter().map(ToString::to_string).collect();
-        match &self.names {
-            ExpectedNames::Any => Ok(()),
-            ExpectedNames::OneOf(names) if names.matches(leaf) => Ok(()),
-            ExpectedNames::OneOf(names) => Err(VerifyError::Names {
-                got: got(),
-                wanted: names.names().to_vec(),
-            }),
-            ExpectedNames::ServerName => {
-                let certificate = EndEntityCert::try_from(presented.leaf);
-                let is_named = server_name
-                    .zip(certificate.ok())
-                    .is_some_and(|(name, leaf)| {
-                        leaf.verify_is_valid_for_subject_name(name).is_ok()
-                    });
-                let wanted = server_name.map(|name| name.to_str().into_owned());
-                is_named.then_some(()).ok_or_else(|| VerifyError::Names {
-                    got: got(),
-                    wanted: wanted.into_iter().collect(),
-                })
+                self.verify_chain(presented, &trusted, purpose, when)?;
+                claimed = self.claimed_identity(&leaf);
             }
         }
+        self.verify_names(presented, &leaf, proven.as_ref(), server_name)?;
+        self.verify_pins(&leaf)?;
+        let id = proven.or(claimed);
+        Ok(VerifiedPeer { id })
     }
 
     fn verify_pins(&self, leaf: &Certificate) -> Result<(), VerifyError> {
@@ -365,11 +354,4 @@ impl PeerVerifier {
     pub fn take_refusal(&self) -> Option<VerifyError> {
         self.refusals.take()
     }
-}
-
-/// What a peer presented.
-#[derive(Clone, Copy)]
-pub(super) struct Presented<'a> {
-    pub(super) leaf: &'a CertificateDer<'a>,
-    pub(super) signers: &'a [CertificateDer<'a>],
 }

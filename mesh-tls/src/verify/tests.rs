@@ -324,6 +324,46 @@ fn one_of_the_listed_names_is_enough_and_none_is_not() {
 }
 
 #[test]
+fn what_another_kind_of_name_spells_out_is_not_a_uri() {
+    let [local, partner] = [Authority::new("td"), Authority::new("partner")];
+    let cart = "spiffe://td/ns/shop/sa/cart";
+    let names = [
+        SanType::URI("spiffe://partner/w".try_into().unwrap()),
+        SanType::DnsName(cart.try_into().unwrap()),
+        SanType::Rfc822Name(cart.try_into().unwrap()),
+    ];
+    let chain = ders(partner.leaf(testing::leaf_params(names)).chain());
+    let both = spiffe(&[&local, &partner]);
+    for (verifier, name, is_accepted) in [
+        (both.clone(), cart, false),
+        (both, "spiffe://partner/w", true),
+        (roots(&partner), cart, false),
+        (roots(&partner), "spiffe://partner/w", true),
+    ] {
+        let verifier = verifier.with_subject_alt_names(SanList::from_iter([name]));
+        let verified = verifier.verify(&chain, Purpose::Client, now());
+        assert_eq!(verified.is_ok(), is_accepted, "{name}");
+    }
+}
+
+#[test]
+fn a_trust_domain_is_believed_about_the_identity_and_no_other_name() {
+    let partner = Authority::new("partner");
+    let names = [
+        SanType::URI("spiffe://partner/w".try_into().unwrap()),
+        SanType::DnsName("cart.shop.svc".try_into().unwrap()),
+    ];
+    let chain = ders(partner.leaf(testing::leaf_params(names)).chain());
+    let list = SanList::from_iter(["cart.shop.svc"]);
+    let by_bundles = spiffe(&[&partner]).with_subject_alt_names(list.clone());
+    let error = by_bundles.verify(&chain, Purpose::Client, now());
+    let text = "the certificate is for `spiffe://partner/w`, wanted `cart.shop.svc`";
+    assert_eq!(error.unwrap_err().to_string(), text);
+    let by_roots = roots(&partner).with_subject_alt_names(list);
+    assert!(by_roots.verify(&chain, Purpose::Client, now()).is_ok());
+}
+
+#[test]
 fn a_pin_is_the_digest_of_the_certificate_or_of_its_key() {
     let authority = Authority::new("root");
     let credential = authority.host("a.example");
