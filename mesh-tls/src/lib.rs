@@ -101,6 +101,7 @@ pub mod diagnose;
 pub mod digest;
 mod distinguished_name;
 pub mod drain;
+mod foreign;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 #[cfg(feature = "ca")]

@@ -38,6 +38,7 @@ use rustls_pki_types::PrivateKeyDer;
 
 use crate::certificate::Certificate;
 use crate::credential::{Credential, CredentialError};
+use crate::foreign::Foreign;
 use crate::validity::Validity;
 
 /// A SPIFFE ID, the certificates that prove it, and the key. Cheap to clone.
@@ -211,7 +212,7 @@ pub enum SvidError {
     #[error(transparent)]
     Credential(#[from] CredentialError),
     /// The URI is no SPIFFE ID.
-    #[error("`{uri}` is not a SPIFFE ID")]
+    #[error("`{}` is not a SPIFFE ID", Foreign(.uri))]
     Id {
         /// The URI.
         uri: String,

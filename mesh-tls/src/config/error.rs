@@ -5,6 +5,7 @@ use std::fmt;
 use mesh_core::origin::Origin;
 
 use crate::digest::{NoSha256, ParseDigestError};
+use crate::foreign::Foreign;
 use crate::secret_store::ParseSecretNameError;
 
 /// All that cannot be enforced of some TLS settings.
@@ -141,7 +142,7 @@ impl Problems {
 #[non_exhaustive]
 pub enum ServerNameError {
     /// The host is no name of a server.
-    #[error("`{host}` is not the name of a server")]
+    #[error("`{}` is not the name of a server", Foreign(.host))]
     Invalid {
         /// The host.
         host: String,

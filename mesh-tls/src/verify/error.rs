@@ -10,6 +10,7 @@ use rustls_pki_types::UnixTime;
 
 use crate::certificate::ParseCertificateError;
 use crate::digest::Digest;
+use crate::foreign::Foreign;
 use crate::svid::SvidError;
 
 /// Why a peer is not believed.
@@ -112,9 +113,9 @@ pub enum VerifyError {
 /// Both ends of a chain that does not meet what is trusted.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "certificate {leaf} was signed by `{issuer}`, and the chain leads to none of {} trusted \
+    "certificate {leaf} was signed by `{}`, and the chain leads to none of {} trusted \
      authorities ({})",
-    trusted.len(), Fingerprints(trusted)
+    Foreign(issuer), trusted.len(), Fingerprints(trusted)
 )]
 #[non_exhaustive]
 pub struct UntrustedIssuer {
@@ -222,7 +223,7 @@ impl fmt::Display for List<'_> {
         }
         for (index, name) in self.0.iter().take(LISTED).enumerate() {
             let separator = if index == 0 { "" } else { ", " };
-            write!(f, "{separator}`{name}`")?;
+            write!(f, "{separator}`{}`", Foreign(name))?;
         }
         match self.0.len().checked_sub(LISTED) {
             Some(more @ 1..) => write!(f, " and {more} more"),
@@ -256,6 +257,32 @@ mod tests {
         ];
         for (seconds, text) in cases {
             assert_eq!(Span(Duration::from_secs(seconds)).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_a_peer_says_of_itself_ends_no_line_and_is_cut() {
+        let uri = format!("spiffe://td/\n\u{1b}[31m{}", "a".repeat(64 << 10));
+        let source = uri.parse::<mesh_core::identity::SpiffeId>().unwrap_err();
+        let id = SvidError::Id {
+            uri: uri.clone(),
+            source,
+        };
+        let names = VerifyError::Names {
+            got: vec![uri.clone()],
+            wanted: vec!["spiffe://td/a".to_owned()],
+        };
+        let issuer = VerifyError::UntrustedIssuer(Box::new(UntrustedIssuer {
+            leaf: Digest::from_hex(&"0".repeat(64)).unwrap(),
+            issuer: uri,
+            chain: Vec::new(),
+            trusted: Vec::new(),
+        }));
+        for error in [id.into(), names, issuer] {
+            let text = error.to_string();
+            assert!(text.len() < 1_000, "{} bytes", text.len());
+            assert!(!text.contains(char::is_control), "{text:?}");
+            assert!(text.contains(r"spiffe://td/\n\u{1b}[31maaa"), "{text}");
         }
     }
 
