@@ -2,8 +2,10 @@
 
 mod credentials;
 mod gateway;
+mod gateway_of_mesh;
 mod inbound;
 mod kinds;
+mod resumption;
 mod revocation;
 mod revocation_lists;
 mod settings;

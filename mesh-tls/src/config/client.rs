@@ -13,9 +13,10 @@ use rustls_pki_types::ServerName;
 #[cfg(feature = "tokio")]
 use super::asked::Asked;
 use super::certificates::{Own, SecretCertificates};
+use super::credential_names::beside;
 use super::error::{Problems, ServerNameError, TlsConfigErrorKind, TlsConfigErrors};
 use super::protocol::{self, Limits, Protocol};
-use super::server::{beside, mesh_verifier};
+use super::server::mesh_verifier;
 use super::{TlsCompiler, host_name};
 use crate::certificate::Certificate;
 use crate::drain::DrainList;

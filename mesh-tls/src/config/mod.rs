@@ -19,6 +19,8 @@
 //!   connection, by the authorities and revocation lists of then. Nor do clients of the mesh, of
 //!   `MUTUAL`, and of `SIMPLE` with authorities or revocation lists that can be replaced. Those of
 //!   `SIMPLE` with the system's roots, or without verification, do.
+//! - Servers of `ISTIO_MUTUAL` demand what `verifyCertificateSpki` and `verifyCertificateHash` say,
+//!   which Istio ignores there.
 //! - A server name given as `sni` is also the name that the certificate is verified for, if there
 //!   is no list of names. Istio does not verify it then.
 //!
@@ -55,11 +57,13 @@
 mod asked;
 mod certificates;
 mod client;
+mod credential_names;
 mod error;
 mod host_name;
 mod identity;
 mod protocol;
 mod server;
+mod unused;
 
 use std::fmt;
 use std::sync::Arc;

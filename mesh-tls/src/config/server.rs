@@ -5,16 +5,21 @@ use std::sync::Arc;
 use mesh_core::model::Notice;
 use mesh_core::model::listener::{self, FilterChain, NetworkFilter};
 use mesh_core::origin::Origin;
-use mesh_core::resource::istio::gateway::{ServerTlsMode, ServerTlsSettings, TlsCertificate};
+use mesh_core::resource::istio::gateway::{ServerTlsMode, ServerTlsSettings};
+use mesh_core::watch::Watch;
 use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
 
 use super::certificates::{Own, SecretCertificates};
+use super::credential_names::{authority_names, certificate_names};
 use super::error::{Problems, TlsConfigErrorKind, TlsConfigErrors};
 use super::protocol::{self, Limits, Protocol};
+use super::unused::{note_of_mesh, note_of_mutual, note_of_simple};
 use super::{MeshIdentity, TlsCompiler};
 use crate::certificate::Certificate;
+use crate::digest::ParseDigestError;
 use crate::drain::DrainList;
+use crate::secret::TlsSecret;
 use crate::secret_store::SecretName;
 use crate::verify::{ClientVerifier, PeerVerifier, Pins, SanList, SecretRoots};
 
@@ -84,7 +89,7 @@ impl TlsCompiler {
                     origin: &chain.origin,
                     alpn: alpn.iter().map(|name| name.as_bytes().to_vec()).collect(),
                 };
-                server.mesh(&[]).map(Some)
+                server.mesh(&ServerTlsSettings::default()).map(Some)
             }
             Some(
                 listener::ServerTls::Gateway(settings) | listener::ServerTls::Sidecar(settings),
@@ -118,27 +123,33 @@ impl Server<'_> {
     ) -> Result<Option<ServerTls>, TlsConfigErrors> {
         match settings.mode {
             ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough => Ok(None),
-            ServerTlsMode::IstioMutual => self.mesh(&settings.subject_alt_names).map(Some),
+            ServerTlsMode::IstioMutual => self.mesh(settings).map(Some),
             ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual => {
                 self.gateway(settings).map(Some)
             }
         }
     }
 
-    /// By the workload's own identity, for clients of the mesh.
-    fn mesh(&self, subject_alt_names: &[String]) -> Result<ServerTls, TlsConfigErrors> {
+    /// By the workload's own identity, for clients of the mesh. Pins count, which Istio ignores here.
+    fn mesh(&self, settings: &ServerTlsSettings) -> Result<ServerTls, TlsConfigErrors> {
         let mut problems = Problems::new(self.origin);
         let Some(identity) = &self.compiler.identity else {
             problems.add(TlsConfigErrorKind::NoIdentity);
             return problems.finish(None);
         };
         let provider = &self.compiler.provider;
-        let protocol = protocol::mesh_protocol(provider, &self.compiler.mesh, &mut problems);
-        let verifier = mesh_verifier(identity, subject_alt_names, &protocol, &mut problems);
-        let Some(verifier) = verifier else {
+        let mut protocol = protocol::mesh_protocol(provider, &self.compiler.mesh, &mut problems);
+        note_of_mesh(settings, &mut protocol.notices);
+        let names = &settings.subject_alt_names;
+        let verifier = mesh_verifier(identity, names, &protocol, &mut problems);
+        let Some((verifier, pins)) = verifier.zip(problems.take(pins(settings))) else {
             return problems.finish(None);
         };
-        let clients = Clients::Verified(verifier);
+        let verifier = match self.revocations(settings) {
+            Some(lists) => verifier.with_more_revocations(lists),
+            None => verifier,
+        };
+        let clients = Clients::Verified(verifier.with_pins(pins));
         let own = Own::Identity(identity.live.clone());
         let server = self.build(&protocol, clients, own, &mut problems);
         problems.finish(server)
@@ -160,10 +171,11 @@ impl Server<'_> {
         let own = Own::Secrets(SecretCertificates::new(certificates, protocol.suites()));
         let clients = match settings.mode {
             ServerTlsMode::Simple => {
-                note_unused(settings, &mut protocol.notices);
+                note_of_simple(settings, &mut protocol.notices);
                 Some(Clients::Unknown)
             }
             mode => {
+                note_of_mutual(settings, &mut protocol.notices);
                 let verifier = self.client_verifier(settings, &names, &protocol, &mut problems);
                 let is_optional = mode == ServerTlsMode::OptionalMutual;
                 verifier.map(|verifier| match is_optional {
@@ -184,10 +196,7 @@ impl Server<'_> {
         protocol: &Protocol,
         problems: &mut Problems,
     ) -> Option<PeerVerifier> {
-        let pins = problems.take(Pins::parse(
-            settings.verify_certificate_hash.iter().map(String::as_str),
-            settings.verify_certificate_spki.iter().map(String::as_str),
-        ))?;
+        let pins = problems.take(pins(settings))?;
         let provider = Arc::clone(&protocol.provider);
         if settings.insecure_skip_verify == Some(true) {
             if !settings.subject_alt_names.is_empty() {
@@ -204,9 +213,8 @@ impl Server<'_> {
         }
         let secrets = &self.compiler.secrets;
         let mut trusted = SecretRoots::new(roots.iter().map(|name| secrets.watch(name)));
-        if !settings.ca_crl.is_empty() {
-            let name = SecretName::RevocationsFile(settings.ca_crl.clone());
-            trusted = trusted.with_revocations(secrets.watch(&name));
+        if let Some(lists) = self.revocations(settings) {
+            trusted = trusted.with_revocations(lists);
         }
         let verifier = problems.take(PeerVerifier::secret_roots(trusted, provider))?;
         // As in Istio, `principals` of policies see the URI of whom a Gateway's authorities sign.
@@ -215,6 +223,13 @@ impl Server<'_> {
             [] => verifier,
             names => verifier.with_subject_alt_names(SanList::from_iter(names)),
         })
+    }
+
+    /// The revocation lists that the settings name (`caCrl`).
+    fn revocations(&self, settings: &ServerTlsSettings) -> Option<Watch<Option<TlsSecret>>> {
+        let path = &settings.ca_crl;
+        let name = (!path.is_empty()).then(|| SecretName::RevocationsFile(path.clone()))?;
+        Some(self.compiler.secrets.watch(&name))
     }
 
     fn build(
@@ -264,6 +279,14 @@ impl Server<'_> {
     }
 }
 
+/// The certificates and keys of clients that the settings name.
+fn pins(settings: &ServerTlsSettings) -> Result<Pins, ParseDigestError> {
+    Pins::parse(
+        settings.verify_certificate_hash.iter().map(String::as_str),
+        settings.verify_certificate_spki.iter().map(String::as_str),
+    )
+}
+
 /// What is asked of clients.
 enum Clients {
     Unknown,
@@ -293,92 +316,4 @@ pub(super) fn mesh_verifier(
             .with_aliases(domains)
             .with_subject_alt_names(SanList::from_iter(names)),
     })
-}
-
-/// Where the certificates of a server are: in the first source that is given.
-fn certificate_names(settings: &ServerTlsSettings) -> Result<Vec<SecretName>, TlsConfigErrorKind> {
-    let credentials = match settings.credential_name.as_str() {
-        "" => settings
-            .credential_names
-            .iter()
-            .map(String::as_str)
-            .collect(),
-        name => vec![name],
-    };
-    if !credentials.is_empty() {
-        let names = credentials.into_iter().map(str::parse);
-        return Ok(names.collect::<Result<_, _>>()?);
-    }
-    let pair = TlsCertificate {
-        server_certificate: settings.server_certificate.clone(),
-        private_key: settings.private_key.clone(),
-        ca_certificates: String::new(),
-    };
-    let pairs = match settings.tls_certificates.as_slice() {
-        [] => std::slice::from_ref(&pair),
-        pairs => pairs,
-    };
-    let is_whole =
-        |pair: &TlsCertificate| !pair.server_certificate.is_empty() && !pair.private_key.is_empty();
-    if !pairs.iter().all(is_whole) {
-        return Err(TlsConfigErrorKind::NoCertificate);
-    }
-    let names = pairs.iter().map(|pair| SecretName::CredentialFiles {
-        certificate: pair.server_certificate.clone(),
-        key: pair.private_key.clone(),
-    });
-    Ok(names.collect())
-}
-
-/// Where the authorities of clients are, in the order in which they are looked for.
-fn authority_names(
-    settings: &ServerTlsSettings,
-    certificates: &[SecretName],
-) -> Result<Vec<SecretName>, TlsConfigErrorKind> {
-    if !settings.ca_cert_credential_name.is_empty() {
-        return Ok(vec![settings.ca_cert_credential_name.parse()?]);
-    }
-    if !settings.ca_certificates.is_empty() {
-        let path = settings.ca_certificates.clone();
-        return Ok(vec![SecretName::AuthoritiesFile(path)]);
-    }
-    let names = certificates.first().into_iter();
-    Ok(names.flat_map(beside).collect())
-}
-
-/// Where the authorities of a credential are: in a secret of their own, or in the same one.
-pub(super) fn beside(name: &SecretName) -> Vec<SecretName> {
-    match name {
-        SecretName::CredentialFiles { .. } => Vec::new(),
-        name => name
-            .of_authorities()
-            .into_iter()
-            .chain([name.clone()])
-            .collect(),
-    }
-}
-
-/// Notes settings about clients that are not asked for a certificate.
-fn note_unused(settings: &ServerTlsSettings, notices: &mut Vec<String>) {
-    let fields = [
-        ("subjectAltNames", !settings.subject_alt_names.is_empty()),
-        (
-            "verifyCertificateSpki",
-            !settings.verify_certificate_spki.is_empty(),
-        ),
-        (
-            "verifyCertificateHash",
-            !settings.verify_certificate_hash.is_empty(),
-        ),
-        ("caCertificates", !settings.ca_certificates.is_empty()),
-        (
-            "caCertCredentialName",
-            !settings.ca_cert_credential_name.is_empty(),
-        ),
-    ];
-    for (field, _) in fields.iter().filter(|(_, is_set)| *is_set) {
-        notices.push(format!(
-            "`{field}` has no effect: SIMPLE asks clients for no certificate"
-        ));
-    }
 }

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::certificate::Certificate;
 use crate::digest::{NoSha256, Sha256};
+use crate::secret::TlsSecret;
 use crate::svid::validate_chain;
 use crate::trust_bundle::{ExtraAuthorities, TrustBundles};
 
@@ -43,6 +44,7 @@ pub struct PeerVerifier {
     has_claimed_identities: bool,
     pins: Arc<Pins>,
     revocations: Option<Watch<Revocations>>,
+    more_revocations: Option<Watch<Option<TlsSecret>>>,
     pub(super) known: Arc<KnownChains>,
     refusals: Arc<Refusals>,
 }
@@ -119,6 +121,7 @@ impl PeerVerifier {
             has_claimed_identities: false,
             pins: Arc::default(),
             revocations: None,
+            more_revocations: None,
             known: Arc::default(),
             refusals: Arc::default(),
         })
@@ -175,6 +178,15 @@ impl PeerVerifier {
     pub fn with_revocations(self, revocations: impl Into<Watch<Revocations>>) -> Self {
         Self {
             revocations: Some(revocations.into()),
+            ..self
+        }
+    }
+
+    /// Refuses what the lists of this secret revoke, too, and everybody while it has none. For peers that
+    /// are believed by their trust domains.
+    pub(crate) fn with_more_revocations(self, secret: Watch<Option<TlsSecret>>) -> Self {
+        Self {
+            more_revocations: Some(secret),
             ..self
         }
     }
@@ -302,9 +314,11 @@ impl PeerVerifier {
                 let id = validate_chain(std::slice::from_ref(&leaf))?;
                 let bundles = bundles.load();
                 let bundle = self.bundle_of(&id.trust_domain(), &bundles)?;
+                let lists = revocations.unwrap_or_else(|| bundle.revocations());
+                let more = self.beside(lists)?;
                 let trusted = Trusted {
                     anchors: bundle.anchors(),
-                    revocations: revocations.or_else(|| Some(bundle.revocations())),
+                    revocations: more.as_ref().or(Some(lists)),
                 };
                 self.verify_chain(presented, &trusted, purpose, when)?;
                 proven = Some(id);
@@ -325,6 +339,17 @@ impl PeerVerifier {
         self.verify_pins(&leaf)?;
         let id = proven.or(claimed);
         Ok(VerifiedPeer { id })
+    }
+
+    /// These lists and [more](Self::with_more_revocations), if there have to be more.
+    fn beside(&self, lists: &Revocations) -> Result<Option<Revocations>, VerifyError> {
+        let Some(secret) = &self.more_revocations else {
+            return Ok(None);
+        };
+        let secret = secret.load();
+        let more = Option::as_ref(&secret).and_then(TlsSecret::revocations);
+        let more = more.ok_or(VerifyError::RevocationUnknown)?;
+        Ok(Some(lists.merge(more)))
     }
 
     fn verify_pins(&self, leaf: &Certificate) -> Result<(), VerifyError> {

@@ -183,6 +183,48 @@ fn settings_without_effect_are_noted() {
     );
 }
 
+#[tokio::test]
+async fn a_file_of_authorities_has_no_effect_beside_a_credential() {
+    let [ours, strangers] = ["ours", "strangers"].map(Authority::new);
+    let store = gateway::store_of(&ours);
+    let stranger = Roots::new([strangers.certificate()]).unwrap();
+    let file = SecretName::AuthoritiesFile("/clients.pem".into());
+    store.publish(&file, TlsSecret::default().with_roots(stranger));
+    let settings = |credential_names: &[&str]| ServerTlsSettings {
+        ca_certificates: "/clients.pem".into(),
+        credential_names: credential_names.iter().map(ToString::to_string).collect(),
+        ..shop(ServerTlsMode::Mutual)
+    };
+    let several = ServerTlsSettings {
+        credential_name: String::new(),
+        ..settings(&["shop"])
+    };
+    for settings in [settings(&[]), several] {
+        let server = gateway(&store, settings);
+        let [notice] = server.notices() else {
+            panic!("{:?}", server.notices());
+        };
+        let expected = "`caCertificates` has no effect: authorities are beside the credentials";
+        assert_eq!(&*notice.message, expected);
+        let strange = client(
+            &gateway::store_of(&strangers),
+            ClientTlsSettings {
+                insecure_skip_verify: Some(true),
+                ca_certificates: String::new(),
+                ..mutual()
+            },
+        );
+        let cases = [
+            (client(&store, mutual()), "ok"),
+            (strange, "peer_issuer_untrusted"),
+        ];
+        for (client, expected) in cases {
+            let outcome = shake(&server, &client, Http1).await;
+            assert_eq!(outcome.labels().0, expected);
+        }
+    }
+}
+
 #[test]
 fn a_gateway_of_the_mesh_offers_metadata_exchange_to_bytes_only() {
     let authority = Authority::new("td");
