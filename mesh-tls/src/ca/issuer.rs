@@ -114,8 +114,8 @@ impl Issuer {
     ///
     /// # Errors
     ///
-    /// When the lifetime asked for is longer than the policy allows, the signing certificate has
-    /// expired, there is no name or one of a kind that is not issued, or the cryptographic library
+    /// When the lifetime asked for is longer than the policy allows, the signing certificate or one above
+    /// it has expired, there is no name or one of a kind that is not issued, or the cryptographic library
     /// refuses to sign.
     pub fn issue(
         &self,
@@ -179,11 +179,12 @@ impl Issuer {
             return Err(IssueError::TtlTooLong { requested, max });
         }
         let signer = self.signer.certificate().validity();
-        if signer.is_expired(now) {
+        let left = self.signer.validity().remaining(now);
+        if left.is_zero() {
             return Err(IssueError::SignerExpired);
         }
         let ttl = if ttl.is_zero() {
-            default_ttl.min(self.signer.validity().remaining(now))
+            default_ttl.min(left)
         } else {
             ttl
         };
@@ -235,11 +236,13 @@ impl Issued {
         &self.chain[0]
     }
 
-    /// Each certificate as PEM, in the order of istiod's answer: the one issued, those above it,
-    /// and the roots.
+    /// The elements of istiod's answer, as PEM: the certificate issued, each of those above it, and
+    /// last, in one element, all roots. Istio's agent takes the last element for what to trust.
     pub fn to_pem(&self) -> Vec<String> {
-        let all = self.chain.iter().chain(self.roots.iter());
-        all.map(|one| pem::encode_certificates([one])).collect()
+        let chain = self.chain.iter().map(|one| pem::encode_certificates([one]));
+        let roots = pem::encode_certificates(self.roots.iter());
+        let has_roots = !self.roots.is_empty();
+        chain.chain(has_roots.then_some(roots)).collect()
     }
 }
 
@@ -256,7 +259,7 @@ pub enum IssueError {
     /// The cryptographic library refused to sign.
     #[error("the cryptographic library refused to sign")]
     Sign,
-    /// The signing certificate has expired.
+    /// The signing certificate has expired, or one above it.
     #[error("the signing certificate has expired")]
     SignerExpired,
     /// The request asks for a longer lifetime than the policy allows.

@@ -88,8 +88,7 @@ impl Authority {
         &self.signer
     }
 
-    /// The roots that peers are told to trust: old ones, announced ones, and the signer's last,
-    /// where Istio's agent looks for it.
+    /// The roots that peers are told to trust: old ones, announced ones, and the signer's last.
     pub fn roots(&self) -> Vec<Certificate> {
         let own = self.signer.roots();
         let retained = self.retained.iter().map(|retained| &retained.root);

@@ -13,6 +13,7 @@ use super::writer::{CaKey, date};
 use crate::certificate::Certificate;
 use crate::key::SigningKey;
 use crate::validity::Validity;
+use crate::verify::Span;
 
 /// What a [`Signer`] is made of.
 #[derive(Clone, Debug)]
@@ -32,8 +33,8 @@ pub struct SignerMaterial {
 /// An authority's certificate and key, with the certificates that lead to its root.
 ///
 /// A signer that exists has signed a certificate for practice, and that certificate leads to one of
-/// its roots. So key and certificate belong together, the certificate is an authority's and not
-/// expired, and so are all above it.
+/// its roots. So key and certificate belong together, the certificate is an authority's and in date,
+/// and so are all above it.
 pub struct Signer {
     certificate: Certificate,
     key: Arc<SigningKey>,
@@ -50,8 +51,8 @@ impl Signer {
     ///
     /// # Errors
     ///
-    /// When there is no root, the certificate may not sign, the key is that of another certificate,
-    /// or a certificate signed by it does not lead to one of the roots, by whatever fault of the
+    /// When there is no root, the certificate may not sign or is out of date, the key is that of another
+    /// certificate, the only roots that it leads to are out of date, or a certificate signed by it does not lead to one of the roots, by whatever fault of the
     /// certificates in between.
     pub fn new(
         material: SignerMaterial,
@@ -85,6 +86,7 @@ impl Signer {
             algorithms: provider.signature_verification_algorithms,
         };
         signer.verify(&signer.roots, now)?;
+        signer.is_in_date(now)?;
         Ok(signer)
     }
 
@@ -124,6 +126,30 @@ impl Signer {
 
     pub(super) fn issuer(&self) -> &rcgen::Issuer<'static, CaKey> {
         &self.issuer
+    }
+
+    /// Checks what webpki does not look at: the dates of roots, which the signing certificate may be.
+    fn is_in_date(&self, now: UnixTime) -> Result<(), SignerError> {
+        let own = self.certificate.validity();
+        let mut roots = self.roots.iter();
+        let last = roots.rfind(|root| self.leads_to(std::slice::from_ref(root), now));
+        let root = last.map_or(own, Certificate::validity);
+        let counts = |root: &Certificate| root.validity().contains(now);
+        let counting: Vec<Certificate> = self.roots.iter().filter(|r| counts(r)).cloned().collect();
+        if own.contains(now) && self.leads_to(&counting, now) {
+            return Ok(());
+        }
+        let seconds = |later: UnixTime, time: UnixTime| {
+            Duration::from_secs(later.as_secs().saturating_sub(time.as_secs()))
+        };
+        let all = own.intersection(&root);
+        Err(if all.is_expired(now) {
+            let by = seconds(now, all.not_after());
+            SignerError::Expired { by }
+        } else {
+            let by = seconds(all.not_before(), now);
+            SignerError::NotYetValid { by }
+        })
     }
 
     fn verify(&self, roots: &[Certificate], now: UnixTime) -> Result<(), SignerError> {
@@ -196,6 +222,12 @@ pub enum SignerError {
     /// A certificate signed by it does not lead to a root.
     #[error("certificates of this authority do not lead to its root")]
     Chain(#[source] webpki::Error),
+    /// The certificate, or the root that it leads to, has expired.
+    #[error("the authority's certificate, or its root, expired {} ago", Span(*.by))]
+    Expired {
+        /// How long ago.
+        by: Duration,
+    },
     /// The subject cannot be copied into certificates as their issuer.
     #[error("the authority's name has parts that are not supported")]
     Name,
@@ -205,6 +237,15 @@ pub enum SignerError {
     /// The certificate may not sign others.
     #[error("the certificate is not an authority's")]
     NotAnAuthority,
+    /// The certificate, or the root that it leads to, does not count yet.
+    #[error(
+        "the authority's certificate, or its root, is not valid for another {}; is a clock wrong?",
+        Span(*.by)
+    )]
+    NotYetValid {
+        /// How long it is until then.
+        by: Duration,
+    },
     /// The key is that of another certificate.
     #[error("the key is not that of the authority's certificate")]
     OtherKey,

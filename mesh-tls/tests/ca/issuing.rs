@@ -224,6 +224,12 @@ fn the_lifetime_is_the_default_the_wish_or_what_is_left_of_the_signer() {
             }),
         ),
         (
+            "the last second of the signer",
+            0,
+            NOW + life,
+            Err(IssueError::SignerExpired),
+        ),
+        (
             "expired signer",
             1,
             NOW + life + 1,
@@ -323,6 +329,20 @@ fn certificates_are_in_the_order_of_istiod_s_answer() {
     assert_eq!(parse(signing), [plugged.signing]);
     assert_eq!(parse(root), [plugged.root]);
     assert!(leaf.ends_with("-----END CERTIFICATE-----\n"));
+}
+
+#[test]
+fn the_last_element_of_the_answer_has_all_roots() {
+    let [old, own] = [(); 2].map(|()| root(&RootSpec::default(), &key(KeyKind::EcdsaP256), NOW));
+    let both = [old.roots(), own.roots()].concat();
+    let issuer = Issuer::new(own, IssuancePolicy::default()).with_roots(both.clone());
+    let (issued, _) = issue(&issuer, &id(), NOW);
+    let [leaf, roots] = &issued.to_pem()[..] else {
+        panic!("the leaf and the roots");
+    };
+    let parse = |text: &String| pem::certificates(text.as_bytes()).unwrap();
+    assert_eq!(parse(leaf), issued.chain);
+    assert_eq!(parse(roots), both);
 }
 
 #[test]
@@ -443,6 +463,59 @@ fn a_certificate_that_may_not_sign_makes_no_signer() {
     let short = root(&spec, &key(KeyKind::EcdsaP256), NOW);
     assert!(short.leads_to(short.roots(), at(NOW + DAY)));
     assert!(!short.leads_to(&[plugged.root], at(NOW)));
+}
+
+#[test]
+fn an_authority_that_is_out_of_date_or_leads_to_a_root_that_is_makes_no_signer() {
+    let dated = |from: u64, to: u64| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "Root");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let time = |seconds| {
+            let seconds = i64::try_from(seconds).unwrap();
+            time::OffsetDateTime::from_unix_timestamp(seconds).unwrap()
+        };
+        (params.not_before, params.not_after) = (time(from), time(to));
+        params
+    };
+    let key = KeyPair::generate().unwrap();
+    let certificate = |params: &CertificateParams| {
+        Certificate::from_der(params.self_signed(&key).unwrap().der()).unwrap()
+    };
+    let [expired, early, good] = [
+        dated(NOW - 2 * DAY, NOW - DAY),
+        dated(NOW + DAY, NOW + 2 * DAY),
+        dated(NOW - DAY, NOW + DAY),
+    ];
+    let own = |root: &CertificateParams| SignerMaterial {
+        certificate: certificate(root),
+        key: Arc::new(SigningKey::from_pem(key.serialize_pem().as_bytes()).unwrap()),
+        intermediates: Vec::new(),
+        roots: vec![certificate(root)],
+    };
+    let (signing, signing_key) = intermediate(&key, "Intermediate", &good);
+    let below = |roots: &[&CertificateParams]| SignerMaterial {
+        certificate: signing.clone(),
+        key: Arc::new(SigningKey::from_pem(signing_key.serialize_pem().as_bytes()).unwrap()),
+        intermediates: Vec::new(),
+        roots: roots.iter().map(|root| certificate(root)).collect(),
+    };
+    let by = Duration::from_secs(DAY);
+    let gone = Some(SignerError::Expired { by });
+    let not_yet = Some(SignerError::NotYetValid { by });
+    let cases = [
+        ("a root", own(&good), None),
+        ("an expired root", own(&expired), gone.clone()),
+        ("a root to come", own(&early), not_yet.clone()),
+        ("below a root", below(&[&good]), None),
+        ("below an expired root", below(&[&expired]), gone),
+        ("below a root to come", below(&[&early]), not_yet),
+        ("below a renewed root", below(&[&expired, &good]), None),
+    ];
+    for (case, material, expected) in cases {
+        assert_eq!(signer(material).err(), expected, "{case}");
+    }
 }
 
 #[test]
