@@ -9,13 +9,16 @@ use mesh_core::identity::TrustDomain;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use rustls::crypto::CryptoProvider;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::SvidSource;
 use crate::resolve::Identity;
 use crate::svid::{SvidError, X509Svid};
 use crate::trust_bundle::{TrustBundle, TrustBundleError, TrustBundles};
 use crate::verify::{Revocations, RootsError};
+
+/// How long after a change the files are read: whoever writes one may not be done.
+const SETTLING: Duration = Duration::from_millis(100);
 
 /// How often a directory is looked for that is not there to be watched.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
@@ -29,7 +32,7 @@ pub struct FileNames {
     pub key: PathBuf,
     /// The roots of the own trust domain. Default: `root-cert.pem`.
     pub roots: PathBuf,
-    /// What they have revoked; nothing, if there is no such file or it is empty. Default:
+    /// What they have revoked; nothing, if there is no such file, or it was always empty. Default:
     /// `ca-crl.pem`.
     pub revocations: PathBuf,
 }
@@ -49,7 +52,10 @@ impl Default for FileNames {
 ///
 /// The directory is watched, not the files in it: Kubernetes replaces a symbolic link beside them,
 /// and other tools rename new files over old ones. While files do not fit together, because only
-/// one of them was replaced yet, the fetch fails and the old identity stays.
+/// one of them was replaced yet, the fetch fails and the old identity stays. So it does while
+/// there is nothing in the file of roots, or no more in that of revocation lists: whoever writes one begins
+/// with an empty file, and nobody would be trusted, or nothing revoked. A tenth of a second after a change
+/// they are read. Whoever revokes nothing any more removes the file.
 ///
 /// Each fetch watches the directory that has the name by then, before it reads. So one that is removed,
 /// renamed or replaced is followed: that is a change as any other, and as long as there is none of the
@@ -63,6 +69,9 @@ pub struct FileSource {
     changed: Arc<Notify>,
     watcher: Arc<Mutex<RecommendedWatcher>>,
     is_watched: bool,
+    /// Whether there was a change that is not told yet.
+    is_settling: bool,
+    has_revocations: bool,
 }
 
 impl FileSource {
@@ -100,6 +109,8 @@ impl FileSource {
             changed,
             watcher: Arc::new(Mutex::new(watcher)),
             is_watched: true,
+            is_settling: false,
+            has_revocations: false,
         })
     }
 
@@ -131,9 +142,15 @@ impl FileSource {
             .unwrap_or_else(|_| Err(FileSourceError::Stopped))
     }
 
+    fn empty(&self, name: &Path) -> FileSourceError {
+        let path = self.directory.join(name);
+        FileSourceError::Empty { path }
+    }
+
     async fn revocations(&self) -> Result<Revocations, FileSourceError> {
         match self.read(&self.names.revocations).await {
             Ok(text) if !text.trim_ascii().is_empty() => Ok(Revocations::from_pem(&text)?),
+            Ok(_) if self.has_revocations => Err(self.empty(&self.names.revocations)),
             Ok(_) => Ok(Revocations::default()),
             Err(FileSourceError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 Ok(Revocations::default())
@@ -151,11 +168,16 @@ impl SvidSource for FileSource {
         let chain = self.read(&self.names.chain).await?;
         let key = self.read(&self.names.key).await?;
         let roots = self.read(&self.names.roots).await?;
+        if roots.trim_ascii().is_empty() {
+            return Err(self.empty(&self.names.roots));
+        }
         let svid = X509Svid::from_pem(&chain, &key, &self.provider)?;
         let domain = svid.id().trust_domain();
         let mut bundles = TrustBundles::default();
         let bundle = TrustBundle::from_pem(domain.clone(), &roots)?;
-        bundles.insert(bundle.with_revocations(self.revocations().await?));
+        let revocations = self.revocations().await?;
+        self.has_revocations = !revocations.is_empty();
+        bundles.insert(bundle.with_revocations(revocations));
         for alias in &self.aliases {
             bundles.alias(&domain, alias.clone());
         }
@@ -163,13 +185,19 @@ impl SvidSource for FileSource {
     }
 
     async fn changed(&mut self) {
-        let changed = self.changed.notified();
-        if self.is_watched {
-            changed.await;
-        } else {
-            // Whichever it was, the next fetch says what there is.
-            let _ = timeout(LOOK_INTERVAL, changed).await;
+        if !self.is_settling {
+            let changed = self.changed.notified();
+            if self.is_watched {
+                changed.await;
+            } else if timeout(LOOK_INTERVAL, changed).await.is_err() {
+                // The next fetch says what there is.
+                return;
+            }
         }
+        // Told by the next call, if this one is dropped meanwhile.
+        self.is_settling = true;
+        sleep(SETTLING).await;
+        self.is_settling = false;
     }
 }
 
@@ -183,6 +211,12 @@ fn may_be_change(event: &notify::Result<notify::Event>) -> bool {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileSourceError {
+    /// There is nothing in a file that has to hold something, perhaps not yet.
+    #[error("`{}` is empty", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file could not be read.
     #[error("`{}`", path.display())]
     Read {
@@ -298,6 +332,21 @@ mod tests {
         assert!(start.elapsed() <= LOOK_INTERVAL);
         assert_eq!(source.fetch().await.unwrap().svid.id().path(), "/b");
         assert!(source.is_watched);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_is_told_when_whoever_writes_has_had_a_moment() {
+        let directory = TempDir::new().unwrap();
+        write(directory.path(), "/a");
+        let mut source = source(directory.path());
+        let start = Instant::now();
+        source.changed.notify_one();
+        let early = timeout(SETTLING / 2, source.changed()).await;
+        assert!(early.is_err(), "it is not told at once");
+        source.changed().await;
+        assert!(start.elapsed() >= SETTLING, "{:?}", start.elapsed());
+        let again = timeout(2 * SETTLING, source.changed()).await;
+        assert!(again.is_err(), "and told once");
     }
 
     #[test]

@@ -314,6 +314,38 @@ mod files {
     }
 
     #[tokio::test]
+    async fn a_file_that_somebody_begins_to_write_is_not_taken() {
+        let (directory, issuer) = (tempfile::tempdir().unwrap(), issuer());
+        publish(directory.path(), "..1", &issuer);
+        let [lists, roots] =
+            ["ca-crl.pem", "root-cert.pem"].map(|name| directory.path().join(name));
+        let list = Revocations {
+            number: 1,
+            lifetime: Duration::from_secs(DAY),
+            revoked: Vec::new(),
+        };
+        let list = list.sign(issuer.signer(), at(NOW)).unwrap().to_pem();
+        let source = FileSource::new(directory.path(), FileNames::default(), provider());
+        let mut source = source.unwrap();
+        std::fs::write(&lists, &list).unwrap();
+        source.fetch().await.unwrap();
+        for text in ["", "\n"] {
+            std::fs::write(&lists, text).unwrap();
+            let error = source.fetch().await.unwrap_err();
+            assert!(matches!(error, FileSourceError::Empty { .. }), "{error}");
+        }
+        std::fs::remove_file(&lists).unwrap();
+        source.fetch().await.expect("nothing is revoked any more");
+        std::fs::write(&lists, "").unwrap();
+        source.fetch().await.expect("nothing was");
+
+        std::fs::remove_file(&roots).unwrap();
+        std::fs::write(&roots, "\n").unwrap();
+        let error = source.fetch().await.unwrap_err();
+        assert!(matches!(error, FileSourceError::Empty { .. }), "{error}");
+    }
+
+    #[tokio::test]
     async fn files_that_do_not_fit_are_not_taken() {
         let directory = tempfile::tempdir().unwrap();
         publish(directory.path(), "..1", &issuer());
