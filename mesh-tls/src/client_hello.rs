@@ -41,6 +41,12 @@ pub const MAX_ALPN: usize = 64;
 const HANDSHAKE: u8 = 22;
 /// `HandshakeType.client_hello`.
 const CLIENT_HELLO: u8 = 1;
+/// `ExtensionType`s.
+const SERVER_NAME: u16 = 0;
+const ALPN: u16 = 16;
+const SUPPORTED_VERSIONS: u16 = 43;
+/// The extensions that are read.
+const READ: [u16; 3] = [SERVER_NAME, ALPN, SUPPORTED_VERSIONS];
 /// Type, version and length.
 const RECORD_HEADER: usize = 5;
 /// Type and length.
@@ -199,9 +205,18 @@ fn parse(body: &[u8]) -> Option<ClientHello> {
     let mut hello = ClientHello::default();
     if !body.is_empty() {
         let mut extensions = Reader(body.list16()?);
+        let mut seen = Vec::new();
         while !extensions.is_empty() {
-            let kind = extensions.u16()?;
-            extension(&mut hello, kind, extensions.list16()?)?;
+            let (kind, content) = (extensions.u16()?, extensions.list16()?);
+            // There must not be two of one kind (RFC 8446 section 4.2): of two names, another reader
+            // might believe the one that is not believed here.
+            if READ.contains(&kind) {
+                if seen.contains(&kind) {
+                    return None;
+                }
+                seen.push(kind);
+            }
+            extension(&mut hello, kind, content)?;
         }
     }
     if hello.versions.is_empty() {
@@ -213,18 +228,17 @@ fn parse(body: &[u8]) -> Option<ClientHello> {
 fn extension(hello: &mut ClientHello, kind: u16, content: &[u8]) -> Option<()> {
     let mut content = Reader(content);
     match kind {
-        // server_name
-        0 => {
+        SERVER_NAME => {
             let mut names = Reader(content.list16()?);
             while !names.is_empty() {
                 let (kind, name) = (names.u8()?, names.list16()?);
-                if kind == 0 && hello.server_name.is_none() {
-                    hello.server_name = Some(host_name(name)?);
+                // There must not be two of one type (RFC 6066 section 3).
+                if kind == 0 && hello.server_name.replace(host_name(name)?).is_some() {
+                    return None;
                 }
             }
         }
-        // application_layer_protocol_negotiation
-        16 => {
+        ALPN => {
             let mut names = Reader(content.list16()?);
             while !names.is_empty() {
                 let name = names.list8()?;
@@ -235,8 +249,7 @@ fn extension(hello: &mut ClientHello, kind: u16, content: &[u8]) -> Option<()> {
                 hello.alpn.push(name.to_vec());
             }
         }
-        // supported_versions
-        43 => {
+        SUPPORTED_VERSIONS => {
             let mut versions = Reader(content.list8()?);
             while !versions.is_empty() {
                 hello.versions.push(versions.u16()?);
@@ -410,16 +423,22 @@ mod tests {
 
     /// A ClientHello with this extension alone.
     fn with_extension(kind: u8, content: &[u8]) -> Vec<u8> {
+        with_extensions(&[(kind, content)])
+    }
+
+    fn with_extensions(extensions: &[(u8, &[u8])]) -> Vec<u8> {
         let list =
             |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
-        let extension = [&[0, kind], &list(content)[..]].concat();
+        let extensions = extensions.iter();
+        let extensions = extensions.flat_map(|(kind, of)| [&[0, *kind], &list(of)[..]].concat());
+        let extensions: Vec<u8> = extensions.collect();
         let body = [
             &[3, 3][..],
             &[0; 32],         // random
             &[0],             // legacy_session_id
             &[0, 2, 0x13, 1], // cipher_suites
             &[1, 0],          // legacy_compression_methods
-            &list(&extension),
+            &list(&extensions),
         ];
         let body = body.concat();
         let [_, len @ ..] = u32::try_from(body.len()).unwrap().to_be_bytes();
@@ -442,6 +461,53 @@ mod tests {
         assert_eq!(longest.server_name().map(str::len), Some(255));
         for len in [0, MAX_NAME_LEN + 1, 60_000] {
             assert_eq!(named(len), Detected::Malformed, "{len}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_twice_is_malformed() {
+        let name = b"\x00\x04\x00\x00\x01a";
+        let of_another_type = b"\x00\x08\x01\x00\x01a\x00\x00\x01b";
+        let other_extension = (5, &b""[..]);
+        type Extensions<'a> = &'a [(u8, &'a [u8])];
+        let cases: [(&str, Extensions<'_>, bool); 8] = [
+            ("a name", &[(0, name)], true),
+            (
+                "a name after one of another type",
+                &[(0, of_another_type)],
+                true,
+            ),
+            (
+                "others twice",
+                &[other_extension, other_extension, (0, name)],
+                true,
+            ),
+            (
+                "two names",
+                &[(0, b"\x00\x08\x00\x00\x01a\x00\x00\x01b")],
+                false,
+            ),
+            ("names twice", &[(0, name), (0, name)], false),
+            (
+                "no names, and a name",
+                &[(0, b"\x00\x00"), (0, name)],
+                false,
+            ),
+            (
+                "protocols twice",
+                &[(16, b"\x00\x03\x02h2"), (16, b"\x00\x03\x02h2")],
+                false,
+            ),
+            (
+                "versions twice",
+                &[(43, b"\x02\x03\x04"), (43, b"\x02\x03\x04")],
+                false,
+            ),
+        ];
+        for (case, extensions, is_read) in cases {
+            let found = detect(&with_extensions(extensions));
+            let is_hello = matches!(found, Detected::ClientHello(_));
+            assert_eq!(is_hello, is_read, "{case}: {found:?}");
         }
     }
 
