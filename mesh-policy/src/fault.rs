@@ -5,9 +5,9 @@
 //! are drawn independently, and a request that is to suffer both is held back first. Requests whose
 //! route has no fault, or that have no route, cost nothing.
 //!
-//! Answers and flags are those of Envoy's [fault filter]: the text `fault filter abort` and the
-//! flag `FI`, or `DI` for a request that was only held back. An abort with a gRPC status answers
-//! `200`; only a gRPC client sees the status.
+//! Answers and flags are those of Envoy's [fault filter]: the text `fault filter abort` and the flag
+//! `FI`, and `DI` for a request that was held back, beside whatever flag its answer has. An abort
+//! with a gRPC status answers `200`; only a gRPC client sees the status.
 //!
 //! Envoy can also let requests ask for faults, by `x-envoy-fault-delay-request` (milliseconds),
 //! `x-envoy-fault-abort-request`, `x-envoy-fault-abort-grpc-request`, and the same names with
@@ -72,7 +72,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use mesh_core::attributes::{MatchedRoute, ResponseFlag};
+use mesh_core::attributes::{MatchedRoute, ResponseFlag, ResponseFlags};
 use mesh_core::model::filter::{AbortStatus, Fault, FaultAbort, FaultDelay};
 use mesh_core::percent::Percent;
 use mesh_core::reply::{self, Caller};
@@ -197,7 +197,12 @@ where
             (Some(_), None) => Ok((unready::give_back(&mut self.inner), request)),
         };
         let delay = delay.map(|delay| Box::pin(sleep(delay.duration)));
-        let suffering = Some(Box::new(Suffering { delay, next }));
+        let is_delayed = delay.is_some();
+        let suffering = Some(Box::new(Suffering {
+            delay,
+            is_delayed,
+            next,
+        }));
         let state = State::Suffering { suffering };
         ResponseFuture { state }
     }
@@ -212,7 +217,9 @@ struct Drawn {
 
 /// A request that is held back or aborted.
 struct Suffering<S, ReqBody> {
+    /// What is left of the delay.
     delay: Option<Pin<Box<Sleep>>>,
+    is_delayed: bool,
     /// What follows the delay: a request to the service, or an abort.
     next: Result<(S, Request<ReqBody>), Abort>,
 }
@@ -289,7 +296,13 @@ where
             }
             let (mut service, request) = match held.next {
                 Ok(held) => held,
-                Err(Abort(status, caller)) => return Poll::Ready(Ok(respond(status, caller))),
+                Err(Abort(status, caller)) => {
+                    let mut response = respond(status, caller);
+                    if held.is_delayed {
+                        mark_delayed(&mut response);
+                    }
+                    return Poll::Ready(Ok(response));
+                }
             };
             let (response, delayed) = (service.call(request), true);
             state.set(State::Called { response, delayed });
@@ -297,12 +310,9 @@ where
     }
 }
 
-/// A response that says of itself why it is as it is, keeps its own flag.
+/// A response that says of itself why it is as it is, keeps its own flag as the first.
 fn mark_delayed<B>(response: &mut Response<B>) {
-    let extensions = response.extensions_mut();
-    if extensions.get::<ResponseFlag>().is_none() {
-        extensions.insert(ResponseFlag::DelayInjected);
-    }
+    ResponseFlags::add(response.extensions_mut(), ResponseFlag::DelayInjected);
 }
 
 /// The answer in the application's place.
@@ -382,6 +392,27 @@ mod tests {
         assert_eq!(response.status(), 555);
         assert_eq!(response.body(), "fault filter abort");
         assert_eq!(flag(&response), Some(ResponseFlag::FaultInjected));
+        assert_eq!(
+            ResponseFlags::of(response.extensions()).to_string(),
+            "DI,FI"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_becomes_of_a_delayed_request_is_flagged_beside_the_delay() {
+        let unreachable = service_fn(|_: Request<()>| async {
+            let mut response = Response::new(Bytes::new());
+            let extensions = response.extensions_mut();
+            extensions.insert(ResponseFlag::UpstreamConnectionFailure);
+            Ok::<_, Infallible>(response)
+        });
+        let service = FaultLayer::new().layer(unreachable);
+        let request = request(Some(DELAY), None, "text/plain");
+        let response = service.oneshot(request).await.unwrap();
+        assert_eq!(
+            ResponseFlags::of(response.extensions()).to_string(),
+            "DI,UF"
+        );
     }
 
     #[tokio::test]

@@ -32,6 +32,8 @@ pub mod access_log;
 mod body;
 #[cfg(feature = "cel")]
 mod expression;
+#[cfg(any(feature = "access-log", feature = "metrics"))]
+mod head;
 mod heads;
 #[cfg(feature = "metrics")]
 pub mod metrics;

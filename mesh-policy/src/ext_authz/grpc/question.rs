@@ -14,11 +14,12 @@ use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 use envoy_types::pb::google::protobuf::Timestamp;
 use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use mesh_core::attributes::{ConnectionInfo, PeerIdentity};
 use mesh_core::identity::SpiffeId;
 
 use crate::ext_authz::check::{Check, ConnectionCheck};
+use crate::protocol;
 
 /// Says whether the body that the authorizer gets is only a part.
 pub(super) const PARTIAL_BODY: &str = "x-envoy-auth-partial-body";
@@ -108,7 +109,7 @@ fn http_request(check: Check, is_tls: bool, pack_as_bytes: bool) -> HttpRequest 
         path: path.to_owned(),
         host: host.unwrap_or_default(),
         scheme: scheme.to_owned(),
-        protocol: protocol(check.version).to_owned(),
+        protocol: protocol::name(check.version).to_owned(),
         size,
         headers: header_texts(&check.headers),
         ..HttpRequest::default()
@@ -181,15 +182,6 @@ fn sanitized(bytes: &[u8]) -> String {
 
 fn text(value: &HeaderValue) -> Option<String> {
     value.to_str().ok().map(str::to_owned)
-}
-
-fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2",
-        Version::HTTP_3 => "HTTP/3",
-        _ => "HTTP/1.1",
-    }
 }
 
 fn address(address: SocketAddr) -> Address {

@@ -1,7 +1,8 @@
-use http::HeaderName;
+use std::borrow::Cow;
 
 use super::entry::Entry;
 use super::expression::Condition;
+use crate::telemetry::head::{Field, Head};
 use crate::telemetry::mutual_tls::is_mutual;
 
 /// Which exchanges are logged: the expressions of Istio's documentation.
@@ -18,6 +19,9 @@ use crate::telemetry::mutual_tls::is_mutual;
 /// | `request.method`, `request.url_path`, `request.host`, `request.headers['name']`, `response.flags` (a text here) | by `==` and `!=` with a text |
 /// | `connection.mtls`: whether the client presented a certificate | alone, or with `!` before it |
 /// | `has(request.useragent)`, `has(request.headers['name'])` | alone, or with `!` before it |
+///
+/// A header that there are several of is one text, joined by commas. The case of a name does not count,
+/// and what HTTP/2 has for the first line is a header, too (`:path`).
 ///
 /// # Example
 ///
@@ -40,7 +44,7 @@ enum Kind {
 #[derive(Clone, Debug, PartialEq)]
 enum Term {
     Code(Comparison, u16),
-    HasHeader(HeaderName, bool),
+    HasField(Field, bool),
     MutualTls(bool),
     Text {
         attribute: Attribute,
@@ -61,8 +65,8 @@ enum Comparison {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Attribute {
+    Field(Field),
     Flags,
-    Header(HeaderName),
     Host,
     Method,
     UrlPath,
@@ -83,14 +87,14 @@ impl LogFilter {
 impl Term {
     /// `None` if what it asks for is not there.
     fn holds(&self, entry: &Entry<'_>) -> Option<bool> {
-        let headers = entry.request.map(|request| &request.headers);
+        let head = entry.request.map(Head::of_parts);
         let holds = match self {
             Self::Code(comparison, code) => {
                 // Without a response there is none, though the line says 0.
                 comparison.holds(entry.response?.status.as_u16(), *code)
             }
-            Self::HasHeader(name, expected) => {
-                headers.is_some_and(|headers| headers.contains_key(name)) == *expected
+            Self::HasField(field, expected) => {
+                head.is_some_and(|head| head.value(field).is_some()) == *expected
             }
             Self::MutualTls(expected) => is_mutual(entry.extensions) == *expected,
             Self::Text {
@@ -98,21 +102,17 @@ impl Term {
                 value,
                 equal,
             } => {
-                let flags;
-                let found = match attribute {
-                    Attribute::Flags => {
-                        flags = entry.flags().to_string();
-                        flags.as_bytes()
-                    }
-                    Attribute::Header(name) => headers?.get(name)?.as_bytes(),
+                let found: Cow<'_, [u8]> = match attribute {
+                    Attribute::Field(field) => head?.value(field)?,
+                    Attribute::Flags => entry.flags().to_string().into_bytes().into(),
                     Attribute::Host => {
                         entry.request?;
-                        entry.host().unwrap_or_default().as_bytes()
+                        entry.host().unwrap_or_default().as_bytes().into()
                     }
-                    Attribute::Method => entry.request?.method.as_str().as_bytes(),
-                    Attribute::UrlPath => entry.request?.uri.path().as_bytes(),
+                    Attribute::Method => head?.method.as_str().as_bytes().into(),
+                    Attribute::UrlPath => head?.uri.path().as_bytes().into(),
                 };
-                (found == value.as_bytes()) == *equal
+                (*found == *value.as_bytes()) == *equal
             }
         };
         Some(holds)
@@ -186,7 +186,7 @@ fn term(text: &str) -> Option<Term> {
         .strip_prefix("has(")
         .and_then(|rest| rest.strip_suffix(')'))
     {
-        return Some(Term::HasHeader(header(attribute.trim())?, expected));
+        return Some(Term::HasField(field(attribute.trim())?, expected));
     }
     let (at, operator, comparison) = Comparison::ALL
         .into_iter()
@@ -205,7 +205,7 @@ fn term(text: &str) -> Option<Term> {
         "request.method" => Attribute::Method,
         "request.url_path" => Attribute::UrlPath,
         "response.flags" => Attribute::Flags,
-        other => Attribute::Header(header(other)?),
+        other => Attribute::Field(field(other)?),
     };
     let value = quoted(value)?.to_owned();
     Some(Term::Text {
@@ -215,19 +215,17 @@ fn term(text: &str) -> Option<Term> {
     })
 }
 
-/// The header that an attribute stands for.
-fn header(attribute: &str) -> Option<HeaderName> {
-    match attribute {
-        "request.useragent" => Some(http::header::USER_AGENT),
-        "request.referer" => Some(http::header::REFERER),
-        "request.id" => Some(HeaderName::from_static("x-request-id")),
+/// The field that an attribute stands for.
+fn field(attribute: &str) -> Option<Field> {
+    Field::parse(match attribute {
+        "request.useragent" => "user-agent",
+        "request.referer" => "referer",
+        "request.id" => "x-request-id",
         _ => {
-            let name = attribute
-                .strip_prefix("request.headers[")?
-                .strip_suffix(']')?;
-            quoted(name)?.parse().ok()
+            let rest = attribute.strip_prefix("request.headers[")?;
+            quoted(rest.strip_suffix(']')?)?
         }
-    }
+    })
 }
 
 fn quoted(text: &str) -> Option<&str> {

@@ -336,12 +336,21 @@ async fn filters_are_expressions_over_the_exchange() {
         ("request.url_path == \"/api\"", true),
         ("request.host != 'reviews.example'", false),
         ("request.headers['user-agent'] == 'curl/8.0'", true),
+        ("request.headers['User-Agent'] == 'curl/8.0'", true),
+        ("request.headers['x-two'] == '1,2'", true),
+        ("request.headers[':path'] == '/api?x=1'", true),
+        ("request.headers[':method'] != 'POST'", false),
+        ("has(request.headers[':authority'])", true),
         ("request.headers['x-none'] != 'a'", false),
         ("response.flags == '-'", true),
     ] {
         let filter: LogFilter = expression.parse().unwrap();
         let format = LogFormat::text("line").unwrap();
         let mut request = request();
+        for value in ["1", "2"] {
+            let value = value.parse().unwrap();
+            request.headers_mut().append("x-two", value);
+        }
         let identity = "spiffe://cluster.local/ns/a/sa/b".parse().unwrap();
         request.extensions_mut().insert(PeerIdentity(identity));
         let logger = |sink| vec![Logger::new(format, sink).with_filter(filter)];

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use cel::Value;
 use cel::objects::Key;
-use http::header::{REFERER, USER_AGENT};
+use http::header::{HOST, REFERER, USER_AGENT};
 use http::{HeaderMap, HeaderName};
 use mesh_core::attributes::{
     ClientAddress, ConnectionInfo, MatchedRoute, PeerIdentity, Progress, SelectedEndpoint,
@@ -14,8 +14,10 @@ use mesh_core::model::cluster::EndpointAddress;
 use mesh_core::service::ClusterName;
 
 use super::durations;
-use super::facts::{Answer, Facts, bytes};
+use super::facts::{Answer, Facts, bytes, head_bytes};
 use super::flags::bits;
+use crate::protocol;
+use crate::telemetry::head::{Field, Head};
 use crate::telemetry::mutual_tls::is_mutual;
 
 /// A variable.
@@ -110,7 +112,7 @@ impl Root {
         match self {
             Self::Connection => of_connection(facts, connection),
             Self::Destination => map(address(connection.map(|connection| connection.local))),
-            Self::Request => of_request(facts, connection),
+            Self::Request => of_request(facts),
             Self::Response => facts.answer.map_or_else(|| map([]), of_response),
             Self::Source => map(address(ClientAddress::of(facts.extensions))),
             Self::Upstream => of_upstream(facts),
@@ -126,11 +128,11 @@ fn map<const N: usize>(all: [(&'static str, Option<Value>); N]) -> Value {
     Value::from(there.collect::<HashMap<Key, Value>>())
 }
 
-fn of_request(facts: &Facts<'_>, connection: Option<&ConnectionInfo>) -> Value {
+fn of_request(facts: &Facts<'_>) -> Value {
     let duration = facts.answer.and_then(|answer| answer.duration);
     let duration = duration.map(|duration| Value::Int(durations::nanoseconds(duration)));
     let size = facts.answer.map(|answer| answer.sizes.0);
-    let Some(head) = &facts.request else {
+    let Some(head) = facts.request else {
         let size = size.map(number);
         return map([
             ("duration", duration),
@@ -138,23 +140,20 @@ fn of_request(facts: &Facts<'_>, connection: Option<&ConnectionInfo>) -> Value {
             ("total_size", size),
         ]);
     };
-    let is_tls = connection.is_some_and(|connection| connection.tls.is_some());
-    let scheme = head.uri.scheme_str();
-    let scheme = scheme.unwrap_or(if is_tls { "https" } else { "http" });
-    let total = size.map(|size| size.saturating_add(head.bytes(scheme)));
-    let id = HeaderName::from_static("x-request-id");
+    let total = size.map(|size| size.saturating_add(head_bytes(head)));
+    let text = |name| head.value(&Field::Header(name)).map(|value| text(&value));
     map([
         ("path", head.path().map(Value::from)),
         ("url_path", Some(head.uri.path().into())),
         ("query", Some(head.uri.query().unwrap_or_default().into())),
         ("host", head.host().map(|host| (&*host).into())),
-        ("scheme", Some(scheme.into())),
+        ("scheme", Some(head.scheme().into())),
         ("method", Some(head.method.as_str().into())),
-        ("headers", Some(fields(head.headers))),
-        ("referer", head.text(REFERER)),
-        ("useragent", head.text(USER_AGENT)),
-        ("id", head.text(id)),
-        ("protocol", Some(format!("{:?}", head.version).into())),
+        ("headers", Some(fields_of_request(head))),
+        ("referer", text(REFERER)),
+        ("useragent", text(USER_AGENT)),
+        ("id", text(HeaderName::from_static("x-request-id"))),
+        ("protocol", Some(protocol::name(head.version).into())),
         ("size", size.map(number)),
         ("total_size", total.map(number)),
         ("duration", duration),
@@ -169,6 +168,8 @@ fn of_response(answer: &Answer<'_>) -> Value {
     let head = answer.status.map_or(0, |_| ":status".len() + 3) as u64;
     let fields_of = [answer.headers, answer.trailers].into_iter().flatten();
     let total = fields_of.map(bytes).fold(head, u64::saturating_add);
+    let status = answer.status.iter();
+    let status = status.map(|status| (":status", status.as_str()));
     map([
         (
             "code",
@@ -177,8 +178,14 @@ fn of_response(answer: &Answer<'_>) -> Value {
         ("code_details", answer.details.map(Value::from)),
         ("flags", Some(number(bits(answer.flags)))),
         ("grpc_status", grpc.map(number)),
-        ("headers", answer.headers.map(fields)),
-        ("trailers", answer.trailers.map(fields)),
+        (
+            "headers",
+            answer.headers.map(|headers| fields(status, headers)),
+        ),
+        (
+            "trailers",
+            answer.trailers.map(|trailers| fields([], trailers)),
+        ),
         ("size", Some(number(answer.sizes.1))),
         (
             "total_size",
@@ -253,17 +260,45 @@ fn address(address: Option<SocketAddr>) -> [(&'static str, Option<Value>); 2] {
     ]
 }
 
-fn fields(headers: &HeaderMap) -> Value {
-    let mut texts: HashMap<String, String> = HashMap::new();
-    for (name, value) in headers {
+/// The fields of a request, with those that HTTP/2 has for the first line.
+fn fields_of_request(head: Head<'_>) -> Value {
+    let host = head.host();
+    let host = host.as_deref().map(|host| (":authority", host));
+    let path = head.path().map(|path| (":path", path));
+    let line = [
+        (":method", head.method.as_str()),
+        (":scheme", head.scheme()),
+    ];
+    fields(line.into_iter().chain(host).chain(path), head.headers)
+}
+
+/// The fields `line` and `headers`; `host` is among the first.
+fn fields<'a>(line: impl IntoIterator<Item = (&'a str, &'a str)>, headers: &HeaderMap) -> Value {
+    let line = line.into_iter();
+    let mut texts: HashMap<String, String> = line
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let has_host = texts.contains_key(":authority");
+    for (name, value) in headers
+        .iter()
+        .filter(|(name, _)| !has_host || **name != HOST)
+    {
         let value = String::from_utf8_lossy(value.as_bytes());
-        let joined = texts.entry(name.as_str().to_owned()).or_default();
-        if !joined.is_empty() {
-            joined.push(',');
+        match texts.get_mut(name.as_str()) {
+            Some(joined) => {
+                joined.push(',');
+                joined.push_str(&value);
+            }
+            None => {
+                texts.insert(name.as_str().to_owned(), value.into_owned());
+            }
         }
-        joined.push_str(&value);
     }
     Value::from(texts)
+}
+
+fn text(bytes: &[u8]) -> Value {
+    (&*String::from_utf8_lossy(bytes)).into()
 }
 
 fn number(number: u64) -> Value {

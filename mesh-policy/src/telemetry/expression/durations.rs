@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use cel::IdedExpr;
-use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, operators};
+use cel::common::ast::{CallExpr, Expr, LiteralValue, operators};
+
+use super::tree;
 
 const COMPARISONS: [&str; 6] = [
     operators::EQUALS,
@@ -20,43 +22,16 @@ pub(super) fn fold(expression: &mut IdedExpr) -> Option<()> {
     if is_duration(&expression.expr) {
         return None;
     }
-    match &mut expression.expr {
-        Expr::Call(call) => fold_call(call),
-        Expr::Comprehension(comprehension) => {
-            fold(&mut comprehension.iter_range)?;
-            fold(&mut comprehension.accu_init)?;
-            fold(&mut comprehension.loop_cond)?;
-            fold(&mut comprehension.loop_step)?;
-            fold(&mut comprehension.result)
+    if let Expr::Call(call) = &mut expression.expr {
+        if compares(call)? {
+            return Some(());
         }
-        Expr::List(list) => list.elements.iter_mut().try_for_each(fold),
-        Expr::Map(map) => entries(map.entries.iter_mut().map(|entry| &mut entry.expr)),
-        Expr::Struct(value) => entries(value.entries.iter_mut().map(|entry| &mut entry.expr)),
-        Expr::Select(select) => fold(&mut select.operand),
-        Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => Some(()),
-    }
-}
-
-fn fold_call(call: &mut CallExpr) -> Option<()> {
-    if compares(call)? {
-        return Some(());
-    }
-    // It is compared with something else.
-    if call.func_name == "duration" {
-        return None;
-    }
-    let target = call.target.as_deref_mut();
-    target.into_iter().chain(&mut call.args).try_for_each(fold)
-}
-
-fn entries<'e>(mut entries: impl Iterator<Item = &'e mut EntryExpr>) -> Option<()> {
-    entries.try_for_each(|entry| match entry {
-        EntryExpr::MapEntry(entry) => {
-            fold(&mut entry.key)?;
-            fold(&mut entry.value)
+        // It is compared with something else.
+        if call.func_name == "duration" {
+            return None;
         }
-        EntryExpr::StructField(field) => fold(&mut field.value),
-    })
+    }
+    tree::visit(&mut expression.expr, fold)
 }
 
 /// Whether `call` compares the attribute with a duration, which is a number from then on. `None` if

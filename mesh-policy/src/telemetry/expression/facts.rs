@@ -1,14 +1,13 @@
 //! What expressions are evaluated about.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
-use cel::Value;
 use http::header::HOST;
-use http::uri::PathAndQuery;
-use http::{Extensions, HeaderMap, HeaderName, Method, StatusCode, Uri, Version, request};
+use http::{Extensions, HeaderMap, StatusCode, request};
 use mesh_core::attributes::{ResponseFlags, SelectedEndpoint};
 use mesh_core::service::ClusterName;
+
+use crate::telemetry::head::Head;
 
 /// What is known of an exchange.
 #[derive(Clone, Copy, Debug)]
@@ -19,15 +18,6 @@ pub(crate) struct Facts<'a> {
     /// Where a connection goes that carries no requests.
     pub(super) cluster: Option<&'a ClusterName>,
     pub(super) answer: Option<&'a Answer<'a>>,
-}
-
-/// The head of a request.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Head<'a> {
-    pub(super) method: &'a Method,
-    pub(super) uri: &'a Uri,
-    pub(super) version: Version,
-    pub(super) headers: &'a HeaderMap,
 }
 
 /// What is known of the answer.
@@ -60,33 +50,17 @@ pub(crate) struct Answer<'a> {
 impl<'a> Facts<'a> {
     /// What is known when a request comes.
     pub(crate) fn of_request(request: &'a request::Parts) -> Self {
-        let head = Head {
-            method: &request.method,
-            uri: &request.uri,
-            version: request.version,
-            headers: &request.headers,
-        };
         Self {
-            request: Some(head),
-            extensions: &request.extensions,
-            cluster: None,
-            answer: None,
+            request: Some(Head::of_parts(request)),
+            ..Self::of_connection(&request.extensions, None)
         }
     }
 
     /// What is known when a request comes.
     pub(crate) fn of<B>(request: &'a http::Request<B>) -> Self {
-        let head = Head {
-            method: request.method(),
-            uri: request.uri(),
-            version: request.version(),
-            headers: request.headers(),
-        };
         Self {
-            request: Some(head),
-            extensions: request.extensions(),
-            cluster: None,
-            answer: None,
+            request: Some(Head::of(request)),
+            ..Self::of_connection(request.extensions(), None)
         }
     }
 
@@ -110,39 +84,21 @@ impl<'a> Facts<'a> {
     }
 }
 
-impl Head<'_> {
-    pub(super) fn text(&self, name: HeaderName) -> Option<Value> {
-        let value = self.headers.get(name)?.as_bytes();
-        Some((&*String::from_utf8_lossy(value)).into())
-    }
-
-    pub(super) fn host(&self) -> Option<Cow<'_, str>> {
-        match self.uri.authority() {
-            Some(authority) => Some(authority.as_str().into()),
-            None => Some(String::from_utf8_lossy(self.headers.get(HOST)?.as_bytes())),
-        }
-    }
-
-    pub(super) fn path(&self) -> Option<&str> {
-        self.uri.path_and_query().map(PathAndQuery::as_str)
-    }
-
-    /// The bytes of the headers, with those that HTTP/2 has for the first line.
-    pub(super) fn bytes(&self, scheme: &str) -> u64 {
-        let (path, host) = (self.path().unwrap_or_default(), self.host());
-        let host = host.unwrap_or_default();
-        let pseudo = [
-            (":method", self.method.as_str()),
-            (":path", path),
-            (":scheme", scheme),
-            (":authority", &*host),
-        ];
-        let pseudo = pseudo.iter().map(|(name, value)| name.len() + value.len());
-        let own = self.headers.get_all(HOST).into_iter();
-        let own: usize = own.map(|value| HOST.as_str().len() + value.len()).sum();
-        let others = bytes(self.headers) - own as u64;
-        others + pseudo.sum::<usize>() as u64
-    }
+/// The bytes of the headers of a request, with those that HTTP/2 has for the first line.
+pub(super) fn head_bytes(head: Head<'_>) -> u64 {
+    let (path, host) = (head.path().unwrap_or_default(), head.host());
+    let host = host.unwrap_or_default();
+    let pseudo = [
+        (":method", head.method.as_str()),
+        (":path", path),
+        (":scheme", head.scheme()),
+        (":authority", &*host),
+    ];
+    let pseudo = pseudo.iter().map(|(name, value)| name.len() + value.len());
+    let own = head.headers.get_all(HOST).into_iter();
+    let own: usize = own.map(|value| HOST.as_str().len() + value.len()).sum();
+    let others = bytes(head.headers) - own as u64;
+    others + pseudo.sum::<usize>() as u64
 }
 
 /// The bytes of `headers`, as Envoy counts them: of names and values alone.

@@ -15,7 +15,9 @@
 //! | `upstream` | `address`, `port`, `local_address`, `transport_failure_reason` |
 //! | `xds` | `route_name`, `cluster_name` |
 //!
-//! `headers` and `trailers` have the names in lower case, and the values of one name joined by commas.
+//! `headers` and `trailers` have the values of one name joined by commas, and those of heads what HTTP/2
+//! has for the first line, too (`:path`, `:status`). The case of a name does not count where it is written;
+//! a name that is the value of an expression is in lower case.
 //!
 //! [attributes]: https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/advanced/attributes
 
@@ -23,7 +25,9 @@ mod attributes;
 mod depth;
 mod durations;
 mod facts;
+mod fields;
 mod flags;
+mod tree;
 mod variables;
 
 use std::fmt;
@@ -45,12 +49,16 @@ const MAX_DEPTH: usize = 32;
 /// optimised.
 const MAX_BRACKETS: u16 = 6;
 
+/// What is known of a request at the end of the exchange only.
+const LATE: [&str; 3] = ["duration", "size", "total_size"];
+
 /// An expression that reads attributes of exchanges. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Expression {
     text: Arc<str>,
     tree: Arc<IdedExpr>,
     roots: Arc<[Root]>,
+    is_about_requests: bool,
 }
 
 impl Expression {
@@ -62,27 +70,30 @@ impl Expression {
         let parser = Parser::new().max_recursion_depth(MAX_BRACKETS);
         let mut tree = parser.parse(text).ok()?;
         durations::fold(&mut tree)?;
+        fields::fold(&mut tree);
         let read = variables::read(&tree);
         let roots = read.variables.iter().map(|name| Root::named(name));
         let roots: Vec<_> = roots.collect::<Option<_>>()?;
-        let mut members = read.members.iter();
-        let are_known = members.all(|(of, member)| {
+        let are_known = read.members.iter().all(|(of, member)| {
             Root::named(of).is_some_and(|root| root.attributes().contains(member))
         });
         if !are_known {
             return None;
         }
+        let is_late = read.members.iter().any(|(_, member)| LATE.contains(member));
+        let is_about_requests = !is_late && roots.iter().all(|root| *root == Root::Request);
         Some(Self {
             text: text.into(),
             roots: roots.into(),
+            is_about_requests,
             tree: Arc::new(tree),
         })
     }
 
-    /// Whether it reads nothing but the request, so that it can be evaluated before there is a
-    /// response.
+    /// Whether it reads nothing but the head of the request, so that it can be evaluated before there is
+    /// a response.
     pub(crate) fn is_about_requests(&self) -> bool {
-        self.roots.iter().all(|root| *root == Root::Request)
+        self.is_about_requests
     }
 
     /// Whether it is true for an exchange. What has no value is not.
@@ -129,7 +140,7 @@ impl fmt::Debug for Expression {
 mod tests {
     use std::time::Duration;
 
-    use http::{HeaderMap, Request, StatusCode};
+    use http::{HeaderMap, Request, StatusCode, Version};
     use mesh_core::attributes::{ResponseFlag, ResponseFlags};
 
     use super::*;
@@ -145,7 +156,10 @@ mod tests {
             .unwrap()
             .into_parts()
             .0;
-        let headers = HeaderMap::from_iter([("x-b".parse().unwrap(), "3".parse().unwrap())]);
+        let headers = HeaderMap::from_iter([
+            ("x-b".parse().unwrap(), "3".parse().unwrap()),
+            ("x_c".parse().unwrap(), "".parse().unwrap()),
+        ]);
         let answer = Answer {
             status: Some(StatusCode::NOT_FOUND),
             headers: Some(&headers),
@@ -173,15 +187,51 @@ mod tests {
             "!connection.mtls && connection.termination_details == 'rbac_access_denied'",
             "upstream.local_address == '10.0.0.9:5000'",
             "upstream.transport_failure_reason.startsWith('delayed')",
-            "request.total_size == 84 && response.total_size == 19",
+            "request.total_size == 84 && response.total_size == 22",
             "request.duration > duration('1s') && duration('1.5s') == request.duration",
             "!(request.duration < duration('1499ms')) && has(request.duration)",
             "[404, 503].exists(code, code == response.code)",
             "request.url_path.matches('^/cart/[0-9]+$')",
-            "size(request.headers) == 3",
+            "size(request.headers) == 6 && response.headers[':status'] == '404'",
+            "request.headers['X-A'] == '1,2' && 'User-Agent' in request.headers",
+            "request.headers[':path'] == request.path && request.headers[':method'] == 'GET'",
+            "request.headers[':Authority'] == request.host && request.headers[':scheme'] == 'http'",
+            "request['headers']['Host'] == request.host && has(response.headers.X_C)",
         ] {
             let compiled = Expression::compile(expression).expect(expression);
             assert!(compiled.holds(&facts), "{expression}");
+        }
+    }
+
+    #[test]
+    fn the_protocol_is_named_as_in_envoy() {
+        for (version, expected) in [
+            (Version::HTTP_10, "HTTP/1.0"),
+            (Version::HTTP_11, "HTTP/1.1"),
+            (Version::HTTP_2, "HTTP/2"),
+        ] {
+            let mut request = Request::new(()).into_parts().0;
+            request.version = version;
+            let protocol = Expression::compile("request.protocol").unwrap();
+            let text = protocol.text(&Facts::of_request(&request));
+            assert_eq!(text.as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_a_request_at_its_end_only_is_not_read_before() {
+        for (expression, expected) in [
+            ("request.path + request.headers['x']", true),
+            ("request.size", false),
+            ("request['total_size'] + 1", false),
+            (
+                "request.duration > duration('1s') ? 'slow' : request.path",
+                false,
+            ),
+            ("request.path + string(response.code)", false),
+        ] {
+            let compiled = Expression::compile(expression).expect(expression);
+            assert_eq!(compiled.is_about_requests(), expected, "{expression}");
         }
     }
 

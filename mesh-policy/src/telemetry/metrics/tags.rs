@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use http::{Extensions, HeaderMap, HeaderName, Request, Response, request, response};
+use http::{Extensions, HeaderMap, Request, Response, request, response};
 use mesh_core::attributes::{MatchedRoute, ResponseFlags, TransportFailure, UpstreamConnection};
 
 use super::expression::TagExpression;
+use crate::telemetry::head::{Field, Head};
 use crate::telemetry::{heads, observe};
 
 /// The value of a custom label: the expressions over requests that Istio's documentation uses, and
@@ -13,7 +14,7 @@ use crate::telemetry::{heads, observe};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum TagValue {
     Expression(TagExpression),
-    Header(HeaderName),
+    Field(Field),
     Host,
     Literal(String),
     Method,
@@ -37,16 +38,16 @@ impl TagValue {
         }
         let header = expression.strip_prefix("request.headers[");
         if let Some(name) = header.and_then(|rest| quoted(rest.strip_suffix(']')?)) {
-            return Some(Self::Header(name.parse().ok()?));
+            return Some(Self::Field(Field::parse(&name)?));
         }
         Some(match expression {
             "request.host" => Self::Host,
             "request.method" => Self::Method,
             "request.path" => Self::Path,
             "request.url_path" => Self::UrlPath,
-            "request.useragent" => Self::Header(http::header::USER_AGENT),
-            "request.referer" => Self::Header(http::header::REFERER),
-            "request.id" => Self::Header(HeaderName::from_static("x-request-id")),
+            "request.useragent" => Self::Field(Field::parse("user-agent")?),
+            "request.referer" => Self::Field(Field::parse("referer")?),
+            "request.id" => Self::Field(Field::parse("x-request-id")?),
             _ => Self::Expression(TagExpression::compile(expression)?),
         })
     }
@@ -63,11 +64,9 @@ impl TagValue {
             Self::Expression(expression) => {
                 return expression.of_request(request).unwrap_or_default();
             }
-            Self::Header(name) => {
-                let value = request.headers().get(name);
-                return value.map_or_else(String::new, |value| {
-                    String::from_utf8_lossy(value.as_bytes()).into_owned()
-                });
+            Self::Field(field) => {
+                let value = Head::of(request).value(field).unwrap_or_default();
+                return String::from_utf8_lossy(&value).into_owned();
             }
             Self::Host => super::host(request).unwrap_or_default(),
             Self::Literal(text) => text,
@@ -89,7 +88,7 @@ impl TagValue {
                 expression.of_connection(extensions).unwrap_or_default()
             }
             Self::Literal(text) => text.clone(),
-            Self::Header(_) | Self::Host | Self::Method | Self::Path | Self::UrlPath => {
+            Self::Field(_) | Self::Host | Self::Method | Self::Path | Self::UrlPath => {
                 String::new()
             }
         }
@@ -176,7 +175,9 @@ mod tests {
 
     #[test]
     fn values_of_tags_are_texts_and_attributes_of_the_request() {
-        let request = Request::get("http://shop.example/cart?x=1").header("x-user", "jason");
+        let request = Request::get("http://shop.example/cart?x=1")
+            .header("x-user", "jason")
+            .header("x-user", "mary");
         let request = request.body(()).unwrap();
         for (expression, expected) in [
             ("'fixed'", Some("fixed")),
@@ -185,7 +186,10 @@ mod tests {
             ("request.method", Some("GET")),
             ("request.path", Some("/cart?x=1")),
             ("request.url_path", Some("/cart")),
-            ("request.headers['x-user']", Some("jason")),
+            ("request.headers['x-user']", Some("jason,mary")),
+            ("request.headers['X-User']", Some("jason,mary")),
+            ("request.headers[':path']", Some("/cart?x=1")),
+            ("request.headers[':Authority']", Some("shop.example")),
             ("request.headers['x-none']", Some("")),
             ("request.headers[x]", None),
             ("'a' +", None),

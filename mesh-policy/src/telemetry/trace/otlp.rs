@@ -57,6 +57,7 @@ use tonic::codegen::StdError;
 
 use super::plan::Direction;
 use super::span::{Span, SpanSink};
+use crate::protocol;
 
 /// How spans are exported.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -235,7 +236,7 @@ fn attributes(span: &Span) -> Vec<KeyValue> {
         attribute("component", "proxy"),
         attribute("http.method", span.method.as_str()),
         attribute("http.url", span.url.as_str()),
-        attribute("http.protocol", format!("{:?}", span.version)),
+        attribute("http.protocol", protocol::name(span.version)),
         attribute("http.status_code", span.code.to_string()),
         attribute("guid:x-request-id", span.request_id.as_str()),
         attribute("response_flags", span.flags.to_string()),

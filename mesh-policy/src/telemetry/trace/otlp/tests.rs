@@ -68,7 +68,7 @@ fn span(code: u16) -> Span {
         method: Method::GET,
         url: "http://cart.shop/7".into(),
         path: "/7".into(),
-        version: Version::HTTP_11,
+        version: Version::HTTP_2,
         user_agent: Some("curl".into()),
         request_id: "id".into(),
         code,
@@ -113,6 +113,7 @@ async fn spans_are_sent_in_batches_and_whole() {
     assert_eq!(first.end_time_unix_nano, 7_003_000_000);
     for expected in [
         attribute("http.status_code", "200"),
+        attribute("http.protocol", "HTTP/2"),
         attribute("http.url", "http://cart.shop/7"),
         attribute("response_flags", "UT"),
         attribute("upstream_cluster.name", "cart"),
