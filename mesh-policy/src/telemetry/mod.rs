@@ -30,6 +30,8 @@
 pub mod access_log;
 #[cfg(any(feature = "access-log", feature = "metrics"))]
 mod body;
+#[cfg(any(feature = "metrics", feature = "trace"))]
+mod cut;
 #[cfg(feature = "cel")]
 mod expression;
 #[cfg(any(feature = "access-log", feature = "metrics"))]

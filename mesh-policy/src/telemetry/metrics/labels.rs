@@ -7,10 +7,14 @@ use mesh_core::identity::SpiffeId;
 use mesh_core::service::ClusterName;
 
 use super::peer::{Peer, Property};
+use crate::telemetry::cut::cut;
 use crate::telemetry::workload::PeerWorkload;
 
 /// What a label says where nothing is known.
 const UNKNOWN: &str = "unknown";
+
+/// How many bytes there are at most of what strangers can put into a label.
+pub(super) const MAX_VALUE: usize = 256;
 
 /// What the revision of a canonical service is where no label says it.
 const LATEST: &str = "latest";
@@ -270,9 +274,10 @@ impl Facts<'_> {
         names.collect::<Vec<_>>().join(",")
     }
 
-    /// The value of a custom label.
+    /// The value of a custom label, of limited length.
     pub(super) fn custom(&self, place: usize) -> &str {
-        or_unknown(self.custom.get(place).map_or("", String::as_str))
+        let value = self.custom.get(place).map_or("", String::as_str);
+        or_unknown(cut(value, MAX_VALUE))
     }
 
     /// What is said of the workload at an end.
@@ -511,6 +516,28 @@ mod tests {
             );
             assert_eq!(value("response_flags"), "UF");
         }
+    }
+
+    #[test]
+    fn what_strangers_put_into_a_label_is_cut_after_a_whole_character() {
+        let (local, custom) = (workload("reviews"), ["\u{e4}".repeat(200), "a".repeat(255)]);
+        let facts = Facts {
+            reporter: Reporter::Source,
+            local: &local,
+            peer: None,
+            cluster: None,
+            host: None,
+            upstream: None,
+            protocol: Protocol::Http,
+            is_mutual_tls: false,
+            code: 200,
+            grpc_status: None,
+            flags: ResponseFlags::default(),
+            custom: &custom,
+        };
+        assert_eq!(facts.custom(0), "\u{e4}".repeat(128));
+        assert_eq!(facts.custom(1), custom[1]);
+        assert_eq!(facts.custom(2), "unknown");
     }
 
     #[test]

@@ -15,12 +15,13 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::IstioMetrics;
-use super::labels::{Facts, Protocol, Reporter};
+use super::labels::{Facts, MAX_VALUE, Protocol, Reporter};
 use super::peer::Peer;
 use super::series::Measures;
 use super::tags::{Ending, Tags};
 pub use crate::telemetry::body::MeteredBody;
 use crate::telemetry::body::{Counts, End, Nothing, OnEnd};
+use crate::telemetry::cut::cut;
 pub use crate::telemetry::observe::ResponseFuture;
 use crate::telemetry::observe::{self, Observe, Observed};
 use crate::telemetry::workload::PeerWorkload;
@@ -148,7 +149,7 @@ impl Underway {
             cluster: extensions.get::<MatchedRoute>().and_then(cluster_of),
             host: super::host(request)
                 .filter(|_| metrics.falls_back_on_host)
-                .map(Into::into),
+                .map(|host| cut(host, MAX_VALUE).into()),
             progress: None,
             upstream: None,
             is_mutual_tls: !is_client && has_tls && identity.is_some(),

@@ -11,9 +11,9 @@
 //!
 //! [`MetricsLayer`] records an exchange when the body of its response has ended, with the labels of
 //! Istio's [standard metrics] in their order. Telemetry resources remove and add labels and switch
-//! metrics off, see [`IstioMetrics::compile`]. No request takes a lock: a series is looked up in a
-//! map that is replaced whole when one is added. There are no more series than a limit; exchanges
-//! with further labels are counted together, with the labels `other`.
+//! metrics off, see [`IstioMetrics::compile`]. No request takes a lock but the first with its labels.
+//! There are no more series than a limit; exchanges with further labels are counted together, with
+//! the labels `other`.
 //!
 //! [`IstioMetrics::encode`] writes the text that Prometheus reads, as Envoy does; to serve them with
 //! metrics of your own, and as OpenMetrics, register them as a collector of `prometheus-client`.
@@ -55,6 +55,7 @@ mod encode;
 #[cfg_attr(not(feature = "cel"), path = "no_expression.rs")]
 mod expression;
 mod key;
+mod keys;
 mod labels;
 mod layer;
 mod overrides;
@@ -139,9 +140,9 @@ impl IstioMetrics {
     /// The values of tags may be texts in quotes and attributes of the request (`request.host`,
     /// `request.method`, `request.path`, `request.url_path`, `request.headers['name']` and those of
     /// well-known headers), and with the feature `cel` any expressions, which are evaluated when the
-    /// exchange has ended; those of TCP metrics when the connection is counted as opened. A tag with
-    /// another value, as one that reads a point in time (`request.time`), is left as it is, and
-    /// reported.
+    /// exchange has ended; those of TCP metrics when the connection is counted as opened. A value has 256
+    /// bytes at most, and is cut after a whole character: strangers may send it. A tag with another
+    /// value, as one that reads a point in time (`request.time`), is left as it is, and reported.
     pub fn compile(
         telemetry: &[Arc<Resource<Telemetry>>],
         mesh: &MeshOptions,
@@ -158,7 +159,25 @@ impl IstioMetrics {
     #[must_use]
     pub fn with_series_limit(mut self, series: usize) -> Self {
         for group in &mut self.groups {
-            group.table = Table::new(BUCKETS.into(), series);
+            group.table = group.table.anew(None, Some(series));
+        }
+        self
+    }
+
+    /// Sets the upper bounds of the buckets of all histograms, in whatever order, in place of Envoy's,
+    /// and forgets what has been recorded. Those that are no numbers, or infinite, are left out: what
+    /// is larger than all is always counted, too.
+    ///
+    /// Istio sets them by the annotation `sidecar.istio.io/statsHistogramBuckets` of a pod.
+    #[must_use]
+    pub fn with_buckets(mut self, bounds: impl IntoIterator<Item = f64>) -> Self {
+        let bounds = bounds.into_iter().filter(|bound| bound.is_finite());
+        let mut bounds: Vec<_> = bounds.collect();
+        bounds.sort_by(f64::total_cmp);
+        bounds.dedup();
+        let buckets = bounds.into();
+        for group in &mut self.groups {
+            group.table = group.table.anew(Some(&buckets), None);
         }
         self
     }

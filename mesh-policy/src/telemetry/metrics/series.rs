@@ -1,14 +1,16 @@
 //! Series of metrics by their labels, recorded without a lock.
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use mesh_core::watch::{self, Publisher, Watch};
 
+use super::keys::Keys;
 use super::labels::Values;
 
 /// Envoy's default buckets, for milliseconds and bytes alike.
@@ -107,7 +109,7 @@ pub(super) struct Series {
     pub(super) response_bytes: Histogram,
     pub(super) request_messages: AtomicU64,
     pub(super) response_messages: AtomicU64,
-    pub(super) is_grpc: bool,
+    has_messages: AtomicBool,
     pub(super) tcp: TcpCounts,
 }
 
@@ -121,7 +123,7 @@ pub(super) struct TcpCounts {
 }
 
 impl Series {
-    fn new(labels: Values, buckets: &Arc<[f64]>, is_grpc: bool) -> Self {
+    fn new(labels: Values, buckets: &Arc<[f64]>) -> Self {
         let histogram = || Histogram::new(Arc::clone(buckets));
         Self {
             labels,
@@ -131,9 +133,14 @@ impl Series {
             response_bytes: histogram(),
             request_messages: AtomicU64::new(0),
             response_messages: AtomicU64::new(0),
-            is_grpc,
+            has_messages: AtomicBool::new(false),
             tcp: TcpCounts::default(),
         }
+    }
+
+    /// Whether any of the exchanges was gRPC. Labels need not say which are.
+    pub(super) fn has_messages(&self) -> bool {
+        self.has_messages.load(Ordering::Relaxed)
     }
 
     pub(super) fn record(&self, measures: &Measures) {
@@ -143,6 +150,9 @@ impl Series {
         self.request_bytes.record(measures.request_bytes as f64);
         self.response_bytes.record(measures.response_bytes as f64);
         if let Some((requests, responses)) = measures.messages {
+            if !self.has_messages() {
+                self.has_messages.store(true, Ordering::Relaxed);
+            }
             self.request_messages.fetch_add(requests, Ordering::Relaxed);
             self.response_messages
                 .fetch_add(responses, Ordering::Relaxed);
@@ -150,32 +160,66 @@ impl Series {
     }
 }
 
-/// The key of the series that takes what is too much. No other begins with a byte that no text has.
-const REST: [u8; 1] = [0xfe];
-
-type ByKey = HashMap<Box<[u8]>, Arc<Series>, RandomState>;
-
 /// The series of a plan of labels, by the keys of the exchanges. Several keys may have one.
 ///
-/// Series are looked up in a map that is replaced whole when one is added, which is rare. Beyond the
-/// limit no series is added, and exchanges with new labels are counted together.
+/// A series is looked up without a lock, and added with one, which is rare. Beyond the limit no series is
+/// added, and exchanges with new labels are counted together.
 #[derive(Debug)]
 pub(super) struct Table {
-    current: Watch<ByKey>,
-    next: Mutex<Publisher<ByKey>>,
+    series: Keys<Arc<Series>>,
+    /// What takes what is too much.
+    rest: OnceLock<Arc<Series>>,
+    added: Mutex<Added>,
     buckets: Arc<[f64]>,
     limit: usize,
 }
 
+/// What is looked at when something is added.
+#[derive(Debug, Default)]
+struct Added {
+    keys: usize,
+    labels: HashSet<ByLabels, RandomState>,
+}
+
+/// A series, told by its labels.
+#[derive(Debug)]
+struct ByLabels(Arc<Series>);
+
+impl Borrow<[Box<str>]> for ByLabels {
+    fn borrow(&self) -> &[Box<str>] {
+        &self.0.labels
+    }
+}
+
+impl Hash for ByLabels {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.labels.hash(state);
+    }
+}
+
+impl PartialEq for ByLabels {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.labels == other.0.labels
+    }
+}
+
+impl Eq for ByLabels {}
+
 impl Table {
     pub(super) fn new(buckets: Arc<[f64]>, limit: usize) -> Self {
-        let (publisher, current) = watch::channel(ByKey::default());
         Self {
-            current,
-            next: Mutex::new(publisher),
+            series: Keys::new(),
+            rest: OnceLock::new(),
+            added: Mutex::default(),
             buckets,
             limit,
         }
+    }
+
+    /// The same without what has been recorded, with other buckets or another limit.
+    pub(super) fn anew(&self, buckets: Option<&Arc<[f64]>>, limit: Option<usize>) -> Self {
+        let buckets = buckets.unwrap_or(&self.buckets);
+        Self::new(Arc::clone(buckets), limit.unwrap_or(self.limit))
     }
 
     /// Records an exchange whose key is `key`. Its series has the labels that are made first, or the
@@ -186,11 +230,9 @@ impl Table {
         labels: (impl FnOnce() -> Values, impl FnOnce() -> Values),
         measures: &Measures,
     ) {
-        if let Some(series) = self.current.load().get(key) {
-            return series.record(measures);
-        }
-        if let Some(series) = self.find_or_add(key, labels, measures.messages.is_some()) {
-            series.record(measures);
+        match self.series.get(key) {
+            Some(series) => series.record(measures),
+            None => self.find_or_add(key, labels).record(measures),
         }
     }
 
@@ -199,51 +241,45 @@ impl Table {
         &self,
         key: &[u8],
         (labels, rest): (impl FnOnce() -> Values, impl FnOnce() -> Values),
-        is_grpc: bool,
-    ) -> Option<Arc<Series>> {
-        if let Some(series) = self.current.load().get(key) {
-            return Some(Arc::clone(series));
+    ) -> Arc<Series> {
+        if let Some(series) = self.series.get(key) {
+            return Arc::clone(series);
         }
         // Nothing is ever taken out: once there is the rest, there is room for no other.
-        if let Some(rest) = self.current.load().get(REST.as_slice()) {
-            return Some(Arc::clone(rest));
-        }
-        let added = self.add(key, labels, is_grpc, self.limit);
-        added.or_else(|| self.add(&REST, rest, is_grpc, self.limit.saturating_add(1)))
+        let known = self.rest.get().map(Arc::clone);
+        let found = known.or_else(|| self.add(key, labels));
+        found.unwrap_or_else(|| {
+            let rest = || Arc::new(Series::new(rest(), &self.buckets));
+            Arc::clone(self.rest.get_or_init(rest))
+        })
     }
 
-    /// The series of `key`, which is added unless there are `most` already.
-    fn add(
-        &self,
-        key: &[u8],
-        labels: impl FnOnce() -> Values,
-        is_grpc: bool,
-        most: usize,
-    ) -> Option<Arc<Series>> {
-        let publisher = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let current = self.current.load_full();
-        if let Some(series) = current.get(key) {
+    /// The series of `key`, which is added if there is room.
+    fn add(&self, key: &[u8], labels: impl FnOnce() -> Values) -> Option<Arc<Series>> {
+        let mut added = self.added.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(series) = self.series.get(key) {
             return Some(Arc::clone(series));
         }
-        if current.len() >= most {
+        if added.keys >= self.limit {
             return None;
         }
         let labels = labels();
         // Labels may say less than the key.
-        let known = current.values().find(|series| series.labels == labels);
-        let series = known.map_or_else(
-            || Arc::new(Series::new(labels, &self.buckets, is_grpc)),
-            Arc::clone,
-        );
-        let mut next = ByKey::clone(&current);
-        next.insert(key.into(), Arc::clone(&series));
-        publisher.publish(next);
+        let known = added.labels.get(&*labels).map(|known| Arc::clone(&known.0));
+        let series = known.unwrap_or_else(|| {
+            let series = Arc::new(Series::new(labels, &self.buckets));
+            added.labels.insert(ByLabels(Arc::clone(&series)));
+            series
+        });
+        self.series.add(key, Arc::clone(&series), added.keys);
+        added.keys += 1;
         Some(series)
     }
 
     /// All series, in the order of their labels.
     pub(super) fn series(&self) -> Vec<Arc<Series>> {
-        let mut series: Vec<_> = self.current.load().values().map(Arc::clone).collect();
+        let all = self.series.values().chain(self.rest.get());
+        let mut series: Vec<_> = all.map(Arc::clone).collect();
         series.sort_by(|one, other| one.labels.cmp(&other.labels));
         series.dedup_by(|one, other| Arc::ptr_eq(one, other));
         series
@@ -302,7 +338,7 @@ pub(super) mod tests {
         for value in ["a", "b"] {
             record(&table, value);
         }
-        let _locked = table.next.lock().unwrap();
+        let _locked = table.added.lock().unwrap();
         let (tell, done) = std::sync::mpsc::channel();
         let full = Arc::clone(&table);
         std::thread::spawn(move || {
@@ -312,6 +348,34 @@ pub(super) mod tests {
         done.recv_timeout(Duration::from_secs(60)).unwrap();
         let rest = ("rest".to_owned(), 2);
         assert_eq!(counted(&table), [("a".to_owned(), 1), rest]);
+    }
+
+    #[test]
+    fn keys_with_the_same_labels_share_a_series() {
+        let table = table(10);
+        for key in ["a", "b", "c"] {
+            let labels = (|| Values::from(["one".into()]), || unreachable!());
+            table.record(key.as_bytes(), labels, &Measures::default());
+        }
+        assert_eq!(counted(&table), [("one".to_owned(), 3)]);
+    }
+
+    #[test]
+    fn messages_are_counted_whichever_exchange_of_a_series_comes_first() {
+        let table = table(10);
+        for messages in [None, Some((2, 3)), None] {
+            let labels = (|| Values::from(["one".into()]), || unreachable!());
+            let measures = Measures {
+                messages,
+                ..Measures::default()
+            };
+            table.record(b"one", labels, &measures);
+        }
+        let [series] = &table.series()[..] else {
+            panic!("{table:?}");
+        };
+        assert!(series.has_messages());
+        assert_eq!(series.response_messages.load(Ordering::Relaxed), 3);
     }
 
     #[test]

@@ -177,11 +177,11 @@ impl TcpConnection {
             custom: &custom,
         };
         let mut key = Vec::new();
-        let series = metrics.groups(true).filter_map(|group| {
+        let series = metrics.groups(true).map(|group| {
             group.key.write(&facts, &mut key);
             let labels = || group.plan.values(&facts);
             let rest = || group.plan.rest(metrics.reporter);
-            group.table.find_or_add(&key, (labels, rest), false)
+            group.table.find_or_add(&key, (labels, rest))
         });
         series.collect()
     }

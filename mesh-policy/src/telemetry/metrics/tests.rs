@@ -410,6 +410,7 @@ async fn tags_are_read_when_the_exchange_has_ended_and_of_connections_too() {
         ("failed", "response.code >= 500 ? 'yes' : 'no'"),
         ("bytes", "string(response.size)"),
         ("fixed", "'a'"),
+        ("received", "request.size"),
     ]);
     assert_eq!(notices, []);
     let connection = ConnectionInfo {
@@ -421,7 +422,7 @@ async fn tags_are_read_when_the_exchange_has_ended_and_of_connections_too() {
         .header("host", "shop")
         .extension(connection.clone());
     let response = Response::builder().status(503).body(Full::from("sorry"));
-    let request = request.body(Full::default()).unwrap();
+    let request = request.body(Full::from("please")).unwrap();
     let response = send(&metrics, request, response.unwrap()).await;
     response.into_body().collect().await.unwrap();
     // New labels are in the order of their names.
@@ -430,10 +431,11 @@ async fn tags_are_read_when_the_exchange_has_ended_and_of_connections_too() {
         "destination_port",
         "failed",
         "fixed",
+        "received",
         "request_host",
     ];
     let requests = lines(&metrics, "istio_requests_total", &labels);
-    assert_eq!(requests, ["5 8080 yes a shop 1"]);
+    assert_eq!(requests, ["5 8080 yes a 6 shop 1"]);
 
     drop(metrics.tcp_connection(connection, None, None));
     let opened = lines(
@@ -442,6 +444,24 @@ async fn tags_are_read_when_the_exchange_has_ended_and_of_connections_too() {
         &["destination_port", "fixed"],
     );
     assert_eq!(opened, ["8080 a 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn buckets_are_those_that_are_set_whatever_the_limit() {
+    let metrics = IstioMetrics::new(Reporter::Destination, local());
+    let bounds = [100.0, 20.0, f64::INFINITY, 100.0];
+    let metrics = Arc::new(metrics.with_buckets(bounds).with_series_limit(5));
+    let (request, response) = (
+        Request::new(Full::default()),
+        Response::new(Full::default()),
+    );
+    drop(send(&metrics, request, response).await);
+    let buckets = lines(
+        &metrics,
+        "istio_request_duration_milliseconds_bucket",
+        &["le"],
+    );
+    assert_eq!(buckets, ["20 0", "100 1", "+Inf 1"]);
 }
 
 #[tokio::test(start_paused = true)]
