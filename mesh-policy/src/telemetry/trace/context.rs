@@ -83,7 +83,7 @@ impl TraceContext {
                 put(headers, TRACEPARENT, &value);
             }
             Propagation::B3Single => {
-                let mut value = format!("{trace_id:032x}-{span_id:016x}");
+                let mut value = format!("{}-{span_id:016x}", b3_digits(trace_id));
                 if let Some(sampled) = sampled {
                     value.push_str(if sampled { "-1" } else { "-0" });
                     if let Some(parent) = parent {
@@ -93,7 +93,7 @@ impl TraceContext {
                 put(headers, B3, &value);
             }
             Propagation::B3Multi => {
-                put(headers, B3_TRACE_ID, &format!("{trace_id:032x}"));
+                put(headers, B3_TRACE_ID, &b3_digits(trace_id));
                 put(headers, B3_SPAN_ID, &format!("{span_id:016x}"));
                 match parent {
                     Some(parent) => put(headers, B3_PARENT, &format!("{parent:016x}")),
@@ -111,6 +111,50 @@ impl TraceContext {
 fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
+    }
+}
+
+/// Whether the caller wants the request to be traced, where its headers say so: in the form that is
+/// preferred, as in [`extract_preferring`](TraceContext::extract_preferring), which gave `context`, else
+/// in any. B3 may say it without an identifier, `b3: 0` or `x-b3-sampled: 0`, which is about whatever
+/// trace begins here.
+pub(super) fn decision(
+    preferred: &[Propagation],
+    headers: &HeaderMap,
+    context: Option<TraceContext>,
+) -> Option<bool> {
+    let of_context = context.and_then(|context| context.sampled);
+    let of_b3 = || b3_decision(headers);
+    match preferred.first() {
+        Some(Propagation::B3Multi | Propagation::B3Single) => of_b3().or(of_context),
+        None | Some(Propagation::W3c) => of_context.or_else(of_b3),
+    }
+}
+
+fn b3_decision(headers: &HeaderMap) -> Option<bool> {
+    let single = headers.get(B3).and_then(|value| value.to_str().ok());
+    let single = single.map(str::trim).and_then(|value| {
+        let alone = (!value.contains('-')).then_some(value);
+        sampled(alone.or_else(|| value.split('-').nth(2))?)
+    });
+    single.or_else(|| b3_multi_decision(headers))
+}
+
+fn b3_multi_decision(headers: &HeaderMap) -> Option<bool> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    match (text(B3_FLAGS), text(B3_SAMPLED)) {
+        (Some("1"), _) | (_, Some("1" | "true")) => Some(true),
+        (_, Some("0" | "false")) => Some(false),
+        _ => None,
+    }
+}
+
+/// Reads how `b3` says whether a request is traced.
+fn sampled(text: &str) -> Option<bool> {
+    match text {
+        "1" | "d" => Some(true),
+        "0" => Some(false),
+        _ => None,
     }
 }
 
@@ -144,9 +188,7 @@ fn b3_single(headers: &HeaderMap) -> Option<TraceContext> {
     let span_id = span(parts.next()?)?;
     let sampled = match parts.next() {
         None => None,
-        Some("1" | "d") => Some(true),
-        Some("0") => Some(false),
-        Some(_) => return None,
+        Some(text) => Some(sampled(text)?),
     };
     let parent = match parts.next() {
         None => None,
@@ -162,17 +204,20 @@ fn b3_single(headers: &HeaderMap) -> Option<TraceContext> {
 
 fn b3_multi(headers: &HeaderMap) -> Option<TraceContext> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let sampled = match (text(B3_FLAGS), text(B3_SAMPLED)) {
-        (Some("1"), _) | (_, Some("1" | "true")) => Some(true),
-        (_, Some("0" | "false")) => Some(false),
-        _ => None,
-    };
     Some(TraceContext {
         trace_id: b3_trace_id(text(B3_TRACE_ID)?)?,
         span_id: span(text(B3_SPAN_ID)?)?,
         parent: text(B3_PARENT).and_then(span),
-        sampled,
+        sampled: b3_multi_decision(headers),
     })
+}
+
+/// A trace as B3 writes it: one of 64 bits has half of the digits.
+fn b3_digits(trace_id: u128) -> String {
+    match u64::try_from(trace_id) {
+        Ok(short) => format!("{short:016x}"),
+        Err(_) => format!("{trace_id:032x}"),
+    }
 }
 
 /// B3's traces have 128 or 64 bits.
@@ -304,6 +349,60 @@ mod tests {
             short.map(|context| context.trace_id),
             Some(0xa3ce_929d_0e0e_4736)
         );
+    }
+
+    #[test]
+    fn b3_may_decide_without_an_identifier() {
+        use Propagation::{B3Multi, W3c};
+        let ids = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";
+        let (w3c, b3) = (format!("00-{ids}-01"), format!("{ids}-0"));
+        for (preferred, fields, expected) in [
+            (B3Multi, &[("b3", "0")][..], Some(false)),
+            (B3Multi, &[("b3", "1")], Some(true)),
+            (B3Multi, &[("b3", "d")], Some(true)),
+            (B3Multi, &[("b3", "x")], None),
+            (W3c, &[("x-b3-sampled", "0")], Some(false)),
+            (W3c, &[("x-b3-sampled", "1")], Some(true)),
+            (W3c, &[("x-b3-flags", "1")], Some(true)),
+            (W3c, &[("traceparent", &w3c), ("b3", "0")], Some(true)),
+            (B3Multi, &[("traceparent", &w3c), ("b3", "0")], Some(false)),
+            (B3Multi, &[("traceparent", &w3c)], Some(true)),
+            (B3Multi, &[("b3", &b3)], Some(false)),
+            (B3Multi, &[("b3", ids)], None),
+        ] {
+            let all = fields.iter();
+            let headers = all
+                .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+                .collect();
+            let context = TraceContext::extract_preferring(&[preferred], &headers);
+            let decided = decision(&[preferred], &headers, context);
+            assert_eq!(decided, expected, "{preferred:?} {fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_trace_of_64_bits_is_written_with_as_many() {
+        let short = TraceContext {
+            trace_id: 0xb2,
+            ..context(None, None).unwrap()
+        };
+        for (propagation, name, expected) in [
+            (Propagation::B3Multi, "x-b3-traceid", "00000000000000b2"),
+            (
+                Propagation::B3Single,
+                "b3",
+                "00000000000000b2-00f067aa0ba902b7",
+            ),
+            (
+                Propagation::W3c,
+                "traceparent",
+                "00-000000000000000000000000000000b2-00f067aa0ba902b7-00",
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            short.inject(propagation, &mut headers);
+            assert_eq!(headers[name], expected);
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::context::{Propagation, TraceContext};
+use super::context::{self, Propagation, TraceContext};
 use super::open::{Late, Open};
 use super::request_id::{
     TraceReason, new_request_id, sampling_draw, set_trace_reason, trace_reason,
@@ -22,8 +22,10 @@ use super::request_id::{
 use super::span::{Span, SpanSink};
 use super::tag::Tag;
 use crate::clock::WallClock;
+use crate::telemetry::cut::cut;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const CLIENT_TRACE_ID: HeaderName = HeaderName::from_static("x-client-trace-id");
 const FORCE_TRACE: HeaderName = HeaderName::from_static("x-envoy-force-trace");
 
 /// Envoy's limit on the path in spans.
@@ -43,6 +45,7 @@ struct Settings {
     sampling: Percent,
     by_request_id: bool,
     max_path: usize,
+    short_trace_ids: bool,
     tags: Arc<[(Arc<str>, Tag)]>,
     trust_force: bool,
     sink: Option<Arc<dyn SpanSink>>,
@@ -60,6 +63,7 @@ impl TraceLayer {
                 sampling: default_sampling(),
                 by_request_id: true,
                 max_path: MAX_PATH,
+                short_trace_ids: false,
                 tags: Arc::new([]),
                 trust_force: false,
                 sink: None,
@@ -90,7 +94,14 @@ impl TraceLayer {
         self.set(|settings| settings.by_request_id = decides)
     }
 
-    /// Sets how many bytes of the path spans have. Default: 256, as Envoy.
+    /// Sets whether the traces that begin here have identifiers of 64 bits, and not of 128. Default: no.
+    #[must_use]
+    pub fn with_short_trace_ids(self, are_short: bool) -> Self {
+        self.set(|settings| settings.short_trace_ids = are_short)
+    }
+
+    /// Sets how many bytes of the path spans have; it is cut after a whole character. Default: 256, as
+    /// Envoy.
     #[must_use]
     pub fn with_max_path(self, bytes: usize) -> Self {
         self.set(|settings| settings.max_path = bytes)
@@ -163,7 +174,8 @@ impl Settings {
             return None;
         }
         let caller = TraceContext::extract_preferring(&self.propagation, headers);
-        let reason = self.reason(caller, &id, headers);
+        let decided = context::decision(&self.propagation, headers, caller);
+        let reason = self.reason(decided, &id, headers);
         let id = set_trace_reason(&id, reason).unwrap_or(id);
         put_id(headers, &id);
         let sampled = Some(reason.is_traced());
@@ -171,7 +183,7 @@ impl Settings {
         let context = match caller {
             Some(caller) => caller.child(span_id),
             None => TraceContext {
-                trace_id: self.random_128().max(1),
+                trace_id: self.new_trace_id(),
                 span_id,
                 parent: None,
                 sampled,
@@ -215,7 +227,7 @@ impl Settings {
             .uri
             .path_and_query()
             .map_or("/", |path| path.as_str());
-        let target = target.get(..self.max_path).unwrap_or(target);
+        let target = cut(target, self.max_path);
         Span {
             context,
             method: request.method.clone(),
@@ -234,11 +246,11 @@ impl Settings {
         }
     }
 
-    /// Whether a request is traced, and why.
-    fn reason(&self, caller: Option<TraceContext>, id: &str, headers: &HeaderMap) -> TraceReason {
+    /// Whether a request is traced, and why. The caller may have `decided` it.
+    fn reason(&self, decided: Option<bool>, id: &str, headers: &HeaderMap) -> TraceReason {
         let of_id = trace_reason(id).filter(|_| self.by_request_id);
         let of_id = of_id.unwrap_or(TraceReason::NotTraced);
-        if let Some(sampled) = caller.and_then(|caller| caller.sampled) {
+        if let Some(sampled) = decided {
             return match (sampled, of_id.is_traced()) {
                 (true, true) => of_id,
                 (true, false) => TraceReason::Sampled,
@@ -247,6 +259,9 @@ impl Settings {
         }
         if of_id.is_traced() {
             return of_id;
+        }
+        if headers.contains_key(CLIENT_TRACE_ID) {
+            return TraceReason::ClientForced;
         }
         if self.trust_force && headers.contains_key(FORCE_TRACE) {
             return TraceReason::ServiceForced;
@@ -259,6 +274,15 @@ impl Settings {
         } else {
             TraceReason::NotTraced
         }
+    }
+
+    /// That of a trace that begins here.
+    fn new_trace_id(&self) -> u128 {
+        let id = match self.short_trace_ids {
+            true => u128::from((self.random)()),
+            false => self.random_128(),
+        };
+        id.max(1)
     }
 
     fn random_128(&self) -> u128 {
@@ -378,6 +402,15 @@ mod tests {
 
     const UNTRACED: &str = "00002711-75a3-4f73-8a5e-5d9f6a2c1e00";
 
+    type Spans = Arc<Mutex<Vec<Span>>>;
+
+    /// The spans that a sink takes.
+    fn spans() -> (Spans, impl SpanSink) {
+        let spans = Spans::default();
+        let taken = Arc::clone(&spans);
+        (spans, move |span| taken.lock().unwrap().push(span))
+    }
+
     /// The headers that the upstream of `layer` gets, and the spans.
     async fn send(layer: TraceLayer, fields: &[(&'static str, &str)]) -> (HeaderMap, Vec<Span>) {
         let spans = Arc::new(Mutex::new(Vec::new()));
@@ -481,6 +514,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_path_is_cut_after_a_whole_character() {
+        let layer = tracing(100.0).with_max_path(3);
+        let (spans, sink) = spans();
+        let echo = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(())) });
+        let mut request = Request::new(());
+        *request.uri_mut() = "/a\u{e4}b".parse().unwrap();
+        let service = layer.with_sink(sink).layer(echo);
+        service.oneshot(request).await.unwrap();
+        assert_eq!(spans.lock().unwrap()[0].url, "http:///a");
+    }
+
+    #[tokio::test]
+    async fn traces_that_begin_here_may_have_half_of_the_bits() {
+        for (are_short, digits) in [(true, 16), (false, 32)] {
+            let layer = tracing(100.0).with_propagation([Propagation::B3Multi, Propagation::W3c]);
+            let layer = layer
+                .with_short_trace_ids(are_short)
+                .with_random(|| u64::MAX);
+            let (headers, _) = send(layer, &[]).await;
+            assert_eq!(headers["x-b3-traceid"].len(), digits);
+            assert!(headers.contains_key("traceparent"));
+        }
+    }
+
+    #[tokio::test]
     async fn each_proxy_may_draw_for_itself() {
         let forced = "00002711-75a3-bf73-8a5e-5d9f6a2c1e00";
         for (by_request_id, traced) in [(true, 1), (false, 0)] {
@@ -517,6 +575,19 @@ mod tests {
                 '4',
             ),
             ("the trace bit", 0.0, &[forced], 'b'),
+            ("b3 alone", 100.0, &[untraced, ("b3", "0")], '4'),
+            (
+                "b3 alone says yes",
+                0.0,
+                &[untraced, ("x-b3-sampled", "1")],
+                '9',
+            ),
+            (
+                "a client forces",
+                0.0,
+                &[untraced, ("x-client-trace-id", "7")],
+                'b',
+            ),
             ("the draw", 0.01, &[untraced], '4'),
             ("the draw, a little more", 0.02, &[untraced], '9'),
             (

@@ -7,11 +7,12 @@
 //!
 //! Who decides about tracing, the first that does:
 //!
-//! 1. the caller's context, which says whether it is sampled;
+//! 1. the caller's context, which says whether it is sampled; B3 may say it without a context;
 //! 2. the caller's `x-request-id`, whose 15th letter is Envoy's trace bit: `4` not traced, `9`
 //!    sampled, `a` forced by a service, `b` forced by a client;
-//! 3. `x-envoy-force-trace`, where the caller is trusted;
-//! 4. a share of the requests, drawn by the `x-request-id`, so that all proxies draw alike.
+//! 3. `x-client-trace-id`, which any client may send;
+//! 4. `x-envoy-force-trace`, where the caller is trusted;
+//! 5. a share of the requests, drawn by the `x-request-id`, so that all proxies draw alike.
 //!
 //! [`TracePlan`] compiles what Telemetry resources and the mesh say of it. Spans are sent to a
 //! collector by `otlp` (feature `otel`).

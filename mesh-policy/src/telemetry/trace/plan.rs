@@ -7,7 +7,7 @@ use mesh_core::model::Notice;
 use mesh_core::origin::Origin;
 use mesh_core::percent::Percent;
 use mesh_core::resource::Resource;
-use mesh_core::resource::istio::mesh_config::Tracing as ProxyTracing;
+use mesh_core::resource::istio::mesh_config::{Tracing as ProxyTracing, ZipkinTraceContextOption};
 use mesh_core::resource::istio::telemetry::{CustomTag, Telemetry, Tracing, WorkloadMode};
 
 use super::layer::TraceLayer;
@@ -66,6 +66,8 @@ pub struct TracePlan {
     pub samples_by_request_id: bool,
     /// How many bytes of the path spans have.
     pub max_path: usize,
+    /// Whether the traces that begin here have identifiers of 64 bits (Zipkin's `enable64bitTraceId`).
+    pub short_trace_ids: bool,
     tags: BTreeMap<String, Tag>,
 }
 
@@ -130,6 +132,7 @@ impl TracePlan {
                 0 => MAX_PATH,
                 length => usize::try_from(length).unwrap_or(usize::MAX),
             },
+            short_trace_ids: merged.short_trace_ids,
             tags: merged.tags,
         };
         (plan, notices)
@@ -155,6 +158,7 @@ impl TracePlan {
             .with_sampling(self.sampling)
             .with_sampling_by_request_id(self.samples_by_request_id)
             .with_max_path(self.max_path)
+            .with_short_trace_ids(self.short_trace_ids)
             .with_propagation(self.propagation.iter().copied())
             .with_tags(tags);
         match self.reports {
@@ -181,6 +185,7 @@ struct Merged {
     by_request_id: Option<bool>,
     leaves_context: Option<bool>,
     max_path: u32,
+    short_trace_ids: bool,
     tags: BTreeMap<String, Tag>,
 }
 
@@ -270,22 +275,29 @@ impl Merged {
         };
         let name = provider.name.clone();
         if let Some(collector) = &provider.opentelemetry {
-            if collector.max_tag_length > 0 {
-                self.max_path = collector.max_tag_length;
-            }
+            self.limit_path(collector.max_tag_length);
             return (Some(name), vec![Propagation::W3c], None);
         }
         let unsent = |how| format!("no spans are sent to `{name}`, which {how}");
-        if provider.zipkin.is_some() {
+        if let Some(collector) = &provider.zipkin {
+            self.limit_path(collector.max_tag_length);
+            self.short_trace_ids = collector.enable_64bit_trace_id;
+            let mut propagation = vec![Propagation::B3Multi];
+            if collector.trace_context_option == ZipkinTraceContextOption::UseB3WithW3cPropagation {
+                propagation.push(Propagation::W3c);
+            }
             let problem = unsent("speaks Zipkin's protocol; upstreams are told by B3");
-            return (
-                Some(name.clone()),
-                vec![Propagation::B3Multi],
-                Some(problem),
-            );
+            return (Some(name.clone()), propagation, Some(problem));
         }
         let problem = unsent("speaks a protocol that is not spoken here, and nothing is traced");
         (None, Vec::new(), Some(problem))
+    }
+
+    /// Takes a provider's limit on the path, if it has one.
+    fn limit_path(&mut self, bytes: u32) {
+        if bytes > 0 {
+            self.max_path = bytes;
+        }
     }
 }
 
@@ -389,6 +401,11 @@ mod tests {
             "extensionProviders": [
                 {"name": "otel", "opentelemetry": {"service": "otel.shop", "port": 4317}},
                 {"name": "zipkin", "zipkin": {"service": "zipkin.shop", "port": 9411}},
+                {"name": "both", "zipkin": {
+                    "service": "zipkin.shop", "port": 9411, "maxTagLength": 7,
+                    "enable64bitTraceId": true,
+                    "traceContextOption": "USE_B3_WITH_W3C_PROPAGATION",
+                }},
                 {"name": "skywalking", "skywalking": {"service": "sky.shop", "port": 11800}},
             ],
         });
@@ -437,6 +454,21 @@ mod tests {
         for (direction, share) in [(Direction::Client, 50_000), (Direction::Server, 1_000_000)] {
             let (plan, _) = compile(std::slice::from_ref(&server), direction);
             assert_eq!(plan.sampling.parts_per_million(), share, "{direction:?}");
+        }
+    }
+
+    #[test]
+    fn a_provider_says_what_traces_look_like() {
+        use Propagation::{B3Multi, W3c};
+        for (name, propagation, max_path, are_short) in [
+            ("otel", &[W3c][..], 9, false),
+            ("zipkin", &[B3Multi], 9, false),
+            ("both", &[B3Multi, W3c], 7, true),
+        ] {
+            let provider = json!({"providers": [{"name": name}]});
+            let (plan, _) = compile(&[provider], Direction::Client);
+            assert_eq!(plan.propagation, propagation, "{name}");
+            assert_eq!((plan.max_path, plan.short_trace_ids), (max_path, are_short));
         }
     }
 
