@@ -15,8 +15,29 @@ use mesh_discovery::source::{ObjectName, Update};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// Services of all sorts, a rule with subsets, and nodes: what does not change.
+/// Services of all sorts, a rule with subsets, policies, a gateway that forwards mesh mTLS, and
+/// nodes: what does not change.
 const FIXED: &str = "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: cross, namespace: istio-system }
+spec:
+  selector: { istio: cross }
+  servers:
+  - port: { number: 15443, name: tls, protocol: TLS }
+    hosts: ['*']
+    tls: { mode: AUTO_PASSTHROUGH }
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: text, namespace: a }
+spec: { selector: { matchLabels: { version: v1 } }, portLevelMtls: { 8080: { mode: DISABLE } } }
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: all, namespace: b }
+spec: { mtls: { mode: DISABLE } }
+---
 apiVersion: v1
 kind: Service
 metadata: { name: sliced, namespace: a }
@@ -100,20 +121,26 @@ fn pod() -> impl Strategy<Value = String> {
         labels,
         select(vec!["n1", "n2"]),
         select(vec!["True", "False"]),
+        select(vec!["istio", "disabled"]),
     )
-        .prop_map(|((namespace, name, ip), (app, version), node, ready)| {
-            format!(
-                "
+        .prop_map(
+            |((namespace, name, ip), (app, version), node, ready, tls)| {
+                format!(
+                    "
 apiVersion: v1
 kind: Pod
-metadata: {{ name: p{name}, namespace: {namespace}, labels: {{ app: {app}, version: {version} }} }}
+metadata:
+  name: p{name}
+  namespace: {namespace}
+  labels: {{ app: {app}, version: {version}, security.istio.io/tlsMode: {tls} }}
 spec:
   nodeName: {node}
   containers: [{{ name: c, ports: [{{ name: web, containerPort: 8080 }}] }}]
 status: {{ podIP: 10.0.0.{ip}, conditions: [{{ type: Ready, status: '{ready}' }}] }}
 "
-            )
-        })
+                )
+            },
+        )
 }
 
 fn slice() -> impl Strategy<Value = String> {
@@ -230,8 +257,17 @@ proptest! {
     }
 }
 
+/// The clusters of a sidecar, and those of a gateway between networks, which have other names.
 fn resolved(config: &MeshConfig) -> BTreeMap<ClusterName, Arc<Cluster>> {
-    resolve(config, &Workload::sidecar("a")).clusters
+    let gateway = Workload::gateway("istio-system").with_label("istio", "cross");
+    let mut clusters = resolve(config, &gateway).clusters;
+    assert!(
+        clusters
+            .keys()
+            .any(|name| ClusterName::from_sni(name.as_str()).is_some())
+    );
+    clusters.extend(resolve(config, &Workload::sidecar("a")).clusters);
+    clusters
 }
 
 fn objects(text: &str) -> Vec<Object> {

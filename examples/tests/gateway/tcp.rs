@@ -428,26 +428,35 @@ spec:
 
 #[test]
 fn between_networks_the_server_name_is_the_cluster() {
+    let answer = forwarded("ports: { tcp", "serviceAccount: cart, ports: { tcp").unwrap();
+    let expected = format!("sni={FORWARDED} peer={GATEWAY}");
+    assert!(answer.ends_with(&expected), "{answer}");
+}
+
+#[test]
+fn between_networks_nothing_is_forwarded_to_what_does_not_speak_mesh_mtls() {
+    let answer = forwarded("", "");
+    assert!(answer.is_err(), "{answer:?}");
+}
+
+const FORWARDED: &str = "outbound_.80_._.db.example";
+
+/// What a service of the mesh answers whose entry has `to` in place of `from`, called by its cluster.
+fn forwarded(from: &str, to: &str) -> std::io::Result<String> {
     let authority = mesh_authority();
     let service = Service::start(in_mesh(identity(&authority, CART)));
     let server = "port: { number: 443, name: tls, protocol: TLS }\n    hosts: ['*.example']\n    \
                   tls: { mode: AUTO_PASSTHROUGH }";
     let entry = entry("db", service.address).replace("spec:", "spec:\n  location: MESH_INTERNAL");
-    let gateway = serve(&[&yaml(server, ""), &entry]);
-    let sni = "outbound_.80_._.db.example";
-    let client = mesh_client(identity(&authority, GATEWAY), sni);
+    let gateway = serve(&[&yaml(server, ""), &entry.replace(from, to)]);
+    let client = mesh_client(identity(&authority, GATEWAY), FORWARDED);
     let config = client.config(ApplicationProtocol::Http1).clone();
     let connection = ClientConnection::new(config, client.server_name(None).unwrap()).unwrap();
     let mut client = StreamOwned::new(connection, connect(&gateway));
-    client
-        .write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
-        .unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")?;
     let mut answer = String::new();
-    client.read_to_string(&mut answer).unwrap();
-    assert!(
-        answer.ends_with(&format!("sni={sni} peer={GATEWAY}")),
-        "{answer}"
-    );
+    client.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 const DENY: &str = "

@@ -43,6 +43,8 @@ pub struct Cluster {
     /// whole service.
     #[serde(skip_serializing_if = "Labels::is_empty")]
     pub subset_labels: Labels,
+    /// Which endpoints are of the cluster, by whether mesh mTLS is sent to them.
+    pub endpoint_tls: EndpointTls,
     /// Port to connect to instead of the one that the client connected to. Only for
     /// [`Discovery::OriginalDestination`].
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +77,7 @@ impl Cluster {
             protocol: Protocol::Http,
             endpoints: Vec::new(),
             subset_labels: Labels::default(),
+            endpoint_tls: EndpointTls::Any,
             port_override: None,
             locality: LocalityBalancing::Off,
             connect_timeout: Duration::from_secs(10),
@@ -86,6 +89,36 @@ impl Cluster {
             policy_origin: None,
         }
     }
+
+    /// Whether an endpoint of the service's port is one of the cluster's (`filterIstioEndpoint`):
+    /// it has the labels of the subset, and is of [`endpoint_tls`](Self::endpoint_tls).
+    pub fn takes(&self, endpoint: &Endpoint) -> bool {
+        self.subset_labels.is_subset_of(&endpoint.labels)
+            && match self.endpoint_tls {
+                EndpointTls::Any => true,
+                EndpointTls::Mesh => endpoint.mesh_tls,
+                EndpointTls::None => false,
+            }
+    }
+}
+
+/// Which endpoints of a service are of a cluster, by whether mesh mTLS is sent to them
+/// (`EndpointsWithMTLSFilter`).
+///
+/// A gateway that forwards by server name (`AUTO_PASSTHROUGH`) cannot tell whether what it forwards
+/// is mesh mTLS. So its clusters have only endpoints that it would send mesh mTLS to itself: what
+/// anybody else sends does not reach a workload that would take it for a caller within the mesh.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EndpointTls {
+    /// All of them. In a cluster that is forwarded to by server name: the DestinationRule says
+    /// `ISTIO_MUTUAL`.
+    #[default]
+    Any,
+    /// Those that mesh mTLS is sent to.
+    Mesh,
+    /// None: the DestinationRule asks for another TLS than that of the mesh, or for none.
+    None,
 }
 
 /// How the endpoints of a cluster are found.
@@ -189,8 +222,12 @@ pub struct Endpoint {
     pub network: String,
     /// Whether it may be picked.
     pub healthy: bool,
-    /// Whether it accepts mesh mTLS.
+    /// Whether mesh mTLS is sent to it: it accepts it, and no PeerAuthentication disables it.
     pub mesh_tls: bool,
+    /// Whether it would be sent mesh mTLS if no PeerAuthentication of its workload disabled it at
+    /// its port.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub mesh_tls_disabled: bool,
     /// Service account of its workload, empty if unknown.
     pub service_account: String,
     /// Namespace of its workload, empty if unknown.
@@ -208,6 +245,7 @@ impl Endpoint {
             network: String::new(),
             healthy: true,
             mesh_tls: false,
+            mesh_tls_disabled: false,
             service_account: String::new(),
             namespace: String::new(),
         }

@@ -40,10 +40,8 @@ impl EndpointUpdate {
                 == (origin.kind(), origin.namespace(), origin.name());
         let port = self.service.port(port).filter(|_| lists && is_own)?;
         let all = self.service.endpoints(port).iter();
-        let chosen = all.filter(|endpoint| {
-            endpoint.healthy && cluster.subset_labels.is_subset_of(&endpoint.labels)
-        });
-        Some(chosen.cloned().collect())
+        let taken = all.filter(|endpoint| endpoint.healthy && cluster.takes(endpoint));
+        Some(taken.cloned().collect())
     }
 }
 

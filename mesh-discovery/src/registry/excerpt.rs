@@ -40,6 +40,7 @@ pub(super) fn excerpt(view: &View<'_>, services: &ServiceNames, root: &str) -> V
     excerpt.add_nodes(view);
     excerpt.namespaces.insert(root.to_owned());
     excerpt.add_namespaces(view);
+    excerpt.add_peer_authentications(view);
     excerpt.objects
 }
 
@@ -162,6 +163,21 @@ impl Excerpt {
         let names = self.namespaces.iter().map(|name| Name::new("", name));
         let found = names.filter_map(|name| view.find(Kind::Namespace, &name));
         self.objects.extend(found.cloned());
+    }
+
+    /// The policies that say to which of the workloads mesh mTLS is not sent.
+    fn add_peer_authentications(&mut self, view: &View<'_>) {
+        let of_pods = self.pods.iter().map(|name| &*name.namespace);
+        let namespaces: BTreeSet<&str> = self
+            .namespaces
+            .iter()
+            .map(|name| &**name)
+            .chain(of_pods)
+            .collect();
+        let policies = namespaces
+            .iter()
+            .flat_map(|namespace| view.in_namespace(Kind::PeerAuthentication, namespace));
+        self.objects.extend(policies.cloned());
     }
 
     fn services(&self) -> impl Iterator<Item = Name> {

@@ -83,6 +83,7 @@ impl WorkloadInstance {
             network: self.network.clone(),
             healthy: self.healthy,
             mesh_tls: self.mesh_tls,
+            mesh_tls_disabled: false,
             service_account: self.service_account.clone(),
             namespace: self.namespace.clone(),
         }

@@ -35,6 +35,7 @@ mod aliases;
 mod endpoints;
 mod instance;
 mod kubernetes;
+mod peer_modes;
 mod pool;
 mod service_entry;
 mod sources;

@@ -10,6 +10,7 @@ use crate::config::resources::Resources;
 use crate::config::services::instance::{
     self, InstanceHost, NETWORK, WorkloadInstance, labelled_locality, node_locality,
 };
+use crate::config::services::peer_modes::PeerModes;
 use crate::config::services::{Service, kubernetes, service_entry};
 use crate::labels::Labels;
 use crate::resource::istio::{MeshNetworks, WorkloadEntry};
@@ -71,7 +72,9 @@ impl<'a> Sources<'a> {
         let kubernetes = kubernetes.map(|written| kubernetes::service(written, self));
         let entries = self.resources.service_entries.iter();
         let entries = entries.flat_map(|written| service_entry::services(written, self));
-        kubernetes.chain(entries).collect()
+        let mut services: Vec<Service> = kubernetes.chain(entries).collect();
+        PeerModes::new(self.resources, self.options.root_namespace()).apply(&mut services);
+        services
     }
 
     /// The slices of a Kubernetes Service.

@@ -5,7 +5,7 @@ use crate::config::services::{Service, ServicePort, TargetPort};
 use crate::duration;
 use crate::labels::Labels;
 use crate::model::Notice;
-use crate::model::cluster::{Cluster, Discovery, Endpoint, TrafficPolicy};
+use crate::model::cluster::{Cluster, Discovery, EndpointTls, TrafficPolicy, UpstreamTls};
 use crate::origin::Origin;
 use crate::resolve::cluster::{locality, tls};
 use crate::resolve::context::Context;
@@ -44,14 +44,6 @@ impl Destination<'_> {
             Some(subset) => subset.labels.iter().collect(),
             None => Labels::new(),
         };
-        let endpoints = match discovery {
-            Discovery::OriginalDestination | Discovery::DynamicDns => Vec::new(),
-            _ => self.endpoints(&subset_labels),
-        };
-        if endpoints.is_empty() && matches!(discovery, Discovery::StrictDns | Discovery::LogicalDns)
-        {
-            return Err("there is no name to resolve".into());
-        }
         let subset_name = subset.map_or("", |subset| &subset.name);
         let name = ClusterName::outbound(self.port.number, subset_name, &self.service.hostname);
         let tcp = policy
@@ -61,13 +53,14 @@ impl Destination<'_> {
         let connect_timeout = tcp.and_then(|tcp| tcp.connect_timeout);
         let connect_timeout = connect_timeout.and_then(duration::Duration::as_std);
         let load_balancer = policy.load_balancer.as_deref();
-        Ok(Cluster {
-            tls: tls::upstream(self, subset, &policy, &name, notices),
+        let mut cluster = Cluster {
+            tls: UpstreamTls::Plaintext,
             name,
             discovery,
             protocol: self.protocol(&policy),
-            endpoints,
+            endpoints: Vec::new(),
             subset_labels,
+            endpoint_tls: EndpointTls::Any,
             port_override: self.port_override(discovery),
             locality: locality::effective(load_balancer, self.service, options),
             connect_timeout: connect_timeout.unwrap_or_else(|| options.connect_timeout()),
@@ -76,7 +69,25 @@ impl Destination<'_> {
             external: self.service.external,
             origin: self.service.origin.clone(),
             policy_origin: self.policy_origin(subset),
-        })
+        };
+        self.add_endpoints(&mut cluster)?;
+        cluster.tls = tls::upstream(self, subset, &cluster.policy, &cluster.name, notices);
+        Ok(cluster)
+    }
+
+    fn add_endpoints(&self, cluster: &mut Cluster) -> Result<(), String> {
+        let by_dns = match cluster.discovery {
+            Discovery::OriginalDestination | Discovery::DynamicDns => return Ok(()),
+            Discovery::Static => false,
+            Discovery::StrictDns | Discovery::LogicalDns => true,
+        };
+        let all = self.service.endpoints(self.port).iter();
+        let taken = all.filter(|endpoint| endpoint.healthy && cluster.takes(endpoint));
+        cluster.endpoints = taken.cloned().collect();
+        match cluster.endpoints.is_empty() && by_dns {
+            true => Err("there is no name to resolve".into()),
+            false => Ok(()),
+        }
     }
 
     /// Whether there can be a cluster at all.
@@ -116,13 +127,6 @@ impl Destination<'_> {
             Discovery::OriginalDestination if is_gateway => Discovery::Static,
             declared => declared,
         }
-    }
-
-    fn endpoints(&self, labels: &Labels) -> Vec<Endpoint> {
-        let all = self.service.endpoints(self.port).iter();
-        let chosen =
-            all.filter(|endpoint| endpoint.healthy && labels.is_subset_of(&endpoint.labels));
-        chosen.cloned().collect()
     }
 
     /// What is spoken: HTTP/2 where the rule, or the mesh for ports declared as HTTP, upgrades.

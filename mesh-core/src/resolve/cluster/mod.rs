@@ -133,20 +133,25 @@ fn add_service(
 }
 
 /// Adds the clusters that a gateway finds by server name. They are not encrypted again: what is
-/// forwarded is mesh mTLS already.
+/// forwarded is mesh mTLS already, as far as the gateway knows. So they have only endpoints that
+/// mesh mTLS is sent to.
 fn add_sni_clusters(context: &Context<'_>, service: &Arc<Service>, clusters: &mut Clusters) {
     if service.external {
         return;
     }
     let mut outbound = Clusters::new();
     add_service(context, service, &mut outbound, &mut Vec::new());
+    let rule = context.destination_rule(service);
     for (name, cluster) in outbound {
         let Some(sni) = name.to_sni() else {
             continue;
         };
         let mut cluster = Arc::unwrap_or_clone(cluster);
+        cluster.endpoint_tls = tls::forwarded_to(rule, &name);
         cluster.name = ClusterName::from(sni);
         cluster.tls = UpstreamTls::Plaintext;
+        let all = std::mem::take(&mut cluster.endpoints).into_iter();
+        cluster.endpoints = all.filter(|endpoint| cluster.takes(endpoint)).collect();
         clusters.insert(cluster.name.clone(), Arc::new(cluster));
     }
 }

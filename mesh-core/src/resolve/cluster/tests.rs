@@ -1,9 +1,11 @@
 #![cfg(feature = "yaml")]
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::MeshConfig;
 use crate::model::Notice;
+use crate::model::cluster::{Endpoint, EndpointAddress};
 use crate::model::listener::{FilterChain, Listener, NetworkFilter};
 use crate::model::route::{Route, RouteConfiguration, RouteMatch, VirtualHost};
 use crate::parse::{Limits, parse};
@@ -189,4 +191,124 @@ spec:
         ]
     );
     assert!(notices.is_empty(), "{notices:?}");
+}
+
+/// A service of a workload that speaks mesh mTLS, one that does not, and one that a
+/// PeerAuthentication has take plain text at its port.
+const MIXED: &str = "
+apiVersion: v1
+kind: Service
+metadata: { name: mixed, namespace: shop }
+spec: { selector: { app: mixed }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: mesh, namespace: shop, labels: { app: mixed, security.istio.io/tlsMode: istio } }
+status: { podIP: 10.1.0.1 }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: plain, namespace: shop, labels: { app: mixed } }
+status: { podIP: 10.1.0.2 }
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: disabled
+  namespace: shop
+  labels: { app: mixed, takes: text, security.istio.io/tlsMode: istio }
+status: { podIP: 10.1.0.3 }
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: text, namespace: shop }
+spec:
+  selector: { matchLabels: { takes: text } }
+  mtls: { mode: STRICT }
+  portLevelMtls: { 8080: { mode: DISABLE } }
+";
+
+/// The last numbers of the addresses that a gateway forwards TLS for `mixed` to.
+fn forwarded_to(rest: &str, subset: &str) -> Vec<u8> {
+    let text = format!("{MIXED}---\n{rest}");
+    let parsed = parse("mesh.yaml", &text, &Limits::default());
+    assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
+    let config = MeshConfig::builder().extend(parsed.objects).build(1);
+    let workload = Workload::gateway("istio-system");
+    let config = config.unwrap();
+    let context = Context::new(&config, &workload);
+    let chain = FilterChain::new(NetworkFilter::SniCluster);
+    let mut parts = Parts::default();
+    parts.listeners.push(Listener::new("tls", 15443, [chain]));
+    let clusters = resolve(&context, &parts, &mut Vec::new());
+    let name = ClusterName::outbound(80, subset, "mixed.shop.svc.cluster.local");
+    let cluster = &clusters[&ClusterName::from(name.to_sni().unwrap())];
+    let last = |endpoint: &Endpoint| match endpoint.address {
+        EndpointAddress::Ip(SocketAddr::V4(socket)) => socket.ip().octets()[3],
+        _ => panic!("{endpoint:?}"),
+    };
+    let mut found: Vec<u8> = cluster.endpoints.iter().map(last).collect();
+    found.sort_unstable();
+    found
+}
+
+#[test]
+fn tls_is_forwarded_to_endpoints_that_mesh_mtls_is_sent_to_and_no_others() {
+    let rule = |spec: &str| {
+        format!(
+            "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{ name: mixed, namespace: shop }}
+spec: {{ host: mixed, {spec} }}
+"
+        )
+    };
+    let peers = |namespace: &str, mode: &str| {
+        format!(
+            "
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {{ name: all, namespace: {namespace} }}
+spec: {{ mtls: {{ mode: {mode} }} }}
+"
+        )
+    };
+    let mutual = "trafficPolicy: { tls: { mode: ISTIO_MUTUAL } }";
+    let none = "trafficPolicy: { tls: { mode: DISABLE } }";
+    let simple = "trafficPolicy: { tls: { mode: SIMPLE } }";
+    let of_port = "trafficPolicy: { portLevelSettings: [
+        { port: { number: 80 }, tls: { mode: ISTIO_MUTUAL } }], tls: { mode: DISABLE } }";
+    let left_out = "trafficPolicy: { portLevelSettings: [
+        { port: { number: 80 }, loadBalancer: { simple: RANDOM } }], tls: { mode: DISABLE } }";
+    let subset = format!("subsets: [{{ name: v1, labels: {{ app: mixed }} }}], {none}");
+    let own = format!("subsets: [{{ name: v1, labels: {{ app: mixed }}, {mutual} }}], {none}");
+    for (rest, subset, expected) in [
+        (String::new(), "", &[1][..]),
+        (peers("shop", "DISABLE"), "", &[]),
+        (peers("istio-system", "DISABLE"), "", &[]),
+        (peers("bank", "DISABLE"), "", &[1]),
+        (rule(mutual), "", &[1, 2, 3]),
+        (rule(none), "", &[]),
+        (rule(simple), "", &[]),
+        (rule(of_port), "", &[1, 2, 3]),
+        (rule(left_out), "", &[]),
+        (rule(&subset), "v1", &[]),
+        (rule(&own), "v1", &[1, 2, 3]),
+    ] {
+        assert_eq!(forwarded_to(&rest, subset), expected, "{rest}");
+    }
+}
+
+#[test]
+fn mesh_mtls_is_sent_to_no_workload_that_takes_plain_text_alone() {
+    let parsed = parse("mesh.yaml", MIXED, &Limits::default());
+    let builder = MeshConfig::builder().extend(parsed.objects);
+    let config = builder.build(1).unwrap();
+    let model = crate::resolve::resolve(&config, &Workload::sidecar("shop"));
+    let name = ClusterName::outbound(80, "", "mixed.shop.svc.cluster.local");
+    let endpoints = model.clusters[&name].endpoints.iter();
+    let sent: Vec<_> = endpoints.map(|endpoint| endpoint.mesh_tls).collect();
+    // By name: `disabled`, `mesh`, `plain`.
+    assert_eq!(sent, [false, true, false]);
 }

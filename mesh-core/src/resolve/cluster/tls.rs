@@ -2,12 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use crate::config::destination_rules::MergedRule;
 use crate::config::services::Provider;
 use crate::model::Notice;
-use crate::model::cluster::{Discovery, MeshTls, TrafficPolicy, UpstreamTls};
+use crate::model::cluster::{
+    Discovery, Endpoint, EndpointTls, MeshTls, TrafficPolicy, UpstreamTls,
+};
 use crate::model::policy::MtlsMode;
 use crate::resolve::cluster::destination::{Destination, is_passthrough};
-use crate::resource::istio::destination_rule::{ClientTlsMode, ClientTlsSettings, Subset};
+use crate::resource::istio::destination_rule::{
+    ClientTlsMode, ClientTlsSettings, Subset, TrafficPolicy as Written,
+};
 use crate::service::ClusterName;
 use crate::workload::WorkloadKind;
 
@@ -106,6 +111,33 @@ fn credential_notice(destination: &Destination<'_>) -> Notice {
     }
 }
 
+/// Which endpoints of the cluster `name` mesh mTLS is forwarded to: what the DestinationRule says of
+/// TLS holds for all, and where it says nothing each endpoint counts (`checkMtlsEnabled`). Unlike
+/// other settings, TLS that the entry of a port or a subset leaves out is that of the whole.
+pub(super) fn forwarded_to(rule: Option<&MergedRule>, name: &ClusterName) -> EndpointTls {
+    let whole = rule.and_then(|rule| Some(rule.traffic_policy()?.0));
+    let subset = rule.and_then(|rule| rule.subset(name.subset()?));
+    let subset = subset.and_then(|(subset, _)| subset.traffic_policy.as_ref());
+    let mut policies = [subset, whole].into_iter().flatten();
+    match policies.find_map(|policy| mode_at(policy, name.port()?)) {
+        None => EndpointTls::Mesh,
+        Some(ClientTlsMode::IstioMutual) => EndpointTls::Any,
+        Some(ClientTlsMode::Disable | ClientTlsMode::Simple | ClientTlsMode::Mutual) => {
+            EndpointTls::None
+        }
+    }
+}
+
+fn mode_at(policy: &Written, port: u16) -> Option<ClientTlsMode> {
+    let entries = policy.port_level_settings.iter();
+    let mut entries = entries.filter(|entry| {
+        let selector = entry.port.as_ref();
+        selector.is_some_and(|selector| selector.number == u32::from(port))
+    });
+    let of_port = entries.find_map(|entry| entry.tls.as_ref());
+    Some(of_port.or(policy.tls.as_ref())?.mode)
+}
+
 fn by_mesh(
     destination: &Destination<'_>,
     subset: Option<&Subset>,
@@ -118,7 +150,8 @@ fn by_mesh(
     }
     if passes_through(destination, subset) {
         let endpoints = service.endpoints(destination.port);
-        if endpoints.is_empty() || endpoints.iter().any(|endpoint| !endpoint.mesh_tls) {
+        let is_plain = |endpoint: &Endpoint| !endpoint.mesh_tls && !endpoint.mesh_tls_disabled;
+        if endpoints.is_empty() || endpoints.iter().any(is_plain) {
             return UpstreamTls::Plaintext;
         }
     }
