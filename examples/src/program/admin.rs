@@ -18,11 +18,11 @@ use super::questions::{self, text};
 use crate::explain::{Explained, explain};
 use crate::gateway::Statistics;
 
-/// Answers questions about what is served.
+/// Answers questions about what is served, for ever.
 ///
 /// # Errors
 ///
-/// Connections cannot be accepted.
+/// Those of [`questions::serve`].
 pub async fn serve(
     listener: TcpListener,
     current: Watch<Generation>,
