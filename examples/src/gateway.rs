@@ -124,7 +124,7 @@ use std::time::Duration;
 
 use mesh_core::analyze::fidelity::FieldFidelity;
 use mesh_core::identity::ParseSpiffeIdError;
-use mesh_core::model::Model;
+use mesh_core::model::{Model, Notice};
 use mesh_core::watch::{self, Publisher, Watch};
 use mesh_policy::authz::Records;
 use mesh_policy::telemetry::metrics::IstioMetrics;
@@ -137,7 +137,7 @@ pub use self::capabilities::capabilities;
 pub use self::capture::{Capture, Destination, OriginalDestination};
 use self::current::Current;
 pub(crate) use self::destinations::virtual_inbound;
-use self::generation::Generation;
+use self::generation::{Compiled, Generation};
 pub use self::handshakes::{HandshakeObserver, HandshakeReport, Handshakes};
 use self::keys::Keys;
 pub use self::keys::{FailedKeys, KeysObserver};
@@ -165,6 +165,7 @@ pub struct Gateway {
     records: Records,
     mirrors: Mirrors,
     sockets: Sockets,
+    unbound: Vec<Notice>,
 }
 
 impl Gateway {
@@ -191,6 +192,7 @@ impl Gateway {
             records: Records::default(),
             mirrors,
             sockets: Sockets::default(),
+            unbound: Vec::new(),
         })
     }
 
@@ -212,10 +214,15 @@ impl Gateway {
     /// What has no address by then follows as soon as there is one: until then a cluster serves with
     /// the endpoints that it had before, or, if it is new, answers with `503`.
     ///
+    /// A listener whose socket cannot be bound is left out, as by an Envoy, and the others are served: the
+    /// port of one Gateway holds up no other. It is tried again by the next configuration; see
+    /// [`unbound`](Self::unbound).
+    ///
     /// # Errors
     ///
-    /// Policies that nothing here enforces, routes or trust domains that cannot be compiled, or sockets
-    /// that cannot be bound: what was served is served on.
+    /// Policies that nothing here enforces, or routes or trust domains that cannot be compiled; sockets
+    /// that cannot be bound, if the settings ask for them, or no other is there in the first
+    /// configuration. What was served is served on.
     pub fn publish_in(
         &mut self,
         model: &Model,
@@ -234,15 +241,21 @@ impl Gateway {
                 &self.keys,
                 &mut self.calls,
             ),
-            |addresses| self.sockets.prepare(&self.workers, addresses),
+            (&self.sockets, &self.workers),
             &last,
         );
-        let (mut generation, prepared, warnings) = compiled?;
+        let Compiled {
+            mut generation,
+            prepared,
+            unbound,
+            warnings,
+        } = compiled?;
         generation.record(&self.records);
         let authenticator = generation.policies().authenticator.load_full();
         self.keys.keep(&authenticator).map_err(PublishError::Keys)?;
         self.generation.publish(generation);
         self.sockets.replace(&self.workers, prepared);
+        self.unbound = unbound;
         Ok(warnings)
     }
 
@@ -269,15 +282,23 @@ impl Gateway {
         &self.handshakes
     }
 
-    /// The address that serves the port `declared` by a Gateway, if it is served.
+    /// The address that serves the port `declared` by a Gateway, if it is served: of several the one of
+    /// servers that bind none of their own, else any.
     pub fn address(&self, declared: u16) -> Option<SocketAddr> {
-        self.sockets.get(declared.into())
+        let mut addresses = self.addresses();
+        let any = addresses.find_map(|(port, address)| (port == declared).then_some(address));
+        self.sockets.get(declared.into()).or(any)
     }
 
-    /// The declared ports that are served, and their addresses.
+    /// The declared ports that are served, and their addresses, of which a port may have several.
     pub fn addresses(&self) -> impl Iterator<Item = (u16, SocketAddr)> {
-        let sockets = self.sockets.iter();
-        sockets.filter_map(|(id, address)| Some((u16::try_from(id).ok()?, address)))
+        self.sockets.declared()
+    }
+
+    /// The listeners that are not served, because their sockets cannot be bound. They are among what
+    /// [`publish`](Self::publish) returned.
+    pub fn unbound(&self) -> &[Notice] {
+        &self.unbound
     }
 
     /// The ports that the settings bind elsewhere, and that nothing declares that is served.
@@ -311,7 +332,7 @@ pub enum PublishError {
     /// The system refuses the thread that resolves names.
     #[error("names cannot be resolved")]
     Names(#[source] io::Error),
-    /// A socket cannot be bound.
+    /// A socket cannot be bound that cannot be left out.
     #[error("a listener cannot be bound")]
     Bind(#[from] io::Error),
     /// Routes cannot be compiled.

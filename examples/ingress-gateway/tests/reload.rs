@@ -70,13 +70,32 @@ fn a_change_takes_effect_while_the_program_serves() {
 }
 
 #[test]
-fn what_cannot_be_served_is_refused_like_what_is_wrong() {
+fn a_port_that_cannot_be_bound_is_told_and_leaves_the_others_served() {
     let mut program = Program::start(&answering("first"));
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    let further = answering("second").replace("number: 80", &format!("number: {port}"));
-    let refused = chain(&program.change(&further).unwrap_err());
-    let expected = "generation 2 is refused: a listener cannot be bound";
-    assert!(refused.starts_with(expected), "{refused}");
-    assert_eq!(body(&get(program.address, "/")), "first");
+    let further = format!(
+        "servers: [{{ port: {{ number: {port}, name: taken, protocol: HTTP }}, hosts: ['*'] }}, "
+    );
+    let further = answering("second").replace("servers: [", &further);
+    assert_eq!(program.change(&further).unwrap(), 2);
+    program.serve(move |address, admin| {
+        assert_eq!(body(&get(address, "/")), "second");
+        let config = get(admin, "/config");
+        let notice = format!("listener `0.0.0.0_{port}` is not served: 127.0.0.1:{port}: ");
+        assert!(config.contains(&notice), "{config}");
+    });
+}
+
+#[test]
+fn a_program_that_can_bind_none_of_its_ports_does_not_start() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let config = answering("first").replace("number: 80", &format!("number: {port}"));
+    let refused = run(&Config::new(&config).options()).unwrap_err();
+    let (refused, expected) = (
+        chain(&*refused),
+        format!("a listener cannot be bound: 127.0.0.1:{port}: "),
+    );
+    assert!(refused.starts_with(&expected), "{refused}");
 }

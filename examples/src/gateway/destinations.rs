@@ -15,6 +15,8 @@ const VIRTUAL_OUTBOUND: &str = "virtualOutbound";
 /// The ids of listeners of each direction begin here, beyond those of sockets.
 const INBOUND: ListenerId = 1 << 33;
 const OUTBOUND: ListenerId = 1 << 34;
+/// Those of listeners with an address of their own have this added for their sockets.
+const SOCKET: ListenerId = 1 << 35;
 
 /// The listener that takes connections to the workload of a sidecar, whatever their port.
 pub(crate) fn virtual_inbound(model: &Model) -> Option<&Listener> {
@@ -93,6 +95,11 @@ impl Destinations {
     pub(super) fn id(&self, listener: &Listener) -> Option<ListenerId> {
         let ids = &self.side(listener.direction).ids;
         ids.get(&listener.name).copied()
+    }
+
+    /// The id of the socket that a listener binds by itself.
+    pub(super) fn socket_id(&self, listener: &Listener) -> Option<ListenerId> {
+        self.id(listener).map(|id| SOCKET + id)
     }
 
     fn side(&self, direction: Direction) -> &Side {

@@ -9,14 +9,15 @@ use mesh_core::model::listener::{Bind, Direction, Listener};
 use super::Settings;
 use super::capture::{Capture, Destination};
 use super::destinations::{Destinations, is_rest};
-use super::sockets::Addresses;
+use super::sockets::{Ask, Asked};
 use crate::serve::ListenerId;
 
 /// The listeners that are served, by their ids.
 pub(super) struct Entrances<'m> {
     listeners: BTreeMap<ListenerId, (&'m Listener, bool)>,
-    /// The socket of each listener that has one of its own, and of captures; and where it is.
-    sockets: Vec<(ListenerId, Option<ListenerId>, SocketAddr)>,
+    /// The socket of each listener that has one of its own, and of captures: where it is, and the only
+    /// listener that it is of.
+    sockets: Vec<(ListenerId, Option<ListenerId>, Ask<'m>)>,
 }
 
 impl<'m> Entrances<'m> {
@@ -29,17 +30,21 @@ impl<'m> Entrances<'m> {
     ) -> (Self, Vec<String>) {
         let (mut entrances, mut warnings) = (Self::none(), Vec::new());
         for listener in &model.listeners {
-            if let Err(why) = entrances.add_port(listener, settings) {
+            if let Err(why) = entrances.add_port(listener, settings, destinations) {
                 let (name, origin) = (&listener.name, &listener.origin);
                 warnings.push(format!("listener `{name}` is not served: {why} [{origin}]"));
             }
         }
         for (index, capture) in settings.captures.iter().enumerate() {
             let socket = Capture::id(index);
+            let ask = Ask {
+                address: capture.bind,
+                listener: None,
+            };
             match &capture.destination {
                 Destination::Original(_) => {
                     entrances.add_all(capture.direction, model, destinations);
-                    entrances.sockets.push((socket, None, capture.bind));
+                    entrances.sockets.push((socket, None, ask));
                 }
                 Destination::Fixed(destination) => {
                     let found = destinations.lookup(capture.direction, *destination);
@@ -47,7 +52,7 @@ impl<'m> Entrances<'m> {
                     match found.zip(listener) {
                         Some((id, listener)) => {
                             entrances.listeners.insert(id, (listener, true));
-                            entrances.sockets.push((socket, Some(id), capture.bind));
+                            entrances.sockets.push((socket, Some(id), ask));
                         }
                         None => warnings.push(nothing_listens(*destination)),
                     }
@@ -65,10 +70,15 @@ impl<'m> Entrances<'m> {
     }
 
     /// Adds a listener that binds a socket of its own; says why it is not served.
+    ///
+    /// The one at all addresses has the port that it declares as its id, and those at an address of
+    /// their own have ids for it, so that they do not take each other's connections when one comes or
+    /// goes.
     fn add_port(
         &mut self,
         listener: &'m Listener,
         settings: &Settings,
+        destinations: &Destinations,
     ) -> Result<(), &'static str> {
         if is_rest(listener, listener.direction) {
             return Ok(());
@@ -77,27 +87,32 @@ impl<'m> Entrances<'m> {
             let mut captures = settings.captures.iter();
             captures.any(|capture| capture.direction == Direction::Outbound)
         };
-        let id = listener.declared_port.into();
-        match (&listener.bind, listener.direction) {
-            (Bind::Unix(_), _) => Err("no Unix socket is listened on"),
+        let (address, port) = match (&listener.bind, listener.direction) {
+            (Bind::Unix(_), _) => return Err("no Unix socket is listened on"),
             (Bind::Ip { .. }, Direction::Outbound) if !listener.captured && calls() => {
-                Err("what the workload calls is served where it is captured, which this is not")
+                return Err(
+                    "what the workload calls is served where it is captured, which this is not",
+                );
             }
-            (Bind::Ip { .. }, Direction::Outbound) => Ok(()),
-            (Bind::Ip { .. }, Direction::Inbound) if self.listeners.contains_key(&id) => {
-                Err("another listener declares its port")
-            }
-            (Bind::Ip { address, port }, Direction::Inbound) => {
-                let ip = match address.is_unspecified() {
-                    true => settings.bind,
-                    false => *address,
-                };
-                let port = settings.ports.get(&listener.declared_port).unwrap_or(port);
-                self.listeners.insert(id, (listener, false));
-                self.sockets.push((id, Some(id), (ip, *port).into()));
-                Ok(())
-            }
+            (Bind::Ip { .. }, Direction::Outbound) => return Ok(()),
+            (Bind::Ip { address, port }, Direction::Inbound) => (*address, *port),
+        };
+        let declared = listener.declared_port;
+        let (id, ip) = match destinations.socket_id(listener) {
+            Some(id) if !address.is_unspecified() => (id, address),
+            _ => (declared.into(), settings.bind),
+        };
+        if self.listeners.contains_key(&id) {
+            return Err("another listener declares its port");
         }
+        let port = settings.ports.get(&declared).copied().unwrap_or(port);
+        let ask = Ask {
+            address: (ip, port).into(),
+            listener: Some(listener),
+        };
+        self.listeners.insert(id, (listener, false));
+        self.sockets.push((id, Some(id), ask));
+        Ok(())
     }
 
     /// Adds all listeners of a direction: any may be the one that a connection was made to.
@@ -118,10 +133,10 @@ impl<'m> Entrances<'m> {
 
     /// Where to listen, given which listeners `are_served`: at the address and port that a listener
     /// binds, where the settings do not name another.
-    pub(super) fn sockets(&self, are_served: impl Fn(ListenerId) -> bool) -> Addresses {
+    pub(super) fn sockets(&self, are_served: impl Fn(ListenerId) -> bool) -> Asked<'m> {
         let sockets = self.sockets.iter();
         let served = sockets.filter(|(_, only, _)| only.is_none_or(&are_served));
-        served.map(|(id, _, address)| (*id, *address)).collect()
+        served.map(|(id, _, ask)| (*id, *ask)).collect()
     }
 }
 
@@ -141,6 +156,8 @@ fn nothing_listens(destination: SocketAddr) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use mesh_core::config::MeshConfig;
     use mesh_core::resolve::resolve;
     use mesh_core::workload::Workload;
@@ -149,22 +166,49 @@ mod tests {
     use crate::config::Loaded;
 
     #[test]
-    fn a_port_is_served_once_and_no_unix_socket_is() {
-        let mut second = Listener::new("10.0.0.1_80", 80, []);
+    fn a_port_is_served_once_at_each_address_and_no_unix_socket_is() {
+        let mut second = Listener::new("::_80", 80, []);
         second.bind = Bind::Ip {
-            address: [10, 0, 0, 1].into(),
+            address: [0; 16].into(),
             port: 80,
         };
         let mut unix = Listener::new("unix", 0, []);
         unix.bind = Bind::Unix("/run/gateway.sock".to_owned());
-        let model = model([Listener::new("0.0.0.0_80", 80, []), second, unix]);
+        let any = Listener::new("0.0.0.0_80", 80, []);
+        let model = model([at([10, 0, 0, 1]), any, at([10, 0, 0, 2]), second, unix]);
         let (served, warnings) = served(&model, &Settings::default());
-        assert_eq!(served, ["0.0.0.0_80"]);
+        assert_eq!(served, ["0.0.0.0_80", "10.0.0.1_80", "10.0.0.2_80"]);
         let expected = [
-            "listener `10.0.0.1_80` is not served: another listener declares its port [listener]",
+            "listener `::_80` is not served: another listener declares its port [listener]",
             "listener `unix` is not served: no Unix socket is listened on [listener]",
         ];
         assert_eq!(warnings, expected);
+    }
+
+    #[test]
+    fn an_address_of_a_port_keeps_its_id_while_others_come_and_go() {
+        let ids = |destinations: &Destinations, model: &Model| {
+            let (entrances, _) = Entrances::of(model, &Settings::default(), destinations);
+            let ids = entrances
+                .iter()
+                .map(|(id, listener, _)| (listener.name.clone(), id));
+            ids.collect::<BTreeMap<_, _>>()
+        };
+        let (one, other) = (at([10, 0, 0, 1]), at([10, 0, 0, 2]));
+        let before = model([other.clone()]);
+        let first = Destinations::none().next(&before);
+        let after = model([one, Listener::new("0.0.0.0_80", 80, []), other]);
+        let second = first.next(&after);
+        let (before, after) = (ids(&first, &before), ids(&second, &after));
+        assert_eq!(before["10.0.0.2_80"], after["10.0.0.2_80"]);
+        assert_eq!(after["0.0.0.0_80"], 80);
+        assert_eq!(
+            after
+                .values()
+                .collect::<std::collections::BTreeSet<_>>()
+                .len(),
+            3
+        );
     }
 
     #[test]
@@ -209,6 +253,15 @@ mod tests {
         Settings {
             captures: vec![capture],
             ..Settings::default()
+        }
+    }
+
+    /// A listener for port 80 of an address.
+    fn at(address: [u8; 4]) -> Listener {
+        let address = IpAddr::from(address);
+        Listener {
+            bind: Bind::Ip { address, port: 80 },
+            ..Listener::new(format!("{address}_80"), 80, [])
         }
     }
 

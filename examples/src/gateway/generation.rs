@@ -3,8 +3,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mesh_core::model::Model;
-use mesh_core::model::listener::Direction;
+use mesh_core::model::listener::{Direction, Listener};
+use mesh_core::model::{Model, Notice};
 use mesh_policy::authz::Records;
 use mesh_routing::table::RouteTable;
 
@@ -16,19 +16,36 @@ use super::keys::Keys;
 use super::limits;
 use super::listeners::Listening;
 use super::mesh_wide::MeshWide;
-use super::policies::{Policies, principal};
+use super::policies::{Policies, principal, warning};
 use super::served::{Served, Uses, route_configuration};
-use super::sockets::{Addresses, Prepared};
+use super::sockets::{Prepared, Sockets};
 use super::telemetry::Telemetry;
 use super::tls::Tls;
 use super::upstream::Upstreams;
 use super::{PublishError, Settings};
-use crate::serve::{FilterChains, ListenerId};
+use crate::serve::{FilterChains, ListenerId, Workers};
 
 /// The listener of what a workload calls.
 pub(super) const CALLS: ListenerId = 0;
 /// The listener of those who call a workload.
 pub(super) const CALLERS: ListenerId = 1;
+
+/// A generation that can be served.
+pub(super) struct Compiled {
+    pub(super) generation: Generation,
+    pub(super) prepared: Prepared,
+    /// The listeners that cannot be bound.
+    pub(super) unbound: Vec<Notice>,
+    /// What is not served, with those.
+    pub(super) warnings: Vec<String>,
+}
+
+fn not_bound((listener, error): &(&Listener, io::Error)) -> Notice {
+    Notice {
+        origin: listener.origin.clone(),
+        message: format!("listener `{}` is not served: {error}", listener.name),
+    }
+}
 
 /// One generation of the configuration: all that a request is decided by.
 ///
@@ -59,15 +76,15 @@ impl Generation {
 
     /// Compiles the listeners of a model that the gateway has entrances for; and says what of the
     /// model is not served. Secrets are known to `tls`, endpoints to `balancing`; metrics and retries are
-    /// counted on from those of `last`, and listeners keep the ids that they have there. Sockets are bound by
-    /// `bind`, once nothing else can be refused.
+    /// counted on from those of `last`, and listeners keep the ids that they have there. Those of
+    /// `sockets` that are new are bound by `workers`, once nothing else can be refused.
     pub(super) fn compile(
         (model, wide): (&Model, &MeshWide),
         settings: &Settings,
         (tls, balancing, keys, calls): (&mut Tls, &mut Balancing, &Keys, &mut Calls),
-        bind: impl FnOnce(Addresses) -> io::Result<Prepared>,
+        (sockets, workers): (&Sockets, &Workers),
         last: &Self,
-    ) -> Result<(Self, Prepared, Vec<String>), PublishError> {
+    ) -> Result<Compiled, PublishError> {
         let compiler = tls.compiler(model, wide)?;
         let destinations = last.destinations.next(model);
         let (entrances, mut warnings) = Entrances::of(model, settings, &destinations);
@@ -91,7 +108,10 @@ impl Generation {
         warnings.extend(found);
         warnings.extend(limits::unserved(model, wide));
         // What follows takes effect for what is served already.
-        let prepared = bind(entrances.sockets(|id| listeners.contains_key(&id)))?;
+        let asked = entrances.sockets(|id| listeners.contains_key(&id));
+        let (prepared, unbound) = sockets.prepare(workers, &asked)?;
+        let unbound: Vec<Notice> = unbound.iter().map(not_bound).collect();
+        warnings.extend(unbound.iter().map(warning));
         warnings.extend(tls.publish(&compiler, model, wide));
         let published = balancing.publish(model, wide, &tls.originations());
         let (upstreams, found) = published.map_err(PublishError::Names)?;
@@ -116,7 +136,12 @@ impl Generation {
             policies,
             telemetry,
         };
-        Ok((generation, prepared, warnings))
+        Ok(Compiled {
+            generation,
+            prepared,
+            unbound,
+            warnings,
+        })
     }
 
     /// Compiles what a workload without a sidecar needs of its model in its own process: the routes of

@@ -28,6 +28,21 @@ fn undeclared(port: u16) -> String {
     )
 }
 
+/// Serves a generation and tells how, which it notes, too: it is asked for what it does not bind.
+fn publish(
+    gateway: &mut Gateway,
+    report: &mut Report,
+    mut generation: Generation,
+) -> Result<Generation, PublishError> {
+    let model = &mut generation.model;
+    let mut unserved = gateway.publish_in(model, &generation.wide)?;
+    unserved.extend(gateway.undeclared().map(undeclared));
+    model.notices.extend_from_slice(gateway.unbound());
+    report.warn(gateway, model, unserved);
+    report.served(gateway, model);
+    Ok(generation)
+}
+
 impl Proxy {
     /// Serves the generation of `files` that was read, and tells how.
     ///
@@ -41,10 +56,7 @@ impl Proxy {
     ) -> Result<Self, Box<dyn Error>> {
         let mut gateway = Gateway::start(settings)?;
         let mut report = Report::default();
-        let mut unserved = gateway.publish_in(&generation.model, &generation.wide)?;
-        unserved.extend(gateway.undeclared().map(undeclared));
-        report.warn(&generation.model, unserved);
-        report.served(&gateway, &generation.model);
+        let generation = publish(&mut gateway, &mut report, generation)?;
         changes.look_at(gateway.files());
         let (publisher, _) = watch::channel(generation);
         Ok(Self {
@@ -109,13 +121,7 @@ impl Proxy {
     }
 
     fn publish(&mut self, generation: Generation) -> Result<(), PublishError> {
-        let Self {
-            gateway, report, ..
-        } = self;
-        let mut unserved = gateway.publish_in(&generation.model, &generation.wide)?;
-        unserved.extend(gateway.undeclared().map(undeclared));
-        report.warn(&generation.model, unserved);
-        report.served(gateway, &generation.model);
+        let generation = publish(&mut self.gateway, &mut self.report, generation)?;
         self.publisher.publish(generation);
         Ok(())
     }

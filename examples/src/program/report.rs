@@ -1,10 +1,10 @@
 //! What whoever runs a program is told, on standard error.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::net::SocketAddr;
 
-use mesh_core::model::Model;
+use mesh_core::model::{Model, Notice};
 use mesh_core::workload::WorkloadKind;
 
 use crate::gateway::Gateway;
@@ -15,25 +15,30 @@ pub struct Report {
     /// What the last generation was warned about, which is not said again.
     warnings: BTreeSet<String>,
     /// The ports that are served, and where.
-    served: Option<BTreeMap<u16, SocketAddr>>,
+    served: Option<BTreeSet<(u16, SocketAddr)>>,
 }
 
 impl Report {
     /// Tells what of `model` refers to nothing, and what of it is not served, unless it was told of
-    /// the generation before.
-    pub fn warn(&mut self, model: &Model, unserved: Vec<String>) {
-        let notices = model.notices.iter();
-        let notices = notices.map(|notice| format!("{} [{}]", notice.message, notice.origin));
+    /// the generation before. What `gateway` cannot bind is an error.
+    pub fn warn(&mut self, gateway: &Gateway, model: &Model, unserved: Vec<String>) {
+        let notices = model.notices.iter().map(Notice::to_string);
         let warnings: BTreeSet<String> = notices.chain(unserved).collect();
-        for warning in warnings.difference(&self.warnings) {
-            eprintln!("warning: {warning}");
+        let errors = gateway.unbound().iter().map(Notice::to_string);
+        let errors: BTreeSet<String> = errors.collect();
+        for told in warnings.difference(&self.warnings) {
+            let kind = match errors.contains(told) {
+                true => "error",
+                false => "warning",
+            };
+            eprintln!("{kind}: {told}");
         }
         self.warnings = warnings;
     }
 
     /// Tells which ports are served now and were not, and the reverse.
     pub fn served(&mut self, gateway: &Gateway, model: &Model) {
-        let served: BTreeMap<u16, SocketAddr> = gateway.addresses().collect();
+        let served: BTreeSet<(u16, SocketAddr)> = gateway.addresses().collect();
         let before = self.served.take();
         let workload = &model.workload;
         let is_gateway = workload.kind == WorkloadKind::Gateway;
@@ -43,13 +48,11 @@ impl Report {
             eprintln!("no port is served: no Gateway selects {labels} in {namespace}");
         }
         let before = before.unwrap_or_default();
-        for (declared, address) in &served {
-            if before.get(declared) != Some(address) {
-                eprintln!("port {declared} is served at {address}");
-            }
+        for (declared, address) in served.difference(&before) {
+            eprintln!("port {declared} is served at {address}");
         }
-        for declared in before.keys().filter(|port| !served.contains_key(port)) {
-            eprintln!("port {declared} is served no more");
+        for (declared, address) in before.difference(&served) {
+            eprintln!("port {declared} is served no more at {address}");
         }
         self.served = Some(served);
     }

@@ -1,5 +1,5 @@
 use std::io::Write;
-use std::net::{IpAddr, TcpListener};
+use std::net::{IpAddr, TcpListener, TcpStream};
 
 use examples::gateway::{Gateway, PublishError};
 
@@ -186,7 +186,7 @@ fn a_client_cannot_forge_what_upstreams_are_told_of_its_certificate() {
 }
 
 #[test]
-fn a_port_that_is_taken_leaves_what_was_served() {
+fn a_port_that_is_taken_leaves_the_others_served() {
     let other = "
 ---
 apiVersion: networking.istio.io/v1
@@ -205,14 +205,104 @@ spec:
     let served = gateway.address(80).unwrap();
 
     let model = model_of(&format!("{LISTEN}{other}"));
-    let published = gateway.publish(&model);
-    assert!(matches!(published, Err(PublishError::Bind(_))));
+    let warnings = gateway.publish(&model).unwrap();
+    let told = format!("listener `0.0.0.0_81` is not served: 127.0.0.1:{port}: ");
+    assert!(warnings[0].starts_with(&told), "{warnings:?}");
+    assert_eq!(gateway.unbound()[0].to_string(), warnings[0]);
     assert_eq!(gateway.addresses().collect::<Vec<_>>(), [(80, served)]);
 
     drop(taken);
-    gateway.publish(&model).unwrap();
+    assert_eq!(gateway.publish(&model).unwrap(), [""; 0]);
+    assert!(gateway.unbound().is_empty());
     assert_eq!(gateway.address(80), Some(served));
     assert_eq!(gateway.address(81).unwrap().port(), port);
+}
+
+#[test]
+fn a_first_configuration_none_of_whose_ports_can_be_bound_is_refused() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let mut settings = settings();
+    settings.ports.insert(80, port);
+    let mut gateway = Gateway::start(settings).unwrap();
+    let published = gateway.publish(&model_of(LISTEN));
+    assert!(matches!(published, Err(PublishError::Bind(_))));
+}
+
+/// Servers for port 80, one at an address of its own.
+const SERVERS: &str = "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: any, namespace: shop }
+spec:
+  selector: { istio: ingressgateway }
+  servers: [{ port: { number: 80, name: http, protocol: HTTP }, hosts: ['*'] }]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: own, namespace: shop }
+spec:
+  selector: { istio: ingressgateway }
+  servers: [{ bind: 127.0.0.7, port: { number: 80, name: http, protocol: HTTP }, hosts: ['*'] }]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: any, namespace: shop }
+spec:
+  hosts: ['*']
+  gateways: [any]
+  http: [{ directResponse: { status: 200, body: { string: any } } }]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: own, namespace: shop }
+spec:
+  hosts: ['*']
+  gateways: [own]
+  http: [{ directResponse: { status: 200, body: { string: own } } }]
+";
+
+#[test]
+fn a_port_is_served_at_each_address_that_servers_bind() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    // One port of all addresses and of one, and two ports.
+    for (bind, port) in [([0, 0, 0, 0], port), ([127, 0, 0, 1], 0)] {
+        let mut settings = settings();
+        settings.bind = bind.into();
+        settings.ports.insert(80, port);
+        let mut gateway = Gateway::start(settings).unwrap();
+        assert_eq!(gateway.publish(&model_of(SERVERS)).unwrap(), [""; 0]);
+        assert_eq!(gateway.addresses().count(), 2);
+        assert_eq!(gateway.address(80).unwrap().ip(), IpAddr::from(bind));
+        for (_, address) in gateway.addresses() {
+            let is_own = address.ip() == IpAddr::from([127, 0, 0, 7]);
+            let mut client = TcpStream::connect(address).unwrap();
+            let answer = ask(&mut client, "/");
+            let expected = if is_own { "own" } else { "any" };
+            assert!(answer.ends_with(expected), "{address}: {answer}");
+        }
+    }
+}
+
+#[test]
+fn two_ports_are_not_bound_as_one() {
+    let two = SERVERS.replace("bind: 127.0.0.7, port: { number: 80", "port: { number: 81");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let mut settings = settings();
+    settings.ports.extend([(80, port), (81, port)]);
+    let mut gateway = Gateway::start(settings).unwrap();
+    for _ in 0..2 {
+        let warnings = gateway.publish(&model_of(&two)).unwrap();
+        assert!(
+            warnings[0].contains("another listener is bound there"),
+            "{warnings:?}"
+        );
+        assert_eq!(gateway.addresses().count(), 1);
+    }
 }
 
 #[test]

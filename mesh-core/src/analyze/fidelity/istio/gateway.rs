@@ -9,6 +9,10 @@ const STATISTIC: Support = Support::NotApplicable("names a counter of Envoy");
 
 const UNREAD: Support = Support::NotApplicable("Istio does not read it");
 
+/// Of the addresses that a server or a listener binds.
+pub(super) const BIND: Support =
+    Support::Differently(Capability::Routing, "no Unix socket is listened at");
+
 const VERSIONS: Support = Support::Differently(
     Capability::ServerTls,
     "TLS 1.0 and 1.1 are not spoken, whatever is asked for",
@@ -38,7 +42,7 @@ impl Classify for Server {
             name,
         } = self;
         fields.nest("port", port);
-        fields.leaf("bind", bind, Capability::Routing);
+        fields.leaf("bind", bind, BIND);
         fields.leaf("hosts", hosts, Capability::Routing);
         fields.nest("tls", tls);
         fields.leaf("defaultEndpoint", default_endpoint, UNREAD);

@@ -1,5 +1,6 @@
 //! Fields of a Sidecar.
 
+use super::gateway::BIND;
 use crate::analyze::fidelity::Capability;
 use crate::analyze::fidelity::fields::{Classify, Fields};
 use crate::analyze::fidelity::treatment::Support;
@@ -61,7 +62,7 @@ impl Classify for IstioEgressListener {
             hosts,
         } = self;
         fields.nest("port", port);
-        fields.leaf("bind", bind, Capability::Routing);
+        fields.leaf("bind", bind, BIND);
         fields.leaf("captureMode", capture_mode, CAPTURE);
         fields.leaf("hosts", hosts, Capability::Routing);
     }
