@@ -32,6 +32,8 @@ fn what_it_is_and_where_it_listens_can_be_said() {
         "--config=mesh.yaml",
         "--namespace=shop",
         "--labels=app=edge,tier=front",
+        "--locality=eu/a/rack",
+        "--identity=/etc/certs",
         "--bind=127.0.0.1",
         "--map-port=80=8080",
         "--map-port=443=0",
@@ -47,6 +49,8 @@ fn what_it_is_and_where_it_listens_can_be_said() {
     assert_eq!(files.paths, [PathBuf::from("mesh.yaml")]);
     assert_eq!(files.workload.namespace, "shop");
     assert_eq!(files.workload.labels.to_string(), "app=edge,tier=front");
+    assert_eq!(files.workload.locality, "eu/a/rack");
+    assert_eq!(options.identity, Some(PathBuf::from("/etc/certs")));
     assert_eq!(options.drain().as_secs(), 7);
     assert_eq!(options.admin.to_string(), "127.0.0.1:0");
 
@@ -76,6 +80,10 @@ fn a_command_line_that_says_nothing_sensible_is_refused() {
         (&["--config=a", "--bind=localhost"], "--bind"),
         (&["--config=a", "--admin=15000"], "--admin"),
         (&["--config=a", "--drain=soon"], "--drain"),
+        (
+            &["--config=a", "--locality=eu//rack"],
+            "`eu//rack` is not of the form REGION/ZONE/SUBZONE",
+        ),
     ] {
         let error = options(arguments).unwrap_err().to_string();
         assert!(error.contains(expected), "{arguments:?}: {error}");

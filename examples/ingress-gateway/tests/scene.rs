@@ -73,8 +73,13 @@ impl Config {
 
     /// The options of a program that reads the file, with ports of the system's choice.
     pub(super) fn options(&self) -> Options {
+        self.options_with(&[])
+    }
+
+    /// The same with `further` arguments.
+    pub(super) fn options_with(&self, further: &[&str]) -> Options {
         let file = self.file().display().to_string();
-        Options::parse_from([
+        let arguments = [
             "ingress-gateway",
             "--bind=127.0.0.1",
             "--map-port=80=0",
@@ -84,7 +89,8 @@ impl Config {
             "--metrics",
             "--config",
             &file,
-        ])
+        ];
+        Options::parse_from(arguments.iter().chain(further))
     }
 }
 
@@ -98,8 +104,13 @@ pub(super) struct Program {
 
 impl Program {
     pub(super) fn start(yaml: &str) -> Self {
+        Self::start_with(yaml, &[])
+    }
+
+    /// The same with `further` arguments.
+    pub(super) fn start_with(yaml: &str, further: &[&str]) -> Self {
         let config = Config::new(yaml);
-        let gateway = IngressGateway::start(&config.options()).unwrap();
+        let gateway = IngressGateway::start(&config.options_with(further)).unwrap();
         Self {
             address: gateway.proxy.gateway().address(80).unwrap(),
             admin: gateway.admin.local_addr().unwrap(),

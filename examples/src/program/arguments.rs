@@ -29,7 +29,8 @@ pub struct Serving {
     #[arg(long)]
     pub metrics: bool,
     /// Log all requests to a file, or to standard output if it is `-`. Without it, those that
-    /// meshConfig or a Telemetry asks for are logged to standard output.
+    /// meshConfig or a Telemetry asks for are logged to standard output. On SIGUSR1 the file is opened
+    /// again, so that it can be renamed before.
     #[arg(long, value_name = "FILE")]
     pub access_log: Option<PathBuf>,
 }
