@@ -56,7 +56,7 @@ impl RequestArguments {
             ..Asked::new(parts, port)
         };
         match &self.claims {
-            Some(claims) => asked.with_claims(claims.clone()),
+            Some(claims) => asked.with_claims(claims),
             None => asked,
         }
     }

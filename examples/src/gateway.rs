@@ -144,6 +144,7 @@ pub use self::keys::{FailedKeys, KeysObserver};
 pub use self::mesh::{Mesh, MeshClient};
 pub use self::mesh_wide::MeshWide;
 use self::mirrors::Mirrors;
+pub(crate) use self::served::{client_cert, header_policy};
 pub use self::settings::Settings;
 use self::sockets::Sockets;
 use self::stack::Stack;

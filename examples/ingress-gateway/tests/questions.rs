@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use super::scene::{Program, answering, body, get};
+use super::scene::{Program, answering, body, get, routed};
 
 #[test]
 fn it_says_what_it_serves_and_why() {
@@ -120,10 +120,53 @@ fn a_question_can_be_about_tls_and_about_who_asks() {
             }
         }
         // As in a handshake, the name chooses the server.
-        let other = get(admin, "/explain?scheme=https&host=other.example");
+        let other = json(&get(admin, "/explain?scheme=https&host=other.example"));
+        let closed = "closed: no filter chain of `0.0.0.0_443` takes the connection";
+        assert_eq!(other["outcome"], closed);
+        let lost = other["steps"][0]["verdict"]["failed"].as_str().unwrap();
+        assert!(lost.contains("shop.example"), "{other}");
+    });
+}
+
+#[test]
+fn a_question_has_method_headers_and_port() {
+    let rules = "
+  - name: posted
+    match: [{ method: { exact: POST } }]
+    directResponse: { status: 200 }
+  - name: blank
+    match: [{ headers: { end-user: { exact: jason b }, x-tier: { exact: front } } }]
+    directResponse: { status: 200 }
+  - name: other
+    directResponse: { status: 200 }";
+    Program::start(&routed(rules)).serve(|_, admin| {
+        for (query, outcome) in [
+            ("", "route `other`"),
+            ("&method=POST", "route `posted`"),
+            ("&port=80&method=GET", "route `other`"),
+            ("&header=end-user:jason+b", "route `other`"),
+            (
+                "&header=end-user:jason+b&header=x-tier:front",
+                "route `blank`",
+            ),
+            (
+                "&header=end-user:jason%20b&header=x-tier:+front",
+                "route `blank`",
+            ),
+            (
+                "&header=end-user:jason%2Bb&header=x-tier:front",
+                "route `other`",
+            ),
+        ] {
+            let query = format!("/explain?host=shop.example{query}");
+            let explained = json(&get(admin, &query));
+            assert_eq!(explained["outcome"], outcome, "{query}: {explained}");
+        }
+        let nobody = get(admin, "/explain?host=shop.example&port=81");
+        assert!(nobody.starts_with("HTTP/1.1 400 "), "{nobody}");
         assert!(
-            other.ends_with("no filter chain for the connection\n"),
-            "{other}"
+            nobody.ends_with("no Gateway serves port 81; served: 80\n"),
+            "{nobody}"
         );
     });
 }

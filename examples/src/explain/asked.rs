@@ -21,8 +21,6 @@ pub struct Asked {
     pub is_inbound: bool,
     /// The identity that the caller has proven.
     pub peer: Option<SpiffeId>,
-    /// The claims of the caller's token, which is taken to be valid.
-    pub claims: Option<Value>,
     /// The address of the caller.
     pub source: IpAddr,
 }
@@ -37,17 +35,26 @@ impl Asked {
             is_tls: false,
             is_inbound: false,
             peer: None,
-            claims: None,
             source: Ipv4Addr::LOCALHOST.into(),
         }
     }
 
+    /// Whether it comes by TLS that ends here: whoever proves an identity to a sidecar does so by the
+    /// TLS of the mesh.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.is_tls || self.is_of_mesh()
+    }
+
+    /// Whether the caller proves an identity to a sidecar.
+    pub(super) fn is_of_mesh(&self) -> bool {
+        self.is_inbound && self.peer.is_some()
+    }
+
     /// The same of a caller with a valid token that claims this.
     #[must_use]
-    pub fn with_claims(mut self, claims: Value) -> Self {
-        self.parts.extensions.insert(principal(&claims));
-        let claims = Some(claims);
-        Self { claims, ..self }
+    pub fn with_claims(mut self, claims: &Value) -> Self {
+        self.parts.extensions.insert(principal(claims));
+        self
     }
 }
 

@@ -1,20 +1,30 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
+use http::Request;
+use mesh_core::attributes::ClientAddress;
 use mesh_core::decision::{Decision, Step};
 use mesh_core::model::Model;
-use mesh_core::model::listener::NetworkFilter;
 use mesh_core::origin::Origin;
-use mesh_policy::authz::{Connection, Forwarding, HttpRequest, Outcome, PolicySet};
+use mesh_policy::authz::{Connection, HttpRequest, Outcome, PolicySet};
 
 use super::Asked;
 use crate::gateway::MeshWide;
 
-/// Whether the authorization policies of `model` let pass what a filter chain with `filter` takes,
-/// and which rules decide.
+/// What policies judge.
+#[derive(Clone, Copy)]
+pub(super) enum Seen<'a> {
+    /// A request as the gateway has admitted it.
+    Request(&'a Request<()>),
+    /// A connection that carries no HTTP.
+    Connection,
+}
+
+/// Whether the authorization policies of `model` let pass what was `seen`, and which rules
+/// decide.
 pub(super) fn judge(
     (model, wide): (&Model, &MeshWide),
     asked: &Asked,
-    filter: &NetworkFilter,
+    seen: Seen<'_>,
 ) -> Result<Decision<Outcome>, String> {
     let domains = wide.options.trust_domains();
     let domains = domains.map_err(|error| error.to_string())?;
@@ -26,41 +36,16 @@ pub(super) fn judge(
         server_name: asked.is_tls.then_some(asked.host.as_str()),
         ..Connection::new(source, destination)
     };
-    let judged = match filter {
-        NetworkFilter::Http(http) => {
-            let forwarding = Forwarding::of(http);
-            connection.remote = forwarding.client(asked.source, &asked.parts.headers);
-            let path = wide
-                .options
-                .path_normalization()
-                .apply(asked.parts.uri.path());
-            let path = path.map_err(|error| error.to_string())?;
-            policies.explain(&request(asked, connection, &path))
+    let judged = match seen {
+        Seen::Request(request) => {
+            if let Some(client) = ClientAddress::of(request.extensions()) {
+                connection.remote = client.ip();
+            }
+            policies.explain(&HttpRequest::of(request, connection))
         }
-        NetworkFilter::Tcp(_) => policies.explain_connection(&connection),
-        // Where TLS is passed on, the workload that it ends at asks its own.
-        NetworkFilter::SniCluster => Decision {
-            outcome: Outcome::Allow,
-            steps: Vec::new(),
-        },
+        Seen::Connection => policies.explain_connection(&connection),
     };
-    Ok(settle(
-        judged,
-        wide,
-        matches!(filter, NetworkFilter::Http(_)),
-    ))
-}
-
-fn request<'a>(asked: &'a Asked, connection: Connection<'a>, path: &'a str) -> HttpRequest<'a> {
-    let authority = asked.parts.uri.authority();
-    HttpRequest {
-        connection,
-        method: asked.parts.method.as_str(),
-        host: authority.map(|authority| authority.as_str().as_bytes()),
-        path,
-        headers: &asked.parts.headers,
-        claims: asked.claims.as_ref(),
-    }
+    Ok(settle(judged, wide, matches!(seen, Seen::Request(_))))
 }
 
 /// Denies what is left to a provider that cannot be asked.

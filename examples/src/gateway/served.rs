@@ -134,7 +134,7 @@ impl Uses {
 
 /// What upstreams are told of clients: by a gateway what its topology says, by a sidecar what its
 /// headers say. A workload's own calls say nothing of its clients.
-fn client_cert(
+pub(crate) fn client_cert(
     model: &Model,
     listener: &Listener,
     wide: &MeshWide,
@@ -163,7 +163,8 @@ fn client_cert(
     }
 }
 
-fn header_policy(connection: &HttpConnection, wide: &MeshWide) -> HeaderPolicy {
+/// What is done to the headers of the requests of `connection`.
+pub(crate) fn header_policy(connection: &HttpConnection, wide: &MeshWide) -> HeaderPolicy {
     let HttpConnection {
         route_configuration: _,
         use_remote_address,

@@ -70,7 +70,7 @@ impl Question {
             ..Asked::new(parts, self.port.unwrap_or(port))
         };
         Ok(match self.claims {
-            Some(claims) => asked.with_claims(claims),
+            Some(claims) => asked.with_claims(&claims),
             None => asked,
         })
     }

@@ -7,6 +7,7 @@ mod balancing;
 mod client_mesh;
 mod client_tls;
 mod connections_asked;
+mod explained;
 mod front;
 mod http2_settings;
 mod https;

@@ -218,6 +218,6 @@ pub(crate) fn config_of(yaml: &str) -> MeshConfig {
     loaded.build(MeshConfig::builder(), 1).unwrap().0
 }
 
-fn workload() -> Workload {
+pub(crate) fn workload() -> Workload {
     Workload::gateway("istio-system").with_label("istio", "ingressgateway")
 }
