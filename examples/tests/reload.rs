@@ -6,12 +6,20 @@
 #[path = "../../mesh-tls/tests/interop/lines.rs"]
 mod lines;
 
+use std::convert::Infallible;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use examples::body::Body;
+use examples::serve::{Connection, Limits, Workers};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tower::service_fn;
 
 use crate::lines::Lines;
 
@@ -22,28 +30,64 @@ const CHANGES: usize = 200;
 fn no_request_fails_while_the_configuration_is_replaced_two_hundred_times() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("shop.yaml");
-    write(&file, 0);
+    let endpoints = [late(), late()].map(|(workers, address)| (workers, address.port()));
+    let [(_, first), (_, second)] = endpoints;
+    // Each change has other endpoints than the last one: one, both, the other, both.
+    let turns = [
+        vec![first],
+        vec![first, second],
+        vec![second],
+        vec![second, first],
+    ];
+    let mut turns = turns.iter().cycle();
+    let mut next = |change| write_with(&file, change, turns.next().unwrap());
+    next(0);
     let mut gateway = Program::gateway(&file);
     let address = gateway.address();
 
-    let wrk = Command::new("wrk")
-        .args(["--threads", "1", "--connections", "16"])
-        // At most: it is interrupted when all is done.
-        .args(["--duration", "120s"])
-        .arg(format!("http://{address}/"))
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("`wrk` is in PATH: see .ci/install");
+    // What is answered at once, and what is owed an answer while the configuration changes.
+    let loads = ["", "late"].map(|path| load(&format!("http://{address}/{path}")));
     for change in 1..=CHANGES {
-        write(&file, change);
+        next(change);
         let served = format!("generation {} is served", change + 1);
         gateway.log.wait_for(&served);
     }
-    let report = interrupt(wrk);
+    for report in loads.map(interrupt) {
+        assert!(report.contains("requests in"), "{report}");
+        assert!(!report.contains(" 0 requests in"), "{report}");
+        assert!(!report.contains("Socket errors"), "{report}");
+        assert!(!report.contains("Non-2xx"), "{report}");
+    }
+}
 
-    assert!(report.contains("requests in"), "{report}");
-    assert!(!report.contains("Socket errors"), "{report}");
-    assert!(!report.contains("Non-2xx"), "{report}");
+/// Asks for the URL again and again, on 16 connections.
+fn load(url: &str) -> Child {
+    Command::new("wrk")
+        .args(["--threads", "1", "--connections", "16"])
+        // At most: it is interrupted when all is done.
+        .args(["--duration", "120s"])
+        .arg(url)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("`wrk` is in PATH: see .ci/install")
+}
+
+/// How long [`late`] takes to answer: most changes come while an answer is owed.
+const LATE: Duration = Duration::from_millis(20);
+
+/// A service that answers late.
+fn late() -> (Workers, SocketAddr) {
+    let workers = Workers::start(1, Limits::default(), || {
+        |_: &Connection| {
+            service_fn(|_: Request<Incoming>| async {
+                tokio::time::sleep(LATE).await;
+                Ok::<_, Infallible>(Response::new(Body::from(Bytes::from_static(b"late"))))
+            })
+        }
+    });
+    let workers = workers.unwrap();
+    let address = workers.listen(0, ([127, 0, 0, 1], 0).into()).unwrap();
+    (workers, address)
 }
 
 /// How soon a change is to be served.
@@ -112,6 +156,16 @@ fn interrupt(wrk: Child) -> String {
 
 /// A configuration of its own for each change, put in the place of the last as a whole.
 fn write(file: &Path, change: usize) {
+    // Nobody asks for it.
+    write_with(file, change, &[9]);
+}
+
+/// The same, with a service at these ports for `/late`.
+fn write_with(file: &Path, change: usize, ports: &[u16]) {
+    let endpoints = ports.iter();
+    let endpoints =
+        endpoints.map(|port| format!("{{ address: 127.0.0.1, ports: {{ http: {port} }} }}"));
+    let endpoints = endpoints.collect::<Vec<_>>().join(", ");
     let yaml = format!(
         "
 apiVersion: networking.istio.io/v1
@@ -122,12 +176,24 @@ spec:
   servers: [{{ port: {{ number: 80, name: http, protocol: HTTP }}, hosts: ['*'] }}]
 ---
 apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{ name: late, namespace: shop }}
+spec:
+  hosts: [late.example]
+  resolution: STATIC
+  ports: [{{ number: 80, name: http, protocol: HTTP }}]
+  endpoints: [{endpoints}]
+---
+apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {{ name: shop, namespace: shop }}
 spec:
   hosts: ['*']
   gateways: [shop]
   http:
+  - name: late-{change}
+    match: [{{ uri: {{ exact: /late }} }}]
+    route: [{{ destination: {{ host: late.example }} }}]
   - name: change-{change}
     directResponse: {{ status: 200, body: {{ string: 'change {change}' }} }}
 "

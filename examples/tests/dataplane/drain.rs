@@ -1,15 +1,19 @@
 //! Listeners and workers that come to their end.
 
 use std::net::TcpStream;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use examples::serve::Limits;
+
+use crate::frames::{DATA, Frames, GOAWAY, HEADERS};
 use crate::scene::{Gateway, PATIENCE, Peer, Upstream};
 
 #[test]
 fn draining_finishes_what_is_in_flight() {
-    let (drain, draining) = std::sync::mpsc::channel();
-    let (idle_closed, is_closed) = std::sync::mpsc::channel();
+    let (drain, draining) = mpsc::channel();
+    let (idle_closed, is_closed) = mpsc::channel();
     let upstream = Upstream::start(move |mut connection| {
         connection.head();
         drain.send(()).unwrap();
@@ -42,8 +46,89 @@ fn draining_finishes_what_is_in_flight() {
 }
 
 #[test]
+fn draining_tells_an_http2_client_to_go_away_and_waits_for_its_answer() {
+    let (upstream, answer) = late();
+    let running = Gateway::default().before(&upstream);
+    let mut client = Frames::connect(running.address);
+    client.get();
+    answer.is_due();
+    let draining = thread::spawn(move || running.workers.drain(PATIENCE));
+    is_let_go(&mut client, &answer);
+    assert!(draining.join().unwrap(), "all connections are closed");
+    upstream.finish();
+}
+
+#[test]
+fn an_http2_client_that_asks_nothing_more_is_told_to_go_away_and_gets_its_answer() {
+    let (upstream, answer) = late();
+    let limits = Limits {
+        idle_timeout: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let gateway = Gateway {
+        limits,
+        ..Gateway::default()
+    };
+    let running = gateway.before(&upstream);
+    let mut client = Frames::connect(running.address);
+    client.get();
+    answer.is_due();
+    is_let_go(&mut client, &answer);
+    upstream.finish();
+}
+
+/// The connection of a client ends in good order: it is told first, then its request is answered.
+fn is_let_go(client: &mut Frames, answer: &Answer) {
+    let told = client.next().map(|frame| frame.kind);
+    assert_eq!(told, Some(GOAWAY), "and not the end");
+    answer.give();
+    let mut body = Vec::new();
+    let mut kinds = Vec::new();
+    while let Some(frame) = client.next() {
+        // It is told which was the last stream, too.
+        if frame.kind != GOAWAY {
+            kinds.push(frame.kind);
+        }
+        if frame.kind == DATA {
+            body.extend(frame.payload);
+        }
+    }
+    assert_eq!(kinds.first(), Some(&HEADERS), "{kinds:?}");
+    assert_eq!(body, b"done");
+}
+
+/// An upstream that answers `done` when it is let to.
+fn late() -> (Upstream<()>, Answer) {
+    let (asked, due) = mpsc::channel();
+    let (given, gives) = mpsc::channel();
+    let upstream = Upstream::start(move |mut connection| {
+        connection.head();
+        asked.send(()).unwrap();
+        gives.recv_timeout(PATIENCE).unwrap();
+        connection.write("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone");
+    });
+    (upstream, Answer { due, given })
+}
+
+struct Answer {
+    due: mpsc::Receiver<()>,
+    given: mpsc::Sender<()>,
+}
+
+impl Answer {
+    /// Waits until it is asked for.
+    fn is_due(&self) {
+        self.due.recv_timeout(PATIENCE).unwrap();
+    }
+
+    fn give(&self) {
+        self.given.send(()).unwrap();
+    }
+}
+
+#[test]
 fn draining_ends_at_its_deadline() {
-    let (drain, draining) = std::sync::mpsc::channel();
+    let (drain, draining) = mpsc::channel();
     let upstream = Upstream::start(move |mut connection| {
         connection.head();
         drain.send(()).unwrap();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here is the test")]
 
 mod drain;
+mod frames;
 mod http1;
 mod http2;
 mod scene;

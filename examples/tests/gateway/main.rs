@@ -25,6 +25,7 @@ mod redirected;
 mod revoked;
 mod routing;
 mod scene;
+mod scripted;
 mod sidecar;
 mod statistics;
 mod tcp;
