@@ -65,6 +65,7 @@ use crate::model::policy::Policies;
 use crate::model::{Model, Notice};
 use crate::workload::{Workload, WorkloadKind};
 
+pub use self::attachment::is_for_workload;
 use self::context::Context;
 
 /// Says what `config` asks of `workload`.

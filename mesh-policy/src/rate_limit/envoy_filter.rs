@@ -14,10 +14,17 @@
 //! first, or before no filter that it names, is asked before all others, tokens and policies among
 //! them: see [`Place`].
 //!
+//! What a virtual host has counts for those of its routes that have nothing of the kind themselves, as
+//! in Envoy: a limit in place of one, rules in place of rules.
+//!
 //! Everything else stays unsupported, and is reported as a [`Notice`] that says where. So is a field
 //! of these shapes that is not enforced here; the patch that has it is then left out whole.
 //!
-//! Whether a filter selects the workload, by its selector and namespace, is decided here, too.
+//! Whether a filter is for the workload, by its namespace, its `targetRefs` or its selector, is decided
+//! here, too, and so is the order of filters. Of a patch's `match`, these are looked at: the context,
+//! ports, the gateway and the name of its port, route configurations, virtual hosts and routes. A patch
+//! that names the version or metadata of a proxy, a listener or a filter chain is reported and left
+//! out.
 //!
 //! [rate limits]: https://istio.io/latest/docs/tasks/policy-enforcement/rate-limit/
 //!
@@ -60,99 +67,29 @@ mod fields;
 mod global_filter;
 mod headers;
 mod place;
+mod scope;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use mesh_core::model::Notice;
-use mesh_core::model::route::{Route, RouteAction, RouteConfiguration, VirtualHost};
 use mesh_core::resource::istio::envoy_filter::{
-    ApplyTo, EnvoyConfigObjectMatch, EnvoyConfigObjectPatch, EnvoyFilter, Patch, PatchContext,
-    PatchOperation, RouteAction as MatchedAction,
+    ApplyTo, EnvoyConfigObjectMatch, EnvoyConfigObjectPatch, EnvoyFilter, Patch, PatchOperation,
 };
 use mesh_core::resource::{Resource, Value};
-use mesh_core::workload::Workload;
 
 use self::fields::{Fields, Unsupported};
 pub use self::global_filter::GlobalFilter;
 pub use self::place::Place;
+pub use self::scope::Scope;
+use self::scope::named_ports;
 use super::limits::RateLimits;
 use super::local::LimitSource;
 
 const LOCAL: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
 const GLOBAL: &str = "envoy.extensions.filters.http.ratelimit.v3.RateLimit";
 const LOCAL_FILTER: &str = "envoy.filters.http.local_ratelimit";
-
-/// What limits are compiled for: a direction of traffic of a workload, and its routes.
-#[derive(Clone, Copy, Debug)]
-pub struct Scope<'a> {
-    context: PatchContext,
-    workload: &'a Workload,
-    root_namespace: &'a str,
-    port: Option<u16>,
-    routes: Option<&'a RouteConfiguration>,
-}
-
-impl<'a> Scope<'a> {
-    /// A direction of traffic of `workload`, in a mesh whose root namespace is `root_namespace`.
-    pub fn new(context: PatchContext, workload: &'a Workload, root_namespace: &'a str) -> Self {
-        Self {
-            context,
-            workload,
-            root_namespace,
-            port: None,
-            routes: None,
-        }
-    }
-
-    /// Sets the port of the listener, for patches that name one.
-    #[must_use]
-    pub fn with_port(mut self, port: u16) -> Self {
-        self.port = Some(port);
-        self
-    }
-
-    /// Sets the routes, of which the route table is compiled, too.
-    #[must_use]
-    pub fn with_routes(mut self, routes: &'a RouteConfiguration) -> Self {
-        self.routes = Some(routes);
-        self
-    }
-
-    /// Whether `filter` is about the workload.
-    fn selects(&self, filter: &Resource<EnvoyFilter>) -> bool {
-        let namespace = filter.metadata.namespace.as_str();
-        let labels = filter.spec.workload_selector.iter();
-        let mut labels = labels.flat_map(|selector| &selector.labels);
-        (namespace == self.root_namespace || namespace == self.workload.namespace)
-            && labels.all(|(key, value)| {
-                self.workload
-                    .labels
-                    .value(key)
-                    .is_some_and(|own| own == value)
-            })
-    }
-
-    /// Whether a patch is about the direction and the port.
-    fn matches(&self, object: &EnvoyConfigObjectMatch) -> bool {
-        let is_mine = |asked: u32| self.port.is_some_and(|own| u32::from(own) == asked);
-        let context = object.context;
-        (context == PatchContext::Any || context == self.context)
-            && named_ports(object).all(is_mine)
-    }
-}
-
-/// The ports that a patch names.
-fn named_ports(object: &EnvoyConfigObjectMatch) -> impl Iterator<Item = u32> {
-    let listener = object.listener.as_ref();
-    let routes = object.route_configuration.as_ref();
-    let ports = [
-        listener.map_or(0, |listener| listener.port_number),
-        routes.map_or(0, |routes| routes.port_number),
-    ];
-    ports.into_iter().filter(|port| *port != 0)
-}
 
 /// The rate limits of some EnvoyFilters.
 #[derive(Debug, Default)]
@@ -167,15 +104,15 @@ pub struct Compiled {
     pub notices: Vec<Notice>,
 }
 
-/// Compiles the rate limits of `filters`, in the order in which they apply. Buckets are full at
-/// `now`.
+/// Compiles the rate limits of `filters`, which apply in Istio's order, whatever order they come in: by
+/// priority, those of the root namespace first, the oldest first. Buckets are full at `now`.
 pub fn compile<'a>(
     filters: impl IntoIterator<Item = &'a Resource<EnvoyFilter>>,
     scope: &Scope<'_>,
     now: Instant,
 ) -> Compiled {
     let mut compiled = Compiled::default();
-    for filter in filters.into_iter().filter(|filter| scope.selects(filter)) {
+    for filter in scope.select(filters) {
         for (index, patch) in filter.spec.config_patches.iter().enumerate() {
             let place = format!("configPatches[{index}]");
             let source = LimitSource {
@@ -202,7 +139,7 @@ pub fn unserved<'a>(
     served: &[u16],
 ) -> Vec<Notice> {
     let mut notices = Vec::new();
-    for filter in filters.into_iter().filter(|filter| scope.selects(filter)) {
+    for filter in scope.select(filters) {
         for (index, patch) in filter.spec.config_patches.iter().enumerate() {
             let named = patch.r#match.iter().flat_map(named_ports);
             let is_unserved = |port: &u32| !served.iter().any(|own| u32::from(*own) == *port);
@@ -271,8 +208,8 @@ impl Compiled {
         filter.finish()?;
         match kind {
             LOCAL => {
-                let limit = config::local(config, now)?.of_source(source);
-                if scope.matches(object) {
+                let limit = config::local(config, &scope.own_cluster(), now)?.of_source(source);
+                if scope.matches(object)? {
                     self.limits.all.push(Arc::new(limit));
                     self.place = place;
                 }
@@ -280,7 +217,7 @@ impl Compiled {
             GLOBAL => {
                 let mut global = config::global(config)?;
                 global.place = place;
-                if scope.matches(object) {
+                if scope.matches(object)? {
                     self.global.push(global);
                 }
             }
@@ -302,70 +239,34 @@ impl Compiled {
             if kind != LOCAL {
                 return Err(Unsupported::Patch);
             }
-            limit = Some(Arc::new(config::local(config, now)?.of_source(source)));
+            limit = Some(Arc::new(
+                config::local(config, &scope.own_cluster(), now)?.of_source(source),
+            ));
             filters.finish()?;
         }
         if on_host {
-            rules.extend(config::rules(&mut value)?);
+            rules.extend(config::rules(&mut value, &scope.own_cluster())?);
         } else if let Some(mut action) = value.map("route")? {
-            rules.extend(config::rules(&mut action)?);
+            rules.extend(config::rules(&mut action, &scope.own_cluster())?);
             action.finish()?;
         }
         value.finish()?;
-        if !scope.matches(object) {
+        if !scope.matches(object)? {
             return Ok(());
         }
-        for route in routes(object, scope, on_host) {
+        for route in scope.routes(object, on_host)? {
             let of_route = self.limits.of_route(route);
+            let limited = match on_host {
+                true => &mut of_route.of_host,
+                false => &mut of_route.own,
+            };
             if let Some(limit) = &limit {
-                of_route.limit = Some(Arc::clone(limit));
+                limited.limit = Some(Arc::clone(limit));
             }
-            of_route.rules.extend(rules.iter().cloned());
+            limited.rules.extend(rules.iter().cloned());
         }
         Ok(())
     }
-}
-
-/// The routes that a patch is about.
-fn routes<'a>(
-    object: &EnvoyConfigObjectMatch,
-    scope: &Scope<'a>,
-    on_host: bool,
-) -> Vec<&'a Arc<Route>> {
-    let configuration = object.route_configuration.as_ref();
-    let asked = |host: &VirtualHost| {
-        let vhost = configuration.and_then(|asked| asked.vhost.as_ref());
-        vhost.is_none_or(|vhost| {
-            let domain = vhost.domain_name.as_str();
-            (vhost.name.is_empty() || vhost.name == host.name)
-                && (domain.is_empty() || host.domains.iter().any(|own| own == domain))
-        })
-    };
-    let is_named = |routes: &&RouteConfiguration| {
-        configuration.is_none_or(|asked| asked.name.is_empty() || asked.name == routes.name)
-    };
-    let hosts = scope
-        .routes
-        .filter(is_named)
-        .map_or(&[][..], |routes| &routes.virtual_hosts);
-    let routes = hosts
-        .iter()
-        .filter(|host| asked(host))
-        .flat_map(|host| &host.routes);
-    let matched = configuration.and_then(|asked| asked.vhost.as_ref()?.route.as_ref());
-    let is_asked = |route: &&Arc<Route>| {
-        let Some(matched) = matched.filter(|_| !on_host) else {
-            return true;
-        };
-        let action = match matched.action {
-            MatchedAction::Any => true,
-            MatchedAction::Route => matches!(route.action, RouteAction::Forward(_)),
-            MatchedAction::Redirect => matches!(route.action, RouteAction::Redirect(_)),
-            MatchedAction::DirectResponse => matches!(route.action, RouteAction::DirectResponse(_)),
-        };
-        action && (matched.name.is_empty() || matched.name == route.name)
-    };
-    routes.filter(is_asked).collect()
 }
 
 #[cfg(test)]

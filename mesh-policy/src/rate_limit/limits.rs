@@ -20,11 +20,39 @@ pub struct RateLimits {
     pub(super) routes: HashMap<ByIdentity, OfRoute>,
 }
 
-/// What is particular of a route.
+/// What is particular of a route, in place of what its virtual host has.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OfRoute {
+    pub(super) own: Limited,
+    pub(super) of_host: Limited,
+}
+
+/// What a route or a virtual host has.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Limited {
     pub(super) limit: Option<Arc<LocalRateLimit>>,
     pub(super) rules: Vec<RateLimitRule>,
+}
+
+impl OfRoute {
+    /// Envoy goes by the most specific configuration of a filter.
+    fn limit(&self) -> Option<&Arc<LocalRateLimit>> {
+        self.own.limit.as_ref().or(self.of_host.limit.as_ref())
+    }
+
+    /// Envoy counts by the rules of the virtual host only if the route has none
+    /// (`VhRateLimitsOptions::OVERRIDE`, its default).
+    fn rules(&self) -> &[RateLimitRule] {
+        match self.own.rules.as_slice() {
+            [] => &self.of_host.rules,
+            rules => rules,
+        }
+    }
+
+    fn limits_mut(&mut self) -> impl Iterator<Item = &mut Arc<LocalRateLimit>> {
+        let Self { own, of_host } = self;
+        own.limit.iter_mut().chain(&mut of_host.limit)
+    }
 }
 
 impl RateLimits {
@@ -43,14 +71,14 @@ impl RateLimits {
     /// Sets the limit of the requests of `route`.
     #[must_use]
     pub fn with_route(mut self, route: &Arc<Route>, limit: LocalRateLimit) -> Self {
-        self.of_route(route).limit = Some(Arc::new(limit));
+        self.of_route(route).own.limit = Some(Arc::new(limit));
         self
     }
 
     /// Adds a rule that makes descriptors of the requests of `route`.
     #[must_use]
     pub fn with_rule(mut self, route: &Arc<Route>, rule: RateLimitRule) -> Self {
-        self.of_route(route).rules.push(rule);
+        self.of_route(route).own.rules.push(rule);
         self
     }
 
@@ -61,7 +89,7 @@ impl RateLimits {
     pub fn carried_on(mut self, last: &Self) -> Self {
         let known: Vec<_> = last.with_places().map(Arc::clone).collect();
         let routes = self.routes.values_mut();
-        let of_routes = routes.filter_map(|route| route.limit.as_mut());
+        let of_routes = routes.flat_map(OfRoute::limits_mut);
         // Limits of routes that a program has made have no place that would tell them.
         let of_routes = of_routes.filter(|limit| limit.has_source());
         for limit in self.all.iter_mut().chain(of_routes) {
@@ -75,7 +103,8 @@ impl RateLimits {
     /// The limits that can be told among others.
     fn with_places(&self) -> impl Iterator<Item = &Arc<LocalRateLimit>> {
         let routes = self.routes.values();
-        let of_routes = routes.filter_map(|route| route.limit.as_ref());
+        let of_routes = routes.flat_map(|route| [&route.own, &route.of_host]);
+        let of_routes = of_routes.filter_map(|limited| limited.limit.as_ref());
         let of_routes = of_routes.filter(|limit| limit.has_source());
         self.all.iter().chain(of_routes)
     }
@@ -90,14 +119,14 @@ impl RateLimits {
         &'a self,
         extensions: &Extensions,
     ) -> impl Iterator<Item = &'a Arc<LocalRateLimit>> + use<'a> {
-        let own = self.find(extensions).and_then(|route| route.limit.as_ref());
+        let own = self.find(extensions).and_then(OfRoute::limit);
         let limits = own.map_or(&self.all[..], std::slice::from_ref);
         limits.iter().filter(|limit| limit.is_limited())
     }
 
     /// The rules that make descriptors of a request with `extensions`.
     pub fn rules(&self, extensions: &Extensions) -> &[RateLimitRule] {
-        self.find(extensions).map_or(&[], |route| &route.rules)
+        self.find(extensions).map_or(&[], OfRoute::rules)
     }
 
     pub(super) fn of_route(&mut self, route: &Arc<Route>) -> &mut OfRoute {

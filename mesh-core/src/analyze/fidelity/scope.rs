@@ -9,6 +9,7 @@ use crate::config::MeshConfig;
 use crate::config::visibility::Visibility;
 use crate::labels::Labels;
 use crate::origin::{FieldPath, Origin, Source};
+use crate::resolve::is_for_workload;
 use crate::resource::istio::selector::{NetworkingWorkloadSelector, WorkloadSelector};
 use crate::resource::istio::{
     AuthorizationPolicy, RequestAuthentication, Telemetry, WorkloadEntry,
@@ -87,9 +88,10 @@ impl Scope<'_> {
 
     fn extensions(&self, into: &mut Collector<'_>) {
         let resources = self.config.resources();
+        let root = self.config.options().root_namespace();
         filter(&resources.envoy_filters, into, |patch| {
-            self.is_near(&patch.metadata)
-                && self.is_selected_by(patch.spec.workload_selector.as_ref())
+            self.workload
+                .is_none_or(|workload| is_for_workload(patch, workload, root))
         });
         filter(&resources.wasm_plugins, into, |plugin| {
             self.is_near(&plugin.metadata) && self.obeys(plugin.spec.selector.as_ref())

@@ -222,6 +222,46 @@ fn a_patch_that_limits_rates_is_told_from_others() {
 }
 
 #[test]
+fn a_limit_for_what_only_a_proxy_of_istios_has_is_unsupported_whole() {
+    let patch = |object: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\n\
+             metadata: {{ name: patch }}\nspec:\n  configPatches:\n  - applyTo: VIRTUAL_HOST\n    \
+             match: {{ {object} }}\n    patch: {{ operation: MERGE, value: {{ rate_limits: [] }} }}\n"
+        )
+    };
+    for (object, unsupported) in [
+        (
+            "routeConfiguration: { gateway: shop/web, portName: https }",
+            0,
+        ),
+        ("listener: { portNumber: 80, portName: http }", 0),
+        ("listener: { filterChain: { sni: a.example } }", 4),
+        ("proxy: { proxyVersion: '^1\\.2' }", 4),
+        ("cluster: { service: cart }", 4),
+    ] {
+        let found = fidelity(&config(&patch(object)), None, &Capabilities::all());
+        assert_eq!(found.unsupported().count(), unsupported, "{object}");
+    }
+}
+
+#[test]
+fn an_envoy_filter_concerns_the_gateway_that_it_refers_to() {
+    let config = config(
+        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\n\
+         metadata: { name: limits, namespace: shop }\nspec:\n  targetRefs:\n  \
+         - { group: gateway.networking.k8s.io, kind: Gateway, name: web }\n",
+    );
+    for (name, concerned) in [("web", true), ("other", false)] {
+        let label = "gateway.networking.k8s.io/gateway-name";
+        let gateway = Workload::gateway("shop").with_label(label, name);
+        let found = fidelity(&config, Some(&gateway), &Capabilities::all());
+        let mut kinds = found.fields().iter().map(|field| field.origin.kind());
+        assert_eq!(kinds.any(|kind| kind == "EnvoyFilter"), concerned, "{name}");
+    }
+}
+
+#[test]
 fn mesh_wide_settings_are_classified() {
     let mesh: WrittenOptions =
         serde_json::from_value(serde_json::json!({"trustDomain": "td", "accessLogFile": "-"}))

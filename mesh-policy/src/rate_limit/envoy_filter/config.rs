@@ -17,8 +17,12 @@ use crate::rate_limit::token_bucket::TokenBucketSettings;
 /// Envoy's default for the time that a rate limit service has.
 const TIMEOUT: Duration = Duration::from_millis(20);
 
-/// Reads a `LocalRateLimit`.
-pub(super) fn local(mut fields: Fields<'_>, now: Instant) -> Result<LocalRateLimit, Unsupported> {
+/// Reads a `LocalRateLimit`. `own` is the name that a proxy of the workload has as a cluster.
+pub(super) fn local(
+    mut fields: Fields<'_>,
+    own: &str,
+    now: Instant,
+) -> Result<LocalRateLimit, Unsupported> {
     fields.ignore("stat_prefix");
     let mut limit = match fields.map("token_bucket")? {
         Some(bucket) => LocalRateLimit::new(token_bucket(bucket)?, now),
@@ -47,7 +51,7 @@ pub(super) fn local(mut fields: Fields<'_>, now: Instant) -> Result<LocalRateLim
         always_consume_default: fields
             .optional_flag("always_consume_default_token_bucket")?
             .unwrap_or(true),
-        rules: rules(&mut fields)?,
+        rules: rules(&mut fields, own)?,
         stage: fields.number("stage")?.unwrap_or(0),
     };
     if fields.flag("local_rate_limit_per_downstream_connection")? {
@@ -97,10 +101,11 @@ pub(super) fn global(mut fields: Fields<'_>) -> Result<GlobalFilter, Unsupported
     Ok(filter)
 }
 
-/// Reads the `rate_limits` of a route, a virtual host or a filter.
-pub(super) fn rules(fields: &mut Fields<'_>) -> Result<Vec<RateLimitRule>, Unsupported> {
+/// Reads the `rate_limits` of a route, a virtual host or a filter. `own` is as in [`local`].
+pub(super) fn rules(fields: &mut Fields<'_>, own: &str) -> Result<Vec<RateLimitRule>, Unsupported> {
     let rules = fields.maps("rate_limits")?.into_iter().map(|mut rule| {
-        let actions = rule.maps("actions")?.into_iter().map(action);
+        let actions = rule.maps("actions")?.into_iter();
+        let actions = actions.map(|fields| action(fields, own));
         let actions: Vec<Action> = actions.collect::<Result<_, _>>()?;
         let stage = rule.number("stage")?.unwrap_or(0);
         rule.finish()?;
@@ -109,8 +114,10 @@ pub(super) fn rules(fields: &mut Fields<'_>) -> Result<Vec<RateLimitRule>, Unsup
     rules.collect()
 }
 
-fn action(mut fields: Fields<'_>) -> Result<Action, Unsupported> {
-    let action = if fields.map("destination_cluster")?.is_some() {
+fn action(mut fields: Fields<'_>, own: &str) -> Result<Action, Unsupported> {
+    let action = if fields.map("source_cluster")?.is_some() {
+        Action::SourceCluster(own.to_owned())
+    } else if fields.map("destination_cluster")?.is_some() {
         Action::DestinationCluster
     } else if fields.map("remote_address")?.is_some() {
         Action::RemoteAddress

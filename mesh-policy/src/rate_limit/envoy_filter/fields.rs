@@ -16,6 +16,12 @@ pub(super) enum Unsupported {
     /// A field is not known, or its value is not as it has to be.
     #[error("the field `{0}` is not supported, or not with this value")]
     Field(String),
+    /// It names a port, and that of the listener is not known.
+    #[error("it is for the port {0}, and ports are not told from each other here")]
+    Port(u32),
+    /// It is about routes, and none are known.
+    #[error("it is for routes, and none are told from each other here")]
+    Routes,
 }
 
 /// The fields of a message. Names may be in snake case or in camel case, as in protobuf's JSON.

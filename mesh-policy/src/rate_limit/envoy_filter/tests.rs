@@ -2,12 +2,15 @@ use std::time::Duration;
 
 use http::Extensions;
 use mesh_core::attributes::MatchedRoute;
-use mesh_core::model::route::RouteMatch;
+use mesh_core::model::route::{Route, RouteConfiguration, RouteMatch, VirtualHost};
 use mesh_core::origin::Source;
 use mesh_core::parse::{Limits, parse_as};
 use mesh_core::percent::Percent;
 use mesh_core::resource::Metadata;
+use mesh_core::resource::istio::envoy_filter::PatchContext;
+use mesh_core::resource::timestamp::Timestamp;
 use mesh_core::service::ClusterName;
+use mesh_core::workload::Workload;
 use serde_json::{Value as Json, json};
 
 use super::*;
@@ -511,5 +514,259 @@ fn a_filter_stands_where_it_is_inserted() {
         let compiled = compile([&filter], &scope, now());
         assert!(compiled.notices.is_empty(), "{:?}", compiled.notices);
         assert_eq!(compiled.place, expected, "{operation} {:?}", filter.spec);
+    }
+}
+
+/// What cannot be told here is not taken for nothing that is asked.
+#[test]
+fn a_patch_for_what_only_a_proxy_of_istios_has_is_reported_and_left_out() {
+    for (field, value) in [
+        ("proxy.proxyVersion", json!("^1")),
+        ("proxy.metadata", json!({"a": "b"})),
+        ("listener.name", json!("virtualInbound")),
+        ("listener.filterChain.name", json!("a")),
+        ("listener.filterChain.sni", json!("a.example")),
+        ("listener.filterChain.transportProtocol", json!("tls")),
+        ("listener.filterChain.applicationProtocols", json!("h2")),
+        ("listener.filterChain.destinationPort", json!(8080)),
+        ("listener.filterChain.filter.name", json!("other")),
+        ("cluster", json!({"service": "a"})),
+        ("waypoint", json!({"portNumber": 80})),
+    ] {
+        let names = field.rsplit('.');
+        let object = names.fold(value, |value, name| json!({name: value}));
+        let mut spec = insert(typed_struct(local()));
+        spec["configPatches"][0]["match"] = object;
+        let compiled = compile_one(&filter("shop", spec.clone()));
+        assert!(compiled.limits.is_empty(), "{field}");
+        let [notice] = &compiled.notices[..] else {
+            panic!("{field}: {:?}", compiled.notices);
+        };
+        let named = format!("the field `match.{field}` is not supported");
+        assert!(notice.message.contains(&named), "{notice}");
+        // It is none of our business in another direction.
+        spec["configPatches"][0]["match"]["context"] = json!("GATEWAY");
+        let elsewhere = compile_one(&filter("shop", spec));
+        assert_eq!(elsewhere.notices, [], "{field}");
+    }
+}
+
+#[test]
+fn a_patch_may_name_what_istio_does_not_look_at() {
+    let hcm = "envoy.filters.network.http_connection_manager";
+    let chain = json!({"filter": {"name": hcm, "subFilter": {"name": "router"}}});
+    let mut spec = insert(typed_struct(local()));
+    spec["configPatches"][0]["match"]["listener"] = json!({"portName": "x", "filterChain": chain});
+    let compiled = compile_one(&filter("shop", spec));
+    assert_eq!(compiled.notices, []);
+    assert!(!compiled.limits.is_empty());
+}
+
+#[test]
+fn what_is_for_ports_or_routes_is_reported_where_none_are_known() {
+    let of_port = |object: Json| {
+        let mut spec = insert(typed_struct(local()));
+        spec["configPatches"][0]["match"] = object;
+        spec
+    };
+    let rules = json!({"rate_limits": [{"actions": [{"remote_address": {}}]}]});
+    for (spec, expected) in [
+        (
+            of_port(json!({"listener": {"portNumber": 8080}})),
+            "it is for the port 8080, and ports are not told from each other here",
+        ),
+        (
+            of_port(json!({"routeConfiguration": {"portNumber": 8080}})),
+            "it is for the port 8080, and ports are not told from each other here",
+        ),
+        (
+            patch("VIRTUAL_HOST", json!({}), "MERGE", rules.clone()),
+            "it is for routes, and none are told from each other here",
+        ),
+        (
+            patch("HTTP_ROUTE", json!({}), "MERGE", json!({"route": rules})),
+            "it is for routes, and none are told from each other here",
+        ),
+    ] {
+        let (filter, workload) = (filter("shop", spec), workload());
+        let scope = Scope::new(PatchContext::SidecarInbound, &workload, "istio-system");
+        let compiled = compile([&filter], &scope, now());
+        let messages = compiled
+            .notices
+            .iter()
+            .map(|notice| notice.message.as_str());
+        let expected = format!("configPatches[0] is not enforced: {expected}");
+        assert_eq!(messages.collect::<Vec<_>>(), [expected]);
+        assert!(compiled.limits.is_empty());
+    }
+}
+
+#[test]
+fn a_filter_with_references_is_for_the_gateway_that_it_refers_to() {
+    let label = "gateway.networking.k8s.io/gateway-name";
+    let web = Workload::gateway("shop").with_label(label, "web");
+    let other = Workload::gateway("shop").with_label(label, "other");
+    let mut spec = insert(typed_struct(local()));
+    spec["configPatches"][0]["match"]["context"] = json!("GATEWAY");
+    spec["targetRefs"] =
+        json!([{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "web"}]);
+    for (workload, is_limited) in [
+        (web, true),
+        (other, false),
+        (Workload::gateway("shop"), false),
+    ] {
+        let filter = filter("shop", spec.clone());
+        let scope = Scope::new(PatchContext::Gateway, &workload, "istio-system");
+        let compiled = compile([&filter], &scope, now());
+        assert_eq!(!compiled.limits.is_empty(), is_limited, "{workload:?}");
+    }
+}
+
+#[test]
+fn routes_of_a_gateway_are_matched_by_it_and_by_the_name_of_its_port() {
+    let value = json!({"rate_limits": [{"actions": [{"remote_address": {}}]}]});
+    for (routes, asked, is_ruled) in [
+        (
+            "https.443.web.shop.infra",
+            json!({"gateway": "infra/shop"}),
+            true,
+        ),
+        (
+            "https.443.web.shop.infra",
+            json!({"gateway": "infra/other"}),
+            false,
+        ),
+        ("https.443.web.shop.infra", json!({"portName": "web"}), true),
+        (
+            "https.443.web.shop.infra",
+            json!({"portName": "api"}),
+            false,
+        ),
+        ("http.80", json!({"gateway": "infra/shop"}), false),
+        ("http.80", json!({}), true),
+    ] {
+        let mut configuration = shop();
+        configuration.name = routes.to_owned();
+        let object = json!({"routeConfiguration": asked});
+        let filter = filter(
+            "infra",
+            patch("VIRTUAL_HOST", object, "MERGE", value.clone()),
+        );
+        let workload = Workload::gateway("infra");
+        let scope = Scope::new(PatchContext::Gateway, &workload, "istio-system");
+        let compiled = compile([&filter], &scope.with_routes(&configuration), now());
+        assert_eq!(compiled.notices, []);
+        assert_eq!(!compiled.limits.is_empty(), is_ruled, "{routes} {asked}");
+    }
+}
+
+/// `sortEnvoyFilters`: of several filters of a service that is asked, the first is.
+#[test]
+fn filters_apply_by_priority_then_the_roots_first_then_by_age_and_name() {
+    let of = |(namespace, name, priority, second): (&str, &str, i32, i64)| {
+        let config = json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit",
+            "domain": name,
+            "rate_limit_service": {"grpc_service": {"envoy_grpc": {"cluster_name": "limits"}}},
+        });
+        let mut spec = insert(config);
+        spec["priority"] = priority.into();
+        let mut filter = filter(namespace, spec);
+        filter.metadata.name = name.into();
+        filter.metadata.creation_timestamp = Some(Timestamp::from_unix_seconds(second));
+        filter
+    };
+    let filters = [
+        ("shop", "last", 7, 0),
+        ("shop", "b", 0, 2),
+        ("shop", "a", 0, 2),
+        ("shop", "old", 0, 1),
+        ("istio-system", "root", 0, 9),
+        ("shop", "first", -1, 10),
+    ]
+    .map(of);
+    let workload = workload();
+    let scope = Scope::new(PatchContext::SidecarInbound, &workload, "istio-system");
+    let compiled = compile(&filters, &scope, now());
+    assert_eq!(compiled.notices, []);
+    let order: Vec<_> = compiled
+        .global
+        .iter()
+        .map(|filter| &*filter.domain)
+        .collect();
+    assert_eq!(order, ["first", "root", "old", "a", "b", "last"]);
+}
+
+#[test]
+fn what_a_virtual_host_has_counts_where_its_routes_have_nothing_of_the_kind() {
+    let names = ["both", "plain"];
+    let route = |name| Route::forward(name, RouteMatch::prefix("/"), ClusterName::from("cart"));
+    let configuration = RouteConfiguration {
+        virtual_hosts: [VirtualHost::new("shop", ["*"], names.map(route))].into(),
+        ..RouteConfiguration::default()
+    };
+    let value = |key: &str, tokens: u32| {
+        let mut config = local();
+        config["token_bucket"]["max_tokens"] = tokens.into();
+        let per_filter = json!({"envoy.filters.http.local_ratelimit": typed_struct(config)});
+        let action = json!({"generic_key": {"descriptor_value": key}});
+        (per_filter, json!([{"actions": [action]}]))
+    };
+    let ((own_limit, own_rules), (host_limit, host_rules)) = (value("own", 2), value("host", 3));
+    let named = json!({"routeConfiguration": {"vhost": {"route": {"name": "both"}}}});
+    let own = json!({"typed_per_filter_config": own_limit, "route": {"rate_limits": own_rules}});
+    let host = json!({"typed_per_filter_config": host_limit, "rate_limits": host_rules});
+    let own = patch("HTTP_ROUTE", named, "MERGE", own);
+    let host = patch("VIRTUAL_HOST", json!({}), "MERGE", host);
+    // Whichever is written first.
+    for specs in [[own.clone(), host.clone()], [host, own]] {
+        let filters = specs.map(|spec| filter("shop", spec));
+        let workload = workload();
+        let scope = Scope::new(PatchContext::SidecarInbound, &workload, "istio-system");
+        let compiled = compile(&filters, &scope.with_routes(&configuration), now());
+        assert_eq!(compiled.notices, []);
+        for ((route, tokens), rule) in configuration.virtual_hosts[0]
+            .routes
+            .iter()
+            .zip([2, 3])
+            .zip(["(generic_key=own)", "(generic_key=host)"])
+        {
+            let head = request_of(None, route);
+            let limits = compiled.limits.limits(&head.extensions);
+            let limits: Vec<_> = limits.map(|limit| limit.check(&[], now()).limit).collect();
+            assert_eq!(limits, [tokens], "{}", route.name);
+            let rules = compiled.limits.rules(&head.extensions).iter();
+            let made = rules.filter_map(|rule| rule.descriptor(&head));
+            let made: Vec<_> = made.map(|descriptor| descriptor.to_string()).collect();
+            assert_eq!(made, [rule], "{}", route.name);
+        }
+    }
+}
+
+#[test]
+fn the_cluster_that_a_request_comes_from_is_named_as_istio_names_its_proxies() {
+    let value = json!({"rate_limits": [{"actions": [{"source_cluster": {}}]}]});
+    for (workload, expected) in [
+        (workload(), "(source_cluster=cart.shop)"),
+        (
+            Workload::sidecar("shop"),
+            "(source_cluster=istio-proxy.shop)",
+        ),
+    ] {
+        let (filter, routes) = (
+            filter(
+                "shop",
+                patch("VIRTUAL_HOST", json!({}), "MERGE", value.clone()),
+            ),
+            shop(),
+        );
+        let scope = Scope::new(PatchContext::SidecarInbound, &workload, "istio-system");
+        let compiled = compile([&filter], &scope.with_routes(&routes), now());
+        assert_eq!(compiled.notices, []);
+        let head = request_of(None, &routes.virtual_hosts[0].routes[0]);
+        let [rule] = compiled.limits.rules(&head.extensions) else {
+            panic!("one rule");
+        };
+        assert_eq!(rule.descriptor(&head).unwrap().to_string(), expected);
     }
 }

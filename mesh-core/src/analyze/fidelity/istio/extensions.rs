@@ -4,7 +4,7 @@ use crate::analyze::fidelity::Capability;
 use crate::analyze::fidelity::fields::{Classify, Fields};
 use crate::analyze::fidelity::treatment::Support;
 use crate::resource::istio::envoy_filter::{
-    EnvoyConfigObjectPatch, EnvoyFilter, FilterClass, Patch, PatchOperation,
+    EnvoyConfigObjectMatch, EnvoyConfigObjectPatch, EnvoyFilter, FilterClass, Patch, PatchOperation,
 };
 use crate::resource::istio::traffic_extension::{
     ExecutionPhase, LuaConfig, TrafficExtension, WasmConfig,
@@ -19,6 +19,9 @@ const PATCH: &str = "there is no Envoy whose configuration could be patched";
 const LIMITS: &str = "patches that limit rates as Istio documents it; no others";
 
 const LIMITED: Support = Support::Differently(Capability::RateLimits, LIMITS);
+
+/// Why nothing becomes of a patch that would limit rates.
+const NARROWED: &str = "it is for what only a proxy of Istio's has: see its match";
 
 /// Why nothing becomes of a plugin.
 const PLUGIN: &str = "no WebAssembly is run";
@@ -49,7 +52,10 @@ impl Classify for EnvoyConfigObjectPatch {
             patch,
         } = self;
         let default = Patch::default();
-        let support = support(patch.as_ref().unwrap_or(&default));
+        let support = match support(patch.as_ref().unwrap_or(&default)) {
+            Support::Differently(..) if narrows(r#match.as_ref()) => Support::never(NARROWED),
+            support => support,
+        };
         fields.leaf("applyTo", apply_to, support);
         fields.leaf("match", r#match, support);
         fields.nest_as("patch", patch, support);
@@ -83,6 +89,11 @@ fn support(patch: &Patch) -> Support {
         true => LIMITED,
         false => Support::never(PATCH),
     }
+}
+
+/// Whether a patch is for less than what can be told here, so that it is left out.
+fn narrows(object: Option<&EnvoyConfigObjectMatch>) -> bool {
+    object.is_some_and(|object| object.internals().is_some())
 }
 
 /// Whether an entry of Envoy's configuration is about rate limits.

@@ -30,6 +30,52 @@ pub struct EnvoyConfigObjectMatch {
     pub waypoint: Option<WaypointMatch>,
 }
 
+impl EnvoyConfigObjectMatch {
+    /// A field that narrows the match by what only a proxy of Istio's, or the configuration that Istio
+    /// makes for it, has: its version and metadata, the names of its listeners and filter chains,
+    /// clusters, parts of waypoints. Its path, from `match`.
+    ///
+    /// `None` if nothing is named but contexts, ports, gateways, virtual hosts, routes, and filters of
+    /// HTTP connections; and what Istio does not look at when it patches those.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mesh_core::resource::istio::envoy_filter::EnvoyConfigObjectMatch;
+    ///
+    /// let object = |json| serde_json::from_str::<EnvoyConfigObjectMatch>(json);
+    /// let port = object(r#"{"listener": {"portNumber": 8080}}"#)?;
+    /// assert_eq!(port.internals(), None);
+    /// let name = object(r#"{"listener": {"name": "virtualInbound"}}"#)?;
+    /// assert_eq!(name.internals(), Some("match.listener.name"));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn internals(&self) -> Option<&'static str> {
+        let Self {
+            context: _,
+            proxy,
+            listener,
+            // All of it can be told of routes.
+            route_configuration: _,
+            cluster,
+            waypoint,
+        } = self;
+        let proxy = proxy.as_ref().and_then(ProxyMatch::internals);
+        let listener = listener.as_ref().and_then(ListenerMatch::internals);
+        let others = [
+            ("match.cluster", cluster.is_some()),
+            ("match.waypoint", waypoint.is_some()),
+        ];
+        proxy.or(listener).or_else(|| named(&others))
+    }
+}
+
+/// The first of some fields that is written.
+fn named(fields: &[(&'static str, bool)]) -> Option<&'static str> {
+    let mut written = fields.iter().filter(|(_, is_written)| *is_written);
+    written.next().map(|(name, _)| *name)
+}
+
 /// What an object is made for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -57,6 +103,19 @@ pub struct ProxyMatch {
     /// Metadata of the node, all of which has to be there.
     #[serde(skip_serializing_if = "is_default")]
     pub metadata: BTreeMap<String, String>,
+}
+
+impl ProxyMatch {
+    fn internals(&self) -> Option<&'static str> {
+        let Self {
+            proxy_version,
+            metadata,
+        } = self;
+        named(&[
+            ("match.proxy.proxyVersion", !proxy_version.is_empty()),
+            ("match.proxy.metadata", !metadata.is_empty()),
+        ])
+    }
 }
 
 /// Which clusters.
@@ -161,6 +220,21 @@ pub struct ListenerMatch {
     pub name: String,
 }
 
+impl ListenerMatch {
+    fn internals(&self) -> Option<&'static str> {
+        let Self {
+            port_number: _,
+            // Istio looks at neither.
+            port_name: _,
+            listener_filter: _,
+            filter_chain,
+            name,
+        } = self;
+        let chain = filter_chain.as_ref().and_then(FilterChainMatch::internals);
+        named(&[("match.listener.name", !name.is_empty())]).or(chain)
+    }
+}
+
 /// Which filter chains.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -186,6 +260,43 @@ pub struct FilterChainMatch {
     /// Name of the transport socket that the filter chain uses.
     #[serde(skip_serializing_if = "is_default")]
     pub transport_socket: String,
+}
+
+/// The filter that HTTP filters are in.
+const CONNECTION_MANAGER: &str = "envoy.filters.network.http_connection_manager";
+
+impl FilterChainMatch {
+    fn internals(&self) -> Option<&'static str> {
+        let Self {
+            name,
+            sni,
+            transport_protocol,
+            application_protocols,
+            filter,
+            destination_port,
+            // Istio does not look at it where it patches HTTP.
+            transport_socket: _,
+        } = self;
+        let filter = filter.as_ref();
+        let of_http = filter.is_none_or(|filter| filter.name == CONNECTION_MANAGER);
+        named(&[
+            ("match.listener.filterChain.name", !name.is_empty()),
+            ("match.listener.filterChain.sni", !sni.is_empty()),
+            (
+                "match.listener.filterChain.transportProtocol",
+                !transport_protocol.is_empty(),
+            ),
+            (
+                "match.listener.filterChain.applicationProtocols",
+                !application_protocols.is_empty(),
+            ),
+            (
+                "match.listener.filterChain.destinationPort",
+                *destination_port != 0,
+            ),
+            ("match.listener.filterChain.filter.name", !of_http),
+        ])
+    }
 }
 
 /// Which filters.
