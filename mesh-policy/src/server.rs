@@ -9,6 +9,17 @@
 //! [`PeerIdentity`](mesh_core::attributes::PeerIdentity) into its extensions. A policy that asks for
 //! what is not there does not allow.
 //!
+//! The server stands where a sidecar would: the address of the client, which `remoteIpBlocks` and
+//! `remote.ip` are about, is the last one of `x-forwarded-for`, as proxies of the mesh leave it. A
+//! server that strangers can connect to has to say so, by
+//! [`with_forwarding`](ServerLayer::with_forwarding), or they choose their address.
+//!
+//! Keys of issuers that have to be fetched are fetched by the program, of
+//! [`remote_keys`](ServerLayer::remote_keys). Until they are, no token of these issuers is accepted.
+//!
+//! Limits hold for all requests alike: EnvoyFilters whose limits or rules are for a port, for routes or
+//! for virtual hosts are not enforced, and a notice tells of each.
+//!
 //! Access logs, traces and timeouts stand above it, where they are wanted.
 //!
 //! # Example
@@ -63,14 +74,15 @@ use std::time::Instant;
 
 use mesh_core::config::MeshConfig;
 use mesh_core::identity::ParseSpiffeIdError;
+use mesh_core::model::listener::{Direction, NetworkFilter};
 use mesh_core::model::{Model, Notice};
 use mesh_core::resource::istio::envoy_filter::PatchContext;
 use tower_layer::Layer;
 
 use crate::authn::layer::{Authentication, AuthenticationLayer};
-use crate::authn::{Algorithms, Authenticator, KeyStore};
-use crate::authz::PolicySet;
+use crate::authn::{Algorithms, Authenticator, KeyStore, RemoteKeys};
 use crate::authz::layer::{Authorization, AuthorizationLayer};
+use crate::authz::{Forwarding, PolicySet};
 use crate::rate_limit::envoy_filter::{self, Place, Scope};
 use crate::rate_limit::{LocalRateLimitLayer, LocalRateLimits, RateLimits};
 use crate::telemetry::PeerWorkload;
@@ -83,6 +95,7 @@ use crate::telemetry::metrics::{IstioMetrics, Metered, MetricsLayer, Reporter};
 #[derive(Clone, Debug)]
 pub struct ServerLayer {
     metrics: Arc<IstioMetrics>,
+    keys: Arc<[Arc<RemoteKeys>]>,
     first: LocalRateLimitLayer,
     tokens: AuthenticationLayer,
     allowed: AuthorizationLayer,
@@ -95,7 +108,8 @@ pub type Guarded<S> = Metered<LocalRateLimits<Authentication<Authorization<Local
 impl ServerLayer {
     /// Compiles what `config` says of the workload of `model`, and tells what of it is not enforced.
     ///
-    /// Tokens are verified by the keys that resources hold or `keys` has, by `algorithms`. Buckets of
+    /// Tokens are verified by the keys that resources hold or `keys` has, by `algorithms`. Of those that
+    /// nobody has fetched yet, a notice tells: see [`remote_keys`](Self::remote_keys). Buckets of
     /// limits are full at `now`. Metrics are kept whether the mesh names a provider for them or not;
     /// Telemetry resources decide which, and with which labels.
     ///
@@ -130,22 +144,111 @@ impl ServerLayer {
             Place::Last => (RateLimits::default(), limits.limits),
         };
         let (metrics, told) = metrics(config, model);
-        let notices = [tokens.notices(), allowed.notices(), &limits.notices, &told].concat();
+        let unfetched: Vec<Notice> = tokens.unfetched().collect();
+        let of_policies = [tokens.notices(), &unfetched, allowed.notices()];
+        let notices = [of_policies.concat(), limits.notices, told].concat();
         let layer = Self {
             metrics: Arc::new(metrics),
+            keys: tokens.remote_keys().map(Arc::clone).collect(),
             first: LocalRateLimitLayer::new(first),
             tokens: AuthenticationLayer::new(tokens),
             allowed: AuthorizationLayer::new(allowed)
-                .with_path_normalization(options.path_normalization()),
+                .with_path_normalization(options.path_normalization())
+                .with_forwarding(forwarding(model)),
             last: LocalRateLimitLayer::new(last),
         };
         Ok((layer, notices))
+    }
+
+    /// Sets which address is that of the client. Default: as the model has it of who takes what callers
+    /// send, which is [`Forwarding::sidecar`] for a sidecar and for a service without one: the last
+    /// address of `x-forwarded-for`. A server that others than proxies of the mesh can connect to sets
+    /// [`Forwarding::edge`].
+    ///
+    /// A [`ClientAddress`](mesh_core::attributes::ClientAddress) that the server puts into the extensions
+    /// of a request comes before either.
+    #[must_use]
+    pub fn with_forwarding(mut self, forwarding: Forwarding) -> Self {
+        self.allowed = self.allowed.with_forwarding(forwarding);
+        self
+    }
+
+    /// The keys of issuers that have to be fetched: those of rules with `jwksUri`, or with an issuer
+    /// alone.
+    ///
+    /// Nothing is fetched here: spawn [`keep_fresh`](RemoteKeys::keep_fresh) of each, with a client of
+    /// HTTP. No token of an issuer is accepted before its keys have arrived.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use bytes::Bytes;
+    /// use mesh_core::config::MeshConfig;
+    /// use mesh_core::load::Loaded;
+    /// use mesh_core::resolve::resolve;
+    /// use mesh_core::workload::Workload;
+    /// use mesh_policy::authn::{Algorithms, Fetch, FetchError, KeyStore};
+    /// use mesh_policy::server::ServerLayer;
+    ///
+    /// /// Stands for a client of HTTP.
+    /// struct Client;
+    ///
+    /// impl Fetch for Client {
+    ///     async fn fetch(&self, uri: &str) -> Result<Bytes, FetchError> {
+    ///         assert_eq!(uri, "https://login.example/keys");
+    ///         Ok(Bytes::from_static(br#"{"keys": [{"kty": "oct", "k": "AA"}]}"#))
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// let mut loaded = Loaded::default();
+    /// loaded.add("tokens.yaml", "
+    /// apiVersion: security.istio.io/v1
+    /// kind: RequestAuthentication
+    /// metadata: { name: tokens, namespace: shop }
+    /// spec: { jwtRules: [{ issuer: 'https://login.example', jwksUri: 'https://login.example/keys' }] }
+    /// ");
+    /// let (config, _) = loaded.build(MeshConfig::builder(), 1).map_err(|found| found.to_string())?;
+    /// let model = resolve(&config, &Workload::sidecar("shop"));
+    /// let (keys, algorithms) = (KeyStore::default(), Algorithms::new(&[]));
+    /// let now = tokio::time::Instant::now().into_std();
+    /// let (policies, notices) = ServerLayer::compile(&config, &model, &keys, algorithms, now)?;
+    /// assert!(notices[0].message.contains("`https://login.example/keys` have not been fetched"));
+    ///
+    /// for keys in policies.remote_keys() {
+    ///     let keys = Arc::clone(keys);
+    ///     tokio::spawn(async move { keys.keep_fresh(Client, |error| eprintln!("{error}")).await });
+    /// }
+    /// tokio::task::yield_now().await;
+    /// assert!(policies.remote_keys().all(|keys| keys.load().is_some()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn remote_keys(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {
+        self.keys.iter()
     }
 
     /// What is counted, to be shown to Prometheus.
     pub fn metrics(&self) -> &Arc<IstioMetrics> {
         &self.metrics
     }
+}
+
+/// Whose address is the client's, as the listener has it that takes what callers send.
+fn forwarding(model: &Model) -> Forwarding {
+    let listeners = model.listeners.iter();
+    let inbound = listeners.filter(|listener| listener.direction == Direction::Inbound);
+    let mut connections = inbound
+        .flat_map(|listener| &listener.filter_chains)
+        .filter_map(|chain| match &chain.filter {
+            NetworkFilter::Http(connection) => Some(connection),
+            NetworkFilter::SniCluster | NetworkFilter::Tcp(_) => None,
+        });
+    let first = connections.next();
+    first.map_or(Forwarding::sidecar(), Forwarding::of)
 }
 
 fn metrics(config: &MeshConfig, model: &Model) -> (IstioMetrics, Vec<Notice>) {
@@ -184,129 +287,4 @@ pub enum ServerError {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-
-    use bytes::Bytes;
-    use http::{Request, Response};
-    use http_body_util::{Empty, Full};
-    use mesh_core::load::Loaded;
-    use mesh_core::resolve::resolve;
-    use mesh_core::workload::Workload;
-    use tower::{ServiceExt, service_fn};
-
-    use super::*;
-
-    const TOKENS: &str = "
-apiVersion: security.istio.io/v1
-kind: RequestAuthentication
-metadata: { name: tokens, namespace: shop }
-spec: { jwtRules: [{ issuer: 'https://login.example', jwks: '{\"keys\": []}' }] }
----
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: cart, namespace: shop }
-spec: { rules: [{ to: [{ operation: { paths: [/cart] } }] }] }
-";
-
-    /// Two requests a minute, beside `object`.
-    fn limit(object: &str) -> String {
-        format!(
-            "
-apiVersion: networking.istio.io/v1alpha3
-kind: EnvoyFilter
-metadata: {{ name: limit, namespace: shop }}
-spec:
-  configPatches:
-  - applyTo: HTTP_FILTER
-    match: {{ context: SIDECAR_INBOUND, {object} }}
-    patch:
-      operation: INSERT_BEFORE
-      value:
-        name: envoy.filters.http.local_ratelimit
-        typed_config:
-          '@type': type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit
-          stat_prefix: cart
-          token_bucket: {{ max_tokens: 2, tokens_per_fill: 2, fill_interval: 60s }}
-          filter_enabled: {{ default_value: {{ numerator: 100, denominator: HUNDRED }} }}
-          filter_enforced: {{ default_value: {{ numerator: 100, denominator: HUNDRED }} }}
-"
-        )
-    }
-
-    fn compile(documents: &[&str]) -> Result<(ServerLayer, Vec<Notice>), ServerError> {
-        let mut loaded = Loaded::default();
-        loaded.add("policies.yaml", documents.join("---"));
-        let built = loaded.build(MeshConfig::builder(), 1);
-        let (config, _) = built.map_err(|found| found.to_string()).unwrap();
-        let model = resolve(&config, &Workload::sidecar("shop"));
-        let now = tokio::time::Instant::now().into_std();
-        let (keys, algorithms) = (KeyStore::default(), Algorithms::new(&[]));
-        ServerLayer::compile(&config, &model, &keys, algorithms, now)
-    }
-
-    /// The status of a request for `path`, with a token that nobody has signed or without one.
-    async fn status(layer: &ServerLayer, path: &str, has_token: bool) -> u16 {
-        let service = layer.layer(service_fn(|_| async {
-            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-        }));
-        let request = Request::get(path);
-        let request = match has_token {
-            true => request.header("authorization", "Bearer a.b.c"),
-            false => request,
-        };
-        let request = request.body(Empty::<Bytes>::new()).unwrap();
-        service.oneshot(request).await.unwrap().status().as_u16()
-    }
-
-    #[tokio::test]
-    async fn tokens_come_before_authorization_and_that_before_a_limit_and_all_is_counted() {
-        let router = "listener: { filterChain: { filter: { \
-             name: envoy.filters.network.http_connection_manager, \
-             subFilter: { name: envoy.filters.http.router } } } }";
-        let (layer, notices) = compile(&[TOKENS, &limit(router)]).unwrap();
-        // The issuer has no keys, so that no token is accepted.
-        let [notice] = &notices[..] else {
-            panic!("{notices:?}");
-        };
-        assert!(notice.message.contains("no token"), "{notice}");
-        for (path, has_token, expected) in [
-            ("/admin", true, 401),
-            ("/admin", false, 403),
-            // What was refused has taken nothing of the limit.
-            ("/cart", false, 200),
-            ("/cart", false, 200),
-            ("/cart", false, 429),
-            ("/admin", false, 403),
-        ] {
-            assert_eq!(status(&layer, path, has_token).await, expected, "{path}");
-        }
-        let text = layer.metrics().encode();
-        for (code, count) in [(200, 2), (401, 1), (403, 2), (429, 1)] {
-            let label = format!("response_code=\"{code}\"");
-            let mut lines = text.lines();
-            let line = lines.find(|line| line.contains("requests_total{") && line.contains(&label));
-            assert!(line.unwrap().ends_with(&format!(" {count}")), "{text}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_limit_that_is_inserted_first_comes_before_tokens() {
-        let (layer, _) = compile(&[TOKENS, &limit("listener: {}")]).unwrap();
-        for expected in [401, 401, 429] {
-            assert_eq!(status(&layer, "/cart", true).await, expected);
-        }
-    }
-
-    #[tokio::test]
-    async fn policies_that_somebody_else_decides_are_refused() {
-        let custom = "
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: custom, namespace: shop }
-spec: { action: CUSTOM, provider: { name: opa }, rules: [{}] }
-";
-        let error = compile(&[custom]).unwrap_err();
-        assert_eq!(error, ServerError::Custom("opa".into()));
-    }
-}
+mod tests;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use http::{Method, Request};
 use mesh_core::model::Notice;
-use mesh_core::origin::FieldPath;
+use mesh_core::origin::{FieldPath, Origin};
 use mesh_core::resource::Resource;
 use mesh_core::resource::istio::RequestAuthentication;
 use rustls_pki_types::UnixTime;
 
 use super::algorithm::Algorithms;
 use super::error::TokenError;
-use super::keys::{KeyStore, Keys, RemoteKeys};
+use super::keys::{KeyLocation, KeyStore, Keys, RemoteKeys};
 use super::provider::Provider;
 
 /// How many verified tokens each rule remembers.
@@ -23,8 +23,8 @@ const CACHED_TOKENS: usize = 1024;
 /// See the [module docs](super) for an example.
 #[derive(Debug)]
 pub struct Authenticator {
-    /// By issuer, which is the order in which they are tried.
-    providers: Vec<Provider>,
+    /// By issuer, which is the order in which they are tried, each with the place of its rule.
+    providers: Vec<(Provider, Origin)>,
     algorithms: Algorithms,
     notices: Vec<Notice>,
 }
@@ -52,7 +52,7 @@ impl Authenticator {
         }
         authenticator
             .providers
-            .sort_by(|a, b| a.issuer.cmp(&b.issuer));
+            .sort_by(|(a, _), (b, _)| a.issuer.cmp(&b.issuer));
         authenticator
     }
 
@@ -63,12 +63,12 @@ impl Authenticator {
         for (index, rule) in policy.spec.jwt_rules.iter().enumerate() {
             let mut faults = Vec::new();
             let provider = Provider::new(rule, keys, CACHED_TOKENS, &mut faults);
-            self.providers.push(provider);
             let origin = policy.origin().at(&list.index(index), &policy.source);
             self.notices.extend(faults.into_iter().map(|fault| Notice {
                 origin: origin.clone(),
                 message: fault.to_string(),
             }));
+            self.providers.push((provider, origin));
         }
     }
 
@@ -82,12 +82,31 @@ impl Authenticator {
     /// Spawn [`keep_fresh`](RemoteKeys::keep_fresh) of each; until they have arrived, tokens of
     /// their issuers are not accepted.
     pub fn remote_keys(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {
-        self.providers
-            .iter()
-            .filter_map(|provider| match &provider.keys {
-                Keys::Inline(_) => None,
-                Keys::Remote(keys) => Some(keys),
-            })
+        self.rules_of_remote_keys().map(|(keys, _)| keys)
+    }
+
+    fn rules_of_remote_keys(&self) -> impl Iterator<Item = (&Arc<RemoteKeys>, &Origin)> {
+        let providers = self.providers.iter();
+        providers.filter_map(|(provider, origin)| match &provider.keys {
+            Keys::Inline(_) => None,
+            Keys::Remote(keys) => Some((keys, origin)),
+        })
+    }
+
+    /// Tells of each rule whose keys nobody has fetched yet.
+    pub fn unfetched(&self) -> impl Iterator<Item = Notice> {
+        let rules = self.rules_of_remote_keys();
+        let unfetched = rules.filter(|(keys, _)| keys.load().is_none());
+        unfetched.map(|(keys, origin)| {
+            let (KeyLocation::Discovery(place) | KeyLocation::Uri(place)) = keys.location();
+            Notice {
+                origin: origin.clone(),
+                message: format!(
+                    "the keys of `{place}` have not been fetched; until they are, no token of the \
+                     rule is accepted"
+                ),
+            }
+        })
     }
 
     /// Verifies the tokens of a request.
@@ -105,14 +124,15 @@ impl Authenticator {
     /// What is wrong with the token of the first rule that found one and is for its issuer; else that
     /// no rule is.
     pub fn verify<B>(&self, request: &mut Request<B>, now: UnixTime) -> Result<(), TokenError> {
-        for name in self.providers.iter().flat_map(Provider::outputs) {
+        let providers = || self.providers.iter().map(|(provider, _)| provider);
+        for name in providers().flat_map(Provider::outputs) {
             request.headers_mut().remove(name);
         }
         if is_preflight(request) {
             return Ok(());
         }
         let mut failure = None;
-        for provider in &self.providers {
+        for provider in providers() {
             match self.verify_by(provider, request, now) {
                 Ok(()) => return Ok(()),
                 Err(TokenError::Missed) if !provider.is_required => {}

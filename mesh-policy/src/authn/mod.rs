@@ -87,7 +87,7 @@ pub mod layer;
 mod location;
 mod provider;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod token;
 
 pub use algorithm::{Algorithm, Algorithms};

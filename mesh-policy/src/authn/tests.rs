@@ -16,11 +16,11 @@ use super::*;
 
 /// The private key of RFC 8037, appendix A.1.
 const PRIVATE: &str = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
-const JWKS: &str = r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "one",
+pub(crate) const JWKS: &str = r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "one",
     "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 const NOW: u64 = 1_700_000_000;
 
-fn algorithms() -> Algorithms {
+pub(crate) fn algorithms() -> Algorithms {
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     Algorithms::new(provider.signature_verification_algorithms.all)
 }
@@ -47,7 +47,7 @@ fn sign(header: &serde_json::Value, claims: &serde_json::Value) -> String {
     format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
 }
 
-fn token(claims: &serde_json::Value) -> String {
+pub(crate) fn token(claims: &serde_json::Value) -> String {
     sign(&json!({"alg": "EdDSA", "kid": "one"}), claims)
 }
 
@@ -91,6 +91,24 @@ fn a_valid_token_names_the_caller_and_is_not_passed_on() {
         principal.claims.field("scope"),
         Some(&Value::List(items.to_vec()))
     );
+}
+
+#[test]
+fn a_rule_names_further_claims_that_hold_lists_with_spaces_between() {
+    let rules = json!([{"issuer": "i", "spaceDelimitedClaims": ["roles"]}]);
+    let claims = json!({"iss": "i", "sub": "me", "roles": "a b", "name": "a b", "scope": "a b"});
+    let mut request = request(&token(&claims));
+    authenticator(&rules).verify(&mut request, now()).unwrap();
+    let principal = request.extensions().get::<RequestPrincipal>().unwrap();
+    let list = Value::List(
+        ["a", "b"]
+            .map(|item| Value::String(item.to_owned()))
+            .to_vec(),
+    );
+    assert_eq!(principal.claims.field("roles"), Some(&list));
+    assert_eq!(principal.claims.field("scope"), Some(&list));
+    let name = principal.claims.field("name").and_then(Value::as_str);
+    assert_eq!(name, Some("a b"));
 }
 
 #[test]
