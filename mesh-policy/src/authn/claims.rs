@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use mesh_core::resource::Value;
 
 /// Splits the claims that hold a list with spaces between: `{"scope": "a b"}` becomes
@@ -17,8 +19,8 @@ pub(super) fn split_lists(claims: &mut BTreeMap<String, Value>, names: &[String]
     }
 }
 
-/// The text of a claim for a header; dots in `path` are between the names of nested claims.
-/// Nothing if it is not there, empty, or a list or map.
+/// The text of a claim for a header; dots in `path` are between the names of nested claims. A list or
+/// map is base64 of its JSON, as in Envoy. Nothing if it is not there, empty, or null.
 pub(super) fn header_text(claims: &BTreeMap<String, Value>, path: &str) -> Option<String> {
     let mut names = path.split('.');
     let first = claims.get(names.next()?)?;
@@ -31,7 +33,8 @@ pub(super) fn header_text(claims: &BTreeMap<String, Value>, path: &str) -> Optio
         Value::Integer(value) => format!("{value}.000000"),
         Value::Float(value) if is_u64(*value) => (*value as u64).to_string(),
         Value::Float(value) => format!("{value:.6}"),
-        Value::List(_) | Value::Map(_) | Value::Null => return None,
+        Value::List(_) | Value::Map(_) => BASE64_STANDARD.encode(serde_json::to_vec(claim).ok()?),
+        Value::Null => return None,
     };
     (!text.is_empty()).then_some(text)
 }
@@ -49,7 +52,7 @@ mod tests {
             r#"{
                 "scope": "read  write", "name": "a b", "empty": "",
                 "n": 7, "minus": -7, "half": 0.5, "large": 1e19, "yes": true,
-                "user": {"id": 3, "groups": ["a"]}
+                "user": {"id": 3, "groups": ["a", "b"]}, "nobody": null
             }"#,
         )
         .unwrap()
@@ -67,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_written_to_a_header_if_it_is_one_value() {
+    fn a_claim_is_written_to_a_header_as_envoy_writes_it() {
         let cases = [
             ("name", Some("a b")),
             ("n", Some("7")),
@@ -76,8 +79,10 @@ mod tests {
             ("large", Some("10000000000000000000")),
             ("yes", Some("true")),
             ("user.id", Some("3")),
-            ("user", None),
-            ("user.groups", None),
+            // {"groups":["a","b"],"id":3} and ["a","b"]
+            ("user", Some("eyJncm91cHMiOlsiYSIsImIiXSwiaWQiOjN9")),
+            ("user.groups", Some("WyJhIiwiYiJd")),
+            ("nobody", None),
             ("user.id.x", None),
             ("empty", None),
             ("missing", None),

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::header::HOST;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Request};
 use mesh_core::attributes::{ConnectionInfo, PeerIdentity, RequestPrincipal};
 use mesh_core::resource::Value;
@@ -67,7 +68,7 @@ pub struct HttpRequest<'a> {
     pub method: &'a str,
     /// The host that is asked, with its port if the client has sent one.
     pub host: Option<&'a [u8]>,
-    /// The path, normalized as the mesh says; a query or fragment is ignored.
+    /// The path, normalized as the mesh says, with its query, which conditions on `:path` alone look at.
     pub path: &'a str,
     /// The headers.
     pub headers: &'a HeaderMap,
@@ -89,7 +90,7 @@ impl<'a> HttpRequest<'a> {
             connection,
             method: request.method().as_str(),
             host: authority.or_else(host),
-            path: uri.path(),
+            path: uri.path_and_query().map_or("", PathAndQuery::as_str),
             headers: request.headers(),
             claims: principal.map(|principal| &*principal.claims),
         }
@@ -120,8 +121,11 @@ impl<'a> Facts<'a> {
 
     /// The path without query and fragment.
     pub(super) fn path(&self) -> Option<&'a str> {
-        let path = self.request?.path;
-        Some(mesh_core::path::without_query_and_fragment(path))
+        let whole = self.request?.path;
+        let path = mesh_core::path::without_query_and_fragment(whole);
+        // `http://host?query` asks for the root (RFC 9110 §4.2.3).
+        let is_root = path.is_empty() && !whole.is_empty();
+        Some(if is_root { "/" } else { path })
     }
 
     /// The claim at `path`, outermost name first.

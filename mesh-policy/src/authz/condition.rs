@@ -58,10 +58,10 @@ pub(super) enum Predicate {
         name: HeaderName,
         texts: Box<[StringMatch]>,
     },
-    /// In lower case where that matters.
     Host(Box<[StringMatch]>),
     Method(Box<[StringMatch]>),
     Path(Box<[PathMatch]>),
+    PathAndQuery(Box<[StringMatch]>),
     Peer(Box<[PeerMatch]>),
     RemoteIp(CidrSet),
     RequestPrincipal(Box<[PrincipalMatch]>),
@@ -108,6 +108,9 @@ impl Predicate {
             Self::Path(paths) => facts
                 .path()
                 .is_some_and(|path| paths.iter().any(|matcher| matcher.is_match(path))),
+            Self::PathAndQuery(texts) => facts
+                .request
+                .is_some_and(|request| any(texts, request.path.as_bytes())),
             Self::Peer(peers) => connection
                 .peer
                 .is_some_and(|peer| peers.iter().any(|matcher| matcher.is_match(peer))),
@@ -134,6 +137,7 @@ impl Predicate {
             Self::Host(_) => facts.request?.host.map(bytes),
             Self::Method(_) => Some(facts.request?.method.to_owned()),
             Self::Path(_) => facts.path().map(str::to_owned),
+            Self::PathAndQuery(_) => Some(facts.request?.path.to_owned()),
             Self::Peer(_) => connection.peer.map(str::to_owned),
             Self::RemoteIp(_) => address(connection.remote),
             Self::RequestPrincipal(_) => facts.request?.claims.and_then(PrincipalMatch::seen),
@@ -155,6 +159,7 @@ impl Predicate {
             | Self::Host(_)
             | Self::Method(_)
             | Self::Path(_)
+            | Self::PathAndQuery(_)
             | Self::Peer(_)
             | Self::RequestPrincipal(_) => false,
         }

@@ -67,6 +67,8 @@ impl Values<'_> {
 /// What a field is about.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
+    /// The host, whose case counts, as that of a header.
+    Authority,
     Claim(Box<[Box<str>]>),
     DestinationIp,
     Header(HeaderName),
@@ -74,6 +76,7 @@ pub(super) enum Kind {
     Method,
     Namespace,
     Path,
+    PathAndQuery,
     Port,
     Principal,
     RemoteIp,
@@ -102,9 +105,9 @@ impl Kind {
             "source.principal" => Some(Self::Principal),
             "source.serviceAccount" => Some(Self::ServiceAccount),
             "source.trustDomain" => Some(Self::TrustDomain),
-            _ if key.starts_with("request.headers") => nested("request.headers")
-                .and_then(|name| HeaderName::from_str(name).ok())
-                .map(Self::Header),
+            _ if key.starts_with("request.headers") => {
+                nested("request.headers").and_then(Self::of_header)
+            }
             // `[a][b]` is the claim `b` of `a`.
             _ => nested("request.auth.claims")
                 .map(|path| Self::Claim(path.split("][").map(Box::from).collect())),
@@ -112,13 +115,26 @@ impl Kind {
         kind.ok_or_else(|| Unenforceable::UnknownKey(key.into()))
     }
 
+    /// A header. What HTTP/2 puts into pseudo-headers is looked for where it is, also under the name
+    /// `host`, which Envoy takes for `:authority`.
+    fn of_header(name: &str) -> Option<Self> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            ":authority" | "host" => Self::Authority,
+            ":method" => Self::Method,
+            ":path" => Self::PathAndQuery,
+            name => Self::Header(HeaderName::from_str(name).ok()?),
+        })
+    }
+
     pub(super) fn is_http_only(&self) -> bool {
         match self {
-            Self::Claim(_)
+            Self::Authority
+            | Self::Claim(_)
             | Self::Header(_)
             | Self::Host
             | Self::Method
             | Self::Path
+            | Self::PathAndQuery
             | Self::RequestPrincipal => true,
             Self::DestinationIp
             | Self::Namespace
@@ -147,6 +163,7 @@ pub(super) fn predicate(
         domains, namespace, ..
     } = target;
     Some(match kind {
+        Kind::Authority => Predicate::Host(values.header_texts()?),
         Kind::Claim(path) => Predicate::Claim {
             path: path.clone(),
             texts: values.texts()?,
@@ -165,6 +182,7 @@ pub(super) fn predicate(
             Predicate::Peer(values.peers(|value| vec![PeerMatch::namespace(value)])?)
         }
         Kind::Path => Predicate::Path(values.parse(path)?.into()),
+        Kind::PathAndQuery => Predicate::PathAndQuery(values.header_texts()?),
         Kind::Port => Predicate::DestinationPort(values.parse(port)?.into()),
         Kind::Principal => Predicate::Peer(values.peers(|value| {
             let principals = expand_principal(value, domains);

@@ -249,6 +249,7 @@ fn keys(condition: &Condition) -> Option<Vec<Key>> {
         Predicate::Claim { .. }
         | Predicate::DestinationIp(_)
         | Predicate::Header { .. }
+        | Predicate::PathAndQuery(_)
         | Predicate::RemoteIp(_)
         | Predicate::ServerName(_)
         | Predicate::SourceIp(_) => None,

@@ -158,6 +158,93 @@ fn each_attribute_is_looked_at() {
 }
 
 #[test]
+fn conditions_look_at_the_peer_the_client_and_the_token() {
+    let claims = json!({"iss": "i", "sub": "me", "azp": "app", "aud": ["cart", "other"]});
+    let claims = serde_json::from_value(claims).unwrap();
+    let headers = HeaderMap::new();
+    let request = HttpRequest {
+        connection: Connection {
+            remote: [203, 0, 113, 9].into(),
+            ..connection()
+        },
+        claims: Some(&claims),
+        ..request(&headers)
+    };
+    for (key, value, other) in [
+        ("source.serviceAccount", "shop/cart", "shop/car"),
+        ("source.serviceAccount", "cart", "other"),
+        ("source.trustDomain", "cluster.local", "cluster"),
+        ("source.namespace", "shop", "sho"),
+        ("source.ip", "10.0.0.0/24", "203.0.113.0/24"),
+        ("remote.ip", "203.0.113.0/24", "10.0.0.0/24"),
+        ("request.auth.principal", "i/me", "i/you"),
+        ("request.auth.presenter", "app", "ap"),
+        ("request.auth.audiences", "other", "others"),
+    ] {
+        for (value, expected) in [(value, true), (other, false)] {
+            let rule = json!({"when": [{"key": key, "values": [value]}]});
+            let set = compile(&[json!({"rules": [rule]})]);
+            assert_eq!(set.notices(), [], "{key} {value}");
+            let verdict = set.evaluate(&request);
+            assert_eq!(verdict.is_allowed(), expected, "{key} {value}");
+        }
+    }
+    for (block, expected) in [("203.0.113.0/24", true), ("10.0.0.0/24", false)] {
+        let rule = json!({"from": [{"source": {"remoteIpBlocks": [block]}}]});
+        let set = compile(&[json!({"rules": [rule]})]);
+        assert_eq!(set.evaluate(&request).is_allowed(), expected, "{block}");
+    }
+}
+
+/// HTTP/2 has the host in `:authority` and no header of that name, so that a denial that looked at
+/// headers alone could be evaded.
+#[test]
+fn parts_of_the_request_are_headers_of_the_names_that_envoy_gives_them() {
+    let of = |request: http::request::Builder, key: &str, value: &str| {
+        let rule = json!({"when": [{"key": format!("request.headers[{key}]"), "values": [value]}]});
+        let set = compile(&[json!({"action": "DENY", "rules": [rule]})]);
+        assert_eq!(set.notices(), [], "{key}");
+        let request = request.body(()).unwrap();
+        !set.evaluate(&HttpRequest::of(&request, connection()))
+            .is_allowed()
+    };
+    let second = || http::Request::get("http://Admin.shop/a?b=c");
+    let first = || http::Request::get("/a?b=c").header("host", "Admin.shop");
+    for (key, value, expected) in [
+        ("host", "Admin.shop", true),
+        ("Host", "Admin.*", true),
+        (":authority", "Admin.shop", true),
+        (":authority", "*", true),
+        // A header is compared as it is, and so is this.
+        ("host", "admin.shop", false),
+        (":method", "GET", true),
+        (":method", "POST", false),
+        (":path", "/a?b=c", true),
+        (":path", "/a", false),
+        (":path", "*b=c", true),
+    ] {
+        assert_eq!(of(second(), key, value), expected, "HTTP/2: {key} {value}");
+        assert_eq!(of(first(), key, value), expected, "HTTP/1.1: {key} {value}");
+    }
+    // Of what is not known, a denial is of all, and it is told.
+    let scheme = json!({"when": [{"key": "request.headers[:scheme]", "values": ["https"]}]});
+    let set = compile(&[json!({"action": "DENY", "rules": [scheme]})]);
+    assert_eq!(set.notices().len(), 1);
+    assert!(!set.evaluate(&request(&HeaderMap::new())).is_allowed());
+}
+
+#[test]
+fn the_root_that_is_asked_without_a_path_is_the_root() {
+    let deny = json!({"action": "DENY", "rules": [{"to": [{"operation": {"paths": ["/"]}}]}]});
+    let set = compile(&[deny]);
+    for uri in ["http://shop", "http://shop/", "http://shop?q", "/?q"] {
+        let request = http::Request::get(uri).body(()).unwrap();
+        let request = HttpRequest::of(&request, connection());
+        assert!(!set.evaluate(&request).is_allowed(), "{uri}");
+    }
+}
+
+#[test]
 fn values_of_a_header_are_joined() {
     let mut headers = HeaderMap::new();
     let name = HeaderName::from_static("x-a");
