@@ -103,6 +103,20 @@ impl Pieces {
         self.length.saturating_sub(position.read)
     }
 
+    /// Lets go of the pieces before `position`, which stays where it was among the others.
+    pub(crate) fn release(&mut self, position: &mut Position) {
+        if self.left(*position) == 0 {
+            *self = Self::default();
+            *position = Position::default();
+            return;
+        }
+        let passed = position.piece.min(self.whole.len());
+        let length: usize = self.whole.drain(..passed).map(|piece| piece.len()).sum();
+        self.length = self.length.saturating_sub(length);
+        position.piece -= passed;
+        position.read = position.read.saturating_sub(length);
+    }
+
     /// What there is at `position`, which is moved behind it.
     pub(crate) fn next(&self, position: &mut Position) -> Option<Bytes> {
         while let Some(piece) = self.whole.get(position.piece) {
@@ -174,6 +188,32 @@ mod tests {
                 prop_assert_eq!(pieces.left(position), 0);
             }
             prop_assert!(pieces.next(&mut pieces.end()).is_none());
+        }
+
+        /// Pieces go on being added, as to the body of the last attempt.
+        #[test]
+        fn a_reader_reads_on_whatever_was_released(
+            added in proptest::collection::vec((0_usize..2 * SMALL, 0_usize..3, any::<bool>()), 0..60),
+        ) {
+            let (mut pieces, mut position) = (Pieces::default(), Position::default());
+            let (mut whole, mut read) = (Vec::new(), Vec::new());
+            for (index, (length, reads, releases)) in added.into_iter().enumerate() {
+                let piece = Bytes::from(vec![u8::try_from(index).unwrap(); length]);
+                pieces.push(&piece);
+                whole.extend_from_slice(&piece);
+                for _ in 0..reads {
+                    read.extend(pieces.next(&mut position).unwrap_or_default());
+                }
+                if releases {
+                    pieces.release(&mut position);
+                    prop_assert_eq!(position.piece, 0, "nothing before it is kept");
+                }
+                prop_assert_eq!(pieces.left(position), whole.len() - read.len());
+            }
+            while let Some(piece) = pieces.next(&mut position) {
+                read.extend(piece);
+            }
+            prop_assert_eq!(read, whole);
         }
     }
 }

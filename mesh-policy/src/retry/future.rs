@@ -152,6 +152,7 @@ pub(super) struct Retrying<S, B, E> {
     next: Option<ReplayBody<B>>,
     attempts: u32,
     previous: PreviousEndpoints,
+    /// Runs from when the request has come whole.
     timer: Option<Pin<Box<Sleep>>>,
     permit: Option<RetryPermit>,
 }
@@ -180,18 +181,23 @@ impl<S, B, E> Retrying<S, B, E> {
             next: None,
             attempts: 1,
             previous,
-            timer: plan.per_try.map(|timeout| Box::pin(sleep(timeout))),
+            timer: None,
             permit: None,
             plan,
         }
     }
 
-    /// Waits for the end of the time that an attempt has.
+    /// Waits for the end of the time that an attempt has. As in Envoy, that of a slow client who is
+    /// still sending does not count.
     fn poll_timeout<R>(&mut self, cx: &mut Context<'_>) -> Poll<Ended<R, E>> {
-        match &mut self.timer {
-            Some(timer) => timer.as_mut().poll(cx).map(|()| Ended::TimedOut),
-            None => Poll::Pending,
+        let Some(per_try) = self.plan.per_try else {
+            return Poll::Pending;
+        };
+        if self.timer.is_none() {
+            ready!(self.replay.poll_received(cx));
         }
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(per_try)));
+        timer.as_mut().poll(cx).map(|()| Ended::TimedOut)
     }
 
     /// Decides what follows an attempt.
@@ -206,6 +212,8 @@ impl<S, B, E> Retrying<S, B, E> {
             self.avoid(&ended);
             return Step::Again(wait);
         }
+        // The response begins, while its request may go on for long.
+        self.replay.finish();
         let mut response = match ended {
             Ended::Answered(response) => response,
             Ended::Failed(error) => return Step::Finish(Err(error)),
@@ -315,7 +323,7 @@ impl<S, B, E> Retrying<S, B, E> {
         S: Service<Request<ReplayBody<B>>, Response = Response<R>>,
     {
         self.attempts = self.attempts.saturating_add(1);
-        self.timer = self.plan.per_try.map(|timeout| Box::pin(sleep(timeout)));
+        self.timer = None;
         let mut head = self.head.clone();
         if self.layer.settings().count_attempts {
             head.headers

@@ -23,9 +23,10 @@
 //!   ([`SelectedEndpoint`](mesh_core::attributes::SelectedEndpoint) of the response), or that which has
 //!   been silent for too long ([`Progress`](mesh_core::attributes::Progress) of the request).
 //! - A body is kept as it passes, without copying. One that outgrows the limit is sent on, and the
-//!   request is not tried again.
+//!   request is not tried again. Nothing is kept once the response has begun.
 //! - An attempt that takes longer than the route's `perTryTimeout` counts as a reset; the last is
-//!   answered with `504`, `upstream request timeout` and the flag `UT`.
+//!   answered with `504`, `upstream request timeout` and the flag `UT`. The time runs from when the
+//!   request has come whole, as in Envoy, or is read no further.
 //! - When the attempts are used up, the last response is passed on and flagged `URX`.
 //! - Every attempt says which it is, in `x-envoy-attempt-count`.
 //! - The inner service is called only when it is ready: the first attempt uses the readiness that

@@ -5,7 +5,8 @@
 //! that the limit is one of memory and not only of length. A further attempt begins with what is kept
 //! and goes on where the earlier one stopped reading, so that an attempt need not wait
 //! until the body is there whole. A body that outgrows the limit is no longer kept, and cannot be
-//! sent again.
+//! sent again. Nor is one kept once it is settled that there is no further attempt
+//! ([`Replay::finish`]): a stream may go on for long after its response has begun.
 //!
 //! An attempt that has been given up may still be read by its connection for a moment. Its body then
 //! fails with [`Superseded`], and takes nothing from the attempt that follows. That is what the lock
@@ -52,10 +53,6 @@ enum Source<B> {
     Kept {
         shared: Arc<Mutex<Shared<B>>>,
         attempt: u32,
-        /// What this attempt has read of the pieces that are kept.
-        read: Position,
-        /// Whether this attempt has read the trailers, or that there are none.
-        ended: bool,
     },
     /// A body that is sent once.
     Once(B),
@@ -69,8 +66,16 @@ struct Shared<B> {
     end: End,
     /// The attempt that may read.
     attempt: u32,
+    /// What it has read of the pieces that are kept.
+    read: Position,
+    /// Whether it has read the trailers, or that there are none.
+    ended: bool,
+    /// Whether it has been given up before it had read everything.
+    is_dropped: bool,
     /// Who waits for its next frame.
     reader: Option<Waker>,
+    /// Who waits until the body has been received.
+    receiver: Option<Waker>,
     is_replayable: bool,
 }
 
@@ -111,7 +116,11 @@ impl<B: Body<Data = Bytes>> Replay<B> {
             limit,
             end: End::NotYet,
             attempt: 0,
+            read: Position::default(),
+            ended: false,
+            is_dropped: false,
             reader: None,
+            receiver: None,
             is_replayable,
         }))))
     }
@@ -128,6 +137,9 @@ impl<B: Body<Data = Bytes>> Replay<B> {
             return None;
         }
         state.attempt += 1;
+        state.read = Position::default();
+        state.ended = false;
+        state.is_dropped = false;
         let attempt = state.attempt;
         let superseded = state.reader.take();
         drop(state);
@@ -138,8 +150,6 @@ impl<B: Body<Data = Bytes>> Replay<B> {
         Some(ReplayBody(Source::Kept {
             shared: Arc::clone(shared),
             attempt,
-            read: Position::default(),
-            ended: false,
         }))
     }
 
@@ -148,6 +158,37 @@ impl<B: Body<Data = Bytes>> Replay<B> {
         self.0
             .as_ref()
             .is_none_or(|shared| lock(shared).can_replay())
+    }
+}
+
+impl<B> Replay<B> {
+    /// Settles that there is no further attempt. What the last one has read already is let go of, and
+    /// nothing more is kept. So it is when this is dropped.
+    pub fn finish(&self) {
+        if let Some(shared) = &self.0 {
+            let mut shared = lock(shared);
+            shared.is_replayable = false;
+            shared.release();
+        }
+    }
+
+    /// Waits until the body has come whole, as far as anybody reads it.
+    pub(super) fn poll_received(&self, cx: &Context<'_>) -> Poll<()> {
+        let Some(shared) = &self.0 else {
+            return Poll::Ready(());
+        };
+        let mut shared = lock(shared);
+        if shared.is_received() {
+            return Poll::Ready(());
+        }
+        shared.receiver = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl<B> Drop for Replay<B> {
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 
@@ -161,17 +202,29 @@ impl<B> Shared<B> {
         self.is_replayable && !matches!(self.end, End::Failed)
     }
 
-    /// Keeps a piece that an attempt reads. Returns where the pieces that are kept end.
-    fn keep(&mut self, piece: &Bytes) -> Position {
+    /// Whether nothing more comes, or nobody is there to read it.
+    fn is_received(&self) -> bool {
+        self.is_dropped || !matches!(self.end, End::NotYet)
+    }
+
+    /// Keeps a piece that the attempt reads, which has read all before it.
+    fn keep(&mut self, piece: &Bytes) {
         if self.pieces.len().saturating_add(piece.len()) > self.limit {
             self.is_replayable = false;
         }
         if self.is_replayable {
             self.pieces.push(piece);
+            self.read = self.pieces.end();
         } else {
-            self.pieces = Pieces::default();
+            self.release();
         }
-        self.pieces.end()
+    }
+
+    /// Lets go of what is not sent again.
+    fn release(&mut self) {
+        if !self.is_replayable {
+            self.pieces.release(&mut self.read);
+        }
     }
 }
 
@@ -180,18 +233,14 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    /// The next frame for an attempt that has read up to `read`.
-    fn poll_frame(
-        &mut self,
-        read: &mut Position,
-        ended: &mut bool,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(piece) = self.pieces.next(read) {
+    /// The next frame for the attempt.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(piece) = self.pieces.next(&mut self.read) {
+            self.release();
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         if let End::Reached(trailers) = &self.end {
-            let trailers = match mem::replace(ended, true) {
+            let trailers = match mem::replace(&mut self.ended, true) {
                 true => None,
                 false => trailers.clone(),
             };
@@ -205,31 +254,35 @@ where
             }
             None => {
                 self.end = End::Reached(None);
-                *ended = true;
+                self.ended = true;
                 return Poll::Ready(None);
             }
         };
         if let Some(piece) = frame.data_ref() {
-            *read = self.keep(piece);
+            self.keep(piece);
+            // Who knows that this was the last one does not ask again.
+            if self.body.is_end_stream() {
+                self.end = End::Reached(None);
+            }
         } else if let Some(trailers) = frame.trailers_ref() {
             self.end = End::Reached(Some(trailers.clone()));
-            *ended = true;
+            self.ended = true;
         }
         Poll::Ready(Some(Ok(frame)))
     }
 
-    fn is_end_stream(&self, read: Position, ended: bool) -> bool {
-        self.pieces.left(read) == 0
+    fn is_end_stream(&self) -> bool {
+        self.pieces.left(self.read) == 0
             && match &self.end {
                 End::NotYet => self.body.is_end_stream(),
-                End::Reached(trailers) => ended || trailers.is_none(),
+                End::Reached(trailers) => self.ended || trailers.is_none(),
                 End::Failed => false,
             }
     }
 
-    /// The hint for what is left after `read`.
-    fn size_hint(&self, read: Position) -> SizeHint {
-        let again = self.pieces.left(read) as u64;
+    /// The hint for what the attempt has not read.
+    fn size_hint(&self) -> SizeHint {
+        let again = self.pieces.left(self.read) as u64;
         let rest = match &self.end {
             End::NotYet => self.body.size_hint(),
             End::Reached(_) | End::Failed => SizeHint::with_exact(0),
@@ -261,18 +314,14 @@ where
                 let frame = Pin::new(body).poll_frame(cx);
                 frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
             }
-            Source::Kept {
-                shared,
-                attempt,
-                read,
-                ended,
-            } => {
+            Source::Kept { shared, attempt } => {
                 let mut shared = lock(shared);
                 if shared.attempt != *attempt {
                     return Poll::Ready(Some(Err(Superseded.into())));
                 }
-                let frame = shared.poll_frame(read, ended, cx);
+                let frame = shared.poll_frame(cx);
                 shared.reader = frame.is_pending().then(|| cx.waker().clone());
+                wake_receiver(shared);
                 frame
             }
         }
@@ -282,14 +331,9 @@ where
         match &self.0 {
             Source::Empty => true,
             Source::Once(body) => body.is_end_stream(),
-            Source::Kept {
-                shared,
-                attempt,
-                read,
-                ended,
-            } => {
+            Source::Kept { shared, attempt } => {
                 let shared = lock(shared);
-                shared.attempt == *attempt && shared.is_end_stream(*read, *ended)
+                shared.attempt == *attempt && shared.is_end_stream()
             }
         }
     }
@@ -298,7 +342,37 @@ where
         match &self.0 {
             Source::Empty => SizeHint::with_exact(0),
             Source::Once(body) => body.size_hint(),
-            Source::Kept { shared, read, .. } => lock(shared).size_hint(*read),
+            Source::Kept { shared, attempt } => {
+                let shared = lock(shared);
+                match shared.attempt == *attempt {
+                    true => shared.size_hint(),
+                    // It fails before anything.
+                    false => SizeHint::default(),
+                }
+            }
+        }
+    }
+}
+
+impl<B> Drop for ReplayBody<B> {
+    fn drop(&mut self) {
+        if let Source::Kept { shared, attempt } = &self.0 {
+            let mut shared = lock(shared);
+            if shared.attempt == *attempt {
+                shared.is_dropped = true;
+                wake_receiver(shared);
+            }
+        }
+    }
+}
+
+/// Tells who waits for the end of the body that it is there.
+fn wake_receiver<B>(mut shared: MutexGuard<'_, Shared<B>>) {
+    if shared.is_received() {
+        let receiver = shared.receiver.take();
+        drop(shared);
+        if let Some(receiver) = receiver {
+            receiver.wake();
         }
     }
 }
@@ -324,7 +398,7 @@ pub struct Superseded;
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::task::Wake;
 
     use http_body_util::BodyExt;
@@ -453,6 +527,92 @@ mod tests {
         assert_eq!(first.size_hint().exact(), Some(0));
         assert!(first.is_end_stream());
         assert_eq!(replay.attempt().unwrap().size_hint().exact(), Some(3));
+    }
+
+    /// A piece that counts as kept while it is.
+    struct Counted(Arc<AtomicUsize>);
+
+    impl Counted {
+        fn piece(kept: &Arc<AtomicUsize>) -> Bytes {
+            kept.fetch_add(1, Ordering::Relaxed);
+            Bytes::from_owner(Self(Arc::clone(kept)))
+        }
+    }
+
+    impl AsRef<[u8]> for Counted {
+        fn as_ref(&self) -> &[u8] {
+            &[7; 2048]
+        }
+    }
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A body that makes its pieces as they are read.
+    struct Stream {
+        pieces: usize,
+        kept: Arc<AtomicUsize>,
+    }
+
+    impl Body for Stream {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            let left = self.pieces.checked_sub(1);
+            self.pieces = left.unwrap_or(0);
+            Poll::Ready(left.map(|_| Ok(Frame::data(Counted::piece(&self.kept)))))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_sent_again_is_let_go_of() {
+        let kept = Arc::new(AtomicUsize::new(0));
+        let count = || kept.load(Ordering::Relaxed);
+        let stream = Stream {
+            pieces: 6,
+            kept: Arc::clone(&kept),
+        };
+        let replay = Replay::new(stream, 1 << 20);
+        let mut first = replay.attempt().unwrap();
+        for read in 1..=3 {
+            first.frame().await.unwrap().unwrap();
+            assert_eq!(count(), read);
+        }
+        let mut second = replay.attempt().unwrap();
+        second.frame().await.unwrap().unwrap();
+        replay.finish();
+        assert!(!replay.can_replay());
+        assert_eq!(count(), 2, "what the attempt has still to read");
+        for left in [1, 0, 0, 0, 0] {
+            let frame = second.frame().await.unwrap().unwrap();
+            assert_eq!(frame.data_ref().unwrap().len(), 2048);
+            drop(frame);
+            assert_eq!(count(), left);
+        }
+        assert!(second.frame().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn who_gives_a_request_up_keeps_nothing_of_its_body() {
+        let kept = Arc::new(AtomicUsize::new(0));
+        let stream = Stream {
+            pieces: 6,
+            kept: Arc::clone(&kept),
+        };
+        let replay = Replay::new(stream, 1 << 20);
+        let mut body = replay.attempt().unwrap();
+        body.frame().await.unwrap().unwrap();
+        drop(replay);
+        assert_eq!(kept.load(Ordering::Relaxed), 0);
+        body.frame().await.unwrap().unwrap();
+        assert_eq!(kept.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]

@@ -20,7 +20,7 @@ use mesh_core::model::retry::RetryPolicy;
 use mesh_core::model::route::{Route, RouteAction, RouteMatch};
 use mesh_core::service::ClusterName;
 use proptest::prelude::*;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tower::{Service, ServiceBuilder, ServiceExt};
 
 use super::budget::{RetryBudget, RetryBudgets, RetryCap};
@@ -339,6 +339,108 @@ async fn an_attempt_that_takes_too_long_is_tried_again_as_a_reset_is() {
             "{condition}"
         );
         assert_eq!(upstream.seen().len(), attempts, "{condition}");
+    }
+}
+
+/// A body of a byte a second.
+struct Slow {
+    left: u32,
+    next: Pin<Box<Sleep>>,
+}
+
+impl Slow {
+    fn new(seconds: u32) -> Self {
+        let next = Box::pin(sleep(Duration::from_secs(1)));
+        let left = seconds;
+        Self { left, next }
+    }
+}
+
+impl http_body::Body for Slow {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        std::task::ready!(self.next.as_mut().poll(cx));
+        self.left -= 1;
+        self.next
+            .as_mut()
+            .reset(Instant::now() + Duration::from_secs(1));
+        let byte = Bytes::from_static(b"a");
+        Poll::Ready(Some(Ok(http_body::Frame::data(byte))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_an_attempt_begins_when_the_request_has_come_whole() {
+    // Whether the upstream reads the request, and how long it is silent then.
+    for (reads, silence, status, seconds) in [
+        (true, 0, 200, 3),
+        (true, 1, 200, 4),
+        // The further attempt has the whole request at once.
+        (true, 9, 504, 3 + 2 + 2),
+        (false, 9, 504, 2 + 2),
+    ] {
+        let upstream = tower::service_fn(move |request: Request<ReplayBody<Slow>>| async move {
+            if reads {
+                request.into_body().collect().await.unwrap();
+            } else {
+                drop(request);
+            }
+            sleep(Duration::from_secs(silence)).await;
+            Ok::<_, Infallible>(Response::new(Bytes::new()))
+        });
+        let policy = RetryPolicy {
+            per_try_timeout: Some(Duration::from_secs(2)),
+            ..policy(1, &["5xx"])
+        };
+        let request = request(Method::POST, policy).map(|_| Slow::new(3));
+        let layer = RetryLayer::new().with_random(|| 0);
+        let service = ServiceBuilder::new().layer(layer).service(upstream);
+        let start = Instant::now();
+        let response = service.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), status, "{reads} {silence}");
+        assert_eq!(start.elapsed().as_secs(), seconds, "{reads} {silence}");
+    }
+}
+
+/// As when a stream is answered, and goes on for hours.
+#[tokio::test(start_paused = true)]
+async fn a_body_is_not_kept_once_its_response_has_begun() {
+    let rest = Arc::new(Mutex::new(None));
+    let connection = Arc::clone(&rest);
+    let upstream = tower::service_fn(move |request: Request<ReplayBody<Growing>>| {
+        let mut body = request.into_body();
+        let connection = Arc::clone(&connection);
+        async move {
+            // What comes first is read before the answer.
+            body.frame().await.unwrap().unwrap();
+            *connection.lock().unwrap() = Some(body);
+            Ok::<_, Infallible>(Response::new(Bytes::new()))
+        }
+    });
+    let books = Arc::new([7; 4096]);
+    let piece = Bytes::from_owner(Shared(Arc::clone(&books)));
+    let request = request(Method::POST, policy(2, &["5xx"])).map(|_| Growing(Full::new(piece)));
+    let service = ServiceBuilder::new().layer(layer()).service(upstream);
+    let mut sending = Box::pin(service.oneshot(request));
+    (&mut sending).await.unwrap();
+    assert!(rest.lock().unwrap().is_some(), "the stream goes on");
+    assert_eq!(Arc::strong_count(&books), 1, "nobody keeps what was sent");
+}
+
+/// Bytes of which others know how often they are kept.
+struct Shared(Arc<[u8; 4096]>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &*self.0
     }
 }
 
