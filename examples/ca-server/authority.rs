@@ -11,7 +11,7 @@ use mesh_core::identity::TrustDomain;
 use mesh_core::watch::{self, Publisher, Watch};
 use mesh_tls::ca::files::CaFiles;
 use mesh_tls::ca::root::{RootRenewal, RootSpec};
-use mesh_tls::ca::{Authority, IssuancePolicy, Issuer, OverlapPolicy, SerialNumber, Signer};
+use mesh_tls::ca::{Authority, Issuer, SerialNumber, Signer};
 use mesh_tls::csr::KeyKind;
 use mesh_tls::key::SigningKey;
 use mesh_tls::verify::Revocations;
@@ -19,7 +19,7 @@ use rustls::crypto::CryptoProvider;
 use rustls_pki_types::UnixTime;
 use tokio::time::sleep;
 
-use crate::state;
+use crate::{overlap, state};
 
 /// How often the files are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
@@ -41,7 +41,7 @@ pub(crate) struct MeshAuthority {
 
 impl MeshAuthority {
     /// Reads the authority, or makes a root if the directory has none of an authority's files. If that was
-    /// broken off before, it is gone on with.
+    /// broken off before, it is gone on with, and so is the replacement of one root by another.
     pub(crate) fn open(
         directory: &Path,
         trust_domain: TrustDomain,
@@ -54,10 +54,10 @@ impl MeshAuthority {
             state::create(directory, &root, &provider)?;
         }
         let files = state::read(directory)?;
-        let signer = Arc::new(files.signer(UnixTime::now(), &provider)?);
+        let now = UnixTime::now();
+        let signer = Arc::new(files.signer(now, &provider)?);
         let lists = Revocations::new(files.revocation_lists()?)?;
-        let policy = IssuancePolicy::default();
-        let authority = Authority::new(signer, policy, OverlapPolicy::default());
+        let authority = overlap::load(directory, signer, now, &provider)?;
         let (publisher, issuer) = watch::channel(authority.issuer());
         Ok(Self {
             directory: directory.to_owned(),
@@ -125,8 +125,12 @@ impl MeshAuthority {
         Ok(())
     }
 
-    /// Renews the root if it was made here and is due.
+    /// Renews the root if it was made here, is due and is not to be followed by another, whose files are in
+    /// its place.
     pub(crate) fn renew(&self, renewal: RootRenewal) -> Result<(), Failure> {
+        if lock(&self.authority).next().is_some() {
+            return Ok(());
+        }
         let signer = Arc::clone(self.issuer.load().signer());
         let validity = signer.certificate().validity();
         if !state::is_self_made(&self.directory, &signer, &self.provider)
@@ -144,14 +148,22 @@ impl MeshAuthority {
     pub(crate) fn replace(&self, next: Signer) {
         let mut authority = lock(&self.authority);
         authority.replace(Arc::new(next), UnixTime::now());
-        self.publisher.publish(authority.issuer());
+        self.changed(&authority);
     }
 
-    fn advance(&self) {
+    /// Does what is due.
+    pub(crate) fn advance(&self) {
         let mut authority = lock(&self.authority);
         while authority.advance(UnixTime::now()).is_some() {
-            self.publisher.publish(authority.issuer());
+            self.changed(&authority);
         }
+    }
+
+    /// Keeps and publishes what has changed.
+    fn changed(&self, authority: &Authority) {
+        let kept = overlap::save(&self.directory, authority);
+        report("what a restart needs to know is not kept", kept);
+        self.publisher.publish(authority.issuer());
     }
 }
 
@@ -166,7 +178,7 @@ fn report(what: &str, done: Result<(), Failure>) {
 }
 
 /// Whether both sign by the same certificate, below the same roots.
-fn is_same(one: &Signer, other: &Signer) -> bool {
+pub(crate) fn is_same(one: &Signer, other: &Signer) -> bool {
     one.certificate() == other.certificate()
         && one.intermediates() == other.intermediates()
         && one.roots() == other.roots()

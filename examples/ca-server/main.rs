@@ -3,7 +3,9 @@
 //! The authority is a root that it makes and keeps in a directory, or is given as files in the
 //! layout of Istio's secret `cacerts`. Callers prove who they are by a certificate of the authority
 //! or by a token; a connection ends when the certificate that its client has presented counts no more. A root that it has made is renewed in time, with its key; files that somebody else
-//! replaces, `ca-crl.pem` among them, are followed within seconds.
+//! replaces, `ca-crl.pem` among them, are followed within seconds. While one root follows another, a day and
+//! more, what a restart needs to know of it is kept beside them, in `overlap.json`, the key of the old one
+//! included.
 //!
 //! ```sh
 //! cargo run --example ca-server -- --state ./ca --tokens tokens.txt --bundle 127.0.0.1:15080
@@ -16,6 +18,7 @@ mod authority;
 mod bundle;
 mod check;
 mod client;
+mod overlap;
 mod serve;
 mod state;
 mod tokens;

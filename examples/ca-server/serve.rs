@@ -22,7 +22,7 @@ use mesh_tls::drain::DrainList;
 use mesh_tls::grpc::CertificateService;
 use mesh_tls::key::{KeyError, SigningKey};
 use mesh_tls::resolve::{self, Identity, LiveIdentity};
-use mesh_tls::source::{Keeper, SvidSource};
+use mesh_tls::source::{Keeper, Notice, SvidSource};
 use mesh_tls::svid::{SvidError, X509Svid};
 use mesh_tls::trust_bundle::{TrustBundle, TrustBundleError, TrustBundles};
 use mesh_tls::verify::{PeerVerifier, Revocations};
@@ -82,7 +82,11 @@ impl Server {
             clock: Arc::clone(&clock),
         };
         let (publisher, live) = resolve::channel();
-        let keeper = Keeper::new(own, Arc::clone(&clock), fastrand::f64);
+        let keeper = Keeper::new(own, Arc::clone(&clock), fastrand::f64).with_observer(|notice| {
+            if let Some(sentence) = sentence(&notice) {
+                eprintln!("{sentence}");
+            }
+        });
         tokio::spawn(keeper.run(publisher));
 
         let verifier = PeerVerifier::spiffe(live.bundles().clone(), Arc::clone(provider))?;
@@ -192,6 +196,22 @@ impl Server {
         timeout(DRAIN_TIMEOUT, connection).await.unwrap_or(Ok(()))?;
         Ok(())
     }
+}
+
+/// Why the server has no certificate, or an old one; `None` if there is nothing to say.
+pub(crate) fn sentence<E: Error>(notice: &Notice<'_, E>) -> Option<String> {
+    let why = match notice {
+        Notice::Failed { error, .. } => {
+            let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+            causes.fold(error.to_string(), |all, cause| format!("{all}: {cause}"))
+        }
+        Notice::NotValid { .. } => "what the authority has signed does not count now".to_owned(),
+        Notice::Withdrawn => {
+            "it has expired, and nobody is served until there is another".to_owned()
+        }
+        _ => return None,
+    };
+    Some(format!("the certificate of the server: {why}"))
 }
 
 /// Issues the server's certificate by its own authority.

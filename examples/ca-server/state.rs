@@ -41,7 +41,7 @@ pub(crate) const FILES: [&str; 8] = [
 ];
 
 /// The name of a file and its content.
-type File = (&'static str, String);
+pub(crate) type File = (&'static str, String);
 
 /// Reads the files of an authority.
 ///
@@ -182,7 +182,7 @@ fn of_next(root: &Signer, old: &Signer, provider: &CryptoProvider) -> Result<[Fi
 }
 
 /// Writes files, each as a whole or not at all.
-fn write(directory: &Path, files: &[File]) -> io::Result<()> {
+pub(crate) fn write(directory: &Path, files: &[File]) -> io::Result<()> {
     for file in files {
         stage(directory, std::slice::from_ref(file))?;
         place(directory, file.0)?;

@@ -1,6 +1,6 @@
 use std::fs;
 use std::future::pending;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use mesh_tls::csr::{KeyKind, SigningRequest};
 use mesh_tls::key::SigningKey;
 use mesh_tls::pem;
 use mesh_tls::resolve::{self, Identity};
+use mesh_tls::source::Notice;
 use mesh_tls::svid::X509Svid;
 use mesh_tls::trust_bundle::{TrustBundle, TrustBundles};
 use mesh_tls::verify::PeerVerifier;
@@ -88,6 +89,10 @@ fn a_root_is_renewed_by_whoever_has_made_it() {
 
     plug_in(directory.path());
     let theirs = certificate();
+    authority.reload().unwrap();
+    authority.renew(always).unwrap();
+    assert_eq!(certificate(), theirs, "it is followed by another");
+    fs::remove_file(directory.path().join("overlap.json")).unwrap();
     let authority = open(directory.path());
     authority.renew(always).unwrap();
     assert_eq!(certificate(), theirs, "the mark is that of another root");
@@ -113,6 +118,82 @@ fn files_that_are_replaced_are_followed() {
     fs::write(directory.path().join("ca-cert.pem"), "broken").unwrap();
     assert!(authority.reload().is_err());
     assert_eq!(authority.issuer().load().roots(), roots, "and go on to");
+}
+
+#[test]
+fn a_restart_goes_on_with_the_overlap() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("overlap.json");
+    let authority = open(directory.path());
+    let old = authority.issuer().load().roots().to_vec();
+    let next = plug_in(directory.path());
+    authority.reload().unwrap();
+    let both = authority.issuer().load().roots().to_vec();
+    assert_eq!(both.len(), 2);
+
+    let authority = open(directory.path());
+    let issuer = authority.issuer().load_full();
+    assert_eq!(issuer.signer().roots(), old, "the old one signs");
+    assert_eq!(issuer.roots(), both, "and the next one is announced");
+    authority.advance();
+    assert_eq!(authority.issuer().load().roots(), both, "it is not time");
+
+    // A day later.
+    let text = fs::read_to_string(&file).unwrap();
+    let key = "\"switchAt\": ";
+    let (before, time) = text.split_once(key).unwrap();
+    let (_, after) = time.split_once('\n').unwrap();
+    fs::write(&file, format!("{before}{key}1\n{after}")).unwrap();
+    let authority = open(directory.path());
+    authority.advance();
+    for authority in [authority, open(directory.path())] {
+        let issuer = authority.issuer().load_full();
+        assert_eq!(issuer.signer().certificate(), next.certificate());
+        assert_eq!(issuer.roots().len(), 2, "the old one is trusted");
+        assert!(issuer.roots().contains(&old[0]));
+    }
+
+    // When its certificates have expired.
+    let text = fs::read_to_string(&file).unwrap();
+    let (before, time) = text.split_once("\"until\": ").unwrap();
+    let (_, after) = time.split_once('\n').unwrap();
+    fs::write(&file, format!("{before}\"until\": 1\n{after}")).unwrap();
+    let authority = open(directory.path());
+    authority.advance();
+    assert_eq!(authority.issuer().load().roots(), next.roots());
+    assert!(
+        !fs::exists(&file).unwrap(),
+        "there is nothing to go on with"
+    );
+}
+
+#[test]
+fn files_that_are_replaced_again_before_a_restart_are_announced_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = open(directory.path());
+    let old = authority.issuer().load().roots().to_vec();
+    plug_in(directory.path());
+    authority.reload().unwrap();
+    let last = plug_in(directory.path());
+    let authority = open(directory.path());
+    let issuer = authority.issuer().load_full();
+    assert_eq!(issuer.signer().roots(), old);
+    assert!(issuer.roots().contains(last.certificate()));
+
+    fs::write(directory.path().join("overlap.json"), "{").unwrap();
+    let opened = MeshAuthority::open(directory.path(), "mesh".parse().unwrap(), provider());
+    let error = opened.err().unwrap().to_string();
+    assert!(error.contains("`overlap.json` cannot be read"), "{error}");
+}
+
+#[test]
+fn the_server_says_why_it_has_no_certificate() {
+    let error = io::Error::other("the signing certificate has expired");
+    let (error, failures) = (&error, 1);
+    let expired = serve::sentence(&Notice::Failed { error, failures });
+    let text = "the certificate of the server: the signing certificate has expired";
+    assert_eq!(expired.as_deref(), Some(text));
+    assert!(serve::sentence::<io::Error>(&Notice::Withdrawn).is_some());
 }
 
 #[tokio::test]

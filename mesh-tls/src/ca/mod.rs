@@ -66,6 +66,6 @@ pub mod token_review;
 mod writer;
 
 pub use issuer::{Issuance, IssuancePolicy, IssueError, Issued, Issuer};
-pub use rotation::{Authority, Change, OverlapPolicy};
+pub use rotation::{Authority, Change, Next, OverlapPolicy, Retained};
 pub use serial::SerialNumber;
 pub use signer::{Signer, SignerError, SignerMaterial};

@@ -49,6 +49,10 @@ pub enum Change {
 ///    intermediate below the same root, or a root renewed with its key) signs at once.
 /// 2. When [`OverlapPolicy::announce`] is over, the next one signs. Peers still trust the old root.
 /// 3. When the certificates of the old signer have all expired, its root is dropped.
+///
+/// What it is in the middle of ([`next`](Self::next), [`retained`](Self::retained)) has to be kept by
+/// whoever may restart, with the key of the signer: an authority that begins anew with the next signer
+/// signs by it at once, and tells nobody of the old root.
 #[derive(Debug)]
 pub struct Authority {
     issuance: IssuancePolicy,
@@ -58,17 +62,22 @@ pub struct Authority {
     retained: Vec<Retained>,
 }
 
-#[derive(Debug)]
-struct Next {
-    signer: Arc<Signer>,
-    switch_at: UnixTime,
+/// A signer that was announced.
+#[derive(Clone, Debug)]
+pub struct Next {
+    /// It.
+    pub signer: Arc<Signer>,
+    /// From when on it signs.
+    pub switch_at: UnixTime,
 }
 
 /// A root that signs no more.
-#[derive(Debug)]
-struct Retained {
-    root: Certificate,
-    until: UnixTime,
+#[derive(Clone, Debug)]
+pub struct Retained {
+    /// Its certificate.
+    pub root: Certificate,
+    /// From when on it is trusted no more.
+    pub until: UnixTime,
 }
 
 impl Authority {
@@ -81,6 +90,26 @@ impl Authority {
             next: None,
             retained: Vec::new(),
         }
+    }
+
+    /// Goes on where another left off that had the same signer: after a restart, say.
+    #[must_use]
+    pub fn resume(self, next: Option<Next>, retained: Vec<Retained>) -> Self {
+        Self {
+            next,
+            retained,
+            ..self
+        }
+    }
+
+    /// Who was announced, and does not sign yet.
+    pub fn next(&self) -> Option<&Next> {
+        self.next.as_ref()
+    }
+
+    /// The old roots that are still trusted.
+    pub fn retained(&self) -> &[Retained] {
+        &self.retained
     }
 
     /// Who signs now.

@@ -234,6 +234,24 @@ fn the_root_is_replaced_without_a_failure() {
 }
 
 #[test]
+fn an_authority_that_restarts_goes_on_with_the_overlap() {
+    let mut mesh = Mesh::new(first_root(), OverlapPolicy::default());
+    mesh.run(48);
+    mesh.replace(other_root(mesh.now));
+    let mut changes = Vec::new();
+    for _ in 0..4 {
+        let authority = &mesh.authority;
+        let kept = (authority.next().cloned(), authority.retained().to_vec());
+        let signer = Arc::clone(authority.signer());
+        let begun = Authority::new(signer, issuance(), OverlapPolicy::default());
+        mesh.authority = begun.resume(kept.0, kept.1);
+        changes.extend(mesh.run(24));
+    }
+    assert_eq!(changes, [Change::Switched, Change::Retired]);
+    assert_eq!(mesh.failures, 0);
+}
+
+#[test]
 fn without_an_overlap_connections_fail_while_the_root_is_replaced() {
     let mut mesh = Mesh::new(first_root(), NO_OVERLAP);
     mesh.run(48);
