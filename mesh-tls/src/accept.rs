@@ -70,8 +70,8 @@ pub struct Accepted<IO> {
     /// What the handshake settled and proved.
     pub peer: TlsPeer,
     /// Says when the connection has to drain, if the server has a
-    /// [list](crate::config::TlsCompiler::with_drain_list) and the client has presented a certificate.
-    /// Keep it as long as the connection is open.
+    /// [list](crate::config::TlsCompiler::with_drain_list), and the client has presented a certificate or
+    /// the chain is [known by its ending](ServerTls::ending). Keep it as long as the connection is open.
     pub tracked: Option<Tracked>,
 }
 
@@ -192,17 +192,18 @@ impl TlsAcceptor {
     /// Lists a connection that was accepted when there had been so many rounds.
     fn track(&self, peer: &TlsPeer, rounds: Option<u64>) -> Option<Tracked> {
         let list = self.tls.drain_list()?;
+        let (presented, ending) = (peer.certificates.as_ref(), self.tls.ending());
+        if presented.is_none() && ending.is_none() {
+            return None;
+        }
         let handshake = Handshake {
-            chain: peer.certificates.as_ref()?.0.to_vec(),
+            chain: presented.map(|chain| chain.0.to_vec()).unwrap_or_default(),
             purpose: Purpose::Client,
             server_name: None,
             at: self.tls.config(&[]).time_provider.current_time()?,
         };
-        let tracked = list.register(handshake, self.tls.verifier()?.clone());
-        if Some(list.rounds()) != rounds {
-            tracked.recheck();
-        }
-        Some(tracked)
+        let verifier = presented.and_then(|_| self.tls.verifier().cloned());
+        Some(list.register_accepted(handshake, verifier, ending, rounds?))
     }
 
     /// What an error of a handshake means, on the thread that got it.

@@ -11,6 +11,10 @@
 //! secrets have changed; each check costs as much as the verification of a handshake, so that it
 //! belongs on a thread that serves nothing.
 //!
+//! Where the configuration itself is replaced, its [`Endings`] say how the TLS of each filter chain ends by
+//! then ([`keep`](DrainList::keep)). A connection whose chain is gone, or asks for something else, drains, as
+//! in Envoy; the others are held against the verifier that their chain has now.
+//!
 //! A certificate that has merely expired since its handshake does not end the connection, as in
 //! Envoy. Nor does an authority that was renewed with its key, and says that it counts only since.
 //!
@@ -50,6 +54,10 @@
 //! # fn main() {}
 //! ```
 
+mod endings;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,12 +65,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mesh_core::watch::{self, Publisher, Watch};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+pub use self::endings::{Ending, Endings};
 use crate::verify::{PeerVerifier, Purpose};
 
 /// How a connection was made.
 #[derive(Clone, Debug)]
 pub struct Handshake {
-    /// The certificates that the peer presented, its own first.
+    /// The certificates that the peer presented, its own first. None, if a server does not ask for any, or
+    /// does without.
     pub chain: Vec<CertificateDer<'static>>,
     /// Which side of TLS the peer is.
     pub purpose: Purpose,
@@ -85,6 +95,7 @@ struct Entries {
     last: u64,
     rounds: u64,
     open: HashMap<u64, Entry>,
+    endings: Option<Endings>,
 }
 
 struct Entry {
@@ -95,12 +106,27 @@ struct Entry {
 /// How a connection was made, and who accepted it.
 struct Made {
     handshake: Handshake,
-    verifier: PeerVerifier,
+    /// `None` if nobody was asked.
+    verifier: Option<PeerVerifier>,
+    /// What the chain said that accepted it.
+    chain: Option<Arc<str>>,
 }
 
 impl Made {
     /// Whether the handshake would be accepted with what is known now.
-    fn is_accepted(&self) -> bool {
+    fn is_accepted(&self, endings: Option<&Endings>) -> bool {
+        let of_now = match endings.zip(self.chain.as_deref()) {
+            Some((endings, chain)) => match endings.get(chain) {
+                Some(verifier) => verifier,
+                None => return false,
+            },
+            None => None,
+        };
+        // Whoever was not verified is not by a chain that asks for the same.
+        let Some(verifier) = self.verifier.as_ref() else {
+            return true;
+        };
+        let verifier = of_now.as_ref().unwrap_or(verifier);
         let Handshake {
             chain,
             purpose,
@@ -108,7 +134,7 @@ impl Made {
             at,
         } = &self.handshake;
         let server_name = server_name.as_ref();
-        let verified = self.verifier.recheck(chain, *purpose, server_name, *at);
+        let verified = verifier.recheck(chain, *purpose, server_name, *at);
         verified.is_ok()
     }
 }
@@ -126,12 +152,53 @@ impl DrainList {
         self.lock().rounds
     }
 
+    /// From now on, connections that servers have accepted count only if the TLS of their filter chain is one
+    /// of `endings`, and are rechecked by the verifier that it has there. They drain at the next
+    /// [`recheck`](Self::recheck). Connections of clients are not affected, nor those of servers that were
+    /// compiled without [endings](crate::config::TlsCompiler::with_endings). Default: all count.
+    pub fn keep(&self, endings: Endings) {
+        self.lock().endings = Some(endings);
+    }
+
     /// Adds a connection that `verifier` has accepted, until the value that this gives is dropped.
     pub fn register(&self, handshake: Handshake, verifier: PeerVerifier) -> Tracked {
-        let made = Arc::new(Made {
+        self.add(Made {
+            handshake,
+            verifier: Some(verifier),
+            chain: None,
+        })
+    }
+
+    /// Adds a connection of a client that a filter chain has accepted, as [`register`](Self::register) does.
+    /// `verifier` is that of the chain, if the client has presented a certificate that it verified, and
+    /// `ending` what [the chain is kept by](crate::config::ServerTls::ending). There had been so many
+    /// [rounds](Self::rounds) before the handshake: if something was replaced since, the connection is
+    /// rechecked.
+    pub fn register_accepted(
+        &self,
+        handshake: Handshake,
+        verifier: Option<PeerVerifier>,
+        ending: Option<&Ending>,
+        rounds: u64,
+    ) -> Tracked {
+        let is_of_now = |endings: &Endings| ending.is_none_or(|ending| ending.is_of(endings));
+        let chain = ending.map(|ending| Arc::clone(ending.key()));
+        let tracked = self.add(Made {
             handshake,
             verifier,
+            chain,
         });
+        let entries = self.lock();
+        let is_current = entries.rounds == rounds && entries.endings.as_ref().is_none_or(is_of_now);
+        drop(entries);
+        if !is_current {
+            tracked.recheck();
+        }
+        tracked
+    }
+
+    fn add(&self, made: Made) -> Tracked {
+        let made = Arc::new(made);
         let (draining, watch) = watch::channel(false);
         let mut entries = self.lock();
         entries.last += 1;
@@ -156,10 +223,15 @@ impl DrainList {
     }
 
     /// Drains the connections whose verifier would refuse their handshake with the trust bundles,
-    /// secrets and revocation lists that it has now. Gives how many were not draining before.
+    /// secrets and revocation lists that it has now, and those whose filter chain is not
+    /// [kept](Self::keep). Gives how many were not draining before.
     pub fn recheck(&self) -> usize {
-        self.lock().rounds += 1;
-        self.drain_where(|made| !made.is_accepted())
+        let endings = {
+            let mut entries = self.lock();
+            entries.rounds += 1;
+            entries.endings.clone()
+        };
+        self.drain_where(|made| !made.is_accepted(endings.as_ref()))
     }
 
     /// Drains the connections of which `condition` is true. Gives how many were not draining
@@ -224,8 +296,9 @@ impl Tracked {
     pub fn recheck(&self) {
         let entries = self.list.lock();
         let made = entries.open.get(&self.id).map(|one| Arc::clone(&one.made));
+        let endings = entries.endings.clone();
         drop(entries);
-        if made.is_some_and(|made| !made.is_accepted()) {
+        if made.is_some_and(|made| !made.is_accepted(endings.as_ref())) {
             self.list.drain(self.id);
         }
     }
@@ -246,172 +319,5 @@ impl Tracked {
 impl Drop for Tracked {
     fn drop(&mut self) {
         self.list.lock().open.remove(&self.id);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::pin::pin;
-    use std::task::{Context, Waker};
-
-    use mesh_core::watch;
-    use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevokedCertParams, SerialNumber};
-
-    use super::*;
-    use crate::svid::X509Svid;
-    use crate::testing::{self, Authority};
-    use crate::trust_bundle::{TrustBundle, TrustBundles};
-    use crate::verify::{ExpectedNames, Revocations, Roots};
-
-    fn handshake(svid: &X509Svid) -> Handshake {
-        let chain = svid.chain().iter().map(|one| one.der().clone());
-        Handshake {
-            chain: chain.collect(),
-            purpose: Purpose::Client,
-            server_name: None,
-            at: testing::now(),
-        }
-    }
-
-    fn verifier(bundles: impl Into<Watch<TrustBundles>>) -> PeerVerifier {
-        PeerVerifier::spiffe(bundles, testing::provider()).unwrap()
-    }
-
-    fn bundles(trusted: &[&Authority]) -> TrustBundles {
-        trusted.iter().map(|authority| authority.bundle()).collect()
-    }
-
-    fn revoke(authority: &Authority, svid: &X509Svid) -> Revocations {
-        let date = |seconds: u64| {
-            time::OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).unwrap()).unwrap()
-        };
-        let revoked = RevokedCertParams {
-            serial_number: SerialNumber::from_slice(svid.leaf().serial()),
-            revocation_time: date(testing::NOW),
-            reason_code: None,
-            invalidity_date: None,
-        };
-        let params = CertificateRevocationListParams {
-            this_update: date(testing::NOW),
-            next_update: date(testing::NOW + testing::DAY),
-            crl_number: 1.into(),
-            issuing_distribution_point: None,
-            revoked_certs: vec![revoked],
-            key_identifier_method: KeyIdMethod::Sha256,
-        };
-        let list = params.signed_by(authority.issuer()).unwrap();
-        Revocations::new([list.der().clone()]).unwrap()
-    }
-
-    #[test]
-    fn connections_of_a_revoked_certificate_are_drained_and_others_are_not() {
-        let authority = Authority::new("mesh");
-        let (stolen, good) = (authority.svid("/ns/a/sa/b"), authority.svid("/ns/a/sa/c"));
-        let (publisher, known) = watch::channel(bundles(&[&authority]));
-        let verifier = verifier(known);
-        let list = DrainList::new();
-        let (bad, fine) = (
-            list.register(handshake(&stolen), verifier.clone()),
-            list.register(handshake(&good), verifier),
-        );
-
-        assert_eq!(list.recheck(), 0);
-        let bundle = authority.bundle();
-        let bundle = bundle.with_revocations(revoke(&authority, &stolen));
-        publisher.publish(TrustBundles::from_iter([bundle]));
-        assert_eq!(list.recheck(), 1);
-        assert!(bad.is_draining() && !fine.is_draining());
-        assert_eq!(list.recheck(), 0, "it is draining already");
-    }
-
-    #[test]
-    fn a_server_is_asked_for_by_the_name_that_it_was_connected_to_by() {
-        let authority = Authority::new("root");
-        let host = authority.host("shop.example");
-        let list = DrainList::new();
-        let roots = Roots::new([authority.certificate()]).unwrap();
-        let (publisher, roots) = watch::channel(roots);
-        let verifier = PeerVerifier::roots(roots, testing::provider()).unwrap();
-        let connection = list.register(
-            Handshake {
-                chain: vec![host.leaf().der().clone()],
-                purpose: Purpose::Server,
-                server_name: Some("shop.example".try_into().unwrap()),
-                at: testing::now(),
-            },
-            verifier.with_names(ExpectedNames::ServerName),
-        );
-        assert_eq!((list.recheck(), connection.is_draining()), (0, false));
-        publisher.publish(Roots::default());
-        assert_eq!((list.recheck(), connection.is_draining()), (1, true));
-    }
-
-    #[test]
-    fn connections_below_a_dropped_root_are_drained() {
-        let (old, new) = (Authority::new("mesh"), Authority::new("mesh"));
-        let both = old.bundle().merge(&new.bundle()).unwrap();
-        let (publisher, known) = watch::channel(TrustBundles::from_iter([both]));
-        let verifier = verifier(known);
-        let list = DrainList::new();
-        let of_old = list.register(handshake(&old.svid("/ns/a/sa/b")), verifier.clone());
-        let of_new = list.register(handshake(&new.svid("/ns/a/sa/b")), verifier);
-        assert_eq!(list.recheck(), 0);
-        publisher.publish(bundles(&[&new]));
-        assert_eq!(list.recheck(), 1);
-        assert!(of_old.is_draining() && !of_new.is_draining());
-    }
-
-    #[test]
-    fn a_root_that_was_renewed_with_its_key_ends_no_connection() {
-        let authority = Authority::new("mesh");
-        let (publisher, known) = watch::channel(bundles(&[&authority]));
-        let list = DrainList::new();
-        let connection = list.register(handshake(&authority.svid("/w")), verifier(known));
-        let domain = authority.bundle().trust_domain().clone();
-        let renewed = authority.renewed(testing::NOW + testing::DAY);
-        let renewed = TrustBundle::new(domain, [renewed]).unwrap();
-        publisher.publish(TrustBundles::from_iter([renewed]));
-        assert_eq!((list.recheck(), connection.is_draining()), (0, false));
-        publisher.publish(bundles(&[&Authority::new("mesh")]));
-        assert_eq!((list.recheck(), connection.is_draining()), (1, true));
-    }
-
-    #[test]
-    fn a_connection_that_a_round_has_missed_is_rechecked_alone() {
-        let authority = Authority::new("mesh");
-        let (publisher, known) = watch::channel(bundles(&[&authority]));
-        let list = DrainList::new();
-        let before = list.rounds();
-        publisher.publish(TrustBundles::default());
-        assert_eq!(list.recheck(), 0, "it is not there yet");
-        let connection = list.register(handshake(&authority.svid("/w")), verifier(known));
-        assert_ne!(list.rounds(), before);
-        connection.recheck();
-        assert!(connection.is_draining());
-    }
-
-    #[test]
-    fn a_connection_that_ends_is_taken_off_the_list() {
-        let authority = Authority::new("mesh");
-        let list = DrainList::new();
-        let nobody = verifier(TrustBundles::default());
-        let connection = list.register(handshake(&authority.svid("/ns/a/sa/b")), nobody);
-        assert_eq!(list.len(), 1);
-        drop(connection);
-        assert!(list.is_empty());
-        assert_eq!(list.recheck(), 0);
-    }
-
-    #[test]
-    fn whoever_waits_is_woken() {
-        let authority = Authority::new("mesh");
-        let list = DrainList::new();
-        let verifier = verifier(bundles(&[&authority]));
-        let connection = list.register(handshake(&authority.svid("/ns/a/sa/b")), verifier);
-        let mut cx = Context::from_waker(Waker::noop());
-        let mut draining = pin!(connection.draining());
-        assert!(draining.as_mut().poll(&mut cx).is_pending());
-        assert_eq!(list.drain_if(|_| true), 1);
-        assert!(draining.poll(&mut cx).is_ready());
     }
 }

@@ -9,6 +9,7 @@ mod resumption;
 mod revocation;
 mod revocation_lists;
 mod settings;
+mod standing;
 
 use std::sync::Arc;
 

@@ -73,7 +73,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 
-use crate::drain::DrainList;
+use crate::drain::{DrainList, Endings};
 use crate::secret_store::SecretStore;
 use crate::verify::Roots;
 
@@ -99,6 +99,8 @@ pub struct TlsCompiler {
     mesh: TlsConfig,
     defaults: TlsConfig,
     connections: Option<DrainList>,
+    endings: Option<Endings>,
+    listener: Arc<str>,
     // Of all servers that verify no clients: a cache for each of thousands would be mostly empty.
     sessions: Arc<dyn StoresServerSessions>,
 }
@@ -116,6 +118,8 @@ impl TlsCompiler {
             mesh: TlsConfig::default(),
             defaults: TlsConfig::default(),
             connections: None,
+            endings: None,
+            listener: Arc::default(),
             sessions: ServerSessionMemoryCache::new(SESSIONS),
         }
     }
@@ -168,11 +172,32 @@ impl TlsCompiler {
     }
 
     /// Lists in `list` the connections that the servers accept from clients with a certificate, and those
-    /// that the clients make to servers that they verify, so that they can be rechecked. Default: nobody
-    /// lists them.
+    /// that the clients make to servers that they verify, so that they can be rechecked. With
+    /// [endings](Self::with_endings), all that the servers accept. Default: nobody lists them.
     #[must_use]
     pub fn with_drain_list(mut self, list: DrainList) -> Self {
         self.connections = Some(list);
+        self
+    }
+
+    /// Writes down in `endings` how the TLS of filter chains ends, so that the connections of those that a
+    /// later configuration has no more, or changes, [can be drained](DrainList::keep). Default: nobody does.
+    #[must_use]
+    pub fn with_endings(mut self, endings: Endings) -> Self {
+        self.endings = Some(endings);
+        self
+    }
+
+    /// What it [writes down](Self::with_endings).
+    pub fn endings(&self) -> Option<&Endings> {
+        self.endings.as_ref()
+    }
+
+    /// Compiles the filter chains of the listener called `name`, which tells them from those of others.
+    /// Default: all are of one listener.
+    #[must_use]
+    pub fn for_listener(mut self, name: &str) -> Self {
+        self.listener = name.into();
         self
     }
 

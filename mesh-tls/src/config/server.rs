@@ -18,7 +18,7 @@ use super::unused::{note_of_mesh, note_of_mutual, note_of_simple};
 use super::{MeshIdentity, TlsCompiler};
 use crate::certificate::Certificate;
 use crate::digest::ParseDigestError;
-use crate::drain::DrainList;
+use crate::drain::{DrainList, Ending};
 use crate::secret::TlsSecret;
 use crate::secret_store::SecretName;
 use crate::verify::{ClientVerifier, PeerVerifier, Pins, SanList, SecretRoots};
@@ -32,6 +32,7 @@ pub struct ServerTls {
     verifier: Option<PeerVerifier>,
     own: Own,
     connections: Option<DrainList>,
+    ending: Option<Ending>,
     notices: Arc<[Notice]>,
 }
 
@@ -64,6 +65,12 @@ impl ServerTls {
         self.connections.as_ref()
     }
 
+    /// By what connections are [kept](DrainList::keep) when the configuration is replaced, if that was
+    /// [asked for](TlsCompiler::with_endings). The acceptor heeds it by itself.
+    pub fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
+    }
+
     /// What the settings say without effect.
     pub fn notices(&self) -> &[Notice] {
         &self.notices
@@ -80,6 +87,17 @@ impl TlsCompiler {
     ///
     /// Says what cannot be enforced, with the origin of the chain.
     pub fn server(&self, chain: &FilterChain) -> Result<Option<ServerTls>, TlsConfigErrors> {
+        let compiled = self.compile_server(chain)?;
+        Ok(compiled.map(|server| ServerTls {
+            ending: self.endings.as_ref().and_then(|endings| {
+                let limits = [&self.mesh, &self.defaults];
+                endings.add((&self.listener, chain), limits, server.verifier.clone())
+            }),
+            ..server
+        }))
+    }
+
+    fn compile_server(&self, chain: &FilterChain) -> Result<Option<ServerTls>, TlsConfigErrors> {
         let is_http = matches!(chain.filter, NetworkFilter::Http(_));
         match &chain.tls {
             None => Ok(None),
@@ -274,6 +292,7 @@ impl Server<'_> {
             verifier,
             own,
             connections: self.compiler.connections.clone(),
+            ending: None,
             notices: notices.collect(),
         })
     }
