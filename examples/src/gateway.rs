@@ -23,6 +23,11 @@
 //! Handshakes that fail are [counted](Gateway::handshakes) by their cause, and so are those whose server
 //! did not ask who we are.
 //!
+//! A change that asks for more of clients reaches those that are connected. Connections whose TLS ended by a
+//! filter chain that is gone, or says something else of it, end after the requests that they have, as in
+//! Envoy. Requests of those that came as plaintext, where that is taken no more, are answered with `421`;
+//! what carries no HTTP ends.
+//!
 //! Connections that are redirected on their way are served as a sidecar serves them, if the settings
 //! say that they are [captured](Capture): by the listener of the model for what they were made to, in
 //! the generation that is current when they come. One that nothing has redirected is closed.
@@ -100,6 +105,7 @@ mod local_answers;
 mod mesh;
 mod mesh_wide;
 mod mirrors;
+mod misdirected;
 mod names;
 mod optional;
 mod policies;

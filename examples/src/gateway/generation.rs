@@ -3,7 +3,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mesh_core::model::listener::{Direction, Listener};
+use mesh_core::model::listener::{Direction, FilterChain, Listener};
 use mesh_core::model::{Model, Notice};
 use mesh_policy::authz::Records;
 use mesh_routing::table::RouteTable;
@@ -23,7 +23,7 @@ use super::telemetry::Telemetry;
 use super::tls::Tls;
 use super::upstream::Upstreams;
 use super::{PublishError, Settings};
-use crate::serve::{FilterChains, ListenerId, Workers};
+use crate::serve::{Connection, FilterChains, ListenerId, Workers};
 
 /// The listener of what a workload calls.
 pub(super) const CALLS: ListenerId = 0;
@@ -210,6 +210,21 @@ impl Generation {
         let listening = self.listeners.get(&listener);
         let served = listening.and_then(|listening| listening.served(routes));
         served.cloned().unwrap_or_else(Served::nothing)
+    }
+
+    /// Whether a connection that carries plaintext HTTP would not be taken any more.
+    pub(super) fn is_misdirected(&self, connection: &Connection) -> bool {
+        let listening = self.listeners.get(&connection.listener);
+        let routes = connection.routes.as_deref();
+        let refuses = |listening: &Listening| !listening.takes_plaintext(routes);
+        connection.tls.is_none() && listening.is_some_and(refuses)
+    }
+
+    /// Whether bytes that `chain` of `listener` passes on as they come still would be. Those of a listener
+    /// that is served no more go on.
+    pub(super) fn passes_on(&self, listener: ListenerId, chain: &FilterChain) -> bool {
+        let listening = self.listeners.get(&listener);
+        listening.is_none_or(|listening| listening.passes_on(chain))
     }
 
     /// The filter chains among which connections to `listener` choose, if there is a choice.

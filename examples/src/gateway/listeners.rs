@@ -21,6 +21,8 @@ pub(super) struct Listening {
     plain: Option<String>,
     /// Among which connections choose, if there is.
     chains: Option<Arc<FilterChains>>,
+    /// The chains that take the bytes as they come.
+    unencrypted: Vec<FilterChain>,
     /// Whether connections begin with a header that says whose they are.
     proxy_protocol: bool,
     /// Whether they come to the workload that is served.
@@ -35,6 +37,7 @@ impl Listening {
             served: BTreeMap::from([(name.to_owned(), served)]),
             plain: Some(name.to_owned()),
             chains: None,
+            unencrypted: Vec::new(),
             proxy_protocol: false,
         }
     }
@@ -47,9 +50,13 @@ impl Listening {
         compiler: &TlsCompiler,
     ) -> Result<(Option<Self>, Vec<String>), CompileErrors> {
         let (mut served, mut warnings) = (BTreeMap::new(), Vec::new());
-        let mut endings = Vec::new();
+        let compiler = compiler.clone().for_listener(&listener.name);
+        let (mut endings, mut unencrypted) = (Vec::new(), Vec::new());
         for chain in chains(listener) {
-            let ending = ending(listener, chain, compiler, &mut warnings);
+            let ending = ending(listener, chain, &compiler, &mut warnings);
+            if matches!(ending, Ending::Plain) {
+                unencrypted.push(chain.clone());
+            }
             if let NetworkFilter::Http(connection) = &chain.filter
                 && !matches!(ending, Ending::Unserved)
             {
@@ -77,6 +84,7 @@ impl Listening {
             served,
             plain,
             chains: chains.map(Arc::new),
+            unencrypted,
             proxy_protocol: listener.proxy_protocol,
             is_inbound: listener.direction == Direction::Inbound,
         };
@@ -95,6 +103,23 @@ impl Listening {
     /// What is served to connections that a chain with these routes has taken.
     pub(super) fn served(&self, routes: Option<&str>) -> Option<&Served> {
         self.served.get(routes.or(self.plain.as_deref())?)
+    }
+
+    /// Whether plaintext HTTP is taken by a chain with these routes, or by whatever chain there is.
+    pub(super) fn takes_plaintext(&self, routes: Option<&str>) -> bool {
+        let is_of = |chain: &FilterChain| match &chain.filter {
+            NetworkFilter::Http(http) => Some(http.route_configuration.as_str()) == routes,
+            NetworkFilter::SniCluster | NetworkFilter::Tcp(_) => false,
+        };
+        self.plain.is_some() || self.unencrypted.iter().any(is_of)
+    }
+
+    /// Whether what carries no HTTP is passed on by a chain that takes the connections that `chain` takes.
+    pub(super) fn passes_on(&self, chain: &FilterChain) -> bool {
+        let is_same = |one: &FilterChain| {
+            !matches!(one.filter, NetworkFilter::Http(_)) && one.matches == chain.matches
+        };
+        self.unencrypted.iter().any(is_same)
     }
 
     /// All that is served, for it to be completed.

@@ -13,7 +13,7 @@ use mesh_core::resource::istio::mesh_config::{MeshConfig, TlsConfig};
 use mesh_core::service::ClusterName;
 use mesh_core::watch::{self, Publisher, Watch};
 use mesh_tls::config::{ClientTls, MeshIdentity, TlsCompiler, UpstreamTls as Compiled};
-use mesh_tls::drain::DrainList;
+use mesh_tls::drain::{DrainList, Endings};
 use mesh_tls::resolve::LiveIdentity;
 use mesh_tls::secret_store::{SecretName, SecretStore};
 use mesh_tls::trust_bundle::ExtraAuthorities;
@@ -145,7 +145,8 @@ impl Tls {
             self.last.clear();
         }
         let scope = self.compiler.secrets().scoped();
-        Ok(self.compiler.clone().with_secrets(scope))
+        let compiler = self.compiler.clone().with_secrets(scope);
+        Ok(compiler.with_endings(Endings::new()))
     }
 
     /// The authorities of the system, read once they are needed.
@@ -192,14 +193,18 @@ impl Tls {
         let mut published = std::mem::replace(&mut self.last, table.clone());
         published.extend(table);
         self.originations.publish(published);
+        if let Some(endings) = compiler.endings() {
+            self.connections.keep(endings.clone());
+        }
         warnings.extend(self.recheck().err().map(|error| {
             format!("connections with those that are trusted no more are not ended: {error}")
         }));
         warnings
     }
 
-    /// Ends the connections with clients and servers that are trusted no more, now that secrets may have
-    /// changed, and from now on when the identity says so.
+    /// Ends the connections with clients and servers that are trusted no more, or whose filter chain asks for
+    /// something else, now that secrets and settings may have changed, and from now on when the identity says
+    /// so.
     fn recheck(&mut self) -> io::Result<()> {
         let rechecks = match self.rechecks.take() {
             Some(rechecks) => rechecks,

@@ -27,5 +27,6 @@ mod routing;
 mod scene;
 mod scripted;
 mod sidecar;
+mod standing;
 mod statistics;
 mod tcp;

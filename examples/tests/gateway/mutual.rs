@@ -19,10 +19,10 @@ use serde_json::json;
 use crate::peers::{Failures, identity, mesh_authority, mesh_client};
 use crate::scene::{self, Scene, config_of, model_of, publish, settings};
 
-const GATEWAY: &str = "spiffe://cluster.local/ns/istio-system/sa/ingress";
-const WEB: &str = "spiffe://cluster.local/ns/web/sa/web";
+pub(crate) const GATEWAY: &str = "spiffe://cluster.local/ns/istio-system/sa/ingress";
+pub(crate) const WEB: &str = "spiffe://cluster.local/ns/web/sa/web";
 
-const YAML: &str = "
+pub(crate) const YAML: &str = "
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: { name: shop, namespace: shop }

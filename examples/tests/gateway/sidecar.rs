@@ -186,7 +186,7 @@ spec:
 ";
 
 /// The sidecar of the service.
-fn inbound(authority: &Authority, service: &Service, mode: &str) -> (Gateway, Failures) {
+pub(crate) fn inbound(authority: &Authority, service: &Service, mode: &str) -> (Gateway, Failures) {
     let (mut gateway, failures) = sidecar(authority, service);
     let policy = peer_authentication(mode);
     publish(
@@ -196,7 +196,7 @@ fn inbound(authority: &Authority, service: &Service, mode: &str) -> (Gateway, Fa
     (gateway, failures)
 }
 
-fn sidecar(authority: &Authority, service: &Service) -> (Gateway, Failures) {
+pub(crate) fn sidecar(authority: &Authority, service: &Service) -> (Gateway, Failures) {
     let (observer, failures) = Failures::observe();
     let mut settings = settings();
     settings.handshakes = Some(observer);
@@ -241,7 +241,7 @@ spec:
     )
 }
 
-fn publish(gateway: &mut Gateway, yaml: &str) {
+pub(crate) fn publish(gateway: &mut Gateway, yaml: &str) {
     let config = config_of(yaml);
     let mut workload = Workload::sidecar("shop").with_label("app", "cart");
     workload.addresses = vec![[127, 0, 0, 1].into()];
@@ -250,7 +250,7 @@ fn publish(gateway: &mut Gateway, yaml: &str) {
     assert_eq!(warnings, [""; 0]);
 }
 
-fn peer_authentication(mode: &str) -> String {
+pub(crate) fn peer_authentication(mode: &str) -> String {
     format!(
         "
 apiVersion: security.istio.io/v1
@@ -261,7 +261,7 @@ spec: {{ mtls: {{ mode: {mode} }} }}
     )
 }
 
-fn kubernetes(service: &Service, port_name: &str) -> String {
+pub(crate) fn kubernetes(service: &Service, port_name: &str) -> String {
     format!(
         "
 apiVersion: v1
@@ -292,7 +292,7 @@ fn ask(address: SocketAddr, host: &str) -> io::Result<String> {
     }
 }
 
-fn in_mesh(address: SocketAddr, authority: &Authority) -> io::Result<String> {
+pub(crate) fn in_mesh(address: SocketAddr, authority: &Authority) -> io::Result<String> {
     let tls = mesh_client(identity(authority, WEB), "outbound_.80_._.cart");
     let config = tls.config(ApplicationProtocol::Http1).clone();
     let connection = ClientConnection::new(config, tls.server_name(None).unwrap()).unwrap();
@@ -303,7 +303,7 @@ fn in_mesh(address: SocketAddr, authority: &Authority) -> io::Result<String> {
     Ok(answer)
 }
 
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let client = TcpStream::connect(address)?;
     client.set_read_timeout(Some(Duration::from_secs(20)))?;
     Ok(client)
