@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use mesh_core::config::MeshConfig;
 use mesh_core::config::services::{Service, TrafficDistribution};
 use mesh_core::model::cluster::{Discovery, Endpoint, EndpointAddress};
-use mesh_core::service::Protocol;
+use mesh_core::resolve::resolve;
+use mesh_core::service::{ClusterName, Protocol};
 use mesh_core::workload::Workload;
 
 use crate::support::{config, config_of};
@@ -500,4 +501,43 @@ spec:
         .map(|endpoint| endpoint.network.as_str())
         .collect();
     assert_eq!(networks, ["written", "labelled", "narrow", ""]);
+}
+
+#[test]
+fn of_two_ports_of_one_number_that_for_tcp_is_meant_with_its_own_endpoints() {
+    let udp = "{ name: dns, port: 53, protocol: UDP, targetPort: 5353 }";
+    let tcp = "{ name: dns-tcp, port: 53, targetPort: 5354 }";
+    for ports in [[udp, tcp], [tcp, udp]] {
+        let [first, second] = ports;
+        let text = format!(
+            "
+apiVersion: v1
+kind: Service
+metadata: {{ name: kube-dns, namespace: kube-system }}
+spec: {{ clusterIP: 10.0.0.10, ports: [{first}, {second}] }}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: kube-dns-x
+  namespace: kube-system
+  labels: {{ kubernetes.io/service-name: kube-dns }}
+addressType: IPv4
+ports: [{{ name: dns, port: 5353, protocol: UDP }}, {{ name: dns-tcp, port: 5354 }}]
+endpoints: [{{ addresses: [10.1.0.1] }}]
+"
+        );
+        let config = config(&text);
+        let host = "kube-dns.kube-system.svc.cluster.local";
+        let service = config.services().lookup(host, "shop").unwrap();
+        assert_eq!(service.port(53).unwrap().name, "dns-tcp", "{first}");
+        let of = |name| {
+            let port = service.ports.iter().find(|port| port.name == name).unwrap();
+            service.endpoints(port)[0].address.port()
+        };
+        assert_eq!((of("dns"), of("dns-tcp")), (Some(5353), Some(5354)));
+        let model = resolve(&config, &Workload::sidecar("shop"));
+        let cluster = &model.clusters[&ClusterName::outbound(53, "", host)];
+        assert_eq!(cluster.endpoints[0].address.port(), Some(5354), "{first}");
+    }
 }

@@ -49,6 +49,7 @@ pub(super) fn of_kubernetes<'a>(
             endpoints: found,
         }
     };
+            name: port.name.as_str().into(),
     ports.iter().map(of_port).collect()
 }
 

@@ -106,15 +106,19 @@ pub struct Service {
 }
 
 impl Service {
-    /// The port of that number.
+    /// The port of that number. Of one number there may be two, for TCP and for UDP: that for TCP is
+    /// meant (`GetByPort`).
     pub fn port(&self, number: u16) -> Option<&ServicePort> {
-        self.ports.iter().find(|port| port.number == number)
+        let named = || self.ports.iter().filter(|port| port.number == number);
+        let carried = named().find(|port| port.protocol != Protocol::Udp);
+        carried.or_else(|| named().next())
     }
 
     /// The endpoints of `port`, in the order in which they were declared, also those that are not
     /// healthy.
     pub fn endpoints(&self, port: &ServicePort) -> &[Endpoint] {
-        let found = self.endpoints.iter().find(|set| set.port == port.number);
+        let mut sets = self.endpoints.iter();
+        let found = sets.find(|set| set.port == port.number && *set.name == *port.name);
         found.map_or(&[], |set| &set.endpoints)
     }
 
@@ -135,6 +139,8 @@ struct PortEndpoints {
 }
 
 /// A port of a service.
+    // Tells it from another port of the same number.
+    name: Box<str>,
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ServicePort {
     /// Its name.

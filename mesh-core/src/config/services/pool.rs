@@ -77,6 +77,7 @@ fn of_port(service: &Service, port: &ServicePort, sets: &[Set<'_>]) -> PortEndpo
     });
     PortEndpoints {
         port: port.number,
+        name: port.name.as_str().into(),
         endpoints: endpoints.cloned().collect(),
     }
 }

@@ -186,6 +186,7 @@ fn endpoints(
         Some(PortEndpoints {
             port: number,
             endpoints,
+            name: written.name.as_str().into(),
         })
     };
     spec.ports.iter().filter_map(of_port).collect()
