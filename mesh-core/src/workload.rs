@@ -9,10 +9,13 @@
 //! assert_eq!(gateway.kind, WorkloadKind::Gateway);
 //! ```
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use serde::Serialize;
 
+use crate::config::services::Service;
 use crate::labels::Labels;
 
 /// A proxy or service that configuration is resolved for.
@@ -38,6 +41,9 @@ pub struct Workload {
     pub network: String,
     /// Suffix of service names in its cluster, without a leading dot. Default `cluster.local`.
     pub domain: String,
+    /// Whether its names are resolved by a DNS proxy that knows the mesh (Istio's `DNS_CAPTURE`), so
+    /// that it calls entries without addresses by those that were allocated to them. Default false.
+    pub dns_capture: bool,
 }
 
 impl Workload {
@@ -62,7 +68,22 @@ impl Workload {
             locality: String::new(),
             network: String::new(),
             domain: "cluster.local".into(),
+            dns_capture: false,
         }
+    }
+
+    /// The addresses by which it calls `service`: those that the service has, else, with
+    /// [`dns_capture`](Self::dns_capture), those that were allocated to it of the families that it
+    /// speaks (`GetAddressForProxy`). If its own addresses are not known, it speaks both.
+    pub fn addresses_of<'s>(&self, service: &'s Service) -> Cow<'s, [IpNet]> {
+        if !service.addresses.is_empty() || !self.dns_capture {
+            return Cow::Borrowed(&service.addresses);
+        }
+        let own = &self.addresses;
+        let speaks =
+            |ip: &&IpAddr| own.is_empty() || own.iter().any(|own| own.is_ipv4() == ip.is_ipv4());
+        let allocated = service.allocated_addresses.iter().filter(speaks);
+        allocated.copied().map(IpNet::from).collect()
     }
 
     /// Adds a label.

@@ -10,7 +10,9 @@ use std::time::Duration;
 use mesh_core::model::Model;
 use mesh_core::model::listener::{NetworkFilter, Transport};
 use mesh_core::model::route::ClusterSpecifier;
+use mesh_core::resolve::resolve;
 use mesh_core::service::ClusterName;
+use mesh_core::workload::Workload;
 
 use crate::sidecar::{chain_cluster, first_clusters, listener, model, service, sidecar};
 
@@ -586,4 +588,56 @@ fn a_forward_proxy_tells_services_by_their_ports() {
     assert_eq!(cluster_of("db"), cluster(80));
     assert_eq!(cluster_of("db:80"), cluster(80));
     assert_eq!(cluster_of("db:81"), cluster(81));
+}
+
+/// Two databases without addresses of their own, to which a controller gave some, and a web server.
+const ALLOCATED: &str = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: one, namespace: shop }
+spec: { hosts: [one.example], resolution: DNS, ports: [{ number: 5432, name: tcp, protocol: TCP }] }
+status: { addresses: [{ value: 240.240.0.1, host: one.example }, { value: '2001:2::1', host: one.example }] }
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: two, namespace: shop }
+spec: { hosts: [two.example], resolution: DNS, ports: [{ number: 5432, name: tcp, protocol: TCP }] }
+status: { addresses: [{ value: 240.240.0.2, host: two.example }] }
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: web, namespace: shop }
+spec: { hosts: [web.example], resolution: DNS, ports: [{ number: 80, name: http, protocol: HTTP }] }
+status: { addresses: [{ value: 240.240.0.3, host: web.example }] }
+";
+
+#[test]
+fn with_dns_capture_entries_are_called_by_the_addresses_that_were_allocated() {
+    let config = support::config(ALLOCATED);
+    let mut workload = Workload::sidecar("shop");
+    workload.addresses = vec![[192, 0, 2, 9].into()];
+    workload.dns_capture = true;
+    let model = resolve(&config, &workload);
+    for (address, host) in [("240.240.0.1", "one"), ("240.240.0.2", "two")] {
+        let chains = &listener(&model, &format!("{address}_5432")).filter_chains;
+        let cluster = format!("outbound|5432||{host}.example");
+        assert_eq!(chain_cluster(&chains[0]), cluster, "{address}");
+    }
+    assert!(!has_listener(&model, "0.0.0.0_5432"));
+    let is_spoken = |name: &str| !name.contains("2001");
+    let mut names = model.listeners.iter().map(|found| &*found.name);
+    assert!(names.all(is_spoken), "the workload has no address of IPv6");
+    let web = &model.route_configurations["80"].virtual_hosts[0];
+    assert!(web.domains.iter().any(|domain| domain == "240.240.0.3"));
+}
+
+#[test]
+fn without_dns_capture_nobody_knows_the_addresses_that_were_allocated() {
+    let model = model(ALLOCATED);
+    let listeners = model.listeners.iter();
+    let on_port = listeners.filter(|found| found.name.ends_with("_5432"));
+    let names: Vec<_> = on_port.map(|found| &*found.name).collect();
+    assert_eq!(names, ["0.0.0.0_5432"]);
+    let web = &model.route_configurations["80"].virtual_hosts[0];
+    assert!(!web.domains.iter().any(|domain| domain == "240.240.0.3"));
 }

@@ -70,8 +70,9 @@ pub struct Service {
     pub namespace: String,
     /// Virtual addresses; empty for a headless service and for an entry without addresses.
     pub addresses: Vec<IpNet>,
-    /// Addresses that a controller gave to an entry without addresses. Only the DNS proxy of a
-    /// sidecar knows them.
+    /// Addresses that a controller gave to an entry without addresses. Only workloads whose names
+    /// are resolved by a DNS proxy know them
+    /// ([`Workload::addresses_of`](crate::workload::Workload::addresses_of)).
     pub allocated_addresses: Vec<IpAddr>,
     /// Ports, as declared.
     pub ports: Vec<ServicePort>,

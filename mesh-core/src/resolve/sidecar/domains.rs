@@ -40,7 +40,7 @@ pub(super) fn of_service(service: &Service, workload: &Workload, port: Option<u1
         let names: Vec<_> = names.collect();
         domains.all.extend(names);
     }
-    for address in &service.addresses {
+    for address in workload.addresses_of(service).iter() {
         if let Some(address) = single_address(address) {
             push(&mut domains.all, &bracketed(address), port);
         }

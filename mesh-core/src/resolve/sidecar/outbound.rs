@@ -4,6 +4,7 @@
 //! services have one at each of their addresses, or share one where connections are told by server
 //! name or network.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -183,16 +184,21 @@ impl<'b> Builder<'b> {
             return;
         }
         let mut networks = Vec::new();
-        for network in &service.addresses {
+        let addresses = self.addresses_of(service);
+        for network in addresses.iter() {
             match domains::single_address(network) {
                 Some(address) => self.add_l4(outbound, address, Vec::new()),
                 None => networks.push(*network),
             }
         }
-        let is_shared = !networks.is_empty() || service.addresses.is_empty();
+        let is_shared = !networks.is_empty() || addresses.is_empty();
         if is_shared && !self.is_taken(outbound, wildcard) {
             self.add_l4(outbound, wildcard, networks);
         }
+    }
+
+    fn addresses_of<'s>(&self, service: &'s Service) -> Cow<'s, [IpNet]> {
+        self.sidecar.context.workload.addresses_of(service)
     }
 
     /// Whether the proxy itself listens where the listener would.
@@ -247,7 +253,7 @@ impl<'b> Builder<'b> {
             port: outbound.port,
             protocol: outbound.protocol,
             networks,
-            is_shared: is_wildcard && service.addresses.is_empty(),
+            is_shared: is_wildcard && self.addresses_of(service).is_empty(),
         };
         let notices = &mut self.parts.notices;
         let mut all = l4::chains(self.sidecar, outbound.rules, &target, notices);
@@ -341,7 +347,7 @@ impl<'b> Builder<'b> {
                     port: 0,
                     protocol,
                     networks: Vec::new(),
-                    is_shared: service.addresses.is_empty(),
+                    is_shared: self.addresses_of(service).is_empty(),
                 };
                 all = l4::chains(self.sidecar, &rules, &target, &mut self.parts.notices);
             }
