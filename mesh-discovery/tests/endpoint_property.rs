@@ -57,6 +57,33 @@ spec:
 ---
 apiVersion: v1
 kind: Service
+metadata: { name: local, namespace: a }
+spec:
+  internalTrafficPolicy: Local
+  selector: { app: red }
+  ports: [{ name: http, port: 80, targetPort: 8080 }]
+---
+apiVersion: v1
+kind: Service
+metadata: { name: panicking, namespace: a }
+spec: { selector: { app: red }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: panicking, namespace: a }
+spec: { host: panicking, trafficPolicy: { outlierDetection: { minHealthPercent: 50 } } }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: dns, namespace: a }
+spec:
+  selector: { app: red }
+  ports:
+  - { name: dns, port: 53, protocol: UDP, targetPort: 5353 }
+  - { name: dns-tcp, port: 53, targetPort: 5354 }
+---
+apiVersion: v1
+kind: Service
 metadata: { name: manual, namespace: b }
 spec: { ports: [{ name: http, port: 80 }], publishNotReadyAddresses: true }
 ---
@@ -145,15 +172,21 @@ status: {{ podIP: 10.0.0.{ip}, conditions: [{{ type: Ready, status: '{ready}' }}
 
 fn slice() -> impl Strategy<Value = String> {
     let service = select(vec![("a", "sliced"), ("b", "manual"), ("a", "absent")]);
-    let endpoint = (1..5u8, any::<bool>(), 0..4u8);
+    let conditions = select(vec![
+        "ready: true",
+        "ready: false",
+        "ready: false, terminating: false",
+        "ready: false, terminating: true",
+    ]);
+    let endpoint = (1..5u8, conditions, 0..4u8);
     let endpoints = proptest::collection::vec(endpoint, 0..3);
     (service, 1..3u8, endpoints).prop_map(|((namespace, service), number, endpoints)| {
-        let endpoint = |(ip, ready, pod): (u8, bool, u8)| {
+        let endpoint = |(ip, conditions, pod): (u8, &str, u8)| {
             let target = match pod {
                 0 => String::new(),
                 pod => format!(", targetRef: {{ kind: Pod, name: p{pod} }}"),
             };
-            format!("{{ addresses: [10.0.0.{ip}], conditions: {{ ready: {ready} }}{target} }}")
+            format!("{{ addresses: [10.0.0.{ip}], conditions: {{ {conditions} }}{target} }}")
         };
         let endpoints: Vec<_> = endpoints.into_iter().map(endpoint).collect();
         format!(
@@ -266,7 +299,8 @@ fn resolved(config: &MeshConfig) -> BTreeMap<ClusterName, Arc<Cluster>> {
             .keys()
             .any(|name| ClusterName::from_sni(name.as_str()).is_some())
     );
-    clusters.extend(resolve(config, &Workload::sidecar("a")).clusters);
+    let sidecar = Workload::sidecar("a").with_label("kubernetes.io/hostname", "n1");
+    clusters.extend(resolve(config, &sidecar).clusters);
     clusters
 }
 

@@ -1,5 +1,9 @@
 //! Clusters: the endpoints behind a destination, and how they are reached.
 //!
+//! Of the endpoints of a service's port, [`Cluster::takes`] says which are the cluster's. As in Istio,
+//! endpoints that are not ready are among them, marked as not healthy: nobody is sent to them, but they
+//! count, so that load moves on to other places where many of a place are not ready.
+//!
 //! # Example
 //!
 //! ```
@@ -44,7 +48,16 @@ pub struct Cluster {
     #[serde(skip_serializing_if = "Labels::is_empty")]
     pub subset_labels: Labels,
     /// Which endpoints are of the cluster, by whether mesh mTLS is sent to them.
+    #[serde(skip_serializing_if = "EndpointTls::is_any")]
     pub endpoint_tls: EndpointTls,
+    /// The node that endpoints have to be on, where the service has `internalTrafficPolicy: Local`:
+    /// that of the workload. Empty if it is not known, which takes only endpoints of no known node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Whether readiness alone says when endpoints elsewhere take over: the service has
+    /// `trafficDistribution`. Endpoints that are not ready then always are of the cluster.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub by_readiness: bool,
     /// Port to connect to instead of the one that the client connected to. Only for
     /// [`Discovery::OriginalDestination`].
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,6 +91,8 @@ impl Cluster {
             endpoints: Vec::new(),
             subset_labels: Labels::default(),
             endpoint_tls: EndpointTls::Any,
+            node: None,
+            by_readiness: false,
             port_override: None,
             locality: LocalityBalancing::Off,
             connect_timeout: Duration::from_secs(10),
@@ -90,10 +105,33 @@ impl Cluster {
         }
     }
 
-    /// Whether an endpoint of the service's port is one of the cluster's (`filterIstioEndpoint`):
-    /// it has the labels of the subset, and is of [`endpoint_tls`](Self::endpoint_tls).
+    /// The percentage of healthy endpoints below which their health no longer counts; 0 is never.
+    ///
+    /// It is `minHealthPercent` of the outlier detection, and 0 without, since Istio lists endpoints
+    /// that are not ready, which nobody is to be sent to (`applyLoadBalancer`, `applyOutlierDetection`).
+    pub fn panic_threshold(&self) -> u32 {
+        let outlier = self.policy.outlier_detection.as_ref();
+        let percent = outlier.filter(|_| !self.by_readiness);
+        let percent = percent.map_or(0, |outlier| outlier.min_health_percent);
+        u32::try_from(percent).unwrap_or(0).min(100)
+    }
+
+    /// Whether an endpoint of the service's port is one of the cluster's (`filterIstioEndpoint`): it
+    /// has the labels of the subset, is on the [`node`](Self::node) and of the
+    /// [`endpoint_tls`](Self::endpoint_tls), and was not withdrawn.
+    ///
+    /// One that is not healthy is, too, so that it is known how many there could be: if many are
+    /// not, others take over. Only where [`panic_threshold`](Self::panic_threshold) would have it
+    /// picked all the same it is not.
     pub fn takes(&self, endpoint: &Endpoint) -> bool {
-        self.subset_labels.is_subset_of(&endpoint.labels)
+        let counts = endpoint.healthy || self.panic_threshold() == 0;
+        counts
+            && !endpoint.withdrawn
+            && self
+                .node
+                .as_ref()
+                .is_none_or(|node| node == endpoint.node())
+            && self.subset_labels.is_subset_of(&endpoint.labels)
             && match self.endpoint_tls {
                 EndpointTls::Any => true,
                 EndpointTls::Mesh => endpoint.mesh_tls,
@@ -119,6 +157,13 @@ pub enum EndpointTls {
     Mesh,
     /// None: the DestinationRule asks for another TLS than that of the mesh, or for none.
     None,
+}
+
+impl EndpointTls {
+    // Called by serde with a reference.
+    fn is_any(&self) -> bool {
+        *self == Self::Any
+    }
 }
 
 /// How the endpoints of a cluster are found.
@@ -220,8 +265,12 @@ pub struct Endpoint {
     pub locality: String,
     /// The network it is in, empty for the default one.
     pub network: String,
-    /// Whether it may be picked.
+    /// Whether it may be picked: it is ready.
     pub healthy: bool,
+    /// Whether it is about to go, or its probes fail that are not Kubernetes' own: it is of no
+    /// cluster, not even as one that is not healthy.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
     /// Whether mesh mTLS is sent to it: it accepts it, and no PeerAuthentication disables it.
     pub mesh_tls: bool,
     /// Whether it would be sent mesh mTLS if no PeerAuthentication of its workload disabled it at
@@ -244,13 +293,22 @@ impl Endpoint {
             locality: String::new(),
             network: String::new(),
             healthy: true,
+            withdrawn: false,
             mesh_tls: false,
             mesh_tls_disabled: false,
             service_account: String::new(),
             namespace: String::new(),
         }
     }
+
+    /// The node that it is on, as its label [`NODE_LABEL`] says; empty if unknown.
+    pub fn node(&self) -> &str {
+        self.labels.value(NODE_LABEL).unwrap_or_default()
+    }
 }
+
+/// The label that names the node of a workload.
+pub const NODE_LABEL: &str = "kubernetes.io/hostname";
 
 /// Where an endpoint is.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]

@@ -1,5 +1,6 @@
 //! What the parts of a resolution share.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,9 +8,10 @@ use crate::config::MeshConfig;
 use crate::config::destination_rules::MergedRule;
 use crate::config::services::Service;
 use crate::model::Notice;
-use crate::model::cluster::Cluster;
+use crate::model::cluster::{Cluster, NODE_LABEL};
 use crate::model::listener::Listener;
 use crate::model::route::RouteConfiguration;
+use crate::resolve::locality;
 use crate::resolve::peer::NamespaceModes;
 use crate::resolve::scope::Scope;
 use crate::workload::Workload;
@@ -25,6 +27,8 @@ pub(super) struct Context<'a> {
     pub(super) scope: Scope<'a>,
     /// Whether the namespaces of services ask for mesh mTLS.
     pub(super) namespace_modes: NamespaceModes<'a>,
+    // Looked for when it is asked for first: it takes a look at all services.
+    node: OnceCell<String>,
 }
 
 impl<'a> Context<'a> {
@@ -34,7 +38,17 @@ impl<'a> Context<'a> {
             workload,
             scope: Scope::new(config, workload),
             namespace_modes: NamespaceModes::new(config),
+            node: OnceCell::new(),
         }
+    }
+
+    /// The node that the workload is on; empty if unknown.
+    pub(super) fn node(&self) -> &str {
+        self.node.get_or_init(|| {
+            let located = locality::located(self.config.services(), self.workload);
+            let node = located.labels.value(NODE_LABEL);
+            node.unwrap_or_default().to_owned()
+        })
     }
 
     /// The DestinationRule that applies to calls of the workload to `service`.

@@ -4,11 +4,9 @@ use std::collections::HashSet;
 
 use crate::config::services::{Service, Services, pod_locality};
 use crate::labels::Labels;
-use crate::model::cluster::{Endpoint, EndpointAddress};
+use crate::model::cluster::{Endpoint, EndpointAddress, NODE_LABEL};
 use crate::workload::Workload;
 
-/// Label of the node of a pod.
-const NODE: &str = "kubernetes.io/hostname";
 /// Label of the generation of a Deployment that a pod is of (`LocalClusterGroupingLabels`).
 const GENERATION: &str = "pod-template-hash";
 
@@ -24,9 +22,9 @@ pub(super) fn located(services: &Services, workload: &Workload) -> Workload {
         let labelled = || pod_locality(&workload.labels);
         located.locality = known.unwrap_or_else(labelled);
     }
-    let node = own.and_then(|own| own.labels.value(NODE));
-    if let Some(node) = node.filter(|_| workload.labels.value(NODE).is_none()) {
-        located.labels.insert(NODE, node);
+    let node = own.and_then(|own| own.labels.value(NODE_LABEL));
+    if let Some(node) = node.filter(|_| workload.labels.value(NODE_LABEL).is_none()) {
+        located.labels.insert(NODE_LABEL, node);
     }
     located
 }
@@ -159,7 +157,7 @@ endpoints:
         };
         let located = resolve(&config(), &workload).workload;
         assert_eq!(located.locality, "eu/b");
-        assert_eq!(located.labels.value(NODE), Some("node-2"));
+        assert_eq!(located.labels.value(NODE_LABEL), Some("node-2"));
     }
 
     #[test]

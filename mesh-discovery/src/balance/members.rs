@@ -27,6 +27,8 @@ pub(crate) struct Member {
     /// Its level; `None` if it gets no load.
     pub(crate) priority: Option<u32>,
     place: Locality,
+    /// Whether it was ever ready, and so may have been picked.
+    was_ready: bool,
     pub(crate) is_ejected: bool,
     pub(crate) fails_probes: bool,
 }
@@ -132,20 +134,25 @@ impl Members {
         self.changed.insert(priority);
     }
 
-    /// Adds an endpoint, or replaces the one at its address, which keeps its state.
+    /// Adds an endpoint, or replaces the one at its address, which keeps its state. One that is
+    /// ready for the first time is new: it is warmed up from now on.
     pub(crate) fn insert(&mut self, endpoint: Arc<Endpoint>, rules: &LocalityRules, now: Instant) {
         let before = self.index.get(&endpoint.address).cloned();
         let mut member = Member {
             priority: rules.priority(&endpoint),
             place: Locality::from(endpoint.locality.as_str()),
             host: Host::new(Arc::clone(&endpoint), now),
+            was_ready: endpoint.healthy,
             is_ejected: false,
             fails_probes: false,
         };
         if let Some(before) = &before {
             member.is_ejected = before.is_ejected;
             member.fails_probes = before.fails_probes;
-            member.host = before.host.replaced(endpoint);
+            if before.was_ready || !endpoint.healthy {
+                member.was_ready = before.was_ready;
+                member.host = before.host.replaced(endpoint);
+            }
             self.unlist(before);
         }
         self.list(&member, rules);

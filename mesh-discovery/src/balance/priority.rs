@@ -5,8 +5,11 @@
 //! next priority. If all priorities together have not enough, what there is is scaled up.
 //!
 //! When fewer endpoints of a priority are healthy than the *panic threshold* says, its load goes to
-//! all of its endpoints, healthy or not. Istio sets the threshold to 0, which is never, wherever
-//! `outlierDetection` is configured; Envoy's default of 50 % holds elsewhere.
+//! all of its endpoints, healthy or not. Envoy's default is 50 %; Istio sets it to 0, which is never,
+//! unless `outlierDetection` has a `minHealthPercent`
+//! ([`Cluster::panic_threshold`](mesh_core::model::cluster::Cluster::panic_threshold)), because it
+//! lists endpoints that are not ready. They are part of the total, so that load moves on where many
+//! of a zone are not.
 //!
 //! Source: Envoy's [priority levels] and [panic threshold].
 //!
@@ -27,9 +30,6 @@
 
 /// Envoy's `overprovisioning_factor`, in percent.
 const OVERPROVISIONING: u64 = 140;
-
-/// Envoy's default for the panic threshold, in percent.
-pub const DEFAULT_PANIC_THRESHOLD: u32 = 50;
 
 /// How many endpoints of a priority, or a locality, are healthy.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -2,7 +2,6 @@ use mesh_core::model::Notice;
 use mesh_core::model::cluster::{Cluster, Discovery};
 
 use crate::balance::policy::Policy;
-use crate::balance::priority::DEFAULT_PANIC_THRESHOLD;
 use crate::balance::slow_start::SlowStart;
 use crate::health::outlier::OutlierSettings;
 use crate::locality::{Client, LocalityRules};
@@ -61,12 +60,6 @@ impl Settings {
     /// The settings of `cluster` for `client` but for its policy, which is `policy`.
     pub fn with_policy(cluster: &Cluster, client: &Client, policy: Policy) -> Self {
         let outlier = cluster.policy.outlier_detection.as_deref();
-        let panic_threshold = match outlier {
-            Some(outlier) => u32::try_from(outlier.min_health_percent)
-                .unwrap_or(0)
-                .min(100),
-            None => DEFAULT_PANIC_THRESHOLD,
-        };
         Self {
             warmup: cluster
                 .policy
@@ -75,7 +68,7 @@ impl Settings {
                 .filter(|_| policy.warms_up())
                 .and_then(SlowStart::compile),
             policy,
-            panic_threshold,
+            panic_threshold: cluster.panic_threshold(),
             rules: LocalityRules::compile(cluster, client),
             outlier: outlier.map(OutlierSettings::compile),
             target: target(cluster, policy),

@@ -15,6 +15,7 @@ use crate::locality::Client;
 
 mod changes;
 mod endpoints;
+mod readiness;
 
 const ROUND_ROBIN: &str = r#"{"simple": "ROUND_ROBIN"}"#;
 const FAILURE: Outcome = Outcome::Status(503);

@@ -40,7 +40,7 @@ impl EndpointUpdate {
                 == (origin.kind(), origin.namespace(), origin.name());
         let port = self.service.port(port).filter(|_| lists && is_own)?;
         let all = self.service.endpoints(port).iter();
-        let taken = all.filter(|endpoint| endpoint.healthy && cluster.takes(endpoint));
+        let taken = all.filter(|endpoint| cluster.takes(endpoint));
         Some(taken.cloned().collect())
     }
 }

@@ -3,6 +3,9 @@
 //! They are those of the service's EndpointSlices; without any, those of its Endpoints; without
 //! both, the pods that it selects, so that a few pods written by hand are enough. WorkloadEntries
 //! that the service selects are added.
+//!
+//! Endpoints that are not ready stay, as such; those that are about to go are withdrawn
+//! (`endpointHealthStatus`).
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -41,15 +44,15 @@ pub(super) fn of_kubernetes<'a>(
         found.extend(of_instances(namespace, &selector, port, sources, false));
         if spec.publish_not_ready_addresses == Some(true) {
             for endpoint in &mut found {
-                endpoint.healthy = true;
+                set_health(endpoint, true, false);
             }
         }
         PortEndpoints {
             port: port.number,
+            name: port.name.as_str().into(),
             endpoints: found,
         }
     };
-            name: port.name.as_str().into(),
     ports.iter().map(of_port).collect()
 }
 
@@ -68,8 +71,21 @@ fn of_instances(
         .selected(namespace, selector)
         .filter(|instance| instance.is_pod == pods)
         .filter(|instance| matches!(instance.host, InstanceHost::Ip(_)))
-        .filter_map(|instance| Some(instance.endpoint(target_port(instance, port)?)))
+        .filter_map(|instance| {
+            let mut endpoint = instance.endpoint(target_port(instance, port)?);
+            if pods {
+                let ready = instance.healthy && !instance.is_ending;
+                set_health(&mut endpoint, ready, instance.is_ending);
+            }
+            Some(endpoint)
+        })
         .collect()
+}
+
+/// Notes whether an endpoint is ready, and whether it is about to go. One that is ready stays.
+fn set_health(endpoint: &mut Endpoint, ready: bool, ending: bool) {
+    endpoint.healthy = ready;
+    endpoint.withdrawn = !ready && ending;
 }
 
 /// The port of a workload behind a Kubernetes Service: the one that a WorkloadEntry gives for the
@@ -113,7 +129,11 @@ fn of_slices<'a>(
                     locality: slice_locality(written, sources),
                 };
                 let mut endpoint = place.endpoint(sources);
-                endpoint.healthy = written.conditions.ready.unwrap_or(true);
+                let conditions = &written.conditions;
+                let ready = conditions.ready.unwrap_or(true);
+                // What does not say that it stays goes.
+                let ending = conditions.terminating.unwrap_or(true);
+                set_health(&mut endpoint, ready, ending);
                 found.push(endpoint);
             }
         }
@@ -166,7 +186,8 @@ fn of_endpoints<'a>(
                     .to_owned(),
             };
             let mut endpoint = place.endpoint(sources);
-            endpoint.healthy = healthy;
+            // The slices that Kubernetes makes of them do not say that any of them stays.
+            set_health(&mut endpoint, healthy, true);
             Some(endpoint)
         };
         let ready = subset

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::labels::Labels;
-use crate::model::cluster::{Endpoint, EndpointAddress};
+use crate::model::cluster::{Endpoint, EndpointAddress, NODE_LABEL};
 use crate::resource::kubernetes::pod::{ConditionStatus, Pod, PodPhase};
 
 /// Label that says whether a workload accepts mesh mTLS.
@@ -17,7 +17,6 @@ const LOCALITY: [&str; 2] = ["topology.istio.io/locality", "istio-locality"];
 const REGION: &str = "topology.kubernetes.io/region";
 const ZONE: &str = "topology.kubernetes.io/zone";
 const SUBZONE: &str = "topology.istio.io/subzone";
-const NODE: &str = "kubernetes.io/hostname";
 
 /// A workload, ready to become an endpoint at any of its ports.
 #[derive(Clone, Debug)]
@@ -35,6 +34,8 @@ pub(super) struct WorkloadInstance {
     pub(super) service_account: String,
     pub(super) mesh_tls: bool,
     pub(super) healthy: bool,
+    /// Whether it was asked to end.
+    pub(super) is_ending: bool,
 }
 
 /// Where a workload is, without port.
@@ -73,7 +74,9 @@ impl InstanceHost {
 }
 
 impl WorkloadInstance {
-    /// The endpoint at `port`; at no port if the workload is a Unix socket.
+    /// The endpoint at `port`; at no port if the workload is a Unix socket. Of a workload that is
+    /// not healthy it is withdrawn: only the endpoints of a Kubernetes Service stay when they are not
+    /// ready.
     pub(super) fn endpoint(&self, port: u16) -> Endpoint {
         Endpoint {
             address: self.host.at(port),
@@ -82,6 +85,7 @@ impl WorkloadInstance {
             locality: self.locality.clone(),
             network: self.network.clone(),
             healthy: self.healthy,
+            withdrawn: !self.healthy || self.is_ending,
             mesh_tls: self.mesh_tls,
             mesh_tls_disabled: false,
             service_account: self.service_account.clone(),
@@ -100,7 +104,7 @@ impl WorkloadInstance {
             };
         }
         if !node.is_empty() {
-            self.labels.insert(NODE, node);
+            self.labels.insert(NODE_LABEL, node);
         }
         if !self.network.is_empty() && self.labels.value(NETWORK).is_none() {
             self.labels.insert(NETWORK, &*self.network);

@@ -59,6 +59,7 @@ pub(super) fn service<'a>(
             metadata,
             sources,
         ),
+        node_local: spec.internal_traffic_policy == Some(written::TrafficPolicy::Local),
         selector: (!spec.selector.is_empty()).then(|| spec.selector.iter().collect()),
         labels: metadata.labels.iter().collect(),
         subject_alt_names: identities(metadata, sources.options.trust_domain()),

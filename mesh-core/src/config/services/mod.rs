@@ -91,6 +91,9 @@ pub struct Service {
     pub visibility: Visibility,
     /// Which endpoints are preferred, unless a DestinationRule says.
     pub traffic_distribution: TrafficDistribution,
+    /// Whether callers are sent to endpoints of their own node only
+    /// (`internalTrafficPolicy: Local`).
+    pub node_local: bool,
     /// Labels of the workloads behind it. `None` selects none.
     pub selector: Option<Labels>,
     /// Labels of the object itself.
@@ -136,12 +139,12 @@ impl Service {
 #[derive(Clone, Debug)]
 struct PortEndpoints {
     port: u16,
+    // Tells it from another port of the same number.
+    name: Box<str>,
     endpoints: Vec<Endpoint>,
 }
 
 /// A port of a service.
-    // Tells it from another port of the same number.
-    name: Box<str>,
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ServicePort {
     /// Its name.

@@ -52,6 +52,7 @@ fn service(
         aliases: Vec::new(),
         visibility: visibility(resource, sources),
         traffic_distribution: kubernetes::traffic_distribution(None, metadata, sources),
+        node_local: false,
         selector: selector.map(|selector| selector.labels.iter().collect()),
         labels: metadata.labels.iter().collect(),
         subject_alt_names: spec.subject_alt_names.clone(),
@@ -185,8 +186,8 @@ fn endpoints(
         };
         Some(PortEndpoints {
             port: number,
-            endpoints,
             name: written.name.as_str().into(),
+            endpoints,
         })
     };
     spec.ports.iter().filter_map(of_port).collect()

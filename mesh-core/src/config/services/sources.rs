@@ -217,6 +217,7 @@ impl<'a> Sources<'a> {
             .to_owned(),
             mesh_tls: instance::mesh_tls(&labels).unwrap_or(false),
             healthy: instance::is_ready(&pod.spec),
+            is_ending: pod.metadata.deletion_timestamp.is_some(),
             labels,
             host,
         };
@@ -258,6 +259,7 @@ impl<'a> Sources<'a> {
             service_account: entry.service_account.clone(),
             mesh_tls: instance::mesh_tls(labels).unwrap_or(!entry.service_account.is_empty()),
             healthy: true,
+            is_ending: false,
             host,
         };
         instance.augment_labels("");

@@ -1,11 +1,13 @@
 //! The cluster of one port of a service, or of a subset of its endpoints.
 
 use crate::config::destination_rules::MergedRule;
-use crate::config::services::{Service, ServicePort, TargetPort};
+use crate::config::services::{Service, ServicePort, TargetPort, TrafficDistribution};
 use crate::duration;
 use crate::labels::Labels;
 use crate::model::Notice;
-use crate::model::cluster::{Cluster, Discovery, EndpointTls, TrafficPolicy, UpstreamTls};
+use crate::model::cluster::{
+    Cluster, Discovery, EndpointTls, NODE_LABEL, TrafficPolicy, UpstreamTls,
+};
 use crate::origin::Origin;
 use crate::resolve::cluster::{locality, tls};
 use crate::resolve::context::Context;
@@ -61,6 +63,8 @@ impl Destination<'_> {
             endpoints: Vec::new(),
             subset_labels,
             endpoint_tls: EndpointTls::Any,
+            node: self.node(discovery, notices),
+            by_readiness: self.service.traffic_distribution != TrafficDistribution::Any,
             port_override: self.port_override(discovery),
             locality: locality::effective(load_balancer, self.service, options),
             connect_timeout: connect_timeout.unwrap_or_else(|| options.connect_timeout()),
@@ -75,6 +79,24 @@ impl Destination<'_> {
         Ok(cluster)
     }
 
+    /// The node whose endpoints the workload may be sent to; `None` for all.
+    fn node(&self, discovery: Discovery, notices: &mut Vec<Notice>) -> Option<String> {
+        if !self.service.node_local || discovery != Discovery::Static {
+            return None;
+        }
+        let node = self.context.node();
+        if node.is_empty() {
+            notices.push(Notice {
+                origin: self.service.origin.clone(),
+                message: format!(
+                    "the node of the workload is not known (label `{NODE_LABEL}`), and \
+                     `internalTrafficPolicy: Local` leaves no endpoint of another node"
+                ),
+            });
+        }
+        Some(node.to_owned())
+    }
+
     fn add_endpoints(&self, cluster: &mut Cluster) -> Result<(), String> {
         let by_dns = match cluster.discovery {
             Discovery::OriginalDestination | Discovery::DynamicDns => return Ok(()),
@@ -82,7 +104,7 @@ impl Destination<'_> {
             Discovery::StrictDns | Discovery::LogicalDns => true,
         };
         let all = self.service.endpoints(self.port).iter();
-        let taken = all.filter(|endpoint| endpoint.healthy && cluster.takes(endpoint));
+        let taken = all.filter(|endpoint| cluster.takes(endpoint));
         cluster.endpoints = taken.cloned().collect();
         match cluster.endpoints.is_empty() && by_dns {
             true => Err("there is no name to resolve".into()),
