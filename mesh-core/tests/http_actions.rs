@@ -475,6 +475,14 @@ spec:
     assert_eq!(hashed(&to(", port: { number: 80 }")), by("x-port"));
     assert_eq!(hashed(&to("")), by("x-all"));
     assert_eq!(hashed(""), by("x-port"), "a default route knows its port");
+
+    let model = model_of(&config(&format!("{SERVICES}{rule}")));
+    let host = host_of(&model, "80", "cart").unwrap();
+    let retry = host.routes[0].forward_to().unwrap().retry.as_ref();
+    assert!(
+        retry.unwrap().avoid_previous_hosts,
+        "retries of a default route go elsewhere"
+    );
 }
 
 #[test]

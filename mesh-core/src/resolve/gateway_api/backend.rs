@@ -65,7 +65,11 @@ impl<'a> RuleContext<'a> {
     }
 
     /// The host and port that `reference` names.
-    fn address(&self, reference: &Reference<'_>) -> Result<(String, u16), Refusal> {
+    ///
+    /// # Errors
+    ///
+    /// Why it names none, or none that the route may have.
+    pub(super) fn address(&self, reference: &Reference<'_>) -> Result<(String, u16), Refusal> {
         let Reference {
             group,
             kind,

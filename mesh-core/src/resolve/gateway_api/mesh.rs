@@ -1,7 +1,12 @@
 //! Routes that are attached to Services, for the sidecars that call them.
 //!
 //! The routes of one namespace for a port of a service are one list. Those of the service's own
-//! namespace are for all clients, those of another for the clients there.
+//! namespace are for all clients, those of another for the clients there. A sidecar has those that its
+//! Sidecar imports: an entry of the route's namespace has to cover the service.
+//!
+//! One difference to Istio is on purpose. A route that names no port is for all of them, and joins
+//! those of its namespace that name one, as the Gateway API puts the rules of all routes of a parent
+//! in one order. Istio keeps the two apart, and the older has the host whole.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;

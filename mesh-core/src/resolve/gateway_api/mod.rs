@@ -27,6 +27,7 @@ pub(crate) mod listener;
 pub(crate) mod listeners;
 mod matches;
 pub(crate) mod mesh;
+mod mesh_destinations;
 mod policies;
 pub(crate) mod review;
 mod routes;
@@ -52,6 +53,7 @@ use self::listeners::GatewayListeners;
 
 pub(in crate::resolve) use self::grants::is_secret_granted;
 pub(in crate::resolve) use self::mesh::mesh_routes;
+pub(in crate::resolve) use self::mesh_destinations::mesh_destinations;
 pub(in crate::resolve) use self::policies::backend_tls_notices;
 
 /// The servers of the Gateways that the workload runs, with all that is bound to them.

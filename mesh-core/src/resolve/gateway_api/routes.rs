@@ -177,7 +177,8 @@ fn forward(
         forward.rewrite.authority = forward.rewrite.authority.or(own);
     }
     forward.mirrors = std::mem::take(&mut filters.mirrors);
-    let hashed = !forward.hash_policies.is_empty();
+    // Of several backends none counts as hashed (`applyHTTPRouteDestination`).
+    let hashed = !forward.hash_policies.is_empty() && forward.destinations.len() == 1;
     let mut retry = match rule.retry {
         Some(written) => retries(written, hashed),
         None => {

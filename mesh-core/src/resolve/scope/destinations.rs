@@ -1,4 +1,5 @@
-//! Services that a sidecar sees because a VirtualService leads to them.
+//! Services that a sidecar sees because a VirtualService, or a route that is attached to a service,
+//! leads to them (`collectImportedServices`).
 
 use std::sync::Arc;
 
@@ -6,11 +7,13 @@ use crate::config::MeshConfig;
 use crate::config::services::{Provider, Service};
 use crate::resolve::scope::EgressListener;
 use crate::resolve::scope::egress::{own_port, with_port};
+use crate::resolve::sidecar::mesh_route::MeshDestinations;
 use crate::resource::Resource;
 use crate::resource::istio::VirtualService;
 use crate::resource::istio::virtual_service::{Destination, HttpRoute};
 
-/// The services that the VirtualServices of `listener` lead to, for a sidecar in `namespace`.
+/// The services that the VirtualServices of `listener` lead to, and those of `routes` that it imports,
+/// for a sidecar in `namespace`.
 ///
 /// Of those with the same host, the one of the sidecar's namespace is meant, else a Kubernetes
 /// Service, else the oldest entry. The ports are those of the listener, else those that the
@@ -19,21 +22,24 @@ pub(super) fn services<'a>(
     config: &'a MeshConfig,
     namespace: &'a str,
     listener: &EgressListener<'a>,
+    routes: &[MeshDestinations<'_>],
 ) -> Vec<Arc<Service>> {
     let port = listener.written.and_then(own_port);
-    let mut found = Vec::new();
-    for virtual_service in &listener.virtual_services {
-        for (host, ports) in destinations(config, virtual_service, namespace) {
-            let Some(service) = meant(config, &host, namespace) else {
-                continue;
-            };
-            match port {
-                Some(_) => found.extend(with_port(service, port)),
-                None => found.extend(with_ports(service, &ports)),
-            }
+    let virtual_services = listener.virtual_services.iter();
+    let of_virtual_services = virtual_services.flat_map(|vs| destinations(config, vs, namespace));
+    let imported = routes.iter();
+    let imported = imported.filter(|route| listener.imports_route(route.namespace, route.host));
+    let of_routes = imported.flat_map(|route| &route.to);
+    let of_routes = of_routes.map(|(host, port)| (host.clone(), vec![u32::from(*port)]));
+    let found = of_virtual_services.chain(of_routes);
+    let found = found.filter_map(|(host, ports)| {
+        let service = meant(config, &host, namespace)?;
+        match port {
+            Some(_) => with_port(service, port),
+            None => with_ports(service, &ports),
         }
-    }
-    found
+    });
+    found.collect()
 }
 
 /// The hosts that a VirtualService leads to, whole and in lower case, each with its ports; 0 is any.

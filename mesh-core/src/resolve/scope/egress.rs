@@ -72,7 +72,7 @@ struct Seen<'a, 'n> {
 
 impl<'a> Seen<'a, '_> {
     fn listener(
-        &self,
+        self,
         written: Option<&'a IstioEgressListener>,
         origin: Origin,
         scope: &Scope<'a>,
@@ -82,6 +82,7 @@ impl<'a> Seen<'a, '_> {
             origin,
             services: self.services(),
             virtual_services: self.virtual_services(scope),
+            imports: self.imports,
         }
     }
 

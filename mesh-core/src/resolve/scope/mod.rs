@@ -1,8 +1,8 @@
 //! What a workload sees of the mesh: services and VirtualServices.
 //!
 //! A gateway sees all that is exported to its namespace. A sidecar sees what the Sidecar resource
-//! that selects it imports, and the destinations of the VirtualServices that it imports
-//! (`pilot/pkg/model/sidecar.go`).
+//! that selects it imports, and the destinations of what it imports of VirtualServices and of routes
+//! that are attached to services (`pilot/pkg/model/sidecar.go`).
 
 mod destinations;
 mod egress;
@@ -16,8 +16,11 @@ use crate::config::MeshConfig;
 use crate::config::options::OutboundMode;
 use crate::config::services::{Provider, Service};
 use crate::config::visibility::Visibility;
+use crate::host::HostPattern;
 use crate::model::Notice;
 use crate::origin::Origin;
+use crate::resolve::gateway_api;
+use crate::resolve::scope::imports::Imports;
 use crate::resource::Resource;
 use crate::resource::istio::sidecar::{
     IstioEgressListener, OutboundTrafficPolicyMode as SidecarMode,
@@ -59,9 +62,16 @@ pub(in crate::resolve) struct EgressListener<'a> {
     pub(in crate::resolve) services: Vec<Arc<Service>>,
     /// The VirtualServices for sidecars that it imports, in the order in which they compete.
     pub(in crate::resolve) virtual_services: Vec<&'a Arc<Resource<VirtualService>>>,
+    imports: Imports,
 }
 
 impl EgressListener<'_> {
+    /// Whether it imports a route of `namespace` that is attached to the service `host`, in lower
+    /// case. As for services, the host has to be covered whole (`VSMatches`).
+    pub(in crate::resolve) fn imports_route(&self, namespace: &str, host: &str) -> bool {
+        self.imports.service(namespace, &HostPattern::new(host))
+    }
+
     /// The port, unless the listener is for all ports that no other is for.
     pub(in crate::resolve) fn port(&self) -> Option<u16> {
         let port = self.written?.port.as_ref()?;
@@ -105,12 +115,13 @@ impl<'a> Scope<'a> {
         }
         let namespace = &workload.namespace;
         let egress = egress::listeners(config, namespace, self);
+        let of_routes = gateway_api::mesh_destinations(config, workload);
         for listener in &egress {
-            // What is asked for by name comes before what VirtualServices lead to.
+            // What is asked for by name comes before what VirtualServices and routes lead to.
             for service in &listener.services {
                 self.add(Arc::clone(service));
             }
-            for service in destinations::services(config, namespace, listener) {
+            for service in destinations::services(config, namespace, listener, &of_routes) {
                 self.add(service);
             }
         }

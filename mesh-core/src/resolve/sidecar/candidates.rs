@@ -57,7 +57,12 @@ pub(super) fn candidates<'s>(
         rules: Rules::VirtualService(resource),
         hosts: hosts(config, resource),
     });
-    let routes = sidecar.mesh_routes.requests.iter().map(|route| Candidate {
+    let imported = sidecar.mesh_routes.requests.iter().filter(|route| {
+        let namespace = &route.metadata.namespace;
+        let mut hosts = route.hosts.iter();
+        hosts.any(|host| listener.imports_route(namespace, host))
+    });
+    let routes = imported.map(|route| Candidate {
         rank: match route.metadata.namespace == *own {
             true => Rank::Consumer,
             false => Rank::Public,

@@ -111,8 +111,8 @@ fn default_claim<'s>(context: &RouteContext<'s>, service: &'s Service, port: u16
         .hash_policies
         .extend(hash::of_service(context, service, Some(port), ""));
     let retries = context.config.options().default_http_retry_policy();
-    let hashed = !forward.hash_policies.is_empty();
-    forward.retry = retry::policy(retries, hashed).map(Arc::new);
+    // Also with a hash another host is tried next (`BuildDefaultHTTPOutboundRoute`).
+    forward.retry = retry::policy(retries, false).map(Arc::new);
     let action = RouteAction::Forward(Box::new(forward));
     let mut route = Route::new("default", RouteMatch::default(), action);
     route.origin = service.origin.clone();

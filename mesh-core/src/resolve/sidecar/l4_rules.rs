@@ -10,8 +10,9 @@ use crate::resolve::virtual_service::hosts;
 use crate::resource::Resource;
 use crate::resource::istio::VirtualService;
 
-/// The VirtualServices of an egress listener that have rules for TLS or TCP.
+/// What an egress listener imports of rules for TLS or TCP.
 pub(super) struct L4Rules<'s> {
+    listener: &'s EgressListener<'s>,
     candidates: Vec<(&'s Resource<VirtualService>, Vec<HostPattern>)>,
 }
 
@@ -24,11 +25,12 @@ pub(super) enum Rules<'s> {
 }
 
 impl<'s> L4Rules<'s> {
-    pub(super) fn new(sidecar: &Sidecar<'_>, listener: &'s EgressListener<'_>) -> Self {
+    pub(super) fn new(sidecar: &Sidecar<'_>, listener: &'s EgressListener<'s>) -> Self {
         let config = sidecar.context.config;
         let all = listener.virtual_services.iter();
         let l4 = all.filter(|vs| !vs.spec.tls.is_empty() || !vs.spec.tcp.is_empty());
         Self {
+            listener,
             candidates: l4.map(|vs| (&***vs, hosts(config, vs))).collect(),
         }
     }
@@ -44,7 +46,11 @@ impl<'s> L4Rules<'s> {
             .map(Rules::VirtualService)
             .collect();
         let routes = sidecar.mesh_routes.connections.iter().rev();
-        for route in routes.filter(|route| is_for(route, target)) {
+        let imported = routes.filter(|route| {
+            let namespace = &route.metadata.namespace;
+            is_for(route, target) && self.listener.imports_route(namespace, route.host)
+        });
+        for route in imported {
             let is_older =
                 |vs: &VirtualServiceResource| cmp_by_age(&vs.metadata, route.metadata).is_lt();
             let is_behind = |found: &Rules<'_>| match found {

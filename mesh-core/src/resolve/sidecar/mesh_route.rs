@@ -16,6 +16,17 @@ pub(in crate::resolve) struct MeshRoutes<'a> {
     pub(in crate::resolve) connections: Vec<MeshConnections<'a>>,
 }
 
+/// Where the routes of one namespace lead that are attached to a service.
+#[derive(Clone, Debug)]
+pub(in crate::resolve) struct MeshDestinations<'a> {
+    /// The namespace of the routes.
+    pub(in crate::resolve) namespace: &'a str,
+    /// Whole name of the service that they are attached to.
+    pub(in crate::resolve) host: &'a str,
+    /// Whole names and ports of the services that they lead to.
+    pub(in crate::resolve) to: Vec<(String, u16)>,
+}
+
 /// A TCPRoute or a TLSRoute at a port of a service.
 #[derive(Clone, Debug)]
 pub(in crate::resolve) struct MeshConnections<'a> {
