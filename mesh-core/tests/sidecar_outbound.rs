@@ -559,6 +559,44 @@ fn a_sidecar_s_own_ports_are_for_what_it_imports_there() {
 }
 
 #[test]
+fn two_egress_listeners_of_one_port_have_each_their_own_routes() {
+    let spec =
+        "{ clusterIP: 10.0.0.5, ports: [{ name: http, port: 80 }, { name: what, port: 85 }] }";
+    let text = cart()
+        + &service("db", "shop", spec)
+        + &sidecar(
+            "
+  egress:
+  - port: { number: 80, protocol: HTTP, name: web }
+    bind: 127.0.0.5
+    captureMode: NONE
+    hosts: [./cart.shop.svc.cluster.local]
+  - { hosts: [./*] }",
+        );
+    let model = model(&text);
+    let domains = |name: &str| {
+        let chain = &listener(&model, name).filter_chains[0];
+        let routes = &model.route_configurations[chain_cluster(chain)];
+        assert_eq!(routes.name, chain_cluster(chain));
+        let hosts = first_clusters(routes).into_iter();
+        hosts
+            .map(|(domain, _)| domain.to_owned())
+            .collect::<Vec<_>>()
+    };
+    let (cart, db) = ("cart.shop.svc.cluster.local", "db.shop.svc.cluster.local");
+    assert_eq!(domains("127.0.0.5_80"), [cart, "*"]);
+    assert_eq!(domains("0.0.0.0_80"), [cart, db, "*"]);
+    let names: Vec<_> = model.route_configurations.keys().collect();
+    assert!(model.route_configurations.contains_key("80"), "{names:?}");
+    assert!(
+        model
+            .route_configurations
+            .contains_key("db.shop.svc.cluster.local:85"),
+        "{names:?}"
+    );
+}
+
+#[test]
 fn a_forward_proxy_tells_services_by_their_ports() {
     let text = service(
         "db",

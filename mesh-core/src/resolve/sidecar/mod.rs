@@ -16,6 +16,7 @@ mod l4_rules;
 pub(super) mod mesh_route;
 mod outbound;
 mod registry;
+mod route_names;
 mod unmatched;
 mod virtual_hosts;
 

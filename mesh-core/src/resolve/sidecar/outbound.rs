@@ -22,6 +22,7 @@ use crate::resolve::scope::EgressListener;
 use crate::resolve::sidecar::entries::{Entries, Entry};
 use crate::resolve::sidecar::l4::Target;
 use crate::resolve::sidecar::l4_rules::L4Rules;
+use crate::resolve::sidecar::route_names::RouteNames;
 use crate::resolve::sidecar::{Sidecar, capture, chains, domains, l4, virtual_hosts};
 use crate::resource::istio::sidecar::CaptureMode;
 use crate::service::Protocol;
@@ -33,6 +34,7 @@ pub(super) fn resolve(sidecar: &Sidecar<'_>, parts: &mut Parts) {
         parts,
         entries: Entries::default(),
         routes: BTreeSet::new(),
+        names: RouteNames::default(),
     };
     for (index, listener) in sidecar.context.scope.egress.iter().enumerate() {
         builder.add_egress(index, listener);
@@ -61,6 +63,7 @@ struct Builder<'b> {
     parts: &'b mut Parts,
     entries: Entries,
     routes: BTreeSet<Routes>,
+    names: RouteNames,
 }
 
 /// Where an egress listener listens.
@@ -224,7 +227,7 @@ impl<'b> Builder<'b> {
         if self.entries.is_settled(&bind, outbound.protocol) {
             return;
         }
-        let name = self.shared_routes(outbound);
+        let name = self.shared_routes(outbound, &bind);
         let filter = chains::outbound_http(&name);
         let is_proxy = outbound.protocol == Protocol::HttpProxy;
         // What is not HTTP passes, though it goes to the port of an HTTP service.
@@ -259,8 +262,8 @@ impl<'b> Builder<'b> {
         let mut all = l4::chains(self.sidecar, outbound.rules, &target, notices);
         if outbound.protocol.is_unsupported() && !self.entries.detects(&bind) {
             let name = match is_wildcard {
-                true => self.shared_routes(outbound),
-                false => self.own_routes(outbound),
+                true => self.shared_routes(outbound, &bind),
+                false => self.own_routes(outbound, &bind),
             };
             let filter = chains::outbound_http(&name);
             let origin = service.origin.clone();
@@ -288,8 +291,9 @@ impl<'b> Builder<'b> {
     }
 
     /// The routes of all services at the port.
-    fn shared_routes(&mut self, outbound: &Outbound<'_>) -> String {
+    fn shared_routes(&mut self, outbound: &Outbound<'_>, bind: &Bind) -> String {
         let name = outbound.port.to_string();
+        let name = self.names.name(outbound.egress, bind, name);
         let is_proxy = outbound.protocol == Protocol::HttpProxy;
         self.routes.insert(Routes {
             egress: outbound.egress,
@@ -301,9 +305,10 @@ impl<'b> Builder<'b> {
     }
 
     /// The routes of the service alone.
-    fn own_routes(&mut self, outbound: &Outbound<'_>) -> String {
+    fn own_routes(&mut self, outbound: &Outbound<'_>, bind: &Bind) -> String {
         let hostname = &outbound.service.hostname;
         let name = domains::with_port(hostname, outbound.port);
+        let name = self.names.name(outbound.egress, bind, name);
         self.routes.insert(Routes {
             egress: outbound.egress,
             port: outbound.port,
@@ -325,15 +330,16 @@ impl<'b> Builder<'b> {
         let name = format!("unix://{path}");
         for service in &listener.services {
             let bind = Bind::Unix(path.to_owned());
+            let binding = Binding {
+                address: None,
+                captured: false,
+            };
             let outbound = Outbound {
                 egress,
                 service,
                 port: 0,
                 protocol,
-                binding: Binding {
-                    address: None,
-                    captured: false,
-                },
+                binding,
                 rules: &rules,
                 origin: &listener.origin,
             };
@@ -379,16 +385,13 @@ impl<'b> Builder<'b> {
             let all = known.map(|(_, all)| all).unwrap_or_else(|| {
                 let listener = &self.sidecar.context.scope.egress[routes.egress];
                 let notices = &mut self.parts.notices;
-                let name = routes.port.to_string();
-                virtual_hosts::of_port(self.sidecar, listener, &name, routes.port, notices)
+                virtual_hosts::of_port(self.sidecar, listener, routes.port, notices)
             });
-            let own = match &routes.hostname {
-                Some(hostname) => virtual_hosts::of_service(&all, hostname, routes.port),
-                None => RouteConfiguration {
-                    name: routes.name.clone(),
-                    ..all.clone()
-                },
+            let mut own = match &routes.hostname {
+                Some(hostname) => virtual_hosts::of_service(&all, hostname),
+                None => all.clone(),
             };
+            own.name.clone_from(&routes.name);
             let configurations = &mut self.parts.route_configurations;
             configurations.insert(routes.name, Arc::new(own));
             shared = Some((key, all));

@@ -4,40 +4,33 @@ use std::collections::HashSet;
 
 use crate::config::services::Service;
 use crate::model::Notice;
-use crate::model::filter::HeaderMutations;
 use crate::model::route::{RouteConfiguration, VirtualHost};
 use crate::resolve::scope::EgressListener;
 use crate::resolve::sidecar::claims::{Claim, claims};
 use crate::resolve::sidecar::domains::{self, Domains};
 use crate::resolve::sidecar::{Sidecar, unmatched};
 
-/// The routes of the services that `listener` sees at `port`, under `name`, and of requests for no
-/// service. Port 0 is that of a forward proxy or a Unix socket, which serves all ports.
+/// The routes of the services that `listener` sees at `port`, and of requests for no service; they
+/// have no name yet. Port 0 is that of a forward proxy or a Unix socket, which serves all ports.
 pub(super) fn of_port(
     sidecar: &Sidecar<'_>,
     listener: &EgressListener<'_>,
-    name: &str,
     port: u16,
     notices: &mut Vec<Notice>,
 ) -> RouteConfiguration {
     let mut virtual_hosts = Collector::new(sidecar, port).collect(listener, notices);
     virtual_hosts.push(unmatched::virtual_host(sidecar));
     RouteConfiguration {
-        name: name.to_owned(),
         virtual_hosts,
         // A forward proxy tells services by their ports.
         ignore_port: port != 0,
-        headers: HeaderMutations::default(),
+        ..RouteConfiguration::default()
     }
 }
 
 /// The routes of one service only, for a listener at its own address: requests for any host are
-/// meant for it (`getVirtualHostsForSniffedServicePort`).
-pub(super) fn of_service(
-    all: &RouteConfiguration,
-    hostname: &str,
-    port: u16,
-) -> RouteConfiguration {
+/// meant for it (`getVirtualHostsForSniffedServicePort`). They have no name yet.
+pub(super) fn of_service(all: &RouteConfiguration, hostname: &str) -> RouteConfiguration {
     let own = all.virtual_hosts.iter();
     let own = own.filter(|host| host.domains.iter().any(|domain| domain == hostname));
     let mut virtual_hosts: Vec<_> = own.cloned().collect();
@@ -45,10 +38,9 @@ pub(super) fn of_service(
         only.domains = vec!["*".to_owned()];
     }
     RouteConfiguration {
-        name: domains::with_port(hostname, port),
         virtual_hosts,
         ignore_port: true,
-        headers: HeaderMutations::default(),
+        ..RouteConfiguration::default()
     }
 }
 
