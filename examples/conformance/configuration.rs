@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use mesh_core::config::MeshConfig;
+use mesh_core::config::features::Features;
 use mesh_core::parse::{self, Limits, Parsed};
 use mesh_core::resource::istio::MeshConfig as MeshOptions;
 use mesh_core::resource::kind::Kind;
@@ -15,6 +16,7 @@ use serde_json::Value;
 pub(crate) struct Configuration {
     default_namespace: String,
     config_domain: Option<String>,
+    features: Features,
     options: Option<MeshOptions>,
     objects: Vec<Object>,
 }
@@ -25,6 +27,7 @@ impl Configuration {
         Self {
             default_namespace: default_namespace.into(),
             config_domain: None,
+            features: Features::default(),
             options: None,
             objects: Vec::new(),
         }
@@ -34,6 +37,11 @@ impl Configuration {
     pub(crate) fn with_config_domain(mut self, domain: &str) -> Self {
         self.config_domain = Some(domain.into());
         self
+    }
+
+    /// Sets what istiod's environment says.
+    pub(crate) fn set_features(&mut self, features: Features) {
+        self.features = features;
     }
 
     /// Adds the resources of a text. The error is what is wrong with it.
@@ -89,7 +97,9 @@ impl Configuration {
 
     /// Builds the configuration.
     pub(crate) fn build(self) -> Result<MeshConfig, String> {
-        let mut builder = MeshConfig::builder().default_namespace(self.default_namespace);
+        let mut builder = MeshConfig::builder()
+            .default_namespace(self.default_namespace)
+            .features(self.features);
         if let Some(domain) = self.config_domain {
             builder = builder.config_domain(domain);
         }

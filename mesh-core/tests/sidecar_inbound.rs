@@ -7,12 +7,17 @@ mod support;
 
 use std::net::IpAddr;
 
+use mesh_core::config::MeshConfig;
+use mesh_core::config::features::Features;
 use mesh_core::model::Model;
 use mesh_core::model::cluster::{Discovery, EndpointAddress};
 use mesh_core::model::listener::{Bind, NetworkFilter, ServerTls, Transport};
+use mesh_core::resolve::resolve;
 use mesh_core::service::ClusterName;
+use mesh_core::workload::Workload;
 
 use crate::sidecar::{chain_cluster, first_clusters, listener, model, service, sidecar};
+use crate::support::config_of;
 
 /// The chains of the port that the workload listens on, as `protocols/transport/TLS/cluster`.
 fn inbound(model: &Model, port: Option<u16>) -> Vec<String> {
@@ -168,7 +173,8 @@ fn a_sidecar_may_list_the_ports_itself() {
   - { port: { number: 7010, protocol: TCP, name: b }, defaultEndpoint: 'unix:///run/b.sock' }
   - { port: { number: 7020, protocol: TCP, name: c }, captureMode: NONE, bind: 192.0.2.9 }
   - { port: { number: 7030, protocol: TCP, name: d }, defaultEndpoint: '0.0.0.0:7031' }
-  - { port: { number: 7040, protocol: TCP, name: e }, defaultEndpoint: nonsense }",
+  - { port: { number: 7040, protocol: TCP, name: e }, defaultEndpoint: nonsense }
+  - { port: { number: 7050, protocol: TCP, name: f }, defaultEndpoint: ':7051' }",
         );
     let model = model(&text);
     assert_eq!(
@@ -192,6 +198,9 @@ fn a_sidecar_may_list_the_ports_itself() {
     );
     assert_eq!(endpoint(7020), None);
     assert_eq!(endpoint(7030), socket("192.0.2.9:7031"));
+    assert_eq!(endpoint(7050), None);
+    let any_host = &model.clusters[&ClusterName::inbound(7050)];
+    assert_eq!(any_host.discovery, Discovery::OriginalDestination);
     let bound = listener(&model, "192.0.2.9_7020");
     let address: IpAddr = "192.0.2.9".parse().unwrap();
     assert_eq!(
@@ -211,7 +220,7 @@ fn a_sidecar_may_list_the_ports_itself() {
 }
 
 #[test]
-fn tls_of_an_ingress_port_ends_where_the_mesh_s_is_off() {
+fn tls_of_an_ingress_port_ends_where_it_is_enabled_and_the_mesh_s_is_off() {
     let ingress = sidecar(
         "
   ingress:
@@ -223,12 +232,24 @@ fn tls_of_an_ingress_port_ends_where_the_mesh_s_is_off() {
         let mut notices = model.notices.iter();
         notices.any(|notice| notice.message.starts_with("`tls` is ignored"))
     };
-    let off = model(&(ingress.clone() + &peer("DISABLE")));
+    let enabled = |text: &str| {
+        let features = Features {
+            tls_on_sidecar_ingress: true,
+            ..Features::default()
+        };
+        let config = config_of(MeshConfig::builder().features(features), text);
+        resolve(&config, &Workload::sidecar("shop"))
+    };
+    let off = enabled(&(ingress.clone() + &peer("DISABLE")));
     assert_eq!(inbound(&off, Some(7000)), ["tls * own http"]);
     assert!(!is_told(&off));
-    let on = model(&(ingress.clone() + &peer("STRICT")));
+    let on = enabled(&(ingress.clone() + &peer("STRICT")));
     assert_eq!(inbound(&on, Some(7000)), ["tls * mesh http"]);
-    assert!(is_told(&on) && is_told(&model(&ingress)));
+    assert!(is_told(&on) && is_told(&enabled(&ingress)));
+
+    let disabled = model(&(ingress + &peer("DISABLE")));
+    assert_eq!(inbound(&disabled, Some(7000)), ["any * - tcp"]);
+    assert!(is_told(&disabled));
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod domains;
 
 use std::path::Path;
 
+use mesh_core::config::features::Features;
 use mesh_core::model::Model;
 use mesh_core::resolve::resolve;
 use mesh_core::workload::Workload;
@@ -56,8 +57,22 @@ fn model(case: &Value) -> Result<Model, String> {
     if let Some(mesh) = case.get("mesh_config") {
         configuration.set_mesh(mesh)?;
     }
+    configuration.set_features(features(case));
     let node = case.get("node").unwrap_or(&Value::Null);
     Ok(resolve(&configuration.build()?, &workload(node)))
+}
+
+/// What the case sets of istiod's environment.
+fn features(case: &Value) -> Features {
+    let written = case.get("features");
+    let is_on = |name: &str| {
+        let value = written.and_then(|features| features.get(format!("Sym(features.{name})")));
+        value.and_then(Value::as_bool).unwrap_or(false)
+    };
+    Features {
+        scope_gateway_to_namespace: is_on("ScopeGatewayToNamespace"),
+        tls_on_sidecar_ingress: is_on("EnableTLSOnSidecarIngress"),
+    }
 }
 
 /// The node, with what Istio's simulation fills in.

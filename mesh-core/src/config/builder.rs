@@ -3,6 +3,7 @@ use std::collections::hash_map::Entry;
 
 use crate::config::MeshConfig;
 use crate::config::destination_rules::DestinationRules;
+use crate::config::features::Features;
 use crate::config::options::MeshOptions;
 use crate::config::resources::Resources;
 use crate::config::services::{Services, Sources};
@@ -20,6 +21,7 @@ pub struct MeshConfigBuilder {
     domain: Option<String>,
     config_domain: Option<String>,
     pub(super) options: MeshOptions,
+    features: Features,
     networks: MeshNetworks,
     pub(super) objects: Vec<Object>,
 }
@@ -51,6 +53,13 @@ impl MeshConfigBuilder {
     #[must_use]
     pub fn mesh(mut self, options: WrittenOptions) -> Self {
         self.options = MeshOptions::new(options);
+        self
+    }
+
+    /// What istiod's environment says. Default that of an istiod to which nothing is said.
+    #[must_use]
+    pub fn features(mut self, features: Features) -> Self {
+        self.features = features;
         self
     }
 
@@ -98,6 +107,7 @@ impl MeshConfigBuilder {
             config_domain: self.config_domain.unwrap_or_else(|| domain.clone()),
             domain,
             options: self.options,
+            features: self.features,
             networks: self.networks,
             resources,
             services,

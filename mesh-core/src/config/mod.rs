@@ -30,6 +30,7 @@ mod builder;
 #[cfg(feature = "yaml")]
 mod config_map;
 pub mod destination_rules;
+pub mod features;
 #[cfg(feature = "gateway-api")]
 pub mod gateway_api;
 pub mod options;
@@ -38,6 +39,7 @@ pub mod services;
 pub mod visibility;
 
 use crate::config::destination_rules::DestinationRules;
+use crate::config::features::Features;
 use crate::config::options::MeshOptions;
 use crate::config::resources::Resources;
 use crate::config::services::Services;
@@ -53,6 +55,7 @@ pub struct MeshConfig {
     domain: String,
     config_domain: String,
     options: MeshOptions,
+    features: Features,
     networks: MeshNetworks,
     resources: Resources,
     services: Services,
@@ -79,6 +82,11 @@ impl MeshConfig {
     /// Mesh-wide settings.
     pub fn options(&self) -> &MeshOptions {
         &self.options
+    }
+
+    /// What istiod's environment says. [`MeshConfigBuilder::features`] sets it.
+    pub fn features(&self) -> &Features {
+        &self.features
     }
 
     /// Networks that do not reach each other but through gateways.

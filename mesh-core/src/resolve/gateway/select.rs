@@ -40,6 +40,22 @@ pub(super) fn kept_away(origin: Origin) -> Notice {
     }
 }
 
+/// Whether the workload does not run what is of `namespace`, since it is of another
+/// (`PILOT_SCOPE_GATEWAY_TO_NAMESPACE`).
+pub(super) fn is_out_of_scope(context: &Context<'_>, namespace: &str) -> bool {
+    let is_scoped = context.config.features().scope_gateway_to_namespace;
+    is_scoped && context.workload.namespace != namespace
+}
+
+/// That something is of another namespace than the workload.
+pub(super) fn out_of_scope(origin: Origin) -> Notice {
+    let message = "it is left out: gateways run only what is of their own namespace";
+    Notice {
+        origin,
+        message: message.to_owned(),
+    }
+}
+
 /// The servers of the Gateways that select the workload, those of the oldest first, with nothing
 /// bound to them.
 pub(super) fn servers(context: &Context<'_>, notices: &mut Vec<Notice>) -> Vec<GatewayServer> {
@@ -50,8 +66,13 @@ pub(super) fn servers(context: &Context<'_>, notices: &mut Vec<Notice>) -> Vec<G
         let Some(ports) = Ports::of(gateway, context, &targets) else {
             continue;
         };
-        if is_kept_away(&managed, &gateway.metadata.namespace) {
+        let namespace = &gateway.metadata.namespace;
+        if is_kept_away(&managed, namespace) {
             notices.push(kept_away(gateway.origin()));
+            continue;
+        }
+        if is_out_of_scope(context, namespace) {
+            notices.push(out_of_scope(gateway.origin()));
             continue;
         }
         for (index, server) in gateway.spec.servers.iter().enumerate() {

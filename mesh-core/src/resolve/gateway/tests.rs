@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::config::MeshConfig;
+use crate::config::features::Features;
 use crate::model::Model;
 use crate::model::listener::{Bind, NetworkFilter, ServerTls};
 use crate::model::route::{ClusterSpecifier, RouteConfiguration, VirtualHost};
@@ -163,6 +164,35 @@ fn only_gateways_that_select_the_workload_are_served() {
     let everybody = text.replace("selector: { istio: edge }", "selector: {}");
     let model = model_of(&everybody, &Workload::gateway("elsewhere"));
     assert_eq!(model.listeners.len(), 1);
+}
+
+#[test]
+fn a_gateway_may_be_kept_to_gateways_of_its_own_namespace() {
+    let text = gateway("front", &[HTTP]);
+    for (scoped, namespace, is_served) in [
+        (false, "edge", true),
+        (false, "shop", true),
+        (true, "edge", true),
+        (true, "shop", false),
+    ] {
+        let features = Features {
+            scope_gateway_to_namespace: scoped,
+            ..Features::default()
+        };
+        let parsed = parse("test.yaml", &text, &Limits::default());
+        let config = MeshConfig::builder().features(features);
+        let config = config.extend(parsed.objects).build(1).unwrap();
+        let workload = Workload::gateway(namespace).with_label("istio", "edge");
+        let model = resolve_all(&config, &workload);
+        assert_eq!(
+            !model.listeners.is_empty(),
+            is_served,
+            "{scoped} {namespace}"
+        );
+        if !is_served {
+            assert_notice(&model, "front", "of their own namespace");
+        }
+    }
 }
 
 #[test]

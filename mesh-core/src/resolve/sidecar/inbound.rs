@@ -11,6 +11,7 @@ mod ports;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::config::features::Features;
 use crate::model::Notice;
 use crate::model::listener::{
     Bind, Direction, FilterChain, FilterChainMatch, HttpConnection, Listener, NetworkFilter,
@@ -99,13 +100,16 @@ fn port_chains(
     mode: MtlsMode,
     parts: &mut Parts,
 ) -> Vec<FilterChain> {
-    let protocol = match port.tls {
+    let features = sidecar.context.config.features();
+    let tls = port.tls.as_ref();
+    let enabled = tls.filter(|_| features.tls_on_sidecar_ingress);
+    let protocol = match enabled {
         Some(_) => port.protocol.after_tls_termination(),
         None => port.protocol,
     };
-    let settings = port.tls.as_ref().filter(|_| mode == MtlsMode::Disable);
-    if port.tls.is_some() && settings.is_none() {
-        parts.notices.push(ignored_tls(port));
+    let settings = enabled.filter(|_| mode == MtlsMode::Disable);
+    if tls.is_some() && settings.is_none() {
+        parts.notices.push(ignored_tls(port, features));
     }
     let conditions = match settings {
         Some(_) => terminated(protocol),
@@ -128,15 +132,21 @@ fn port_chains(
     made.collect()
 }
 
-/// The TLS of a port counts only where that of the mesh is off.
-fn ignored_tls(port: &Port) -> Notice {
+/// The TLS of a port counts only where Sidecars may have any, and that of the mesh is off.
+fn ignored_tls(port: &Port, features: &Features) -> Notice {
     let number = port.number;
-    Notice {
-        origin: port.origin.clone(),
-        message: format!(
+    let message = match features.tls_on_sidecar_ingress {
+        true => format!(
             "`tls` is ignored: the mode of the PeerAuthentication for port {number} is not DISABLE, \
              so that the TLS of the mesh ends there"
         ),
+        false => {
+            "`tls` is ignored, as Istio does without `ENABLE_TLS_ON_SIDECAR_INGRESS`".to_owned()
+        }
+    };
+    Notice {
+        origin: port.origin.clone(),
+        message,
     }
 }
 

@@ -195,13 +195,19 @@ fn pool_of_service(
     traffic_policy::effective(rule, None, port, options).connection_pool
 }
 
-/// What a `defaultEndpoint` means: any address is that of the workload.
+/// What a `defaultEndpoint` means: any address is that of the workload, and no host is where the client
+/// connected to (`buildInboundClustersFromSidecar`).
 fn upstream(sidecar: &Sidecar<'_>, written: &str) -> Option<Upstream> {
     if written.is_empty() {
         return Some(Upstream::OriginalDestination);
     }
     if let Some(path) = written.strip_prefix("unix://") {
         return Some(Upstream::Unix(path.to_owned()));
+    }
+    let of_any_host = written.strip_prefix(':');
+    if of_any_host.is_some_and(|port| port.parse::<u16>().is_ok()) {
+        // Istio reads the port in vain without a host.
+        return Some(Upstream::OriginalDestination);
     }
     let socket: SocketAddr = written.parse().ok()?;
     if !socket.ip().is_unspecified() {
