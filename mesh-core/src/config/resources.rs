@@ -36,6 +36,7 @@ use crate::resource::kubernetes::deployment::Deployment;
 use crate::resource::kubernetes::endpoint_slice::EndpointSlice;
 use crate::resource::kubernetes::endpoints::Endpoints;
 use crate::resource::kubernetes::ingress::Ingress;
+use crate::resource::kubernetes::ingress_class::IngressClass;
 use crate::resource::kubernetes::namespace::Namespace;
 use crate::resource::kubernetes::node::Node;
 use crate::resource::kubernetes::pod::Pod;
@@ -122,6 +123,8 @@ resources! {
     envoy_filters: EnvoyFilter,
     /// Istio's gateways.
     gateways: Gateway,
+    /// Classes of Kubernetes Ingresses.
+    ingress_classes: IngressClass,
     /// Kubernetes Ingresses.
     ingresses: Ingress,
     /// Webhooks that change objects.

@@ -61,6 +61,7 @@ impl<'e> Reader<'e> {
             Kind::ConfigMap => self.read(problems).map(Object::ConfigMap),
             Kind::Deployment => self.read(problems).map(Object::Deployment),
             Kind::Ingress => self.read(problems).map(Object::Ingress),
+            Kind::IngressClass => self.read(problems).map(Object::IngressClass),
             Kind::MutatingWebhookConfiguration => self
                 .read(problems)
                 .map(Object::MutatingWebhookConfiguration),

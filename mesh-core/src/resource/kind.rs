@@ -147,6 +147,8 @@ kinds! {
     Deployment: "apps" "Deployment" "deployments" &["v1"], Namespace;
     /// Kubernetes' old routes of HTTP requests.
     Ingress: "networking.k8s.io" "Ingress" "ingresses" &["v1"], Namespace;
+    /// Who serves the Ingresses of a class.
+    IngressClass: "networking.k8s.io" "IngressClass" "ingressclasses" &["v1"], Cluster;
     /// Webhooks that change objects.
     MutatingWebhookConfiguration: "admissionregistration.k8s.io" "MutatingWebhookConfiguration"
         "mutatingwebhookconfigurations" &["v1"], Cluster;

@@ -40,6 +40,7 @@ use super::kubernetes::deployment::Deployment;
 use super::kubernetes::endpoint_slice::EndpointSlice;
 use super::kubernetes::endpoints::Endpoints;
 use super::kubernetes::ingress::Ingress;
+use super::kubernetes::ingress_class::IngressClass;
 use super::kubernetes::namespace::Namespace;
 use super::kubernetes::node::Node;
 use super::kubernetes::pod::Pod;
@@ -169,6 +170,7 @@ objects! {
         ConfigMap,
         Deployment,
         Ingress,
+        IngressClass,
         MutatingWebhookConfiguration,
         ValidatingWebhookConfiguration,
         CustomResourceDefinition,

@@ -122,6 +122,7 @@ pub fn validate(object: &Object) -> Vec<Violation> {
         | Object::ConfigMap(_)
         | Object::Deployment(_)
         | Object::Ingress(_)
+        | Object::IngressClass(_)
         | Object::MutatingWebhookConfiguration(_)
         | Object::ValidatingWebhookConfiguration(_)
         | Object::CustomResourceDefinition(_) => {}

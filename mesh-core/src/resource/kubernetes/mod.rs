@@ -38,6 +38,7 @@ pub mod deployment;
 pub mod endpoint_slice;
 pub mod endpoints;
 pub mod ingress;
+pub mod ingress_class;
 pub mod int_or_string;
 pub mod label_selector;
 pub mod namespace;

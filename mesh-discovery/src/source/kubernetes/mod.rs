@@ -233,6 +233,7 @@ fn is_read(kind: Kind) -> bool {
             Kind::ConfigMap
                 | Kind::EndpointSlice
                 | Kind::Ingress
+                | Kind::IngressClass
                 | Kind::Namespace
                 | Kind::Node
                 | Kind::Pod

@@ -3,6 +3,7 @@
 //! Each Ingress is a plaintext server for all hosts, and a server with TLS for each of its secrets;
 //! its [`rules`] are bound to them.
 
+mod class;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ mod tests;
 use crate::host::{HostPattern, ScopedHost};
 use crate::labels::Labels;
 use crate::model::Notice;
+use crate::origin::Origin;
 use crate::resolve::context::Context;
 use crate::resolve::gateway::select::{self, Ports};
 use crate::resolve::gateway::server::{Bindings, GatewayName, GatewayServer};
@@ -17,13 +19,10 @@ use crate::resolve::gateway_api;
 use crate::resolve::place::Place;
 use crate::resource::Resource;
 use crate::resource::istio::gateway::{ServerTlsMode, ServerTlsSettings};
-use crate::resource::istio::mesh_config::IngressControllerMode;
 use crate::resource::kubernetes::ingress::{Ingress, IngressTls};
 use crate::service::Protocol;
 
 use self::rules::Rules;
-
-const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 
 /// The namespace whose gateways serve Ingresses.
 const NAMESPACE: &str = "istio-system";
@@ -34,11 +33,18 @@ pub(super) fn servers(context: &Context<'_>, notices: &mut Vec<Notice>) -> Vec<G
     let Some(ports) = Ports::by_labels(&selector(context), context, &targets) else {
         return Vec::new();
     };
-    let all = context.config.resources().ingresses.iter();
-    let mut ingresses: Vec<_> = all.filter(|ingress| is_ours(context, ingress)).collect();
-    if select::is_kept_away(&gateway_api::managed_namespaces(context), NAMESPACE) {
+    let mut ingresses = class::ours(context, notices);
+    let away: Option<fn(Origin) -> Notice> =
+        if select::is_kept_away(&gateway_api::managed_namespaces(context), NAMESPACE) {
+            Some(select::kept_away)
+        } else if select::is_out_of_scope(context, NAMESPACE) {
+            Some(select::out_of_scope)
+        } else {
+            None
+        };
+    if let Some(notice) = away {
         let origins = ingresses.drain(..).map(|ingress| ingress.origin());
-        notices.extend(origins.map(select::kept_away));
+        notices.extend(origins.map(notice));
     }
     let mut servers = Vec::new();
     let mut rules = Rules::default();
@@ -52,22 +58,6 @@ pub(super) fn servers(context: &Context<'_>, notices: &mut Vec<Notice>) -> Vec<G
     }
     rules.bind(&mut servers);
     servers
-}
-
-/// Whether an Ingress is of Istio's class, or of none where Istio takes those.
-fn is_ours(context: &Context<'_>, ingress: &Resource<Ingress>) -> bool {
-    let options = context.config.options().as_written();
-    let own = options.ingress_class.as_deref();
-    let own = own.filter(|class| !class.is_empty()).unwrap_or("istio");
-    let annotation = ingress.metadata.annotations.get(CLASS_ANNOTATION);
-    let class = annotation.or(ingress.spec.spec.ingress_class_name.as_ref());
-    match options.ingress_controller_mode {
-        Some(IngressControllerMode::Off) => false,
-        Some(IngressControllerMode::Default) => class.is_none_or(|class| class == own),
-        None | Some(IngressControllerMode::Strict | IngressControllerMode::Unspecified) => {
-            class.is_some_and(|class| class == own)
-        }
-    }
 }
 
 /// The labels of the gateway that serves Ingresses.

@@ -187,6 +187,45 @@ fn the_class_says_whose_an_ingress_is() {
     ] {
         let model = model(text, options);
         assert_eq!(!model.listeners.is_empty(), served, "{options} and {text}");
+        let is_elsewhere = options.contains("elsewhere");
+        let is_told = is_left_out(&model);
+        assert_eq!(is_told, !served && !is_elsewhere, "{options} and {text}");
+    }
+}
+
+fn is_left_out(model: &Model) -> bool {
+    let mut notices = model.notices.iter();
+    notices.any(|notice| {
+        notice.origin.kind() == "Ingress" && notice.message.starts_with("it is left out")
+    })
+}
+
+#[test]
+fn a_class_among_the_resources_is_istios_by_its_controller() {
+    let class = |name: &str, controller: &str| {
+        format!(
+            "---\napiVersion: networking.k8s.io/v1\nkind: IngressClass\n\
+             metadata: {{ name: {name} }}\nspec: {{ controller: {controller} }}\n"
+        )
+    };
+    let rules = rule("shop.example", &[path("/", "Prefix", "cart")]);
+    let text = ingress("one", &format!("rules: [{rules}]"));
+    let other = text.replace("ingressClassName: istio", "ingressClassName: mesh");
+    let annotated = text.replace("ingressClassName: istio, ", "").replace(
+        "namespace: shop }",
+        "namespace: shop, annotations: { kubernetes.io/ingress.class: istio } }",
+    );
+    let (istio, nginx) = ("istio.io/ingress-controller", "k8s.io/ingress-nginx");
+    for (text, class, served) in [
+        (&other, class("mesh", istio), true),
+        (&other, class("mesh", nginx), false),
+        (&other, class("other", istio), false),
+        (&text, class("istio", nginx), false),
+        (&annotated, class("istio", nginx), true),
+    ] {
+        let model = model(&(text.clone() + &class), "{}");
+        assert_eq!(!model.listeners.is_empty(), served, "{class} and {text}");
+        assert_eq!(is_left_out(&model), !served, "{class} and {text}");
     }
 }
 
