@@ -3,12 +3,13 @@
 
 mod support;
 
+use mesh_core::config::MeshConfig;
 use mesh_core::model::cluster::EndpointAddress;
 use mesh_core::resolve::resolve;
 use mesh_core::service::ClusterName;
 use mesh_core::workload::Workload;
 
-use crate::support::config;
+use crate::support::{config, config_of};
 
 /// An entry for `api.example`, made on this day: its port and name, its resolution and addresses.
 fn entry(name: &str, day: u8, port: (u16, &str), resolution: &str, addresses: &str) -> String {
@@ -101,4 +102,78 @@ fn of_names_that_take_turns_the_oldest_counts() {
     let first = entry("a", 1, HTTP, "DNS_ROUND_ROBIN", "a.example");
     let second = entry("b", 2, HTTP, "DNS_ROUND_ROBIN", "b.example");
     assert_eq!(endpoints(&(first + &second)), ["a.example:80"]);
+}
+
+#[test]
+fn an_entry_that_asks_for_a_race_of_its_addresses_is_told_that_there_is_none() {
+    let text = entry("a", 1, HTTP, "DNS", "api.example");
+    let annotated = |strategy: &str| {
+        let annotations = format!("annotations: {{ istio.io/connect-strategy: {strategy} }} }}");
+        text.replace("T00:00:00Z' }", &format!("T00:00:00Z', {annotations}"))
+    };
+    let racing = annotated("race_first_tcp_connect");
+    let hidden = racing.replace("spec:", "spec:\n  exportTo: ['.']");
+    for (text, namespace, is_told) in [
+        (&racing, "shop", true),
+        (&racing, "bank", true),
+        (&hidden, "shop", true),
+        (&hidden, "bank", false),
+        (&annotated("DEFAULT"), "shop", false),
+        (&racing.replace("DNS", "STATIC"), "shop", false),
+        (&text, "shop", false),
+    ] {
+        let model = resolve(&config(text), &Workload::sidecar(namespace));
+        let mut notices = model.notices.iter();
+        let found = notices.any(|notice| notice.message.contains("connect-strategy"));
+        assert_eq!(found, is_told, "{namespace} and {text}");
+    }
+}
+
+#[test]
+fn the_mesh_narrows_who_sees_entries_where_that_is_for_sidecars() {
+    let namespaces = "
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop, labels: { team: shop } }
+---
+";
+    let text = namespaces.to_owned() + &entry("a", 1, HTTP, "STATIC", "192.0.2.1");
+    let matching = r#"[{"visibility": "NAMESPACE", "matchingRules": [{"namespaceSelector": {"matchLabels": {"team": "shop"}}}]}]"#;
+    let other = matching.replace(r#""team": "shop""#, r#""team": "bank""#);
+    for (settings, seen_by) in [
+        ("{}".to_owned(), &["shop", "bank"][..]),
+        (
+            r#"{"defaultVisibility": "NAMESPACE"}"#.to_owned(),
+            &["shop", "bank"],
+        ),
+        (
+            r#"{"applyToSidecars": true, "defaultVisibility": "NAMESPACE"}"#.to_owned(),
+            &["shop"],
+        ),
+        (
+            r#"{"applyToSidecars": true, "defaultVisibility": "NONE"}"#.to_owned(),
+            &[],
+        ),
+        (
+            format!(r#"{{"applyToSidecars": true, "policies": {matching}}}"#),
+            &["shop"],
+        ),
+        (
+            format!(
+                r#"{{"applyToSidecars": true, "defaultVisibility": "NONE", "policies": {other}}}"#
+            ),
+            &[],
+        ),
+    ] {
+        let written = format!(r#"{{"serviceEntryVisibility": {settings}}}"#);
+        let mesh = serde_json::from_str(&written).unwrap();
+        let config = config_of(MeshConfig::builder().mesh(mesh), &text);
+        let sees = |namespace: &&str| {
+            let model = resolve(&config, &Workload::sidecar(*namespace));
+            let name = ClusterName::outbound(80, "", "api.example");
+            model.clusters.contains_key(&name)
+        };
+        let found: Vec<_> = ["shop", "bank"].into_iter().filter(sees).collect();
+        assert_eq!(found, seen_by, "{settings}");
+    }
 }

@@ -38,6 +38,7 @@
 
 mod attachment;
 mod cluster;
+mod connect_strategy;
 mod context;
 mod gateway;
 #[cfg(feature = "gateway-api")]
@@ -73,6 +74,7 @@ pub fn resolve(config: &MeshConfig, workload: &Workload) -> Model {
     let context = Context::new(config, workload);
     let mut notices = context.scope.notices.clone();
     notices.extend(gateway_api::backend_tls_notices(&context));
+    notices.extend(connect_strategy::notices(&context));
     let mut parts = match workload.kind {
         WorkloadKind::Gateway => gateway::resolve(&context),
         WorkloadKind::Sidecar => {

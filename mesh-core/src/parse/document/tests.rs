@@ -40,6 +40,24 @@ spec:
 ";
 
 #[test]
+fn a_text_of_more_bytes_than_the_limit_is_not_read() {
+    let limits = |max_bytes| Limits {
+        max_bytes,
+        ..Limits::default()
+    };
+    let whole = parse("a.yaml", REVIEWS, &limits(REVIEWS.len()));
+    assert_eq!((whole.objects.len(), whole.problems.len()), (1, 0));
+    // What is beyond the limit need not be reached to be refused.
+    let text = format!("{REVIEWS}# a comment\n");
+    let refused = parse("a.yaml", &text, &limits(REVIEWS.len()));
+    assert_eq!(refused.objects, []);
+    let problems = refused.problems.iter();
+    let problems: Vec<_> = problems.map(ToString::to_string).collect();
+    let length = REVIEWS.len();
+    assert_eq!(problems, [format!("a.yaml: more than {length} bytes")]);
+}
+
+#[test]
 fn a_resource_keeps_what_was_written_and_where() {
     let parsed = read(REVIEWS);
     assert_eq!(parsed.problems, []);

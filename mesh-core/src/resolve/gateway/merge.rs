@@ -4,6 +4,11 @@
 //! told apart by server name; anything else is alone, and of two in conflict the one that came
 //! first stays (`mergeGateways` in `pilot/pkg/model/gateway.go`). Sockets of the same port and of
 //! different addresses have nothing to do with each other.
+//!
+//! Plaintext and TLS do not share a socket, whichever comes first. Istio refuses only the TLS server
+//! that comes after a plaintext one. In the other order its listener has a chain without a condition
+//! beside those of the server names, so that TLS for any other name would be read as HTTP; that is left
+//! out here on purpose.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

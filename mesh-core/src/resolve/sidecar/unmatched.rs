@@ -6,13 +6,11 @@ use crate::model::route::{
     DirectResponse, Route, RouteAction, RouteMatch, VirtualHost, WeightedDestination,
 };
 use crate::origin::Origin;
+use crate::resolve::cluster::ALLOW_ANY_DYNAMIC_DNS_CLUSTER;
 use crate::resolve::place::Place;
 use crate::resolve::sidecar::Sidecar;
 use crate::resource::istio::sidecar::OutboundTrafficPolicy;
 use crate::service::ClusterName;
-
-/// The cluster of hosts that nobody declared, which resolves the name in the request.
-const DYNAMIC_CLUSTER: &str = "AllowAnyDynamicDNSCluster";
 
 /// The virtual host of requests that no other takes.
 pub(super) fn virtual_host(sidecar: &Sidecar<'_>) -> VirtualHost {
@@ -29,9 +27,9 @@ pub(super) fn virtual_host(sidecar: &Sidecar<'_>) -> VirtualHost {
             ("allow_any", route.action)
         }
         OutboundMode::AllowAnyDynamicDns => {
-            let cluster = ClusterName::from(DYNAMIC_CLUSTER);
+            let cluster = ClusterName::from(ALLOW_ANY_DYNAMIC_DNS_CLUSTER);
             let route = Route::forward("", RouteMatch::default(), cluster);
-            ("allow_any", route.action)
+            ("allow_any_dynamic_dns", route.action)
         }
     };
     let origin = origin(sidecar);
