@@ -7,6 +7,7 @@ use mesh_core::model::Model;
 use mesh_core::model::listener::{Direction, Listener};
 use mesh_core::model::route::RouteConfiguration;
 use mesh_core::resource::istio::envoy_filter::PatchContext;
+use mesh_core::service::ClusterName;
 use mesh_core::watch::Watch;
 use mesh_core::workload::WorkloadKind;
 use mesh_policy::rate_limit::envoy_filter::{self, GlobalFilter, Place, Scope};
@@ -73,8 +74,13 @@ impl Limits {
         routes: &RouteConfiguration,
     ) -> (Self, Vec<String>) {
         let root = wide.options.root_namespace();
+        // All ports of a sidecar's workload are behind one listener, and known by their routes.
+        let inbound = ClusterName::from(routes.name.as_str());
+        let inbound = inbound
+            .port()
+            .filter(|_| routes.name.starts_with("inbound|"));
         let scope = Scope::new(context(model, listener), &model.workload, root)
-            .with_port(listener.declared_port)
+            .with_port(inbound.unwrap_or(listener.declared_port))
             .with_routes(routes);
         let filters = wide.envoy_filters.iter().map(AsRef::as_ref);
         let compiled = envoy_filter::compile(filters, &scope, Instant::now().into_std());
@@ -131,7 +137,7 @@ pub(super) fn unserved(model: &Model, wide: &MeshWide) -> Vec<String> {
         return Vec::new();
     }
     let root = wide.options.root_namespace();
-    let scope = Scope::new(PatchContext::Any, &model.workload, root);
+    let scope = Scope::new(PatchContext::Gateway, &model.workload, root);
     let ports = model
         .listeners
         .iter()
@@ -167,4 +173,63 @@ fn unasked(filter: &GlobalFilter, why: impl fmt::Display) -> String {
         false => "limits nothing",
     };
     format!("the rate limit service `{cluster}` is not asked, `{domain}` {consequence}: {why}")
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh_core::config::MeshConfig;
+    use mesh_core::load::Loaded;
+    use mesh_core::resolve::resolve;
+    use mesh_core::workload::Workload;
+
+    use super::*;
+
+    /// Two ports of a workload, and a limit for the port PORT.
+    const PORTS: &str = "
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: cart, namespace: shop }
+spec:
+  workloadSelector: { labels: { app: cart } }
+  ingress:
+  - { port: { number: 8080, name: http, protocol: HTTP }, defaultEndpoint: '127.0.0.1:8080' }
+  - { port: { number: 9090, name: http-admin, protocol: HTTP }, defaultEndpoint: '127.0.0.1:9090' }
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: { name: limit, namespace: shop }
+spec:
+  configPatches:
+  - applyTo: HTTP_FILTER
+    match: { context: SIDECAR_INBOUND, listener: { portNumber: PORT } }
+    patch:
+      operation: INSERT_BEFORE
+      value:
+        name: envoy.filters.http.local_ratelimit
+        typed_config:
+          '@type': type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit
+          stat_prefix: cart
+          token_bucket: { max_tokens: 2, tokens_per_fill: 2, fill_interval: 60s }
+";
+
+    #[test]
+    fn a_limit_of_a_sidecar_is_of_the_port_that_it_names() {
+        for (port, limited) in [("8080", [true, false]), ("9090", [false, true])] {
+            let mut loaded = Loaded::default();
+            loaded.add("limit.yaml", PORTS.replace("PORT", port));
+            let built = loaded.build(MeshConfig::builder(), 1);
+            let (config, _) = built.map_err(|found| found.to_string()).unwrap();
+            let workload = Workload::sidecar("shop").with_label("app", "cart");
+            let (model, wide) = (resolve(&config, &workload), MeshWide::of(&config));
+            let mut listeners = model.listeners.iter();
+            let listener = listeners.find(|listener| listener.name == "virtualInbound");
+            let are_any = ["inbound|8080||", "inbound|9090||"].map(|name| {
+                let routes = &model.route_configurations[name];
+                let compiled = Limits::compile((&model, &wide), listener.unwrap(), routes);
+                assert_eq!(compiled.1, [""; 0], "{port}");
+                compiled.0.are_any()
+            });
+            assert_eq!(are_any, limited, "{port}");
+        }
+    }
 }

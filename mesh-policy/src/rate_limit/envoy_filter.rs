@@ -131,8 +131,8 @@ pub fn compile<'a>(
     compiled
 }
 
-/// The patches of `filters` for the workload of `scope` that name a port which is none of `served`:
-/// they are about no listener, and limit nothing.
+/// The patches of `filters` for the workload and the direction of `scope` that name a port which is none
+/// of `served`: they are about no listener, and limit nothing.
 pub fn unserved<'a>(
     filters: impl IntoIterator<Item = &'a Resource<EnvoyFilter>>,
     scope: &Scope<'_>,
@@ -141,7 +141,10 @@ pub fn unserved<'a>(
     let mut notices = Vec::new();
     for filter in scope.select(filters) {
         for (index, patch) in filter.spec.config_patches.iter().enumerate() {
-            let named = patch.r#match.iter().flat_map(named_ports);
+            let objects = patch.r#match.iter();
+            let named = objects
+                .filter(|object| scope.is_in(object.context))
+                .flat_map(named_ports);
             let is_unserved = |port: &u32| !served.iter().any(|own| u32::from(*own) == *port);
             notices.extend(named.filter(is_unserved).map(|port| Notice {
                 origin: filter.origin(),

@@ -99,11 +99,15 @@ impl<'a> Scope<'a> {
         format!("{app}.{namespace}")
     }
 
+    /// Whether a patch with `context` is about the direction.
+    pub(super) fn is_in(&self, context: PatchContext) -> bool {
+        context == PatchContext::Any || context == self.context
+    }
+
     /// Whether a patch is about the direction, the port and the routes. It may also be about what
     /// cannot be told here.
     pub(super) fn matches(&self, object: &EnvoyConfigObjectMatch) -> Result<bool, Unsupported> {
-        let context = object.context;
-        if context != PatchContext::Any && context != self.context {
+        if !self.is_in(object.context) {
             return Ok(false);
         }
         if let Some(internal) = object.internals() {

@@ -131,14 +131,20 @@ fn limits_of_several_filters_all_hold() {
 
 #[test]
 fn a_patch_for_a_port_that_nobody_listens_on_is_told() {
-    let of_port = |port: u16| {
+    let of_port = |context: &str, port: u16| {
         let mut spec = insert(typed_struct(local()));
+        spec["configPatches"][0]["match"]["context"] = context.into();
         spec["configPatches"][0]["match"]["listener"] = json!({"portNumber": port});
         filter("shop", spec)
     };
-    let filters = [of_port(8080), of_port(9999)];
+    let filters = [
+        of_port("GATEWAY", 8080),
+        of_port("GATEWAY", 9999),
+        // Other proxies may have it.
+        of_port("SIDECAR_INBOUND", 7777),
+    ];
     let workload = workload();
-    let scope = Scope::new(PatchContext::Any, &workload, "istio-system");
+    let scope = Scope::new(PatchContext::Gateway, &workload, "istio-system");
     let notices = unserved(&filters, &scope, &[8080, 8443]);
     let messages: Vec<_> = notices
         .iter()
