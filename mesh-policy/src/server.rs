@@ -252,7 +252,7 @@ fn forwarding(model: &Model) -> Forwarding {
 }
 
 fn metrics(config: &MeshConfig, model: &Model) -> (IstioMetrics, Vec<Notice>) {
-    let local = PeerWorkload::of_workload(&model.workload);
+    let local = PeerWorkload::of_member(&model.workload, config.options());
     let (telemetry, options) = (&model.policies.telemetry, config.options());
     let reporter = Reporter::Destination;
     let compiled = IstioMetrics::compile(telemetry, options, reporter, local.clone());

@@ -1,5 +1,10 @@
+use mesh_core::config::options::MeshOptions;
+use mesh_core::identity::{ParseSpiffeIdError, ServiceAccount, SpiffeId, TrustDomain};
 use mesh_core::labels::Labels;
 use mesh_core::workload::Workload;
+
+/// How Istio calls a cluster that has no other name.
+const CLUSTER: &str = "Kubernetes";
 
 /// What telemetry says of a workload: the labels that Istio's metrics have for either end.
 ///
@@ -31,6 +36,18 @@ impl PeerWorkload {
         Self::of_labels(&workload.name, &workload.namespace, &workload.labels)
     }
 
+    /// What `workload` says of itself in the mesh with these settings: also its principal, that of its
+    /// service account, or of `default` if it names none; and its cluster, which is `Kubernetes`, as Istio
+    /// calls one that has no other name. A principal that SPIFFE does not know is left out.
+    pub fn of_member(workload: &Workload, mesh: &MeshOptions) -> Self {
+        let principal = principal(workload, mesh);
+        Self {
+            principal: principal.map_or_else(|_| String::new(), String::from),
+            cluster: CLUSTER.to_owned(),
+            ..Self::of_workload(workload)
+        }
+    }
+
     /// A workload by its labels. The canonical service is the first of
     /// `service.istio.io/canonical-name`, `app.kubernetes.io/name`, `app` and the workload's name; its
     /// revision the first of the corresponding labels, else `latest`.
@@ -47,6 +64,17 @@ impl PeerWorkload {
             canonical_revision: canonical_revision(labels).unwrap_or("latest").to_owned(),
         }
     }
+}
+
+/// The identity of the service account of `workload`.
+fn principal(workload: &Workload, mesh: &MeshOptions) -> Result<SpiffeId, ParseSpiffeIdError> {
+    let domain = TrustDomain::from_mesh_config(mesh.trust_domain())?;
+    let name = match workload.service_account.as_str() {
+        "" => "default",
+        name => name,
+    };
+    let namespace = workload.namespace.as_str();
+    SpiffeId::from_service_account(&domain, ServiceAccount { namespace, name })
 }
 
 /// The canonical service that labels name.
@@ -80,6 +108,26 @@ fn first<'a>(labels: &'a Labels, keys: [&str; 3]) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_member_of_a_mesh_has_an_identity_and_a_cluster() {
+        for (domain, account, expected) in [
+            ("", "", "spiffe://cluster.local/ns/shop/sa/default"),
+            ("td@x", "cart", "spiffe://td.x/ns/shop/sa/cart"),
+            ("No Domain", "cart", ""),
+        ] {
+            let mesh = serde_json::json!({"trustDomain": domain});
+            let mesh = MeshOptions::new(serde_json::from_value(mesh).unwrap());
+            let mut workload = Workload::sidecar("shop");
+            workload.service_account = account.to_owned();
+            let member = PeerWorkload::of_member(&workload, &mesh);
+            assert_eq!(
+                (&*member.principal, &*member.cluster),
+                (expected, "Kubernetes")
+            );
+            assert_eq!(member.namespace, "shop");
+        }
+    }
 
     #[test]
     fn the_canonical_service_is_named_by_the_first_label_that_is_there() {
