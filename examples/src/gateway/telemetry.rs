@@ -14,6 +14,7 @@ use mesh_core::workload::WorkloadKind;
 use mesh_policy::telemetry::PeerWorkload;
 use mesh_policy::telemetry::access_log::{AccessLogLayer, Logged, Uploaded};
 use mesh_policy::telemetry::metrics::{IstioMetrics, MetricsLayer, Recorded, Reporter};
+use mesh_policy::telemetry::trace::{self, MeteredBody, OnEnd, Traced};
 use tower::{BoxError, ServiceBuilder};
 use tower_service::Service;
 
@@ -50,6 +51,7 @@ pub(super) struct Telemetry {
 #[derive(Clone, Debug, PartialEq)]
 struct Asked {
     resources: Vec<Arc<Resource<TelemetryResource>>>,
+    local: PeerWorkload,
     /// The providers of the mesh that count where no resource names any.
     defaults: Vec<String>,
     /// The mesh's own providers, and whether metrics are kept for each.
@@ -144,6 +146,7 @@ impl Asked {
         let providers = mesh.extension_providers.iter();
         Self {
             resources: model.policies.telemetry.clone(),
+            local: PeerWorkload::of_member(&model.workload, &wide.options),
             defaults: defaults.map_or_else(Vec::new, |defaults| defaults.metrics.clone()),
             providers: providers
                 .map(|provider| (provider.name.clone(), provider.prometheus.is_some()))
@@ -170,7 +173,7 @@ type Metrics = Option<ByDirection<Arc<IstioMetrics>>>;
 /// The metrics that `model` and `mesh` ask for, and what of it is not done.
 fn metrics(model: &Model, mesh: &MeshOptions) -> (Metrics, Vec<Notice>) {
     let resources = &model.policies.telemetry;
-    let local = PeerWorkload::of_workload(&model.workload);
+    let local = PeerWorkload::of_member(&model.workload, mesh);
     let compile = |reporter| IstioMetrics::compile(resources, mesh, reporter, local.clone());
     let (sent, mut notices) = compile(Reporter::Source);
     let Some(sent) = sent else {
@@ -202,6 +205,11 @@ where
     }))
 }
 
+/// The same, of what may not be recorded: most requests are not traced.
+fn observed<E: OnEnd + 'static>(body: MeteredBody<Body, E>) -> Body {
+    body.into_unobserved().unwrap_or_else(wrapped)
+}
+
 /// A service of HTTP whose bodies are [`Body`].
 pub(super) trait Http:
     Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: 'static>
@@ -220,7 +228,12 @@ impl<S> Http for S where
 impl Telemetry {
     /// Records what `service` is asked and answers: of what others send, or of what is sent to others.
     pub(super) fn record<S: Http>(&self, service: Layered<S>, is_inbound: bool) -> Layered<S> {
-        let tracing = self.tracing.layer(is_inbound).cloned();
+        let tracing = self.tracing.layer(is_inbound).cloned().map(|layer| {
+            ServiceBuilder::new()
+                .map_response(|response: Response<Traced<Body>>| response.map(observed))
+                .layer(layer)
+                .map_request(|request: Request<trace::Uploaded<Body>>| request.map(observed))
+        });
         optional(tracing, self.observe(service, is_inbound))
     }
 

@@ -55,7 +55,7 @@ impl Tracing {
         });
         let tracing = Self {
             traced: Some(traced),
-            local: PeerWorkload::of_workload(&model.workload),
+            local: PeerWorkload::of_member(&model.workload, &wide.options),
         };
         (tracing, notices)
     }

@@ -119,6 +119,10 @@ fn spans_are_sent_to_the_collector_that_the_mesh_names() {
         ("http.url", "http://shop.example/basket?q"),
         ("http.status_code", "200"),
         ("upstream_cluster.name", "outbound|80||cart.example"),
+        ("upstream_address", "127.0.0."),
+        ("peer.address", "127.0.0."),
+        ("istio.cluster_id", "Kubernetes"),
+        ("istio.mesh_id", "cluster.local"),
     ] {
         assert!(tagged(key, value), "{key}: {:?}", span.attributes);
     }

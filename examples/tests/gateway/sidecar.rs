@@ -106,6 +106,8 @@ fn what_the_workload_is_asked_is_recorded_as_by_the_destination() {
     for label in [
         "reporter=\"destination\"",
         "destination_app=\"cart\"",
+        "destination_cluster=\"Kubernetes\"",
+        "destination_principal=\"spiffe://cluster.local/ns/",
         &source,
     ] {
         assert!(text.contains(label), "{label} in {text}");

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 use std::iter;
+use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -95,7 +96,8 @@ pin_project! {
     pub struct MeteredBody<B, E: OnEnd> {
         #[pin]
         inner: B,
-        counts: Arc<Counts>,
+        // `None` if it is not counted.
+        counts: Option<Arc<Counts>>,
         direction: Direction,
         messages: Option<Messages>,
         // Bytes that have not passed, if it is known how many there are.
@@ -210,11 +212,11 @@ impl OnEnd for Nothing {
 impl<B: Body, E: OnEnd> MeteredBody<B, E> {
     pub(super) fn new(
         inner: B,
-        (counts, direction): (Arc<Counts>, Direction),
+        (counts, direction): (Option<Arc<Counts>>, Direction),
         is_grpc: bool,
         end: Option<E>,
     ) -> Self {
-        if inner.is_end_stream() {
+        if let Some(counts) = counts.as_ref().filter(|_| inner.is_end_stream()) {
             counts.end(direction);
         }
         Self {
@@ -228,12 +230,26 @@ impl<B: Body, E: OnEnd> MeteredBody<B, E> {
     }
 }
 
+impl<B: Default, E: OnEnd> MeteredBody<B, E> {
+    /// The body itself.
+    ///
+    /// # Errors
+    ///
+    /// This, if it is counted or somebody is told of its end.
+    pub fn into_unobserved(mut self) -> Result<B, Self> {
+        match (&self.counts, &self.end) {
+            (None, None) => Ok(mem::take(&mut self.inner)),
+            _ => Err(self),
+        }
+    }
+}
+
 impl<B, E: OnEnd> MeteredBody<B, E> {
     /// A body of which nobody is told.
     fn uncounted(inner: B) -> Self {
         Self {
             inner,
-            counts: Arc::default(),
+            counts: None,
             direction: Direction::Sent,
             messages: None,
             left: None,
@@ -272,8 +288,10 @@ where
         let frame = frame.map(|frame| frame.map_err(Into::into));
         let end = match &frame {
             Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    let count = this.counts.of(*this.direction);
+                if let Some(data) = frame.data_ref()
+                    && let Some(counts) = this.counts
+                {
+                    let count = counts.of(*this.direction);
                     let bytes = data.remaining() as u64;
                     count.bytes.fetch_add(bytes, Ordering::Relaxed);
                     *this.left = this.left.map(|left| left.saturating_sub(bytes));
@@ -290,8 +308,8 @@ where
             Some(Err(error)) => Some(End::Failed(&**error)),
             None => Some(End::Complete(None)),
         };
-        if let Some(End::Complete(_)) = end {
-            this.counts.end(*this.direction);
+        if let (Some(End::Complete(_)), Some(counts)) = (&end, this.counts) {
+            counts.end(*this.direction);
         }
         if let Some(told) = end
             && let Some(end) = this.end.take()
@@ -346,12 +364,12 @@ mod tests {
 
     impl Ends {
         fn metered<B: Body>(&self, body: B) -> MeteredBody<B, Self> {
-            let sent = (Arc::default(), Direction::Sent);
+            let sent = (Some(Arc::default()), Direction::Sent);
             MeteredBody::new(body, sent, false, Some(self.clone()))
         }
 
         fn told(&self) -> Vec<String> {
-            std::mem::take(&mut *self.0.lock().unwrap())
+            mem::take(&mut *self.0.lock().unwrap())
         }
     }
 
@@ -359,7 +377,7 @@ mod tests {
     async fn the_end_is_told_once_however_it_comes() {
         let (ends, full) = (Ends::default(), Full::new(Bytes::from_static(b"hello")));
         let body = ends.metered(full.clone());
-        let counts = Arc::clone(&body.counts);
+        let counts = body.counts.clone().unwrap();
         body.collect().await.unwrap();
         assert_eq!((counts.sent.bytes(), counts.received.bytes()), (5, 0));
         assert_eq!(ends.told(), ["0"]);
@@ -373,6 +391,20 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(ends.told(), ["1"]);
+    }
+
+    #[test]
+    fn a_body_of_which_nobody_is_told_is_what_it_was() {
+        let hello = || Full::new(Bytes::from_static(b"hello"));
+        let bare = MeteredBody::<_, Nothing>::new(hello(), (None, Direction::Sent), false, None);
+        assert_eq!(bare.into_unobserved().unwrap().size_hint().exact(), Some(5));
+        let (ends, told) = (Ends::default(), [None, Some(Arc::default())]);
+        for counts in told {
+            let observed = (counts, Direction::Sent);
+            let body = MeteredBody::new(hello(), observed, false, Some(ends.clone()));
+            assert!(body.into_unobserved().is_err());
+            assert_eq!(ends.told(), ["DC0"]);
+        }
     }
 
     #[tokio::test]

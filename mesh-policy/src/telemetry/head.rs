@@ -12,10 +12,6 @@ use mesh_core::attributes::ConnectionInfo;
 pub(super) struct Head<'a> {
     pub(super) method: &'a Method,
     pub(super) uri: &'a Uri,
-    #[cfg_attr(
-        not(feature = "cel"),
-        expect(dead_code, reason = "only expressions read it")
-    )]
     pub(super) version: Version,
     pub(super) headers: &'a HeaderMap,
     extensions: &'a Extensions,

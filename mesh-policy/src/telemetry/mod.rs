@@ -28,20 +28,21 @@
 
 #[cfg(feature = "access-log")]
 pub mod access_log;
-#[cfg(any(feature = "access-log", feature = "metrics"))]
 mod body;
 #[cfg(any(feature = "metrics", feature = "trace"))]
 mod cut;
 #[cfg(feature = "cel")]
 mod expression;
-#[cfg(any(feature = "access-log", feature = "metrics"))]
+#[cfg_attr(
+    not(feature = "cel"),
+    expect(dead_code, reason = "only expressions read all of it")
+)]
 mod head;
 mod heads;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 #[cfg(feature = "access-log")]
 mod mutual_tls;
-#[cfg(any(feature = "access-log", feature = "metrics"))]
 mod observe;
 pub mod route;
 #[cfg(feature = "trace")]

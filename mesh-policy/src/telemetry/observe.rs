@@ -1,6 +1,6 @@
 //! Watch exchanges from their requests to the ends of their bodies.
 //!
-//! What metrics and access logs have in common: the bodies of both directions are counted, and the
+//! What metrics, access logs and traces have in common: the bodies of both directions are counted, and the
 //! exchange is told to its observer once, when the body of the response has ended, failed or been
 //! dropped, or when there is no response.
 
@@ -27,8 +27,9 @@ pub(super) trait Observe {
 
 /// An exchange that is observed. What it says at its end is up to [`OnEnd`].
 pub trait Observed: OnEnd {
-    /// Counts the bodies of both directions.
-    fn counts(&self) -> &Arc<Counts>;
+    /// Counts the bodies of both directions. Without them nobody observes the exchange, and the end of
+    /// its response is not told.
+    fn counts(&self) -> Option<&Arc<Counts>>;
 
     /// Whether messages of gRPC are counted, too.
     fn has_messages(&self) -> bool;
@@ -50,7 +51,7 @@ where
 {
     let is_head = request.method() == Method::HEAD;
     let exchange = observer.begin(&mut request);
-    let received = (Arc::clone(exchange.counts()), Direction::Received);
+    let received = (exchange.counts().cloned(), Direction::Received);
     let has_messages = exchange.has_messages();
     let request = request.map(|body| MeteredBody::new(body, received, has_messages, None));
     ResponseFuture {
@@ -116,11 +117,11 @@ where
             }
         };
         exchange.answer(&response);
-        let sent = (Arc::clone(exchange.counts()), Direction::Sent);
+        let sent = (exchange.counts().cloned(), Direction::Sent);
         let has_messages = exchange.has_messages();
         Poll::Ready(Ok(response.map(|body| {
             // Who sends an empty body may never ask for its end.
-            let mut exchange = Some(exchange);
+            let mut exchange = sent.0.is_some().then_some(exchange);
             if (*this.is_head || body.is_end_stream())
                 && let Some(exchange) = exchange.take()
             {

@@ -196,8 +196,8 @@ pub(super) fn note_upstream(upstream: &UpstreamConnection, completion: &mut Comp
 }
 
 impl Observed for Exchange {
-    fn counts(&self) -> &Arc<Counts> {
-        &self.0.counts
+    fn counts(&self) -> Option<&Arc<Counts>> {
+        Some(&self.0.counts)
     }
 
     fn has_messages(&self) -> bool {

@@ -163,8 +163,8 @@ impl Underway {
 }
 
 impl Observed for Exchange {
-    fn counts(&self) -> &Arc<Counts> {
-        &self.0.counts
+    fn counts(&self) -> Option<&Arc<Counts>> {
+        Some(&self.0.counts)
     }
 
     fn has_messages(&self) -> bool {

@@ -1,35 +1,46 @@
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::{HOST, USER_AGENT};
+use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, request};
+use http_body::Body;
 use mesh_core::attributes::{ConnectionInfo, Progress, ResponseFlags};
 use mesh_core::format_string::Exchange;
 use mesh_core::percent::Percent;
-use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::context::{self, Propagation, TraceContext};
-use super::open::{Late, Open};
+use super::open::{self, Late, Open};
 use super::request_id::{
     TraceReason, new_request_id, sampling_draw, set_trace_reason, trace_reason,
 };
 use super::span::{Span, SpanSink};
 use super::tag::Tag;
 use crate::clock::WallClock;
+pub use crate::telemetry::body::MeteredBody;
+use crate::telemetry::body::Nothing;
 use crate::telemetry::cut::cut;
+use crate::telemetry::head::Head;
+pub use crate::telemetry::observe::ResponseFuture;
+use crate::telemetry::observe::{self, Observe};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CLIENT_TRACE_ID: HeaderName = HeaderName::from_static("x-client-trace-id");
+const DOWNSTREAM_CLUSTER: HeaderName =
+    HeaderName::from_static("x-envoy-downstream-service-cluster");
 const FORCE_TRACE: HeaderName = HeaderName::from_static("x-envoy-force-trace");
 
 /// Envoy's limit on the path in spans.
 const MAX_PATH: usize = 256;
+
+/// The request body that the service below gets.
+pub type Uploaded<B> = MeteredBody<B, Nothing>;
+
+/// The response body, at whose end the span ends.
+pub type Traced<B> = MeteredBody<B, open::Exchange>;
 
 /// Layer that applies [`Trace`].
 ///
@@ -162,8 +173,8 @@ impl fmt::Debug for TraceLayer {
 
 impl Settings {
     /// Gives a request its identifier and its context. Returns its span, if it is traced.
-    fn begin(&self, request: &mut request::Parts) -> Option<Box<Open>> {
-        let headers = &mut request.headers;
+    fn open<B>(&self, request: &mut Request<B>) -> Option<Open> {
+        let headers = request.headers_mut();
         let known = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
         let id = match known {
             Some(id) => id.to_owned(),
@@ -178,6 +189,20 @@ impl Settings {
         let reason = self.reason(decided, &id, headers);
         let id = set_trace_reason(&id, reason).unwrap_or(id);
         put_id(headers, &id);
+        let context = self.context(caller, reason);
+        for propagation in &self.propagation {
+            context.inject(*propagation, headers);
+        }
+        let sink = self.sink.as_ref().filter(|_| reason.is_traced())?;
+        let progress = Progress::of(request.extensions_mut());
+        let head = observe::head(request);
+        let span = self.span(context, id, &head);
+        let late = Late::of(&self.tags, || head);
+        Some(Open::new(Arc::clone(sink), span, (progress, late)))
+    }
+
+    /// The place of our span: below that of the caller, or at the top of a trace of its own.
+    fn context(&self, caller: Option<TraceContext>, reason: TraceReason) -> TraceContext {
         let sampled = Some(reason.is_traced());
         let span_id = (self.random)().max(1);
         let context = match caller {
@@ -189,57 +214,41 @@ impl Settings {
                 sampled,
             },
         };
-        let context = TraceContext { sampled, ..context };
-        for propagation in &self.propagation {
-            context.inject(*propagation, headers);
-        }
-        let sink = self.sink.as_ref().filter(|_| reason.is_traced())?;
-        let progress = Progress::of(&mut request.extensions);
-        let span = self.span(context, id, request);
-        let late = Late::of(&self.tags, request);
-        Some(Box::new(Open::new(
-            Arc::clone(sink),
-            span,
-            (progress, late),
-        )))
+        TraceContext { sampled, ..context }
     }
 
     fn span(&self, context: TraceContext, request_id: String, request: &request::Parts) -> Span {
         let start = self.clock.now();
-        let tags = self.tags.iter();
         let exchange = Exchange::of_request(request, start);
+        let tags = self.tags.iter();
         let tags =
             tags.filter_map(|(name, tag)| Some((Arc::clone(name), tag.of(request, &exchange)?)));
         let text = |name| {
             let value: &HeaderValue = request.headers.get(name)?;
             Some(value.to_str().ok()?.to_owned())
         };
-        let authority = request
-            .uri
-            .authority()
-            .map(|authority| authority.to_string());
-        let host = authority.or_else(|| text(HOST)).unwrap_or_default();
+        let head = Head::of_parts(request);
+        let host = head.host().unwrap_or_default().into_owned();
+        let target = cut(head.path().unwrap_or("/"), self.max_path);
         let connection = request.extensions.get::<ConnectionInfo>();
-        let is_tls = connection.is_some_and(|connection| connection.tls.is_some());
-        let scheme = request.uri.scheme_str();
-        let scheme = scheme.unwrap_or(if is_tls { "https" } else { "http" });
-        let target = request
-            .uri
-            .path_and_query()
-            .map_or("/", |path| path.as_str());
-        let target = cut(target, self.max_path);
         Span {
             context,
             method: request.method.clone(),
-            url: format!("{scheme}://{host}{target}"),
+            url: format!("{}://{host}{target}", head.scheme()),
             path: request.uri.path().to_owned(),
             version: request.version,
             user_agent: text(USER_AGENT),
             request_id,
+            client_trace_id: text(CLIENT_TRACE_ID),
+            peer: connection.map(|connection| connection.peer),
+            downstream_cluster: text(DOWNSTREAM_CLUSTER),
             operation: host,
             code: 0,
             flags: ResponseFlags::default(),
+            request_bytes: 0,
+            response_bytes: 0,
             cluster: None,
+            upstream: None,
             tags: tags.collect(),
             start,
             duration: Duration::ZERO,
@@ -325,65 +334,28 @@ impl<S> Trace<S> {
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Trace<S>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S: Service<Request<Uploaded<ReqBody>>, Response = Response<ResBody>>,
+    ReqBody: Body,
+    ResBody: Body,
 {
-    type Response = S::Response;
+    type Response = Response<Traced<ResBody>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future>;
+    type Future = ResponseFuture<S::Future, open::Exchange>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (mut head, body) = request.into_parts();
-        let span = self.layer.settings.begin(&mut head);
-        let request = Request::from_parts(head, body);
-        ResponseFuture {
-            response: self.inner.call(request),
-            span,
-        }
+        observe::call(&self.layer.settings, &mut self.inner, request)
     }
 }
 
-pin_project! {
-    /// Response future of [`Trace`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping it ends the span with the code 0.
-    #[derive(Debug)]
-    pub struct ResponseFuture<F> {
-        #[pin]
-        response: F,
-        span: Option<Box<Open>>,
-    }
+impl Observe for Arc<Settings> {
+    type Exchange = open::Exchange;
 
-    impl<F> PinnedDrop for ResponseFuture<F> {
-        fn drop(this: Pin<&mut Self>) {
-            if let Some(span) = this.project().span.take() {
-                span.end();
-            }
-        }
-    }
-}
-
-impl<F, ResBody, E> Future for ResponseFuture<F>
-where
-    F: Future<Output = Result<Response<ResBody>, E>>,
-{
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let response = ready!(this.response.poll(cx));
-        if let Some(mut open) = this.span.take() {
-            if let Ok(response) = &response {
-                open.answer(response);
-            }
-            open.end();
-        }
-        Poll::Ready(response)
+    fn begin<B>(&self, request: &mut Request<B>) -> open::Exchange {
+        open::Exchange::new(self.open(request))
     }
 }
 
@@ -392,13 +364,17 @@ mod tests {
     use std::convert::Infallible;
     use std::sync::Mutex;
 
-    use mesh_core::attributes::MatchedRoute;
+    use bytes::Bytes;
+    use http_body_util::{BodyExt, Full};
+    use mesh_core::attributes::{MatchedRoute, SelectedEndpoint};
     use mesh_core::format_string::Constants;
+    use mesh_core::model::cluster::{Endpoint, EndpointAddress};
     use mesh_core::model::route::{Route, RouteMatch};
     use mesh_core::service::ClusterName;
     use tower::{ServiceExt, service_fn};
 
     use super::*;
+    use crate::BoxError;
 
     const UNTRACED: &str = "00002711-75a3-4f73-8a5e-5d9f6a2c1e00";
 
@@ -411,17 +387,18 @@ mod tests {
         (spans, move |span| taken.lock().unwrap().push(span))
     }
 
+    type Empty = http_body_util::Empty<Bytes>;
+
     /// The headers that the upstream of `layer` gets, and the spans.
     async fn send(layer: TraceLayer, fields: &[(&'static str, &str)]) -> (HeaderMap, Vec<Span>) {
-        let spans = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&spans);
-        let layer = layer.with_sink(move |span| sink.lock().unwrap().push(span));
-        let echo = service_fn(|request: Request<()>| async move {
-            let mut response = Response::new(());
+        let (spans, sink) = spans();
+        let layer = layer.with_sink(sink);
+        let echo = service_fn(|request: Request<Uploaded<Empty>>| async move {
+            let mut response = Response::new(Empty::new());
             response.headers_mut().extend(request.headers().clone());
             Ok::<_, Infallible>(response)
         });
-        let mut request = Request::get("/cart?x=1").body(()).unwrap();
+        let mut request = Request::get("/cart?x=1").body(Empty::new()).unwrap();
         for (name, value) in fields {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
@@ -477,8 +454,7 @@ mod tests {
 
     #[tokio::test]
     async fn spans_have_the_tags_that_are_asked_for_and_the_name_of_their_cluster() {
-        let spans = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&spans);
+        let (spans, sink) = spans();
         let outcome = "%REQ(x-user)%: %RESPONSE_CODE% %ROUTE_NAME%";
         let outcome = Tag::format(outcome, &Constants::default()).unwrap();
         let tags = [
@@ -486,23 +462,24 @@ mod tests {
             ("user".to_owned(), Tag::header("x-user", "").unwrap()),
             ("outcome".to_owned(), outcome),
         ];
-        let layer = tracing(100.0)
-            .with_tags(tags)
-            .with_sink(move |span| sink.lock().unwrap().push(span));
+        let layer = tracing(100.0).with_tags(tags).with_sink(sink);
         let route = Route::forward(
             "cart",
             RouteMatch::prefix("/"),
             ClusterName::outbound(80, "", "cart.shop"),
         );
         let matched = MatchedRoute::new(Arc::new(route), 0);
-        let routed = service_fn(move |_: Request<()>| {
-            let mut response = Response::new(());
+        let routed = service_fn(move |_: Request<Uploaded<Empty>>| {
+            let mut response = Response::new(Empty::new());
             response.extensions_mut().insert(matched.clone());
             async { Ok::<_, Infallible>(response) }
         });
         let request = Request::get("/basket").header("host", "shop.example");
         let service = layer.with_max_path(4).layer(routed);
-        service.oneshot(request.body(()).unwrap()).await.unwrap();
+        service
+            .oneshot(request.body(Empty::new()).unwrap())
+            .await
+            .unwrap();
         let spans = spans.lock().unwrap();
         assert_eq!(spans[0].operation, "cart.shop:80/*");
         assert_eq!(spans[0].url, "http://shop.example/bas", "it is cut");
@@ -513,12 +490,77 @@ mod tests {
         assert_eq!(spans[0].tags, tags);
     }
 
+    /// A span of a request for which 5 bytes are sent, and 3 received before `rest`.
+    async fn span_of(rest: Option<BoxError>) -> Span {
+        let (spans, sink) = spans();
+        let outcome = Tag::format("%RESPONSE_FLAGS% %BYTES_SENT%", &Constants::default());
+        let layer = tracing(100.0).with_sink(sink);
+        let layer = layer.with_tags([("outcome".to_owned(), outcome.unwrap())]);
+        let rest = Arc::new(Mutex::new(rest));
+        let endpoint = Endpoint::new(EndpointAddress::Ip(([10, 0, 0, 7], 80).into()));
+        let endpoint = SelectedEndpoint(Arc::new(endpoint));
+        let upstream = service_fn(move |request: Request<Uploaded<Full<Bytes>>>| {
+            let (rest, endpoint) = (Arc::clone(&rest), endpoint.clone());
+            async move {
+                request.into_body().collect().await.unwrap();
+                let begun = Full::new(Bytes::from_static(b"abc")).map_err(|never| match never {});
+                let rest = rest.lock().unwrap().take();
+                let body = begun.with_trailers(std::future::ready(rest.map(Err)));
+                let mut response = Response::new(Box::pin(body));
+                response.extensions_mut().insert(endpoint);
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let request = Request::get("/")
+            .header("x-client-trace-id", "7")
+            .extension(ConnectionInfo {
+                peer: "192.0.2.7:5000".parse().unwrap(),
+                local: "192.0.2.1:80".parse().unwrap(),
+                tls: None,
+            });
+        let request = request.body(Full::new(Bytes::from_static(b"hello")));
+        let service = layer.layer(upstream);
+        let response = service.oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(spans.lock().unwrap().len(), 0, "it has not ended");
+        tokio::time::advance(Duration::from_secs(7)).await;
+        let _ = response.into_body().collect().await;
+        spans.lock().unwrap().pop().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_span_ends_with_the_body_and_says_how() {
+        let span = span_of(None).await;
+        assert_eq!(span.duration, Duration::from_secs(7));
+        assert_eq!((span.request_bytes, span.response_bytes), (5, 3));
+        assert_eq!((span.code, span.flags), (200, ResponseFlags::default()));
+        assert_eq!(span.tags, [("outcome".into(), "- 3".into())]);
+        assert_eq!(span.client_trace_id.as_deref(), Some("7"));
+        assert_eq!(span.peer, Some("192.0.2.7:5000".parse().unwrap()));
+        assert_eq!(span.upstream, Some("10.0.0.7:80".parse().unwrap()));
+        let span = span_of(Some(BoxError::from("reset"))).await;
+        assert_eq!((span.code, &*span.flags.to_string()), (200, "UR"));
+        assert_eq!(span.tags, [("outcome".into(), "UR 3".into())]);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_traced_is_not_observed() {
+        let echo = service_fn(|request: Request<Uploaded<Full<Bytes>>>| async {
+            let body = request.into_body().into_unobserved();
+            Ok::<_, Infallible>(Response::new(body.ok().unwrap()))
+        });
+        let request = Request::new(Full::new(Bytes::from_static(b"hello")));
+        let response = tracing(0.0).layer(echo).oneshot(request).await.unwrap();
+        assert!(response.into_body().into_unobserved().is_ok());
+    }
+
     #[tokio::test]
     async fn a_path_is_cut_after_a_whole_character() {
         let layer = tracing(100.0).with_max_path(3);
         let (spans, sink) = spans();
-        let echo = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(())) });
-        let mut request = Request::new(());
+        let echo = service_fn(|_: Request<Uploaded<Empty>>| async {
+            Ok::<_, Infallible>(Response::new(Empty::new()))
+        });
+        let mut request = Request::new(Empty::new());
         *request.uri_mut() = "/a\u{e4}b".parse().unwrap();
         let service = layer.with_sink(sink).layer(echo);
         service.oneshot(request).await.unwrap();

@@ -3,7 +3,7 @@
 //! [`TraceLayer`] gives each request an `x-request-id` if it has none, decides whether the request is
 //! traced, makes a span of its own below the caller's, and tells the upstream in the headers of
 //! [W3C Trace Context] or [B3], whichever is configured. Spans that are traced are handed to a
-//! [`SpanSink`] when the head of the response is there.
+//! [`SpanSink`] when the body of the response has ended, or broke off, which their flags say.
 //!
 //! Who decides about tracing, the first that does:
 //!
@@ -53,10 +53,13 @@ mod span;
 mod tag;
 
 pub use self::context::{Propagation, TraceContext};
-pub use self::layer::{ResponseFuture, Trace, TraceLayer};
+pub use self::layer::{MeteredBody, ResponseFuture, Trace, TraceLayer, Traced, Uploaded};
+pub use self::open::Exchange;
 pub use self::plan::{Direction, TracePlan};
 pub use self::request_id::{
     TraceReason, new_request_id, sampling_draw, set_trace_reason, trace_reason,
 };
 pub use self::span::{Span, SpanSink};
 pub use self::tag::Tag;
+pub use super::body::{Counts, End, Nothing, OnEnd};
+pub use super::observe::Observed;

@@ -7,8 +7,11 @@
 //!
 //! As Envoy's, spans are of the kind `CLIENT` for what a workload sends and `SERVER` for what it
 //! receives, and have `http.method`, `http.url`, `http.status_code`, `http.protocol`, `user_agent`,
-//! `guid:x-request-id`, `response_flags`, `upstream_cluster.name`, `component`, and the tags that were
-//! asked for. A span whose response failed, with `5xx`, has the status of an error.
+//! `guid:x-request-id`, `guid:x-client-trace-id`, `request_size`, `response_size`, `response_flags`,
+//! `downstream_cluster`, `peer.address`, `upstream_cluster`, `upstream_cluster.name`,
+//! `upstream_address`, `component`, and the tags that were asked for. They last until the body of the
+//! response has ended. A span whose response failed, with `5xx`, has the status of an error. Envoy's
+//! `node_id` is not there: what is not an Envoy is no node of its control plane.
 //!
 //! Sources: [OTLP], Envoy's `HttpTracerUtility`.
 //!
@@ -41,6 +44,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use mesh_core::service::ClusterName;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -239,14 +243,29 @@ fn attributes(span: &Span) -> Vec<KeyValue> {
         attribute("http.protocol", protocol::name(span.version)),
         attribute("http.status_code", span.code.to_string()),
         attribute("guid:x-request-id", span.request_id.as_str()),
+        attribute("request_size", span.request_bytes.to_string()),
+        attribute("response_size", span.response_bytes.to_string()),
         attribute("response_flags", span.flags.to_string()),
+        attribute(
+            "downstream_cluster",
+            span.downstream_cluster.as_deref().unwrap_or("-"),
+        ),
     ];
-    if let Some(agent) = &span.user_agent {
-        attributes.push(attribute("user_agent", agent.as_str()));
-    }
-    if let Some(cluster) = &span.cluster {
-        attributes.push(attribute("upstream_cluster.name", cluster.as_str()));
-    }
+    let cluster = span.cluster.as_ref().map(ClusterName::as_str);
+    let (peer, upstream) = (span.peer, span.upstream);
+    let texts = [
+        ("user_agent", span.user_agent.as_deref()),
+        ("guid:x-client-trace-id", span.client_trace_id.as_deref()),
+        ("upstream_cluster", cluster),
+        ("upstream_cluster.name", cluster),
+    ];
+    let texts = texts.into_iter();
+    attributes.extend(texts.filter_map(|(name, text)| Some(attribute(name, text?))));
+    let addresses = [("peer.address", peer), ("upstream_address", upstream)];
+    let addresses = addresses.into_iter();
+    attributes.extend(
+        addresses.filter_map(|(name, address)| Some(attribute(name, address?.to_string()))),
+    );
     let tags = span.tags.iter();
     attributes.extend(tags.map(|(name, value)| attribute(name, &**value)));
     attributes

@@ -68,6 +68,8 @@ pub struct TracePlan {
     pub max_path: usize,
     /// Whether the traces that begin here have identifiers of 64 bits (Zipkin's `enable64bitTraceId`).
     pub short_trace_ids: bool,
+    /// The name of the mesh: `meshId` of the proxies' configuration, else the trust domain.
+    pub mesh_id: String,
     tags: BTreeMap<String, Tag>,
 }
 
@@ -133,6 +135,7 @@ impl TracePlan {
                 length => usize::try_from(length).unwrap_or(usize::MAX),
             },
             short_trace_ids: merged.short_trace_ids,
+            mesh_id: mesh_id(mesh).to_owned(),
             tags: merged.tags,
         };
         (plan, notices)
@@ -147,6 +150,7 @@ impl TracePlan {
                 ("istio.canonical_revision", &local.canonical_revision),
                 ("istio.namespace", &local.namespace),
                 ("istio.cluster_id", &local.cluster),
+                ("istio.mesh_id", &self.mesh_id),
             ] {
                 if !value.is_empty() {
                     tags.entry(name.to_owned())
@@ -166,6 +170,14 @@ impl TracePlan {
             false => layer,
         }
     }
+}
+
+/// The name of the mesh.
+fn mesh_id(mesh: &MeshOptions) -> &str {
+    let proxy = mesh.as_written().default_config.as_ref();
+    let named = proxy.and_then(|proxy| proxy.mesh_id.as_deref());
+    let named = named.filter(|named| !named.is_empty());
+    named.unwrap_or_else(|| mesh.trust_domain())
 }
 
 /// Istio's share where nobody says: one of a hundred, and that, too, where the share is none.
@@ -454,6 +466,23 @@ mod tests {
         for (direction, share) in [(Direction::Client, 50_000), (Direction::Server, 1_000_000)] {
             let (plan, _) = compile(std::slice::from_ref(&server), direction);
             assert_eq!(plan.sampling.parts_per_million(), share, "{direction:?}");
+        }
+    }
+
+    #[test]
+    fn a_mesh_is_named_by_its_proxies_or_by_its_trust_domain() {
+        for (mesh, expected) in [
+            (json!({}), "cluster.local"),
+            (json!({"trustDomain": "td"}), "td"),
+            (
+                json!({"trustDomain": "td", "defaultConfig": {"meshId": "shop"}}),
+                "shop",
+            ),
+        ] {
+            let mesh = MeshOptions::new(serde_json::from_value(mesh).unwrap());
+            let constants = Constants::default();
+            let (plan, _) = TracePlan::compile(&[], &mesh, Direction::Client, &constants);
+            assert_eq!(plan.mesh_id, expected);
         }
     }
 

@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -39,16 +40,28 @@ pub struct Span {
     pub user_agent: Option<String>,
     /// The request's `x-request-id`.
     pub request_id: String,
+    /// The request's `x-client-trace-id`.
+    pub client_trace_id: Option<String>,
+    /// The address that the request came from: of the client, or of the proxy before us.
+    pub peer: Option<SocketAddr>,
+    /// The cluster of the proxy before us, as its `x-envoy-downstream-service-cluster` says.
+    pub downstream_cluster: Option<String>,
     /// The status code; 0 if there was no response.
     pub code: u16,
-    /// The response's flags.
+    /// The response's flags, and how its body broke off.
     pub flags: ResponseFlags,
+    /// The bytes of the request's body.
+    pub request_bytes: u64,
+    /// The bytes of the response's body.
+    pub response_bytes: u64,
     /// The cluster that the request was sent to.
     pub cluster: Option<ClusterName>,
+    /// The address of the endpoint that it was sent to.
+    pub upstream: Option<SocketAddr>,
     /// The tags that were asked for, by name.
     pub tags: Vec<(Arc<str>, Arc<str>)>,
     /// When the request came.
     pub start: SystemTime,
-    /// How long it took until the head of the response was there.
+    /// How long it took until the body of the response had ended.
     pub duration: Duration,
 }

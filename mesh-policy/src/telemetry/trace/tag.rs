@@ -28,7 +28,7 @@ impl Tag {
         Some(Self(Kind::Header { name, default }))
     }
 
-    /// Envoy's `%…%` operators, filled in when the head of the response is there.
+    /// Envoy's `%…%` operators, filled in when the body of the response has ended.
     ///
     /// # Errors
     ///
@@ -37,7 +37,7 @@ impl Tag {
         FormatString::parse(text, constants).map(|format| Self(Kind::Format(format)))
     }
 
-    /// Whether the value depends on the response.
+    /// Whether the value depends on what comes after the request.
     pub(super) fn is_late(&self) -> bool {
         matches!(self.0, Kind::Format(_))
     }

@@ -104,6 +104,7 @@ fn records(proxy: &ProxyConfig, fields: &mut Fields<'_>) {
         &proxy.tracing_service_name,
         Capability::Tracing,
     );
+    fields.leaf("meshId", &proxy.mesh_id, Capability::Tracing);
     fields.leaf("zipkinAddress", &proxy.zipkin_address, COLLECTOR);
     fields.leaf(
         "envoyAccessLogService",
@@ -157,7 +158,6 @@ fn process(proxy: &ProxyConfig, fields: &mut Fields<'_>) {
     fields.leaf("sds", &proxy.sds, PROCESS);
     fields.leaf("runtimeValues", &proxy.runtime_values, PROCESS);
     fields.leaf("statusPort", &proxy.status_port, PROCESS);
-    fields.leaf("meshId", &proxy.mesh_id, PROCESS);
     fields.leaf("privateKeyProvider", &proxy.private_key_provider, PROCESS);
     fields.leaf("fileFlushInterval", &proxy.file_flush_interval, PROCESS);
     fields.leaf("fileFlushMinSizeKb", &proxy.file_flush_min_size_kb, PROCESS);
