@@ -14,6 +14,8 @@ pub(crate) struct Report {
     failed: usize,
     unsupported: usize,
     not_passed: Vec<String>,
+    /// Those of them that are unsupported.
+    not_supported: Vec<String>,
     #[serde(skip)]
     reasons: Vec<Case>,
 }
@@ -27,6 +29,7 @@ impl Report {
             failed: 0,
             unsupported: 0,
             not_passed: Vec::new(),
+            not_supported: Vec::new(),
             reasons: Vec::new(),
         };
         for case in cases {
@@ -42,7 +45,10 @@ impl Report {
                 return;
             }
             Outcome::Failed(_) => self.failed += 1,
-            Outcome::Unsupported(_) => self.unsupported += 1,
+            Outcome::Unsupported(_) => {
+                self.unsupported += 1;
+                self.not_supported.push(case.id.clone());
+            }
         }
         self.not_passed.push(case.id.clone());
         self.reasons.push(case);

@@ -42,6 +42,7 @@ fn counts_and_ids_are_written_to_a_file_for_programs() {
                 "TestPort/refused/ValidatePort/3",
                 "TestPort/strange/ValidateNothing/4",
             ],
+            "not_supported": ["TestPort/strange/ValidateNothing/4"],
         },
         "validation/crd_cases": {
             "cases": 1,
@@ -49,6 +50,7 @@ fn counts_and_ids_are_written_to_a_file_for_programs() {
             "failed": 0,
             "unsupported": 0,
             "not_passed": [],
+            "not_supported": [],
         },
     });
     assert_eq!(report, expected);
