@@ -261,6 +261,7 @@ impl Gateway {
         let authenticator = generation.policies().authenticator.load_full();
         self.keys.keep(&authenticator).map_err(PublishError::Keys)?;
         self.generation.publish(generation);
+        self.tls.keep();
         self.sockets.replace(&self.workers, prepared);
         self.unbound = unbound;
         Ok(warnings)

@@ -108,15 +108,16 @@ struct Made {
     handshake: Handshake,
     /// `None` if nobody was asked.
     verifier: Option<PeerVerifier>,
-    /// What the chain said that accepted it.
-    chain: Option<Arc<str>>,
+    /// What accepted it, if that is known again.
+    ending: Option<Ending>,
 }
 
 impl Made {
     /// Whether the handshake would be accepted with what is known now.
     fn is_accepted(&self, endings: Option<&Endings>) -> bool {
-        let of_now = match endings.zip(self.chain.as_deref()) {
-            Some((endings, chain)) => match endings.get(chain) {
+        let ending = self.ending.as_ref().filter(|ending| !ending.is_to_come());
+        let of_now = match endings.zip(ending) {
+            Some((endings, ending)) => match endings.get(ending.key()) {
                 Some(verifier) => verifier,
                 None => return false,
             },
@@ -156,7 +157,11 @@ impl DrainList {
     /// of `endings`, and are rechecked by the verifier that it has there. They drain at the next
     /// [`recheck`](Self::recheck). Connections of clients are not affected, nor those of servers that were
     /// compiled without [endings](crate::config::TlsCompiler::with_endings). Default: all count.
+    ///
+    /// Call it when the chains of `endings` have taken the place of those before: what the latter accept
+    /// from then on drains at once, and what the former have accepted until then counts.
     pub fn keep(&self, endings: Endings) {
+        endings.set_kept();
         self.lock().endings = Some(endings);
     }
 
@@ -165,7 +170,7 @@ impl DrainList {
         self.add(Made {
             handshake,
             verifier: Some(verifier),
-            chain: None,
+            ending: None,
         })
     }
 
@@ -182,11 +187,10 @@ impl DrainList {
         rounds: u64,
     ) -> Tracked {
         let is_of_now = |endings: &Endings| ending.is_none_or(|ending| ending.is_of(endings));
-        let chain = ending.map(|ending| Arc::clone(ending.key()));
         let tracked = self.add(Made {
             handshake,
             verifier,
-            chain,
+            ending: ending.cloned(),
         });
         let entries = self.lock();
         let is_current = entries.rounds == rounds && entries.endings.as_ref().is_none_or(is_of_now);

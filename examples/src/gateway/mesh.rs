@@ -75,6 +75,7 @@ impl Mesh {
         let (generation, warnings) =
             Generation::in_process(model, &port.to_string(), (tls, balancing), &last)?;
         generations.publish(generation);
+        tls.keep();
         Ok(warnings)
     }
 

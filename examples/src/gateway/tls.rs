@@ -42,6 +42,8 @@ pub(super) struct Tls {
     last: Table,
     files: Vec<PathBuf>,
     connections: DrainList,
+    /// Of the configuration that was published last, until it is served.
+    next: Option<Endings>,
     rechecks: Option<Rechecks>,
 }
 
@@ -102,6 +104,7 @@ impl Tls {
             last: Table::default(),
             files: Vec::new(),
             connections: DrainList::new(),
+            next: None,
             rechecks: None,
         }
     }
@@ -193,18 +196,26 @@ impl Tls {
         let mut published = std::mem::replace(&mut self.last, table.clone());
         published.extend(table);
         self.originations.publish(published);
-        if let Some(endings) = compiler.endings() {
-            self.connections.keep(endings.clone());
-        }
+        self.next = compiler.endings().cloned();
         warnings.extend(self.recheck().err().map(|error| {
             format!("connections with those that are trusted no more are not ended: {error}")
         }));
         warnings
     }
 
-    /// Ends the connections with clients and servers that are trusted no more, or whose filter chain asks for
-    /// something else, now that secrets and settings may have changed, and from now on when the identity says
-    /// so.
+    /// Ends the connections with clients whose filter chain is gone or asks for something else, once the
+    /// configuration that was published last has taken the place of the one before.
+    pub(super) fn keep(&mut self) {
+        if let Some(endings) = self.next.take() {
+            self.connections.keep(endings);
+        }
+        if let Some(rechecks) = &self.rechecks {
+            rechecks.now();
+        }
+    }
+
+    /// Ends the connections with clients and servers that are trusted no more, now that secrets may have
+    /// changed, and from now on when the identity says so.
     fn recheck(&mut self) -> io::Result<()> {
         let rechecks = match self.rechecks.take() {
             Some(rechecks) => rechecks,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mesh_core::model::listener::{FilterChain, FilterChainMatch, NetworkFilter, ServerTls};
@@ -16,7 +17,11 @@ use crate::verify::PeerVerifier;
 /// A [compiler](crate::config::TlsCompiler::with_endings) writes them down, and
 /// [`DrainList::keep`](super::DrainList::keep) holds the connections that stand against them.
 #[derive(Clone, Default)]
-pub struct Endings(Arc<Mutex<Known>>);
+pub struct Endings {
+    known: Arc<Mutex<Known>>,
+    /// Whether they were [kept](super::DrainList::keep). It tells generations apart, too.
+    kept: Arc<AtomicBool>,
+}
 
 /// By what chains say.
 type Known = HashMap<Arc<str>, Option<PeerVerifier>>;
@@ -24,7 +29,8 @@ type Known = HashMap<Arc<str>, Option<PeerVerifier>>;
 /// The TLS of one filter chain, by which connections are accepted. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Ending {
-    endings: Endings,
+    // Not the endings themselves: a connection that stands for long would keep all chains of its time.
+    kept: Arc<AtomicBool>,
     key: Arc<str>,
 }
 
@@ -72,8 +78,12 @@ impl Endings {
         };
         let key: Arc<str> = serde_json::to_string(&key).ok()?.into();
         self.lock().insert(Arc::clone(&key), verifier);
-        let endings = self.clone();
-        Some(Ending { endings, key })
+        let kept = Arc::clone(&self.kept);
+        Some(Ending { kept, key })
+    }
+
+    pub(super) fn set_kept(&self) {
+        self.kept.store(true, Ordering::Relaxed);
     }
 
     /// How a chain that says this verifies its clients, if there is one.
@@ -82,7 +92,7 @@ impl Endings {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -100,6 +110,11 @@ impl Ending {
 
     /// Whether the chain is of these.
     pub(super) fn is_of(&self, endings: &Endings) -> bool {
-        Arc::ptr_eq(&self.endings.0, &endings.0)
+        Arc::ptr_eq(&self.kept, &endings.kept)
+    }
+
+    /// Whether the chain is of a generation that is yet to be kept, so that those of now say nothing of it.
+    pub(super) fn is_to_come(&self) -> bool {
+        !self.kept.load(Ordering::Relaxed)
     }
 }

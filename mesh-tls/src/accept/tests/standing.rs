@@ -15,14 +15,19 @@ fn chain(settings: ServerTlsSettings) -> FilterChain {
     chain
 }
 
-/// Compiles a generation of one chain, and keeps it.
-fn publish(compiler: &TlsCompiler, list: &DrainList, chain: &FilterChain) -> ServerTls {
+/// Compiles a generation of one chain.
+fn compile(compiler: &TlsCompiler, list: &DrainList, chain: &FilterChain) -> (ServerTls, Endings) {
     let endings = Endings::new();
     let compiler = compiler
         .clone()
         .with_drain_list(list.clone())
         .with_endings(endings.clone());
-    let server = compiler.server(chain).unwrap().unwrap();
+    (compiler.server(chain).unwrap().unwrap(), endings)
+}
+
+/// Compiles a generation of one chain, and keeps it.
+fn publish(compiler: &TlsCompiler, list: &DrainList, chain: &FilterChain) -> ServerTls {
+    let (server, endings) = compile(compiler, list, chain);
     list.keep(endings);
     server
 }
@@ -178,6 +183,25 @@ async fn whom_the_mesh_believes_no_more_is_asked_of_the_verifier_of_now() {
     );
     assert_eq!(list.recheck(), 1);
     assert!(is_draining(&theirs) && !is_draining(&ours));
+}
+
+#[tokio::test]
+async fn a_connection_that_the_next_generation_accepts_early_stays() {
+    let authority = Authority::new("root");
+    let store = store_of(&authority);
+    let compiler = compiler(store.clone());
+    let client = client(&store, mutual());
+    let list = DrainList::new();
+    let [before, after] = [ServerTlsMode::Simple, ServerTlsMode::Mutual]
+        .map(shop)
+        .map(chain);
+    publish(&compiler, &list, &before);
+    let (server, endings) = compile(&compiler, &list, &after);
+    let (accepted, _client) = connect(&server, &client).await;
+    assert_eq!(list.recheck(), 0, "for another reason");
+    list.keep(endings);
+    assert_eq!(list.recheck(), 0);
+    assert!(!is_draining(&accepted));
 }
 
 #[tokio::test]
