@@ -1,7 +1,7 @@
 //! Watch exchanges from their requests to the ends of their bodies.
 //!
-//! What metrics, access logs and traces have in common: the bodies of both directions are counted, and the
-//! exchange is told to its observer once, when the body of the response has ended, failed or been
+//! What metrics, access logs and traces have in common: the bodies of both directions are counted, and
+//! the exchange is told to its observer once, when the body of the response has ended, failed or been
 //! dropped, or when there is no response.
 
 use std::future::Future;
