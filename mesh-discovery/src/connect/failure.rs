@@ -8,6 +8,8 @@ use crate::service::overflow;
 /// Why there is no response from the endpoint.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Failure {
+    /// The request names no host that HTTP/2 could be told, which says nothing about the endpoint.
+    Authority,
     /// No connection could be made.
     Connect,
     /// No connection could be made in time.
@@ -30,6 +32,10 @@ impl Failure {
     /// Envoy's answer.
     pub(super) fn answer<B: Default + From<Bytes>>(self, caller: Caller) -> Response<B> {
         let (mut response, reset) = match self {
+            Self::Authority => (
+                text(caller, "local reset", InvalidAuthority),
+                UpstreamReset::before_request(ResetReason::LocalReset),
+            ),
             Self::Connect => (
                 text(caller, "remote connection failure", ConnectionFailure),
                 UpstreamReset::before_request(ResetReason::ConnectionFailure),
@@ -108,6 +114,17 @@ pub struct ConnectionTermination;
 
 impl Reason for ConnectionTermination {
     const FLAG: ResponseFlag = ResponseFlag::UpstreamConnectionTermination;
+}
+
+/// Marks a `503` as sent because the request names no host that HTTP/2 could be told: neither its URI nor
+/// its `Host` has an authority (RFC 9113 §8.3.1). Nothing was sent to the endpoint.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the request names no valid host")]
+#[non_exhaustive]
+pub struct InvalidAuthority;
+
+impl Reason for InvalidAuthority {
+    const FLAG: ResponseFlag = ResponseFlag::DownstreamProtocolError;
 }
 
 /// Marks a `503` as sent because the endpoint broke the protocol.

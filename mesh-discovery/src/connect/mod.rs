@@ -31,7 +31,8 @@
 //! A request that could not be written, because its connection had been closed in the meantime, is
 //! sent on another one. One that may have reached the endpoint is never sent twice. Failures are
 //! answered with Envoy's status and text, and an
-//! [`UpstreamReset`](mesh_core::attributes::UpstreamReset).
+//! [`UpstreamReset`](mesh_core::attributes::UpstreamReset). What is the fault of the request, a body that
+//! fails ([`is_of_request`]) or a host that HTTP/2 cannot be told, is none of the endpoint.
 //!
 //! Requests that wait when a connection cannot be made fail as the attempt did, as in Envoy: the next
 //! attempt would take as long. After a first failure the next request tries again at once. From the
@@ -111,11 +112,11 @@ mod wire;
 pub use self::body::Body;
 pub use self::connected::ConnectedService;
 pub use self::failure::{
-    ConnectTimeout, ConnectionFailure, ConnectionTermination, ProtocolError, RemoteReset,
-    RequestBodyFailure,
+    ConnectTimeout, ConnectionFailure, ConnectionTermination, InvalidAuthority, ProtocolError,
+    RemoteReset, RequestBodyFailure,
 };
 pub use self::pools::{EndpointService, Pools};
 pub use self::proxy_protocol::{ProxyProtocolConnector, ProxyProtocolError};
-pub use self::refusal::is_refused;
+pub use self::refusal::{is_of_request, is_refused};
 pub use self::settings::{HttpVersion, PoolSettings};
 pub use self::tcp::{Stream, TcpConnector};

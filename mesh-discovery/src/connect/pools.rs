@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll};
@@ -133,9 +133,10 @@ where
         let caller = Caller::of(request.headers());
         let target = self.target.clone();
         let is_http2 = HttpVersion::of(&target.cluster).is_http2(request.version());
-        match is_http2 {
-            true => wire::http2(&mut request),
-            false => wire::http1(&mut request),
+        if !is_http2 {
+            wire::http1(&mut request);
+        } else if let Err(failure) = wire::http2(&mut request) {
+            return Box::pin(ready(Ok(failure.answer(caller))));
         }
         let host = self.pools.host(&target, is_http2);
         let at_hand = host.at_hand(&target);

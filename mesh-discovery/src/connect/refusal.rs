@@ -13,8 +13,9 @@ pub fn is_refused(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
-/// Whether an error comes from the request itself: its body failed, and the stream was ended for that.
-pub(super) fn is_of_request(error: &hyper::Error) -> bool {
+/// Whether an error of hyper's client comes from the request itself: its body failed, and the stream was
+/// ended for that. It says nothing about the endpoint, which should not be ejected for it.
+pub fn is_of_request(error: &hyper::Error) -> bool {
     // Streams that h2 resets by itself are those of an endpoint that breaks the protocol.
     let is_ended =
         |error: &h2::Error| error.is_reset() && !error.is_remote() && !error.is_library();

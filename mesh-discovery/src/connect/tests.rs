@@ -201,6 +201,23 @@ async fn a_connection_that_the_endpoint_closed_is_not_used_again() {
     assert_eq!(mesh.connections(), 2);
 }
 
+/// Clients could have endpoints ejected otherwise.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_http2_cannot_be_told_is_not_blamed_on_the_endpoint() {
+    for host in ["", "a:b:c", "cart.example:%1"] {
+        let mesh = Mesh::new("{}", Protocol::Http2);
+        let request = Request::get("/7").header("host", host);
+        let request = request.body(Full::default()).unwrap();
+        let sending = mesh.service.clone().oneshot((mesh.target.clone(), request));
+        let response = sending.await.unwrap();
+        let reset = response.extensions().get::<UpstreamReset>().unwrap();
+        assert_eq!(reset.reason, ResetReason::LocalReset, "{host}");
+        let flag = response.extensions().get();
+        assert_eq!(flag, Some(&ResponseFlag::DownstreamProtocolError), "{host}");
+        assert_eq!(mesh.connections(), 0, "{host}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn failures_are_answered_as_envoy_does() {
     let cases = [

@@ -5,6 +5,8 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri, Version};
 use mesh_core::header::join_crumbs;
 
+use super::failure::Failure;
+
 /// Fields about the connection that a request came by (RFC 9110 §7.6.1); HTTP/2 has no use for any
 /// (RFC 9113 §8.2.2).
 ///
@@ -44,29 +46,28 @@ pub(super) fn http1<B>(request: &mut Request<B>) {
         .into();
 }
 
-/// A scheme and an authority, and no field that is about the connection.
-pub(super) fn http2<B>(request: &mut Request<B>) {
+/// A scheme and an authority, and no field that is about the connection. A request without a host that
+/// is one is not written: its endpoint could only be blamed for what its client says.
+pub(super) fn http2<B>(request: &mut Request<B>) -> Result<(), Failure> {
     *request.version_mut() = Version::HTTP_2;
     let host = request.headers_mut().remove(HOST);
     remove_connection_fields(request.headers_mut());
     if request.method() == Method::CONNECT {
-        return;
+        return Ok(());
     }
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    let authority = match &parts.authority {
+    let authority: Option<Authority> = match &parts.authority {
         Some(authority) => without_user(authority).parse().ok(),
         None => host.and_then(|host| Authority::try_from(host.as_bytes()).ok()),
     };
-    parts.authority = authority;
-    parts.scheme = match parts.authority {
-        Some(_) => parts.scheme.or(Some(Scheme::HTTP)),
-        None => None,
-    };
+    parts.authority = Some(authority.ok_or(Failure::Authority)?);
+    parts.scheme = parts.scheme.or(Some(Scheme::HTTP));
     parts.path_and_query = parts
         .path_and_query
         .or(Some(PathAndQuery::from_static("/")));
-    // A scheme goes with an authority here, so that this does not fail.
+    // All three parts are there, which is all that is asked for.
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+    Ok(())
 }
 
 /// Host and port. Who asks has no place in either protocol (RFC 9110 §4.2.4).
@@ -170,7 +171,7 @@ mod tests {
     #[test]
     fn http2_has_the_authority_of_the_uri_before_that_of_the_header() {
         let mut request = request("https://me@cart.example/7", Some("other.example"));
-        http2(&mut request);
+        http2(&mut request).unwrap();
         assert_eq!(request.uri(), "https://cart.example/7");
         assert!(request.headers().is_empty(), "{:?}", request.headers());
     }
@@ -181,9 +182,22 @@ mod tests {
         let headers = request.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("keep-alive"));
         headers.insert(TE, HeaderValue::from_static("gzip"));
-        http2(&mut request);
+        http2(&mut request).unwrap();
         assert_eq!(request.uri(), "http://cart.example/7");
         assert!(request.headers().is_empty(), "{:?}", request.headers());
+    }
+
+    #[test]
+    fn http2_has_no_request_without_a_host_that_is_one() {
+        for (uri, host) in [
+            ("/7", None),
+            ("/7", Some("")),
+            ("/7", Some("a:b:c")),
+            ("/7", Some("cart.example:%1")),
+        ] {
+            let written = http2(&mut request(uri, host));
+            assert_eq!(written, Err(Failure::Authority), "{host:?}");
+        }
     }
 
     #[test]
@@ -192,7 +206,7 @@ mod tests {
         request
             .headers_mut()
             .insert(TE, HeaderValue::from_static("trailers"));
-        http2(&mut request);
+        http2(&mut request).unwrap();
         assert_eq!(request.headers()[TE], "trailers");
     }
 
