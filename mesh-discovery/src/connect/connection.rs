@@ -21,7 +21,7 @@ use super::failure::Failure;
 use super::open::{Counted, Open};
 use super::settings::PoolSettings;
 use super::transport::Generation;
-use crate::service::{Switched, Target};
+use crate::service::{SwitchedRequest, Target};
 
 /// How long it may take until idle connections to an endpoint that has gone are closed.
 const LOOK: Duration = Duration::from_secs(10);
@@ -56,7 +56,7 @@ pub(super) struct Usage {
     /// Requests so far.
     requests: AtomicU32,
     /// What is kept if the connection goes on in another protocol.
-    pub(super) switched: Switched,
+    pub(super) switched: SwitchedRequest,
     /// Whether it takes no further requests.
     retired: AtomicBool,
     last: Mutex<Instant>,
@@ -70,7 +70,7 @@ impl Usage {
             max_streams: AtomicUsize::new(usize::MAX),
             has_begun: Notify::new(),
             requests: AtomicU32::new(0),
-            switched: Switched::default(),
+            switched: SwitchedRequest::default(),
             retired: AtomicBool::new(false),
             last: Mutex::new(Instant::now()),
         }

@@ -7,7 +7,7 @@ use http_body::Body;
 
 use super::connection::{Connection, Sender, Usage};
 use super::host::Host;
-use crate::service::Switched;
+use crate::service::SwitchedRequest;
 
 /// The use of a connection by one request. It is given back when this is dropped.
 pub(super) struct Lease<B: Body + Send + 'static> {
@@ -38,7 +38,7 @@ impl<B: Body + Send + 'static> Lease<B> {
 
     /// Counts the request until the connection is closed, if that is to go on in another protocol by
     /// itself: a tunnel through HTTP/2 is a stream of a connection for others, too.
-    pub(super) fn switched(&self) -> Option<Switched> {
+    pub(super) fn switched(&self) -> Option<SwitchedRequest> {
         match &self.connection {
             Some(Sender::Http1(_)) => Some(self.usage.switched.clone()),
             Some(Sender::Http2(_)) | None => None,

@@ -10,7 +10,8 @@ use super::exchange::InFlight;
 pin_project! {
     /// A response body, with whose end its request ends: until then the endpoint and the cluster
     /// count the request as active. After a response that switches its connection to another protocol
-    /// they do so until the connection is closed, if `connect::Pools` made it.
+    /// they do so until the connection is closed, if it was made by `connect::Pools` or by whoever else
+    /// marks such responses with a [`SwitchedRequest`](super::SwitchedRequest).
     #[derive(Debug)]
     pub struct TrackedBody<B> {
         #[pin]

@@ -17,7 +17,7 @@ use super::named_host::named_host;
 use super::new_service::{Downstream, Target};
 use super::refusal::Refusal;
 use super::seams::{Random, now};
-use super::switched::Switched;
+use super::switched::SwitchedRequest;
 use crate::balance::balancer::Needs;
 use crate::balance::hash_key::{self, Connection, HashKey};
 use crate::balance::host::{ActiveRequest, Host};
@@ -106,7 +106,7 @@ impl Exchange {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
         let mut active = self.active.take();
-        if let Some(switched) = response.extensions_mut().remove::<Switched>() {
+        if let Some(switched) = response.extensions_mut().remove::<SwitchedRequest>() {
             switched.keep(active.take());
         }
         response.map(|body| TrackedBody::new(body, active))

@@ -93,5 +93,4 @@ pub use self::probing::probe;
 pub use self::refusal::{ClusterNotFound, NoHealthyUpstream, Overflow, overflow};
 #[cfg(feature = "connect")]
 pub(crate) use self::seams::Random;
-#[cfg(feature = "connect")]
-pub(crate) use self::switched::Switched;
+pub use self::switched::SwitchedRequest;
