@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`ConnectionInfo`], [`PeerIdentity`] | the acceptor or server | authorization, rate limits, routing by scheme, telemetry |
 //! | [`ClientAddress`] | the server that handles `x-forwarded-for` and `x-forwarded-proto` | authorization, rate limits, routing by scheme, telemetry |
+//! | [`TargetScheme`] | the server that takes the scheme out of the URI | routing by scheme, whoever speaks HTTP/2 to the upstream, telemetry |
 //! | [`RequestPrincipal`] | token verification | authorization, routing by claims, telemetry |
 //! | [`MatchedRoute`] | routing | balancing, retries, timeouts, telemetry |
 //! | [`PreviousEndpoints`] | retries | balancing |
@@ -44,6 +45,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::Extensions;
+use http::uri::Scheme;
 
 pub use self::progress::Progress;
 pub use self::response_flag::{ResponseFlag, ResponseFlags, StreamFailure};
@@ -196,6 +198,12 @@ impl ClientAddress {
         }
     }
 }
+
+/// The scheme of what a request asks for, its `:scheme` in HTTP/2, where that is not the scheme of its URI
+/// any more, nor that by which its [connection](ConnectionInfo) was made: the client named another, or a
+/// trusted proxy before us did in `x-forwarded-proto`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TargetScheme(pub Scheme);
 
 /// What a TLS handshake settled.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -18,7 +18,7 @@
 use http::header::{HOST, HeaderMap, HeaderName};
 use http::request::Parts;
 use http::{Extensions, Method, Request, Uri, Version};
-use mesh_core::attributes::{ClientAddress, ConnectionInfo, RequestPrincipal};
+use mesh_core::attributes::{ClientAddress, ConnectionInfo, RequestPrincipal, TargetScheme};
 use mesh_core::resource::Value;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -50,11 +50,16 @@ impl<'a> RequestHead<'a> {
         self.version
     }
 
-    /// The URI's scheme, or that [by which the client came](Self::client_scheme).
+    /// The URI's scheme, the [`TargetScheme`] that is kept of it, or that
+    /// [by which the client came](Self::client_scheme).
     pub fn scheme(&self) -> &'a str {
-        self.uri
-            .scheme_str()
-            .unwrap_or_else(|| self.client_scheme())
+        let kept = || {
+            self.extensions
+                .get()
+                .map(|TargetScheme(kept)| kept.as_str())
+        };
+        let named = self.uri.scheme_str().or_else(kept);
+        named.unwrap_or_else(|| self.client_scheme())
     }
 
     /// `https` if the client's connection is encrypted, else `http`: by `x-forwarded-proto` where that
@@ -208,6 +213,17 @@ mod tests {
             let head = RequestHead::from(&request);
             assert_eq!(head.client_scheme(), expected, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn the_scheme_that_a_client_named_is_kept_beside_a_uri_without_one() {
+        let kept = TargetScheme(http::uri::Scheme::HTTPS);
+        let request = Request::get("/")
+            .extension(connection(false))
+            .extension(kept);
+        let request = request.body(()).unwrap();
+        let head = RequestHead::from(&request);
+        assert_eq!((head.scheme(), head.client_scheme()), ("https", "http"));
     }
 
     #[test]

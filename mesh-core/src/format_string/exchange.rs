@@ -5,7 +5,8 @@ use http::{Extensions, HeaderMap, StatusCode, request, response};
 
 use super::Completion;
 use crate::attributes::{
-    Attempts, ConnectionInfo, MatchedRoute, Progress, ResponseFlag, ResponseFlags, SelectedEndpoint,
+    Attempts, ConnectionInfo, MatchedRoute, Progress, ResponseFlag, ResponseFlags,
+    SelectedEndpoint, TargetScheme,
 };
 use crate::service::ClusterName;
 
@@ -202,7 +203,13 @@ impl<'a> Exchange<'a> {
             _ => "http",
         };
         let request = self.request?;
-        Some(request.uri.scheme_str().unwrap_or_else(of_connection))
+        let kept = || {
+            self.extensions
+                .get()
+                .map(|TargetScheme(kept)| kept.as_str())
+        };
+        let named = request.uri.scheme_str().or_else(kept);
+        Some(named.unwrap_or_else(of_connection))
     }
 
     pub(super) fn path_and_query(&self) -> Option<&'a str> {

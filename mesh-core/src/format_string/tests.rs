@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::attributes::{
-    Attempts, ClientAddress, ConnectionInfo, MatchedRoute, ResponseFlag, SelectedEndpoint, TlsInfo,
+    Attempts, ClientAddress, ConnectionInfo, MatchedRoute, ResponseFlag, SelectedEndpoint,
+    TargetScheme, TlsInfo,
 };
 use crate::model::cluster::{Endpoint, EndpointAddress};
 use crate::model::route::{Route, RouteMatch};
@@ -112,6 +113,18 @@ fn the_client_behind_a_trusted_proxy_is_the_remote_end() {
         let format: FormatString = format.parse().unwrap();
         let evaluated = String::from_utf8(format.evaluate(&exchange, "-")).unwrap();
         assert_eq!(evaluated, expected, "{format:?}");
+    }
+}
+
+#[test]
+fn the_scheme_is_the_one_that_is_kept_where_the_uri_has_none() {
+    let format: FormatString = "%REQ(:scheme)%".parse().unwrap();
+    for kept in [http::uri::Scheme::HTTP, http::uri::Scheme::HTTPS] {
+        let mut request = request();
+        request.uri = "/".parse().unwrap();
+        request.extensions.insert(TargetScheme(kept.clone()));
+        let exchange = Exchange::of_request(&request, SystemTime::UNIX_EPOCH);
+        assert_eq!(format.evaluate(&exchange, "-"), kept.as_str().as_bytes());
     }
 }
 
