@@ -28,6 +28,7 @@
 
 use std::net::IpAddr;
 
+use http::header::Entry;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use mesh_policy::authz::Forwarding;
@@ -130,13 +131,21 @@ impl Peer {
 
     /// Tells the upstream who the client is, and removes what the client may not say.
     pub fn forward(&self, headers: &mut HeaderMap, trust: &Trust) -> Source {
+        let (source, _) = self.forward_by(headers, trust);
+        source
+    }
+
+    /// As [`forward`](Self::forward); also returns the scheme that a trusted proxy has told.
+    pub(super) fn forward_by(
+        &self,
+        headers: &mut HeaderMap,
+        trust: &Trust,
+    ) -> (Source, Option<Scheme>) {
         // A request that somebody forwarded is never from inside.
         let is_direct = !headers.contains_key(X_FORWARDED_FOR);
         let client = Forwarding::edge(trust.trusted_hops).client(self.address, headers);
         self.append(headers, is_direct);
-        if trust.trusted_hops == 0 || !headers.contains_key(X_FORWARDED_PROTO) {
-            headers.insert(X_FORWARDED_PROTO, self.scheme.clone());
-        }
+        let told = self.tell_scheme(headers, trust.trusted_hops > 0);
         if let Some(port) = &self.port
             && (trust.trusted_hops == 0 || !headers.contains_key(X_FORWARDED_PORT))
         {
@@ -149,7 +158,7 @@ impl Peer {
                 .any(|network| network.contains(&client))
         {
             headers.insert(X_ENVOY_INTERNAL, HeaderValue::from_static("true"));
-            return Source::Internal;
+            return (Source::Internal, told);
         }
         remove_internal_only(headers);
         let external = if client == self.address {
@@ -158,7 +167,28 @@ impl Peer {
             text(client)
         };
         headers.insert(X_ENVOY_EXTERNAL_ADDRESS, external);
-        Source::External
+        (Source::External, told)
+    }
+
+    /// Tells the upstream by which scheme the client came, unless somebody has told it who is trusted.
+    /// Returns what was told, if that is a scheme.
+    pub(super) fn tell_scheme(&self, headers: &mut HeaderMap, is_trusted: bool) -> Option<Scheme> {
+        if !is_trusted {
+            headers.insert(X_FORWARDED_PROTO, self.scheme.clone());
+            return None;
+        }
+        match headers.entry(X_FORWARDED_PROTO) {
+            Entry::Occupied(told) => {
+                let schemes = [Scheme::Http, Scheme::Https];
+                let is_told = |scheme: &Scheme| told.get() == scheme.as_str();
+                let is_one = told.iter().nth(1).is_none();
+                schemes.into_iter().find(is_told).filter(|_| is_one)
+            }
+            Entry::Vacant(untold) => {
+                untold.insert(self.scheme.clone());
+                None
+            }
+        }
     }
 
     fn append(&self, headers: &mut HeaderMap, is_first: bool) {

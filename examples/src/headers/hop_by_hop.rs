@@ -3,26 +3,28 @@
 //! They are `Connection` and what it names, `Keep-Alive`, `Proxy-Connection`,
 //! `Transfer-Encoding`, `Upgrade`, and `TE` but for `trailers`, which gRPC asks for. As with
 //! Envoy, `Trailer` and `Proxy-Authorization` are forwarded. Unlike Envoy, what the `Connection`
-//! header of a *response* names is removed as well.
+//! header of a *response* names is removed as well, and `Expect` of HTTP/2 clients is not forwarded:
+//! they would wait for a `100 Continue` that hyper's server has no way to send, and the upstream for
+//! them.
 //!
 //! # Example
 //!
 //! ```
 //! use examples::headers::hop_by_hop::{Upgrades, remove_from_request};
-//! use http::{HeaderMap, HeaderValue};
+//! use http::{HeaderMap, HeaderValue, Version};
 //!
 //! let mut headers = HeaderMap::new();
 //! headers.insert("connection", HeaderValue::from_static("keep-alive, x-session"));
 //! headers.insert("x-session", HeaderValue::from_static("7"));
 //! headers.insert("te", HeaderValue::from_static("gzip, trailers"));
-//! remove_from_request(&mut headers, &Upgrades::Any)?;
+//! remove_from_request(&mut headers, Version::HTTP_11, &Upgrades::Any)?;
 //! assert_eq!(headers.len(), 1);
 //! assert_eq!(headers["te"], "trailers");
 //! # Ok::<(), examples::headers::Refusal>(())
 //! ```
 
-use http::header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONNECTION, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::refusal::Refusal;
 
@@ -57,14 +59,28 @@ impl Upgrades {
     }
 }
 
-/// Removes the headers of the client's connection. An offer to upgrade that is allowed stays.
+/// Removes the headers of the client's connection, by which `version` is spoken. An offer to upgrade that
+/// is allowed stays.
 ///
 /// # Errors
 ///
-/// [`Refusal::Upgrade`] if the upgrade is not allowed.
-pub fn remove_from_request(headers: &mut HeaderMap, upgrades: &Upgrades) -> Result<(), Refusal> {
-    if !headers.keys().any(is_hop_by_hop) {
+/// - [`Refusal::TransferEncoding`] if the body is in another transfer coding than `chunked` alone: it is
+///   forwarded as it is sent, and nobody would be told of the other.
+/// - [`Refusal::Upgrade`] if the upgrade is not allowed.
+pub fn remove_from_request(
+    headers: &mut HeaderMap,
+    version: Version,
+    upgrades: &Upgrades,
+) -> Result<(), Refusal> {
+    let concerns_us = |name: &HeaderName| is_hop_by_hop(name) || *name == EXPECT;
+    if !headers.keys().any(concerns_us) {
         return Ok(());
+    }
+    if version >= Version::HTTP_2 {
+        headers.remove(EXPECT);
+    }
+    if !is_chunked_at_most(headers) {
+        return Err(Refusal::TransferEncoding);
     }
     let upgrade = offered_upgrade(headers, upgrades)?;
     let takes_trailers = names(headers, &TE).any(|coding| coding.eq_ignore_ascii_case("trailers"));
@@ -105,6 +121,13 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
             | "transfer-encoding"
             | "upgrade"
     )
+}
+
+/// Whether there is no transfer coding, or `chunked` once.
+fn is_chunked_at_most(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    codings.next().is_none_or(is_chunked) && codings.next().is_none()
 }
 
 /// What is offered and may be accepted, as one list.
@@ -219,8 +242,48 @@ mod tests {
             ),
         ] {
             let mut headers = map(before);
-            remove_from_request(&mut headers, &Upgrades::Any).unwrap();
+            remove_from_request(&mut headers, Version::HTTP_11, &Upgrades::Any).unwrap();
             assert_eq!(headers, map(after), "{case}");
+        }
+    }
+
+    #[test]
+    fn a_body_in_another_coding_than_chunked_is_refused() {
+        for (codings, expected) in [
+            ("transfer-encoding: chunked", Ok(())),
+            ("transfer-encoding: Chunked", Ok(())),
+            (
+                "transfer-encoding: gzip; chunked",
+                Err(Refusal::TransferEncoding),
+            ),
+            (
+                "transfer-encoding: chunked; chunked",
+                Err(Refusal::TransferEncoding),
+            ),
+            (
+                "transfer-encoding: gzip, transfer-encoding: chunked",
+                Err(Refusal::TransferEncoding),
+            ),
+            (
+                "transfer-encoding: identity",
+                Err(Refusal::TransferEncoding),
+            ),
+        ] {
+            let mut headers = map(codings);
+            let removed = remove_from_request(&mut headers, Version::HTTP_11, &Upgrades::Any);
+            assert_eq!(removed, expected, "{codings}");
+        }
+    }
+
+    #[test]
+    fn only_http1_clients_are_told_to_continue() {
+        for (version, after) in [
+            (Version::HTTP_11, "expect: 100-continue, a: 1"),
+            (Version::HTTP_2, "a: 1"),
+        ] {
+            let mut headers = map("expect: 100-continue, a: 1");
+            remove_from_request(&mut headers, version, &Upgrades::Any).unwrap();
+            assert_eq!(headers, map(after), "{version:?}");
         }
     }
 
@@ -239,7 +302,7 @@ mod tests {
             ("h2c, upgrade: websocket", Ok(Some("websocket"))),
         ] {
             let mut headers = map(&format!("connection: upgrade, upgrade: {protocols}"));
-            let removed = remove_from_request(&mut headers, &Upgrades::default());
+            let removed = remove_from_request(&mut headers, Version::HTTP_11, &Upgrades::default());
             let upgrade = removed.map(|()| headers.get(UPGRADE).cloned());
             let left = left.map(|left| left.map(HeaderValue::from_static));
             assert_eq!(upgrade, left, "{protocols}");
@@ -249,7 +312,7 @@ mod tests {
     #[test]
     fn an_upgrade_to_h2c_is_never_offered_whatever_is_allowed() {
         let mut headers = map("connection: upgrade, upgrade: h2c; x");
-        remove_from_request(&mut headers, &Upgrades::Any).unwrap();
+        remove_from_request(&mut headers, Version::HTTP_11, &Upgrades::Any).unwrap();
         assert_eq!(headers, map("connection: upgrade, upgrade: x"));
     }
 

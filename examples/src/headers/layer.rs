@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use http::header::SERVER;
+use http::header::{CONTENT_LENGTH, SERVER};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use mesh_core::attributes::UpstreamConnection;
 use pin_project_lite::pin_project;
@@ -124,6 +124,7 @@ pub struct HeaderPolicyService<S, R = Refuse> {
 impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for HeaderPolicyService<S, R>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ResBody: http_body::Body + Default,
     R: Service<Request<ReqBody>, Response = S::Response, Error = S::Error> + Clone,
 {
     type Response = S::Response;
@@ -142,7 +143,7 @@ where
             refused,
         } = &self.layer;
         let random = || fastrand::u128(..);
-        let is_head = *request.method() == Method::HEAD;
+        let head = (*request.method() == Method::HEAD).then(|| request.version());
         let state = match policy.admit(&mut request, peer, *scheme, random) {
             Ok(()) => State::Admitted {
                 response: self.inner.call(request),
@@ -159,7 +160,7 @@ where
         ResponseFuture {
             state,
             server: policy.server.clone(),
-            is_head,
+            head,
         }
     }
 }
@@ -171,7 +172,8 @@ pin_project! {
         #[pin]
         state: State<F, G>,
         server: Option<HeaderValue>,
-        is_head: bool,
+        // By which version a `HEAD` came; `None` for other methods.
+        head: Option<Version>,
     }
 }
 
@@ -194,6 +196,7 @@ impl<F, G, ResBody, E> Future for ResponseFuture<F, G>
 where
     F: Future<Output = Result<Response<ResBody>, E>>,
     G: Future<Output = F::Output>,
+    ResBody: http_body::Body + Default,
 {
     type Output = F::Output;
 
@@ -210,14 +213,59 @@ where
         };
         // An HTTP/1.0 upstream says nothing about how the client is answered.
         *response.version_mut() = Version::HTTP_11;
-        // An answer to HEAD has no text, and no message of gRPC in its place.
-        let is_of_upstream = response.extensions().get::<UpstreamConnection>().is_some();
-        if *this.is_head && !is_of_upstream {
-            response.headers_mut().remove(GRPC_MESSAGE);
+        if let Some(version) = *this.head
+            && response.extensions().get::<UpstreamConnection>().is_none()
+        {
+            response = without_text(response, version);
         }
         if let Some(server) = this.server.take() {
             response.headers_mut().insert(SERVER, server);
         }
         Poll::Ready(Ok(response))
+    }
+}
+
+/// An answer of the gateway's own to `HEAD`: without its text, and without a message of gRPC in its place.
+fn without_text<B>(mut response: Response<B>, version: Version) -> Response<B>
+where
+    B: http_body::Body + Default,
+{
+    response.headers_mut().remove(GRPC_MESSAGE);
+    // By HTTP/1.1 hyper sends none, and says how long it would be.
+    if version < Version::HTTP_2 || response.body().is_end_stream() {
+        return response;
+    }
+    if let Some(length) = response.body().size_hint().exact() {
+        let headers = response.headers_mut();
+        headers.entry(CONTENT_LENGTH).or_insert(length.into());
+    }
+    response.map(|_| B::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use tower::service_fn;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_to_head_says_how_long_its_text_would_be_and_has_none_by_http2() {
+        for (version, is_sent) in [(Version::HTTP_2, false), (Version::HTTP_11, true)] {
+            let own = service_fn(|_: Request<()>| {
+                ready(Ok::<_, Infallible>(Response::new(Body::from("hello"))))
+            });
+            let policy = Rc::new(HeaderPolicy::default());
+            let layer = HeaderPolicyLayer::new(policy, [192, 0, 2, 1].into(), Scheme::Http);
+            let request = Request::head("/").version(version).header("host", "a");
+            let request = request.body(()).unwrap();
+            let response = layer.layer(own).oneshot(request).await.unwrap();
+            // The server of HTTP/1.1 counts the text, and leaves it out.
+            let length = response.headers().get(CONTENT_LENGTH);
+            assert_eq!(length.is_none(), is_sent, "{version:?}");
+            assert!(length.is_none_or(|length| length == "5"), "{version:?}");
+            let text = response.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(!text.is_empty(), is_sent, "{version:?}");
+        }
     }
 }

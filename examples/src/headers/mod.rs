@@ -5,7 +5,8 @@
 //! 1. refuses what HTTP, or Envoy, does not allow ([`Refusal`]);
 //! 2. settles which host is meant ([`authority`]) and normalizes the path
 //!    ([`mesh_core::path`]): afterwards the URI is a path and its query, and the `Host` header
-//!    names the host, whatever the version and form of the request;
+//!    names the host, whatever the version and form of the request; a scheme that is not that of the
+//!    connection is kept as a [`TargetScheme`](mesh_core::attributes::TargetScheme);
 //! 3. removes the headers that concern the connection only ([`hop_by_hop`]);
 //! 4. removes what only trusted peers may say, and tells the upstream who the client is
 //!    ([`forwarded`], [`request_id`]).

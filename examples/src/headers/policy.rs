@@ -1,7 +1,8 @@
 //! What is done to headers, and what is not.
 
-use http::{HeaderValue, Method, Request, Version};
+use http::{HeaderValue, Method, Request, Version, uri};
 use hyper::ext::Protocol;
+use mesh_core::attributes::TargetScheme;
 use mesh_core::header::join_crumbs;
 use mesh_core::path::Normalization;
 
@@ -29,6 +30,22 @@ impl Scheme {
             Self::Https => "https",
         }
     }
+
+    /// The one of a URI, if it is one of the two.
+    pub(super) fn of(scheme: &uri::Scheme) -> Option<Self> {
+        [Self::Http, Self::Https]
+            .into_iter()
+            .find(|one| uri::Scheme::from(*one) == *scheme)
+    }
+}
+
+impl From<Scheme> for uri::Scheme {
+    fn from(scheme: Scheme) -> Self {
+        match scheme {
+            Scheme::Http => Self::HTTP,
+            Scheme::Https => Self::HTTPS,
+        }
+    }
 }
 
 /// What is done to the headers of every request and response.
@@ -44,8 +61,9 @@ pub struct HeaderPolicy {
     /// To what clients may switch, by `Upgrade` or by extended `CONNECT` (RFC 8441). Default:
     /// WebSocket only.
     pub upgrades: Upgrades,
-    /// Whom to believe about the client; `None` leaves what the client says as it is. Default:
-    /// nobody but the socket.
+    /// Whom to believe about the client; `None` leaves what the client says as it is, and says by
+    /// itself only what is missing: `x-forwarded-proto` and `x-request-id`. Default: nobody but the
+    /// socket.
     pub forwarded: Option<Trust>,
     /// Whether requests get an `x-request-id`. Default: yes.
     pub request_id: bool,
@@ -102,18 +120,27 @@ impl HeaderPolicy {
             None if request.method() == Method::CONNECT => return Err(Refusal::Connect),
             _ => {}
         }
-        authority::settle(request, scheme)?;
+        let named = authority::settle(request, scheme)?;
         if request.version() >= Version::HTTP_2 {
             join_crumbs(request.headers_mut());
         }
         self.normalize_path(request)?;
-        hop_by_hop::remove_from_request(request.headers_mut(), &self.upgrades)?;
-        let source = match &self.forwarded {
-            Some(trust) => peer.forward(request.headers_mut(), trust),
-            None => Source::External,
+        let version = request.version();
+        hop_by_hop::remove_from_request(request.headers_mut(), version, &self.upgrades)?;
+        let headers = request.headers_mut();
+        let (is_edge, told) = match &self.forwarded {
+            Some(trust) => {
+                let (source, told) = peer.forward_by(headers, trust);
+                (source == Source::External, told)
+            }
+            None => (false, peer.tell_scheme(headers, true)),
         };
-        let chosen = source == Source::Internal || self.preserve_external_request_id;
-        if self.request_id && !(chosen && request.headers().contains_key(X_REQUEST_ID)) {
+        if let Some(other) = named.or(told).filter(|named| *named != scheme) {
+            let other = TargetScheme(other.into());
+            request.extensions_mut().insert(other);
+        }
+        let may_choose = !is_edge || self.preserve_external_request_id;
+        if self.request_id && !(may_choose && request.headers().contains_key(X_REQUEST_ID)) {
             let id = request_id::generate(random());
             request.headers_mut().insert(X_REQUEST_ID, id);
         }
@@ -167,6 +194,120 @@ mod tests {
         assert_eq!(admitted, Ok(()));
         let cookies: Vec<_> = request.headers().get_all(COOKIE).iter().collect();
         assert_eq!(cookies, ["a=1; b=2"]);
+    }
+
+    #[test]
+    fn only_the_edge_gives_requests_another_identifier() {
+        for (forwarded, before, is_kept) in [
+            (None, Some("1"), true),
+            (None, None, false),
+            (Some(Trust::default()), Some("1"), false),
+        ] {
+            let request = Request::get("/").header("host", "a.example");
+            let request = match before {
+                Some(id) => request.header(X_REQUEST_ID, id),
+                None => request,
+            };
+            let policy = HeaderPolicy {
+                forwarded: forwarded.clone(),
+                ..HeaderPolicy::default()
+            };
+            let mut request = request.body(()).unwrap();
+            admit(&policy, &mut request, Scheme::Http);
+            let id = &request.headers()[X_REQUEST_ID];
+            assert_eq!(id == "1", is_kept, "{forwarded:?} {before:?}");
+        }
+    }
+
+    #[test]
+    fn inside_the_mesh_the_first_names_the_scheme() {
+        for (before, scheme, after) in [
+            (None, Scheme::Http, "http"),
+            (None, Scheme::Https, "https"),
+            (Some("https"), Scheme::Http, "https"),
+        ] {
+            let request = Request::get("/").header("host", "a.example");
+            let request = match before {
+                Some(told) => request.header("x-forwarded-proto", told),
+                None => request,
+            };
+            let policy = HeaderPolicy {
+                forwarded: None,
+                ..HeaderPolicy::default()
+            };
+            let mut request = request.body(()).unwrap();
+            admit(&policy, &mut request, scheme);
+            assert_eq!(request.headers()["x-forwarded-proto"], after, "{before:?}");
+        }
+    }
+
+    #[test]
+    fn a_scheme_that_is_not_that_of_the_connection_is_kept() {
+        let trusting = Trust {
+            trusted_hops: 1,
+            ..Trust::default()
+        };
+        for (uri, version, told, forwarded, expected) in [
+            (
+                "https://a/",
+                Version::HTTP_2,
+                None,
+                Some(Trust::default()),
+                Some("https"),
+            ),
+            (
+                "http://a/",
+                Version::HTTP_2,
+                None,
+                Some(Trust::default()),
+                None,
+            ),
+            (
+                "/",
+                Version::HTTP_11,
+                Some("https"),
+                Some(Trust::default()),
+                None,
+            ),
+            (
+                "/",
+                Version::HTTP_11,
+                Some("https"),
+                Some(trusting.clone()),
+                Some("https"),
+            ),
+            ("/", Version::HTTP_11, Some("https"), None, Some("https")),
+            ("/", Version::HTTP_11, Some("wss"), None, None),
+            // What the request line says counts more, as in Envoy.
+            (
+                "http://a/",
+                Version::HTTP_2,
+                Some("https"),
+                Some(trusting),
+                None,
+            ),
+        ] {
+            let request = Request::get(uri).version(version).header("host", "a");
+            let request = match told {
+                Some(told) => request.header("x-forwarded-proto", told),
+                None => request,
+            };
+            let policy = HeaderPolicy {
+                forwarded,
+                ..HeaderPolicy::default()
+            };
+            let mut request = request.body(()).unwrap();
+            admit(&policy, &mut request, Scheme::Http);
+            let kept = request.extensions().get();
+            let kept = kept.map(|TargetScheme(scheme)| scheme.as_str());
+            assert_eq!(kept, expected, "{uri} {told:?} {:?}", policy.forwarded);
+        }
+    }
+
+    fn admit(policy: &HeaderPolicy, request: &mut Request<()>, scheme: Scheme) {
+        let trust = policy.forwarded.clone().unwrap_or_default();
+        let peer = Peer::new([192, 0, 2, 1].into(), scheme, &trust);
+        policy.admit(request, &peer, scheme, || 0).unwrap();
     }
 
     #[test]

@@ -11,7 +11,7 @@ use mesh_core::attributes::{ResponseDetails, ResponseFlag};
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The `Host` header is there twice, or the host contains what no host contains.
+    /// The `Host` header is there twice, or is no host with or without a port.
     #[error("invalid host")]
     Authority,
     /// `CONNECT`, which the gateway is not a proxy for.
@@ -32,6 +32,9 @@ pub enum Refusal {
     /// The request target is not a path, or a path that cannot be normalized.
     #[error("invalid path")]
     Path,
+    /// The body is in another transfer coding than `chunked` alone (RFC 9112 §6.1).
+    #[error("unsupported transfer coding")]
+    TransferEncoding,
     /// `Upgrade` to a protocol that is not allowed.
     #[error("upgrade is not allowed")]
     Upgrade,
@@ -50,6 +53,7 @@ impl Refusal {
             Self::Connect => StatusCode::NOT_FOUND,
             Self::Https | Self::Upgrade => StatusCode::FORBIDDEN,
             Self::HeaderCount => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TransferEncoding => StatusCode::NOT_IMPLEMENTED,
             Self::Version => StatusCode::UPGRADE_REQUIRED,
         }
     }
@@ -59,6 +63,7 @@ impl Refusal {
         match self {
             Self::Authority | Self::Method => "Bad Request",
             Self::Https => "Forbidden",
+            Self::TransferEncoding => "Not Implemented",
             Self::Version => "Upgrade Required",
             Self::Connect
             | Self::HeaderCount
@@ -79,6 +84,7 @@ impl Refusal {
             Self::Method => "http1.codec_error",
             Self::MissingAuthority => "missing_host_header",
             Self::Path => "path_normalization_failed",
+            Self::TransferEncoding => "http1.invalid_transfer_encoding",
             Self::Upgrade => "upgrade_failed",
             Self::Version => "low_version",
         }
@@ -86,9 +92,12 @@ impl Refusal {
 
     fn flag(self) -> Option<ResponseFlag> {
         match self {
-            Self::Authority | Self::HeaderCount | Self::Https | Self::Method | Self::Version => {
-                Some(ResponseFlag::DownstreamProtocolError)
-            }
+            Self::Authority
+            | Self::HeaderCount
+            | Self::Https
+            | Self::Method
+            | Self::TransferEncoding
+            | Self::Version => Some(ResponseFlag::DownstreamProtocolError),
             Self::Connect => Some(ResponseFlag::NoRouteFound),
             Self::MissingAuthority | Self::Path | Self::Upgrade => None,
         }
