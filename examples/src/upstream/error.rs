@@ -8,7 +8,7 @@ use mesh_core::attributes::{
     ResetReason, ResponseDetails, ResponseFlag, StreamFailure, TransportFailure, UpstreamReset,
 };
 use mesh_core::reply::{self, Caller};
-use mesh_discovery::connect::is_refused;
+use mesh_discovery::connect::{is_of_request, is_refused};
 use mesh_tls::connect::ConnectError;
 
 use crate::body::Body;
@@ -22,6 +22,9 @@ use crate::headers::router::X_ENVOY_ATTEMPT_COUNT;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpstreamError {
+    /// The request names no host that HTTP/2 could be told. Nothing was sent.
+    #[error("local reset")]
+    Authority,
     /// The connection could not be established.
     #[error("remote connection failure")]
     Connect(#[source] io::Error),
@@ -106,6 +109,7 @@ impl UpstreamError {
             Self::Connect(_) | Self::ConnectTimeout | Self::Handshake(_) => {
                 Some(ResponseFlag::UpstreamConnectionFailure)
             }
+            Self::Authority => Some(ResponseFlag::DownstreamProtocolError),
             Self::Overflow => Some(ResponseFlag::UpstreamOverflow),
             Self::Protocol(_) => Some(ResponseFlag::UpstreamProtocolError),
             Self::RequestBody(_) => None,
@@ -120,6 +124,7 @@ impl UpstreamError {
             Self::Connect(_) | Self::ConnectTimeout | Self::Handshake(_) => {
                 UpstreamReset::before_request(ResetReason::ConnectionFailure)
             }
+            Self::Authority => UpstreamReset::before_request(ResetReason::LocalReset),
             Self::Overflow => UpstreamReset::before_request(ResetReason::Overflow),
             Self::Protocol(_) => UpstreamReset::after_request(ResetReason::ProtocolError),
             Self::RequestBody(_) => UpstreamReset::after_request(ResetReason::LocalReset),
@@ -246,7 +251,7 @@ impl From<hyper::Error> for UpstreamError {
         if error.is_parse() {
             return Self::protocol(error);
         }
-        if error.is_user() || error.is_body_write_aborted() {
+        if is_of_request(&error) {
             return Self::request_body(error);
         }
         let terminated = error.is_incomplete_message()

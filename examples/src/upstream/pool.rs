@@ -84,21 +84,25 @@ where
     ///
     /// # Errors
     ///
+    /// - The request names no host that HTTP/2 could be told, where that is spoken.
     /// - No connection, or no TLS, can be established in time.
     /// - The upstream closes the connection, or breaks the protocol, before it has answered.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future abandons the request: an HTTP/1.1 connection is closed, an HTTP/2
-    /// stream is reset.
+    /// stream is reset. A connection that is being established is there for the next request.
     pub fn send(&self, endpoint: &Endpoint, mut request: Request<B>) -> Sending<B> {
         let tunnel = Tunnel::offered(&mut request);
         let host = self.host(endpoint, &request);
         let timeout = endpoint.connect_timeout;
         if endpoint.protocol == Protocol::Http2 && tunnel.is_none() {
-            wire::http2(&mut request);
-            let sending = Box::pin(host.send_http2(request, timeout));
-            return Sending(State::Http2 { sending });
+            return Sending(match wire::http2(&mut request) {
+                Ok(()) => State::Http2 {
+                    sending: Box::pin(host.send_http2(request, timeout)),
+                },
+                Err(error) => State::Unsent { error: Some(error) },
+            });
         }
         wire::http1(&mut request);
         // Boxed, for it passes through all layers, too.
@@ -146,6 +150,9 @@ enum State<B> {
     Http2 {
         sending: Pin<Box<dyn Future<Output = Result<Response<Body>, UpstreamError>>>>,
     },
+    Unsent {
+        error: Option<UpstreamError>,
+    },
 }
 
 impl<B> Future for Sending<B>
@@ -162,6 +169,10 @@ where
                 Poll::Ready(Tunnel::conclude(tunnel.take(), answer))
             }
             State::Http2 { sending } => sending.as_mut().poll(cx),
+            State::Unsent { error } => match error.take() {
+                Some(error) => Poll::Ready(Err(error)),
+                None => Poll::Pending,
+            },
         }
     }
 }

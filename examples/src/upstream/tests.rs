@@ -162,7 +162,10 @@ async fn nobody_listening_is_a_connect_failure() {
     for protocol in [Protocol::Http1, Protocol::Http2] {
         let endpoint = Endpoint::at(endpoint.address.clone(), protocol);
         let pool = Pool::new(PoolSettings::default());
-        let error = pool.send(&endpoint, get("/")).await.unwrap_err();
+        let error = pool
+            .send(&endpoint, get("http://a.example/"))
+            .await
+            .unwrap_err();
         assert!(matches!(error, UpstreamError::Connect(_)), "{error:?}");
     }
 }

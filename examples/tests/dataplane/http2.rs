@@ -129,6 +129,37 @@ async fn http2_clients_reach_http1_upstreams() {
     assert!(head.contains("\r\nhost: a.example\r\n"), "{head}");
 }
 
+/// A client's fault must not be one of the endpoint, which could be ejected for it.
+#[tokio::test(flavor = "local")]
+async fn a_malformed_body_is_not_blamed_on_an_http2_upstream() {
+    let upstream = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
+    let address = upstream.local_addr().unwrap();
+    tokio::task::spawn_local(async move {
+        let (stream, _) = upstream.accept().await.unwrap();
+        let service = hyper::service::service_fn(|request: Request<Incoming>| async {
+            request.into_body().collect().await?;
+            Ok::<_, hyper::Error>(Response::new(Full::<Bytes>::default()))
+        });
+        let http2 = hyper::server::conn::http2::Builder::new(LocalExecutor);
+        let _ = http2.serve_connection(TokioIo::new(stream), service).await;
+    });
+    let gateway = Gateway {
+        protocol: Protocol::Http2,
+        ..Gateway::default()
+    };
+    let gateway = gateway.before_address(address);
+    let mut client = tokio::net::TcpStream::connect(gateway.address)
+        .await
+        .unwrap();
+    let request = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n";
+    client.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("reset reason: local reset"), "{answer}");
+}
+
 type Http2Client = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
 
 async fn connect_http2(address: SocketAddr) -> Http2Client {
