@@ -64,7 +64,7 @@ enum Sender {
 }
 
 impl Body {
-    /// A body with whose end its exchange ends.
+    /// A body with whose end its exchange ends, unless its connection goes on in another protocol.
     pub(crate) fn tracked(body: TrackedBody<Self>) -> Self {
         let (mut body, in_flight) = body.into_parts();
         // What is not received, or has ended, is there already.

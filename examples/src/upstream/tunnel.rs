@@ -5,6 +5,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use mesh_discovery::service::SwitchedRequest;
 use tokio::io::AsyncWriteExt;
 
 use super::error::UpstreamError;
@@ -57,7 +58,13 @@ impl Tunnel {
             response.headers_mut().remove(CONNECTION);
         }
         response.headers_mut().remove(CONTENT_LENGTH);
-        tokio::task::spawn_local(join(offered.client, switched));
+        let request = SwitchedRequest::default();
+        response.extensions_mut().insert(request.clone());
+        tokio::task::spawn_local(async move {
+            join(offered.client, switched).await;
+            // It was in flight until now.
+            drop(request);
+        });
         Ok(response)
     }
 }

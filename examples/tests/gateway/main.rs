@@ -30,3 +30,4 @@ mod sidecar;
 mod standing;
 mod statistics;
 mod tcp;
+mod upgrades;
