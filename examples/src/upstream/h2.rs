@@ -11,8 +11,9 @@ use hyper::client::conn::TrySendError;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use mesh_core::attributes::UpstreamConnection;
-use tokio::sync::Mutex;
+use tokio::sync::{Notify, oneshot};
 
+use super::endpoint::Protocol;
 use super::error::{BoxError, UpstreamError};
 use super::limits::{Gate, Life, Slot};
 use super::pool::PoolSettings;
@@ -28,8 +29,9 @@ const CONNECTION_WINDOW: u32 = 24 * 1024 * 1024;
 /// The HTTP/2 connections to one address.
 pub(super) struct Connections<B> {
     open: RefCell<Vec<Connection<B>>>,
-    // Held while a connection is established, so that requests that arrive meanwhile share it.
-    dialing: Mutex<()>,
+    // Whether a connection is being made, which requests that arrive meanwhile share; and who waits for it.
+    is_dialing: Cell<bool>,
+    dialed: Notify,
     // How often that failed, and how it failed last.
     failures: Cell<u64>,
     failure: RefCell<Option<UpstreamError>>,
@@ -39,6 +41,15 @@ pub(super) struct Connections<B> {
 pub(super) struct Connection<B> {
     sender: http2::SendRequest<B>,
     streams: Rc<Streams>,
+}
+
+/// What comes of making a connection: a stream for the request that it was begun for.
+pub(super) type Dialed<B> = Result<Reserved<B>, UpstreamError>;
+
+/// A stream of a connection, for one request.
+pub(super) struct Reserved<B> {
+    sender: http2::SendRequest<B>,
+    stream: OpenStream,
 }
 
 /// The streams of a connection.
@@ -61,7 +72,7 @@ impl Drop for OpenStream {
     fn drop(&mut self) {
         self.0.open.set(self.0.open.get() - 1);
         if let Some(life) = &self.0.life {
-            life.notify();
+            life.notify(Protocol::Http2);
         }
     }
 }
@@ -71,73 +82,94 @@ where
     B: http_body::Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    /// A connection with a stream to spare, and whether it was established for this request.
-    pub(super) async fn checkout<D>(
+    /// A stream, and whether its connection was made for this request.
+    ///
+    /// `begin` makes a connection on a task of its own, by a slot where there is a gate, tells
+    /// [`dialed`](Self::dialed) what comes of it, and passes the sender on. It goes on when this is dropped.
+    pub(super) async fn checkout(
         &self,
-        dial: impl FnOnce() -> D,
-        settings: &PoolSettings,
+        begin: impl Fn(Option<Slot>, oneshot::Sender<Dialed<B>>),
         gate: Option<&Rc<Gate>>,
-    ) -> Result<(Connection<B>, bool), UpstreamError>
-    where
-        D: Future<Output = Result<Established, UpstreamError>>,
-    {
-        if let Some(connection) = self.with_capacity() {
-            return Ok((connection, false));
+    ) -> Result<(Reserved<B>, bool), UpstreamError> {
+        if let Some(stream) = self.with_capacity() {
+            return Ok((stream, false));
         }
         let _pending = match gate {
             Some(gate) => Some(gate.queue().ok_or(UpstreamError::Overflow)?),
             None => None,
         };
         let failures = self.failures.get();
-        let _dialing = self.dialing.lock().await;
-        if let Some(connection) = self.with_capacity() {
-            return Ok((connection, false));
+        loop {
+            if let Some(stream) = self.with_capacity() {
+                return Ok((stream, false));
+            }
+            if self.failures.get() != failures {
+                // The attempt that this request waited for failed: so would the next, as slowly.
+                return Err(self.last_failure());
+            }
+            let slot = match gate {
+                _ if self.is_dialing.get() => None,
+                Some(gate) => gate.slot().map(Some),
+                None => Some(None),
+            };
+            if let Some(slot) = slot {
+                let (request, dialed) = oneshot::channel();
+                self.is_dialing.set(true);
+                begin(slot, request);
+                // An attempt that says nothing ended with its runtime.
+                let dialed = dialed.await.unwrap_or(Err(UpstreamError::ConnectTimeout));
+                return dialed.map(|stream| (stream, true));
+            }
+            self.changed(gate).await;
         }
-        if self.failures.get() != failures {
-            // The attempt that this request waited for failed: so would the next, as slowly.
-            return Err(self.last_failure());
-        }
-        let slot = match gate {
-            Some(gate) => match self.slot(gate).await {
-                Ok(slot) => Some(slot),
-                Err(connection) => return Ok((connection, false)),
+    }
+
+    /// Waits until there may be a stream, or the right to make a connection.
+    async fn changed(&self, gate: Option<&Rc<Gate>>) {
+        let dialed = self.dialed.notified();
+        match gate {
+            Some(gate) => tokio::select! {
+                () = dialed => {}
+                () = Rc::clone(gate).freed(Protocol::Http2) => {}
             },
-            None => None,
-        };
-        let life = slot.map(Life::new);
-        let established = async { Connection::handshake(dial().await?, settings, life).await };
-        match established.await {
+            None => dialed.await,
+        }
+    }
+
+    /// Takes what came of making a connection, for the request that began it and those that wait.
+    pub(super) fn dialed(
+        &self,
+        dialed: Result<Connection<B>, UpstreamError>,
+        request: oneshot::Sender<Dialed<B>>,
+    ) {
+        self.is_dialing.set(false);
+        let dialed = match dialed {
             Ok(connection) => {
-                self.open.borrow_mut().push(connection.clone());
-                Ok((connection, true))
+                // Before others, who may take all streams; and none if the request is gone.
+                let stream = (!request.is_closed()).then(|| connection.reserve());
+                self.open.borrow_mut().push(connection);
+                stream.map(Ok)
             }
             Err(error) => {
-                self.failures.set(failures + 1);
-                *self.failure.borrow_mut() = Some(error.for_others());
-                Err(error)
+                self.failures.set(self.failures.get() + 1);
+                self.failure.replace(Some(error.for_others()));
+                Some(Err(error))
             }
+        };
+        if let Some(dialed) = dialed {
+            // Who has gone does not want to know, and gives the stream back.
+            let _ = request.send(dialed);
         }
+        self.dialed.notify_waiters();
     }
 
-    /// Waits for the right to make a connection, or for one with a stream to spare.
-    async fn slot(&self, gate: &Rc<Gate>) -> Result<Slot, Connection<B>> {
-        loop {
-            if let Some(slot) = gate.slot() {
-                return Ok(slot);
-            }
-            Rc::clone(gate).freed().await;
-            if let Some(connection) = self.with_capacity() {
-                return Err(connection);
-            }
-        }
-    }
-
-    fn with_capacity(&self) -> Option<Connection<B>> {
+    /// A stream of a connection that has one to spare.
+    fn with_capacity(&self) -> Option<Reserved<B>> {
         let mut open = self.open.borrow_mut();
         open.retain(Connection::is_usable);
         open.iter()
             .find(|connection| connection.streams.any_left())
-            .cloned()
+            .map(Connection::reserve)
     }
 
     fn last_failure(&self) -> UpstreamError {
@@ -158,7 +190,8 @@ impl<B> Default for Connections<B> {
     fn default() -> Self {
         Self {
             open: RefCell::default(),
-            dialing: Mutex::default(),
+            is_dialing: Cell::default(),
+            dialed: Notify::default(),
             failures: Cell::default(),
             failure: RefCell::default(),
         }
@@ -170,7 +203,8 @@ where
     B: http_body::Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    async fn handshake(
+    /// Speaks HTTP/2 on a new connection.
+    pub(super) async fn handshake(
         established: Established,
         settings: &PoolSettings,
         mut life: Option<Life>,
@@ -218,25 +252,30 @@ where
         !self.sender.is_closed() && !is_over && !self.streams.trust.is_lost()
     }
 
-    /// Sends `request` on a stream of its own.
-    pub(super) async fn send(
-        mut self,
-        request: Request<B>,
-    ) -> Result<Response<Body>, TrySendError<Request<B>>> {
-        let stream = Streams::open(&self.streams);
-        let mut response = self.sender.try_send_request(request).await?;
-        let known = self.streams.known.clone();
-        response.extensions_mut().insert(known);
-        Ok(response.map(|incoming| Body::stream(incoming, stream)))
+    /// A stream of it.
+    fn reserve(&self) -> Reserved<B> {
+        Reserved {
+            sender: self.sender.clone(),
+            stream: Streams::open(&self.streams),
+        }
     }
 }
 
-impl<B> Clone for Connection<B> {
-    fn clone(&self) -> Self {
-        Self {
-            sender: self.sender.clone(),
-            streams: Rc::clone(&self.streams),
-        }
+impl<B> Reserved<B>
+where
+    B: http_body::Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// Sends `request` on the stream.
+    pub(super) async fn send(
+        self,
+        request: Request<B>,
+    ) -> Result<Response<Body>, TrySendError<Request<B>>> {
+        let Self { mut sender, stream } = self;
+        let mut response = sender.try_send_request(request).await?;
+        let known = stream.0.known.clone();
+        response.extensions_mut().insert(known);
+        Ok(response.map(|incoming| Body::stream(incoming, stream)))
     }
 }
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use mesh_discovery::circuit_breaker::Permit;
+use tokio::sync::oneshot;
 
+use super::attempts::{Attempts, Claim};
 use super::endpoint::Protocol;
 use super::error::{BoxError, UpstreamError};
 use super::h1::{Answer, Connection, Exchange, Idle};
@@ -24,6 +26,7 @@ pub(super) struct Host<B> {
     way: Way,
     settings: PoolSettings,
     idle: Rc<Idle>,
+    attempts: Attempts,
     http2: h2::Connections<B>,
     gate: Option<Rc<Gate>>,
 }
@@ -40,6 +43,13 @@ impl<B> Host<B> {
         let gate = self.gate.as_ref();
         gate.is_some_and(|gate| gate.limits().are_same(limits))
     }
+
+    /// A request is about to be sent, to the endpoint of `limits`.
+    pub(super) fn follow(&self, limits: &ConnectionLimits) {
+        if let Some(gate) = &self.gate {
+            gate.follow(limits);
+        }
+    }
 }
 
 impl<B> Host<B>
@@ -52,6 +62,7 @@ where
             way,
             settings,
             idle: Rc::default(),
+            attempts: Attempts::default(),
             http2: h2::Connections::default(),
             gate: None,
         }
@@ -85,10 +96,10 @@ where
         timeout: Option<Duration>,
     ) -> Result<Response<Body>, UpstreamError> {
         loop {
-            let dial = || Rc::clone(&self).connect(Protocol::Http2, timeout);
+            let begin = |slot, request| Rc::clone(&self).dial(timeout, (slot, request));
             let gate = self.gate.as_ref();
-            let (connection, is_new) = self.http2.checkout(dial, &self.settings, gate).await?;
-            let mut failed = match connection.send(request).await {
+            let (stream, is_new) = self.http2.checkout(begin, gate).await?;
+            let mut failed = match stream.send(request).await {
                 Ok(response) => return Ok(response),
                 Err(failed) => failed,
             };
@@ -99,12 +110,47 @@ where
         }
     }
 
-    async fn connect(
+    /// Makes an HTTP/2 connection on a task of its own, by the right of a slot where that is limited, and
+    /// tells the request that began it.
+    fn dial(
         self: Rc<Self>,
-        protocol: Protocol,
         timeout: Option<Duration>,
-    ) -> Result<Established, UpstreamError> {
+        (slot, request): (Option<Slot>, oneshot::Sender<h2::Dialed<B>>),
+    ) {
         let timeout = timeout.unwrap_or(self.settings.connect_timeout);
+        tokio::task::spawn_local(async move {
+            let life = slot.map(Life::new);
+            let dialed = match self.connect(Protocol::Http2, timeout).await {
+                Ok(established) => {
+                    let shaking = h2::Connection::handshake(established, &self.settings, life);
+                    let shaken = tokio::time::timeout(timeout, shaking).await;
+                    shaken.unwrap_or(Err(UpstreamError::ConnectTimeout))
+                }
+                Err(error) => Err(error),
+            };
+            self.http2.dialed(dialed, request);
+        });
+    }
+
+    /// Makes an HTTP/1.1 connection on a task of its own, by the right of a slot where that is limited.
+    fn begin_http1(self: &Rc<Self>, timeout: Option<Duration>, slot: Option<Slot>) -> Claim {
+        let timeout = timeout.unwrap_or(self.settings.connect_timeout);
+        let (attempt, claim) = self.attempts.begin(&self.idle);
+        let host = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            let established = host.connect(Protocol::Http1, timeout).await;
+            let life = slot.map(Life::new);
+            let made = established.map(|established| Connection::new(established, life));
+            host.attempts.end(&attempt, made, &host.idle);
+        });
+        claim
+    }
+
+    async fn connect(
+        &self,
+        protocol: Protocol,
+        timeout: Duration,
+    ) -> Result<Established, UpstreamError> {
         let established = self.way.connect(protocol.into(), timeout).await?;
         if let Some(gate) = &self.gate {
             let prepared = gate.limits().prepare(&established.transport);
@@ -121,16 +167,24 @@ where
         error
     }
 
-    /// Drops what is closed, or was not used for too long, where this is called once in each
-    /// `interval`; false if nothing is left.
+    /// Drops what is closed, was not used for too long, where this is called once in each `interval`, or
+    /// leads to an endpoint that has gone; false if nothing is left.
     pub(super) fn sweep(&self, interval: Duration) -> bool {
         let idle = match &self.gate {
             Some(gate) => gate.settings().idle_timeout,
             None => Some(self.settings.idle_timeout),
         };
-        let max_sweeps = max_sweeps(idle, interval);
+        let gate = self.gate.as_ref();
+        let max_sweeps = match gate.is_some_and(|gate| gate.has_endpoint_gone()) {
+            true => 0,
+            false => max_sweeps(idle, interval),
+        };
         // Both are swept, whatever the other has left.
-        self.idle.sweep(max_sweeps) | self.http2.sweep(max_sweeps)
+        let is_kept = self.idle.sweep(max_sweeps) | self.http2.sweep(max_sweeps);
+        // Connections in use count, and go back to where they came from.
+        let is_in_use =
+            gate.is_some_and(|gate| gate.has_open()) || Rc::strong_count(&self.idle) > 1;
+        is_kept || is_in_use
     }
 }
 
@@ -152,14 +206,9 @@ enum Carrier {
     Refused,
     /// Until there may be one.
     Waiting(Pin<Box<dyn Future<Output = ()>>>),
-    Connecting(Connecting),
+    /// By a task of its own.
+    Connecting(Claim),
     Connected(Box<Connection>),
-}
-
-/// A connection that is being made, by the right of a slot where that is limited.
-struct Connecting {
-    connecting: Pin<Box<dyn Future<Output = Result<Established, UpstreamError>>>>,
-    slot: Option<Slot>,
 }
 
 impl<B> Http1Sending<B>
@@ -167,30 +216,33 @@ where
     B: http_body::Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    /// Takes an idle connection, or else a new one, or waits until it may.
+    /// Takes an idle connection, or else one that is being made for nobody, or a new one, or waits until it
+    /// may.
     fn find_carrier(&mut self) {
         if let Some(connection) = self.host.idle.checkout() {
             return self.begin(connection);
         }
-        self.carrier = match &self.host.gate {
-            None => self.connect(None),
-            Some(gate) => {
-                self.pending = self.pending.take().or_else(|| gate.queue());
-                if self.pending.is_none() {
-                    Carrier::Refused
-                } else if let Some(slot) = gate.slot() {
-                    self.connect(Some(slot))
-                } else {
-                    Carrier::Waiting(Box::pin(Rc::clone(gate).freed()))
-                }
+        let Host {
+            idle,
+            attempts,
+            gate,
+            ..
+        } = &*self.host;
+        if let Some(gate) = gate {
+            self.pending = self.pending.take().or_else(|| gate.queue());
+            if self.pending.is_none() {
+                self.carrier = Carrier::Refused;
+                return;
             }
+        }
+        self.carrier = match (attempts.claim(idle), gate) {
+            (Some(claim), _) => Carrier::Connecting(claim),
+            (None, None) => Carrier::Connecting(self.host.begin_http1(self.timeout, None)),
+            (None, Some(gate)) => match gate.slot() {
+                Some(slot) => Carrier::Connecting(self.host.begin_http1(self.timeout, Some(slot))),
+                None => Carrier::Waiting(Box::pin(Rc::clone(gate).freed(Protocol::Http1))),
+            },
         };
-    }
-
-    fn connect(&self, slot: Option<Slot>) -> Carrier {
-        let connecting = Rc::clone(&self.host).connect(Protocol::Http1, self.timeout);
-        let connecting = Box::pin(connecting);
-        Carrier::Connecting(Connecting { connecting, slot })
     }
 
     fn begin(&mut self, mut connection: Box<Connection>) {
@@ -213,11 +265,10 @@ where
                     self.find_carrier();
                     continue;
                 }
-                Carrier::Connecting(Connecting { connecting, slot }) => {
-                    let established = ready!(connecting.as_mut().poll(cx))?;
-                    let life = slot.take().map(Life::new);
+                Carrier::Connecting(claim) => {
+                    let connection = ready!(Pin::new(claim).poll(cx))?;
                     self.is_new = true;
-                    self.begin(Connection::new(established, life));
+                    self.begin(connection);
                     continue;
                 }
                 Carrier::Connected(connection) => ready!(self.exchange.poll(connection, cx)),

@@ -48,6 +48,7 @@ impl<B> Hosts<B> {
             let key = (limits.cluster().name.clone(), way.clone());
             let known = self.limited.get(&key);
             if let Some(known) = known.filter(|known| known.is_limited_by(limits)) {
+                known.follow(limits);
                 return (Rc::clone(known), false);
             }
             // Connections by other limits end with their requests.

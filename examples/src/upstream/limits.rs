@@ -1,20 +1,25 @@
 //! What a cluster allows of the connections to its endpoints.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use mesh_core::model::cluster::Cluster;
+use mesh_core::model::cluster::{Cluster, Discovery, Endpoint};
+use mesh_discovery::balance::policy::Policy;
 use mesh_discovery::circuit_breaker::{Breakers, Permit, Resource};
 use mesh_discovery::connect::PoolSettings;
 use mesh_discovery::service::Target;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::endpoint::Protocol;
 use super::transport::Transport;
+
+#[cfg(test)]
+mod tests;
 
 /// The `connectionPool` of a cluster, and what is counted of it. Cheap to clone.
 ///
@@ -26,6 +31,8 @@ pub struct ConnectionLimits {
 
 struct Shared {
     cluster: Arc<Cluster>,
+    /// That the connections lead to, as long as the cluster has it.
+    endpoint: Weak<Endpoint>,
     settings: PoolSettings,
     breakers: Arc<Breakers>,
 }
@@ -40,6 +47,7 @@ impl ConnectionLimits {
         let shared = Rc::new(Shared {
             settings: PoolSettings::compile(cluster),
             cluster: Arc::clone(cluster),
+            endpoint: Arc::downgrade(&target.endpoint),
             breakers: Arc::clone(&target.breakers),
         });
         Some(Self { shared })
@@ -61,6 +69,19 @@ impl ConnectionLimits {
             && self.cluster().tcp_keepalive == other.cluster().tcp_keepalive
     }
 
+    /// Whether the cluster has a list of endpoints: others are made for each request.
+    fn are_of_list(&self) -> bool {
+        let Cluster {
+            discovery, policy, ..
+        } = self.cluster();
+        let is_any = matches!(
+            discovery,
+            Discovery::DynamicDns | Discovery::OriginalDestination
+        );
+        let policy = || Policy::compile(policy.load_balancer.as_deref()).unwrap_or_default();
+        !is_any && policy() != Policy::Passthrough
+    }
+
     /// Sets on a new connection what is to be set.
     pub(super) fn prepare(&self, transport: &Transport) -> io::Result<()> {
         transport.stream().set_keepalive(self.cluster())
@@ -78,17 +99,48 @@ impl fmt::Debug for ConnectionLimits {
 /// Lets as many connections to an endpoint be made as there may be.
 pub(super) struct Gate {
     limits: ConnectionLimits,
+    /// That of the request before, if it is known when it has gone.
+    endpoint: RefCell<Option<Weak<Endpoint>>>,
     open: Cell<usize>,
-    freed: Notify,
+    // Apart, for what is there for the one protocol would wake who waits for the other in vain, and
+    // nobody in his place.
+    http1_freed: Notify,
+    http2_freed: Notify,
 }
 
 impl Gate {
     pub(super) fn new(limits: ConnectionLimits) -> Rc<Self> {
-        Rc::new(Self {
-            limits,
+        let gate = Self {
+            endpoint: RefCell::default(),
             open: Cell::new(0),
-            freed: Notify::new(),
-        })
+            http1_freed: Notify::new(),
+            http2_freed: Notify::new(),
+            limits,
+        };
+        gate.follow(&gate.limits);
+        Rc::new(gate)
+    }
+
+    /// Notes who has to be there for connections to be kept: the endpoint of the request before.
+    pub(super) fn follow(&self, limits: &ConnectionLimits) {
+        let mut known = self.endpoint.borrow_mut();
+        let endpoint = &limits.shared.endpoint;
+        if known.as_ref().is_none_or(|known| !known.ptr_eq(endpoint)) {
+            *known = limits.are_of_list().then(|| endpoint.clone());
+        }
+    }
+
+    /// Whether the cluster does not have the endpoint any more that the last request went to.
+    pub(super) fn has_endpoint_gone(&self) -> bool {
+        let known = self.endpoint.borrow();
+        known
+            .as_ref()
+            .is_some_and(|endpoint| endpoint.strong_count() == 0)
+    }
+
+    /// Whether there are connections, or some are being made.
+    pub(super) fn has_open(&self) -> bool {
+        self.open.get() > 0
     }
 
     pub(super) fn limits(&self) -> &ConnectionLimits {
@@ -119,14 +171,21 @@ impl Gate {
         })
     }
 
-    /// Tells one who waits that a connection may be had.
-    pub(super) fn notify(&self) {
-        self.freed.notify_one();
+    /// Tells one who waits to speak `protocol` that a connection may be had.
+    fn notify(&self, protocol: Protocol) {
+        self.notify_of(protocol).notify_one();
     }
 
-    /// Waits until a connection may be had. It may be gone again then.
-    pub(super) async fn freed(self: Rc<Self>) {
-        self.freed.notified().await;
+    /// Waits until a connection may be had to speak `protocol`. It may be gone again then.
+    pub(super) async fn freed(self: Rc<Self>, protocol: Protocol) {
+        self.notify_of(protocol).notified().await;
+    }
+
+    fn notify_of(&self, protocol: Protocol) -> &Notify {
+        match protocol {
+            Protocol::Http1 => &self.http1_freed,
+            Protocol::Http2 => &self.http2_freed,
+        }
     }
 }
 
@@ -139,7 +198,8 @@ pub(super) struct Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.gate.open.set(self.gate.open.get() - 1);
-        self.gate.notify();
+        self.gate.notify(Protocol::Http1);
+        self.gate.notify(Protocol::Http2);
     }
 }
 
@@ -193,9 +253,9 @@ impl Life {
         self.requests.get() == 0 || self.expires.is_some_and(|at| at <= Instant::now())
     }
 
-    /// Tells one who waits that the connection may be had.
-    pub(super) fn notify(&self) {
-        self.gate.notify();
+    /// Tells one who waits to speak `protocol` that the connection may be had.
+    pub(super) fn notify(&self, protocol: Protocol) {
+        self.gate.notify(protocol);
     }
 }
 
@@ -205,154 +265,4 @@ pub(super) fn max_sweeps(idle: Option<Duration>, interval: Duration) -> u32 {
     let sweeps = idle.map(|idle| idle.as_nanos().div_ceil(interval.as_nanos().max(1)));
     let sweeps = sweeps.and_then(|sweeps| u32::try_from(sweeps).ok());
     sweeps.unwrap_or(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-    use std::net::SocketAddr;
-
-    use bytes::Bytes;
-    use http::{Request, Response, StatusCode};
-    use http_body_util::Empty;
-    use hyper::body::Incoming;
-    use hyper::server::conn::http2;
-    use hyper::service::service_fn;
-    use hyper_util::rt::TokioIo;
-    use mesh_core::service::ClusterName;
-    use mesh_discovery::circuit_breaker;
-    use tokio::net::TcpListener;
-    use tokio::sync::Barrier;
-    use tokio::task::spawn_local;
-
-    use super::*;
-    use crate::local::LocalExecutor;
-    use crate::upstream::{self, Endpoint, Pool, Protocol};
-
-    #[test]
-    fn a_gate_opens_for_as_many_connections_as_there_may_be_and_for_the_first() {
-        let limits = limits(r#"{"tcp": {"maxConnections": 2}}"#);
-        let gate = Gate::new(limits.clone());
-        let first = gate.slot().unwrap();
-        let _second = gate.slot().unwrap();
-        assert!(gate.slot().is_none());
-        let other = Gate::new(limits);
-        let _beyond = other.slot().unwrap();
-        assert!(other.slot().is_none(), "it has one");
-        drop(first);
-        assert!(gate.slot().is_none(), "three were open");
-    }
-
-    #[test]
-    fn no_more_requests_wait_than_may() {
-        let gate = Gate::new(limits(r#"{"http": {"http1MaxPendingRequests": 1}}"#));
-        let waiting = gate.queue().unwrap();
-        assert!(gate.queue().is_none());
-        drop(waiting);
-        assert!(gate.queue().is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_is_over_after_its_requests_or_its_time() {
-        let life = |pool| {
-            let gate = Gate::new(limits(pool));
-            Life::new(gate.slot().unwrap())
-        };
-        let short = life(r#"{"http": {"maxRequestsPerConnection": 2}}"#);
-        short.begin();
-        assert!(!short.is_over());
-        short.begin();
-        assert!(short.is_over());
-
-        let old = life(r#"{"tcp": {"maxConnectionDuration": "5s"}}"#);
-        old.begin();
-        tokio::time::advance(Duration::from_secs(4)).await;
-        assert!(!old.is_over());
-        tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(old.is_over());
-    }
-
-    #[tokio::test]
-    async fn who_waits_for_a_connection_is_told_when_one_is_closed() {
-        let gate = Gate::new(limits(r#"{"tcp": {"maxConnections": 1}}"#));
-        let life = Life::new(gate.slot().unwrap());
-        let mut waiting = tokio_test::task::spawn(Rc::clone(&gate).freed());
-        assert!(waiting.poll().is_pending());
-        drop(life);
-        assert!(waiting.poll().is_ready());
-        assert!(gate.slot().is_some());
-    }
-
-    #[tokio::test(flavor = "local")]
-    async fn http2_requests_beyond_the_streams_of_a_connection_go_by_another() {
-        for (settings, connections) in [
-            ("{}", 1),
-            (r#"{"http": {"maxConcurrentStreams": 1}}"#, 2),
-            (r#"{"http": {"maxRequestsPerConnection": 1}}"#, 2),
-        ] {
-            let (address, accepted) = serve_pairs().await;
-            let endpoint = Endpoint::new(address, Protocol::Http2);
-            let endpoint = endpoint.with_limits(Some(limits(settings)));
-            let pool = Pool::new(upstream::PoolSettings::default());
-            let ask = || {
-                let request = Request::get("http://a.example/").body(Empty::<Bytes>::new());
-                pool.send(&endpoint, request.unwrap())
-            };
-            let (first, second) = tokio::join!(ask(), ask());
-            assert_eq!((first.unwrap().status(), second.unwrap().status()), OK);
-            assert_eq!(accepted.get(), connections, "{settings}");
-        }
-    }
-
-    const OK: (StatusCode, StatusCode) = (StatusCode::OK, StatusCode::OK);
-
-    /// Serves HTTP/2, and answers a request when there is another one. Counts connections.
-    async fn serve_pairs() -> (SocketAddr, Rc<Cell<usize>>) {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let accepted = Rc::new(Cell::new(0));
-        let (counted, both) = (Rc::clone(&accepted), Rc::new(Barrier::new(2)));
-        spawn_local(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                counted.set(counted.get() + 1);
-                let both = Rc::clone(&both);
-                let answer = service_fn(move |_: Request<Incoming>| answer(Rc::clone(&both)));
-                let server = http2::Builder::new(LocalExecutor);
-                spawn_local(server.serve_connection(TokioIo::new(stream), answer));
-            }
-        });
-        (address, accepted)
-    }
-
-    async fn answer(both: Rc<Barrier>) -> Result<Response<Empty<Bytes>>, Infallible> {
-        both.wait().await;
-        Ok(Response::new(Empty::new()))
-    }
-
-    #[test]
-    fn unused_connections_are_kept_as_long_as_is_written() {
-        let second = Duration::from_secs(1);
-        let cases = [
-            (Some(Duration::from_millis(1)), 1),
-            (Some(Duration::from_secs(7)), 7),
-            (None, u32::MAX),
-        ];
-        for (idle, expected) in cases {
-            assert_eq!(max_sweeps(idle, second), expected, "{idle:?}");
-        }
-    }
-
-    fn limits(pool: &str) -> ConnectionLimits {
-        let mut cluster = Cluster::new(ClusterName::from("cart"));
-        cluster.policy.connection_pool = Some(serde_json::from_str(pool).unwrap());
-        let pool = cluster.policy.connection_pool.as_deref();
-        let limits = circuit_breaker::Limits::compile(pool);
-        ConnectionLimits {
-            shared: Rc::new(Shared {
-                settings: PoolSettings::compile(&cluster),
-                breakers: Arc::new(Breakers::new(limits)),
-                cluster: Arc::new(cluster),
-            }),
-        }
-    }
 }

@@ -13,7 +13,12 @@
 //! A cluster with a `connectionPool` has connections of its own, within its [`ConnectionLimits`]: where there are
 //! as many connections as there may be, requests wait, and where too many wait already, one is
 //! answered with `503` and `x-envoy-overloaded`. As in Envoy, connections are limited for all threads
-//! together, and an endpoint without any gets one on each thread nevertheless.
+//! together, and an endpoint without any gets one on each thread nevertheless. Idle connections to an
+//! endpoint that the cluster does not have any more are closed within a second or two.
+//!
+//! Connecting goes on when the request that it was begun for is given up, as by a timeout, until the
+//! connect timeout, as in Envoy: a timeout that is shorter than connecting would never get a connection
+//! otherwise. The next request waits for the same instead of beginning another.
 //!
 //! A request that could not be written is sent again on another connection, which is Envoy's
 //! `reset-before-request`. One that may have reached the upstream is never sent twice here.
@@ -40,6 +45,7 @@
 //! ```
 
 mod address;
+mod attempts;
 mod endpoint;
 mod error;
 mod h1;

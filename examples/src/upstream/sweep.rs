@@ -33,7 +33,7 @@ where
         tokio::time::sleep(INTERVAL).await;
         let Some(pool) = pool.upgrade() else { return };
         let mut hosts = pool.hosts.borrow_mut();
-        // A host that is referred to elsewhere is about to be used.
+        // A host that is referred to elsewhere is about to be used, or a connection to it is being made.
         hosts.retain(|host| host.sweep(INTERVAL) || Rc::strong_count(host) > 1);
         if hosts.is_empty() {
             pool.sweeping.set(false);

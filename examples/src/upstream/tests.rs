@@ -15,6 +15,8 @@ use tokio::sync::mpsc;
 
 use super::*;
 
+mod kept;
+
 type Outbound = UnsyncBoxBody<Bytes, io::Error>;
 
 #[tokio::test(flavor = "local")]

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -12,6 +11,7 @@ use mesh_core::attributes::UpstreamConnection;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use super::head::Parser;
+use crate::upstream::endpoint::Protocol;
 use crate::upstream::limits::Life;
 use crate::upstream::transport::{Established, Transport, Trust};
 
@@ -132,8 +132,9 @@ impl Idle {
         None
     }
 
-    /// Takes a connection on which a response has ended, to be used again.
-    pub(super) fn release(self: &Rc<Self>, mut connection: Box<Connection>) {
+    /// Takes a connection on which a response has ended, or that was made for a request that is gone, to
+    /// be used again.
+    pub(in crate::upstream) fn release(&self, mut connection: Box<Connection>) {
         // What comes after the end belongs to nothing.
         if !connection.received.buffer.is_empty() || connection.is_over() {
             return;
@@ -144,7 +145,7 @@ impl Idle {
             connection.received.buffer = BytesMut::new();
         }
         if let Some(life) = &connection.life {
-            life.notify();
+            life.notify(Protocol::Http1);
         }
         self.connections.borrow_mut().push(connection);
     }
