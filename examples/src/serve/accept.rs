@@ -25,7 +25,7 @@ use super::chains::FilterChains;
 use super::connection::{BoxError, Http};
 use super::limits::Limits;
 use super::listener::ListenerId;
-use super::open::{Open, OpenConnections};
+use super::open::{Listed, Open, OpenConnections};
 use super::proxy_protocol;
 
 /// How long to wait when no connection can be accepted, for want of file descriptors mostly.
@@ -188,8 +188,13 @@ where
         };
         connection.listener = admitted.listener;
         connection.local = admitted.destination;
+        let listed = self.open.add();
         if admitted.proxy_protocol {
-            match proxy_protocol::take(&mut stream).await {
+            let taken = tokio::select! {
+                taken = proxy_protocol::take(&mut stream) => taken,
+                () = listed.slot.ended() => return,
+            };
+            match taken {
                 Ok(Some((client, destination))) => {
                     (connection.peer, connection.local) = (client, destination);
                 }
@@ -199,9 +204,13 @@ where
             }
         }
         match admitted.chains {
-            None => self.read(stream, &connection, None, open).await,
+            None => {
+                self.read((stream, None), &connection, (listed, open)).await;
+            }
             // Boxed, so that connections without a choice need no room for it.
-            Some(chains) => Box::pin(self.choose(&chains, stream, connection, open)).await,
+            Some(chains) => {
+                Box::pin(self.choose(&chains, stream, connection, (listed, open))).await;
+            }
         }
     }
 
@@ -211,21 +220,27 @@ where
         chains: &FilterChains,
         stream: TcpStream,
         mut connection: Connection,
-        open: Open,
+        (listed, open): (Listed, Open),
     ) {
-        let taken = match chains.take(stream, connection.local).await {
+        listed.slot.settle(false);
+        let taken = tokio::select! {
+            taken = chains.take(stream, connection.local) => taken,
+            // It has not asked for anything yet.
+            () = listed.slot.ended() => return,
+        };
+        let taken = match taken {
             Ok(taken) => taken,
             // A client whose handshake failed was told by an alert.
             Err(refused) => return self.admission.refused(&connection, &refused),
         };
+        listed.slot.settle(true);
         connection.routes = taken.routes;
         connection.tls = taken.tls;
         connection.server_name = taken.server_name;
         if connection.routes.is_some() {
-            let (stream, tracked) = (taken.stream, taken.tracked);
-            return self.read(stream, &connection, tracked, open).await;
+            let taken = (taken.stream, taken.tracked);
+            return self.read(taken, &connection, (listed, open)).await;
         }
-        let _listed = self.open.add();
         let forwarding = self
             .admission
             .forward(connection, taken.chain, taken.stream);
@@ -240,12 +255,15 @@ where
     }
 
     /// Reads HTTP.
-    async fn read<I>(&self, io: I, connection: &Connection, tracked: Option<Tracked>, open: Open)
-    where
+    async fn read<I>(
+        &self,
+        (io, tracked): (I, Option<Tracked>),
+        connection: &Connection,
+        (listed, open): (Listed, Open),
+    ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = (self.make_service)(connection);
-        let listed = self.open.add();
         let slot = Rc::clone(&listed.slot);
         let serving = self.http.serve(io, service, (slot, open));
         let Some(tracked) = tracked else {

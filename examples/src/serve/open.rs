@@ -5,8 +5,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -31,6 +32,8 @@ pub(super) type Open = Sender<Infallible>;
 #[derive(Default)]
 pub(super) struct Slot {
     ending: Cell<bool>,
+    // Whether it may be silent for as long as it likes.
+    is_unsettled: Cell<bool>,
     // How often it was looked at since the last request.
     idle_looks: Cell<u32>,
     waker: RefCell<Option<Waker>>,
@@ -115,11 +118,28 @@ impl Slot {
         false
     }
 
+    /// Waits until the connection shall end.
+    pub(super) async fn ended(&self) {
+        poll_fn(|cx| match self.poll_ending(cx) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    }
+
+    /// Says whether it is settled what the connection carries. Until then it is not idle.
+    pub(super) fn settle(&self, is_settled: bool) {
+        self.is_unsettled.set(!is_settled);
+    }
+
     pub(super) fn request_arrived(&self) {
         self.idle_looks.set(0);
     }
 
     fn look(&self) {
+        if self.is_unsettled.get() {
+            return;
+        }
         let looks = self.idle_looks.get() + 1;
         self.idle_looks.set(looks);
         // The first look may come right after the last request.

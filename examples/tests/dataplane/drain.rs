@@ -1,11 +1,23 @@
 //! Listeners and workers that come to their end.
 
+use std::convert::Infallible;
+use std::future::{Future, Ready, ready};
 use std::net::TcpStream;
-use std::sync::mpsc;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::Duration;
 
-use examples::serve::Limits;
+use examples::body::Body;
+use examples::serve::{
+    Admission, Admitted, Connection, Ending, FilterChains, Inspected, Limits, Refused, Workers,
+};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use mesh_core::model::listener::{
+    FilterChain, FilterChainMatch, Listener, NetworkFilter, TcpProxy, Transport,
+};
+use tower::service_fn;
 
 use crate::frames::{DATA, Frames, GOAWAY, HEADERS};
 use crate::scene::{Gateway, PATIENCE, Peer, Upstream};
@@ -43,6 +55,72 @@ fn draining_finishes_what_is_in_flight() {
     assert_eq!(idle.join().unwrap(), "");
     assert!(TcpStream::connect(address).is_err(), "nobody listens");
     upstream.finish();
+}
+
+/// Istio waits for the first bytes for ever where both TLS and plaintext are taken.
+#[test]
+fn draining_ends_a_connection_that_has_not_said_what_it_speaks() {
+    let chain = |transport| FilterChain {
+        matches: FilterChainMatch {
+            transport: Some(transport),
+            ..FilterChainMatch::default()
+        },
+        ..FilterChain::new(NetworkFilter::Tcp(TcpProxy::to([])))
+    };
+    let both = [Transport::Tls, Transport::Plaintext].map(chain);
+    let listener = Listener::new("virtualInbound", 15006, both);
+    let chains = FilterChains::compile(&listener, [Ending::Plain, Ending::Plain]).unwrap();
+    let chains = Arc::new(chains);
+    let (told, admitted) = mpsc::channel();
+    let make = move || {
+        let both = Both {
+            chains: Arc::clone(&chains),
+            told: told.clone(),
+        };
+        (both, |_: &Connection| service_fn(nothing))
+    };
+    let workers = Workers::start_with(1, Limits::default(), make).unwrap();
+    let address = workers.listen(0, ([127, 0, 0, 1], 0).into()).unwrap();
+    let _silent = TcpStream::connect(address).unwrap();
+    admitted.recv_timeout(PATIENCE).unwrap();
+    assert!(workers.drain(PATIENCE), "it is closed");
+}
+
+fn nothing(_: Request<Incoming>) -> Ready<Result<Response<Body>, Infallible>> {
+    ready(Ok(Response::default()))
+}
+
+/// Takes TLS and plaintext, and tells of each connection.
+struct Both {
+    chains: Arc<FilterChains>,
+    told: Sender<()>,
+}
+
+impl Admission for Both {
+    fn admit(
+        &self,
+        connection: &Connection,
+        _: &tokio::net::TcpStream,
+    ) -> Result<Admitted, Refused> {
+        self.told.send(()).unwrap();
+        Ok(Admitted {
+            listener: connection.listener,
+            destination: connection.local,
+            proxy_protocol: false,
+            chains: Some(Arc::clone(&self.chains)),
+        })
+    }
+
+    fn forward(
+        &self,
+        _: Connection,
+        _: Arc<FilterChain>,
+        _: Inspected,
+    ) -> impl Future<Output = ()> + 'static {
+        ready(())
+    }
+
+    fn refused(&self, _: &Connection, _: &Refused) {}
 }
 
 #[test]
