@@ -301,7 +301,7 @@ pub struct UpstreamConnection {
 }
 
 /// How often a request was sent. Of a response that names its [`SelectedEndpoint`] or has no
-/// [`ResponseFlag`], and has no number, it was once.
+/// [`ResponseFlag`] nor [`ResponseDetails`], and has no number, it was once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Attempts(pub u32);
 

@@ -5,7 +5,7 @@ use http::{Extensions, HeaderMap, StatusCode, request, response};
 
 use super::Completion;
 use crate::attributes::{
-    Attempts, ConnectionInfo, MatchedRoute, Progress, ResponseFlag, ResponseFlags,
+    Attempts, ConnectionInfo, MatchedRoute, Progress, ResponseDetails, ResponseFlag, ResponseFlags,
     SelectedEndpoint, TargetScheme,
 };
 use crate::service::ClusterName;
@@ -38,6 +38,7 @@ pub(super) struct ResponseHead<'a> {
     pub(super) flags: ResponseFlags,
     pub(super) endpoint: Option<&'a SelectedEndpoint>,
     attempts: Option<Attempts>,
+    has_details: bool,
 }
 
 impl<'a> Exchange<'a> {
@@ -110,6 +111,7 @@ impl<'a> Exchange<'a> {
             flags: ResponseFlags::of(&response.extensions),
             endpoint: response.extensions.get(),
             attempts: response.extensions.get().copied(),
+            has_details: response.extensions.get::<ResponseDetails>().is_some(),
         });
         Self { response, ..self }
     }
@@ -158,10 +160,10 @@ impl<'a> Exchange<'a> {
 
     fn is_answered_by_upstream(&self) -> bool {
         let is_forwarded = self.route().is_some_and(|route| route.forward().is_some());
-        is_forwarded
-            && !self.is_answered_locally
-            && self.response.is_some()
-            && self.flags().is_empty()
+        let is_own = self.is_answered_locally
+            || !self.flags().is_empty()
+            || self.response.is_none_or(|response| response.has_details);
+        is_forwarded && !is_own
     }
 
     /// The first value of a parameter of the query.

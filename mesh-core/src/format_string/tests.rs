@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::attributes::{
-    Attempts, ClientAddress, ConnectionInfo, MatchedRoute, ResponseFlag, SelectedEndpoint,
-    TargetScheme, TlsInfo,
+    Attempts, ClientAddress, ConnectionInfo, MatchedRoute, ResponseDetails, ResponseFlag,
+    SelectedEndpoint, TargetScheme, TlsInfo,
 };
 use crate::model::cluster::{Endpoint, EndpointAddress};
 use crate::model::route::{Route, RouteMatch};
@@ -174,9 +174,13 @@ fn what_nobody_on_the_way_answered_was_sent_once() {
         .extensions_mut()
         .insert(ResponseFlag::NoHealthyUpstream);
     let format: FormatString = "%UPSTREAM_REQUEST_ATTEMPT_COUNT%".parse().unwrap();
+    let mut denied = Response::new(());
+    let details = ResponseDetails::new("rbac_access_denied");
+    denied.extensions_mut().insert(details);
     for (request, response, expected) in [
         (routed.clone(), upstream.clone(), "1"),
-        (routed, local, "0"),
+        (routed.clone(), local, "0"),
+        (routed, denied, "0"),
         (unrouted, upstream, "0"),
     ] {
         let ((request, ()), (response, ())) = (request.into_parts(), response.into_parts());

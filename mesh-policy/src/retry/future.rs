@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, request};
 use http_body::Body;
 use mesh_core::attributes::{
-    Attempts, PreviousEndpoints, Progress, ResetReason, ResponseFlag, ResponseFlags,
-    SelectedEndpoint, Timeouts, UpstreamReset,
+    Attempts, PreviousEndpoints, Progress, ResetReason, ResponseDetails, ResponseFlag,
+    ResponseFlags, SelectedEndpoint, Timeouts, UpstreamReset,
 };
 use mesh_core::reply::{self, Caller};
 use pin_project_lite::pin_project;
@@ -233,8 +233,9 @@ impl<S, B, E> Retrying<S, B, E> {
         }
         let extensions = response.extensions_mut();
         // One attempt needs no number, unless nothing else tells that there was one.
-        let is_told = extensions.get::<ResponseFlag>().is_none()
-            || extensions.get::<SelectedEndpoint>().is_some();
+        let is_own = extensions.get::<ResponseFlag>().is_some()
+            || extensions.get::<ResponseDetails>().is_some();
+        let is_told = !is_own || extensions.get::<SelectedEndpoint>().is_some();
         if self.attempts > 1 || !is_told {
             extensions.insert(Attempts(self.attempts));
         }
