@@ -4,6 +4,7 @@ use clap::Parser;
 use examples::program::log;
 use mesh_core::workload::WorkloadKind;
 
+use super::scene::{Program, answering};
 use crate::options::Options;
 
 #[test]
@@ -59,6 +60,20 @@ fn what_it_is_and_where_it_listens_can_be_said() {
     assert_eq!(settings.ports, [(80, 8080), (443, 0)].into());
     assert_eq!(settings.threads, 3);
     assert!(settings.metrics && settings.log_all);
+}
+
+#[test]
+fn what_demands_an_identity_is_served_with_one_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let identity = format!("--identity={}", directory.path().display());
+    let mutual = "servers: [{ port: { number: 443, name: https, protocol: HTTPS }, hosts: ['*'], \
+                  tls: { mode: ISTIO_MUTUAL } }, ";
+    let yaml = answering("open").replace("servers: [", mutual);
+    for (further, is_served) in [(&[][..], false), (&[identity.as_str()], true)] {
+        let program = Program::start_with(&yaml, further);
+        assert!(program.serves(80));
+        assert_eq!(program.serves(443), is_served, "{further:?}");
+    }
 }
 
 #[test]

@@ -119,6 +119,11 @@ impl Program {
         }
     }
 
+    /// Whether a port is served that a Gateway declares.
+    pub(super) fn serves(&self, declared: u16) -> bool {
+        self.gateway.proxy.gateway().address(declared).is_some()
+    }
+
     /// Puts `yaml` in the place of the file, and gives what becomes of it.
     pub(super) fn change(&mut self, yaml: &str) -> Result<u64, Refused> {
         self.config.write(yaml);
