@@ -7,6 +7,7 @@ use examples::gateway::Settings;
 use examples::help;
 use examples::program::Files;
 use examples::program::arguments::{Serving, label, locality};
+use mesh_core::config::features::Features;
 use mesh_core::workload::Workload;
 use mesh_policy::telemetry::access_log::ChannelSink;
 
@@ -33,6 +34,9 @@ pub(crate) struct Options {
     /// Labels of the gateway, by which Gateways select it.
     #[arg(long, value_delimiter = ',', value_parser = label, default_value = "istio=ingressgateway")]
     labels: Vec<(String, String)>,
+    /// Serve Gateways of the own namespace only: istiod's PILOT_SCOPE_GATEWAY_TO_NAMESPACE.
+    #[arg(long)]
+    scope_gateway_to_namespace: bool,
     /// Where the gateway is, REGION/ZONE/SUBZONE, so that endpoints nearby come first. Default: what its
     /// labels say.
     #[arg(long, value_parser = locality, default_value = "")]
@@ -71,6 +75,10 @@ impl Options {
             workload: Workload {
                 locality: self.locality.clone(),
                 ..gateway
+            },
+            features: Features {
+                scope_gateway_to_namespace: self.scope_gateway_to_namespace,
+                ..Features::default()
             },
         }
     }

@@ -10,6 +10,7 @@ use examples::program::Files;
 use examples::program::arguments::{Serving, label, locality};
 use examples::program::identity::CertificateAuthority;
 use http::Uri;
+use mesh_core::config::features::Features;
 use mesh_core::identity::TrustDomain;
 use mesh_core::model::listener::Direction;
 use mesh_core::workload::Workload;
@@ -100,6 +101,10 @@ pub(crate) struct Options {
     /// writes them: JSON, {"/app-health/CONTAINER/readyz": {"httpGet": {"path": …, "port": …}}}.
     #[arg(long, value_name = "JSON", default_value = "")]
     pub(crate) probes: Probes,
+    /// End TLS as `ingress` of the Sidecar says, where that of the mesh is off: istiod's
+    /// ENABLE_TLS_ON_SIDECAR_INGRESS.
+    #[arg(long)]
+    tls_on_sidecar_ingress: bool,
     /// Address at which the application is probed; the first one of --addresses by default.
     #[arg(long)]
     probe_address: Option<IpAddr>,
@@ -144,6 +149,10 @@ impl Options {
                 network: self.network.clone(),
                 domain: self.domain.clone(),
                 ..workload
+            },
+            features: Features {
+                tls_on_sidecar_ingress: self.tls_on_sidecar_ingress,
+                ..Features::default()
             },
         })
     }

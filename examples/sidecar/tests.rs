@@ -54,6 +54,24 @@ fn what_the_template_passes_is_understood() {
 }
 
 #[test]
+fn tls_of_ingress_ports_is_asked_for_as_istiod_is() {
+    let labels = tempfile::NamedTempFile::new().unwrap();
+    let mut arguments = injected(&json!({}));
+    for argument in &mut arguments {
+        if argument == "/etc/istio/pod/labels" {
+            *argument = labels.path().display().to_string();
+        }
+    }
+    for asked in [false, true] {
+        if asked {
+            arguments.push("--tls-on-sidecar-ingress".to_owned());
+        }
+        let features = options(&arguments).unwrap().files().unwrap().features;
+        assert_eq!(features.tls_on_sidecar_ingress, asked);
+    }
+}
+
+#[test]
 fn a_workload_is_where_its_argument_says_or_the_labels_of_its_pod() {
     let labels = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(labels.path(), "istio-locality=\"eu.a\"\n").unwrap();

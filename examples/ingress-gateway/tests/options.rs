@@ -34,6 +34,7 @@ fn what_it_is_and_where_it_listens_can_be_said() {
         "--namespace=shop",
         "--labels=app=edge,tier=front",
         "--locality=eu/a/rack",
+        "--scope-gateway-to-namespace",
         "--identity=/etc/certs",
         "--bind=127.0.0.1",
         "--map-port=80=8080",
@@ -51,6 +52,7 @@ fn what_it_is_and_where_it_listens_can_be_said() {
     assert_eq!(files.workload.namespace, "shop");
     assert_eq!(files.workload.labels.to_string(), "app=edge,tier=front");
     assert_eq!(files.workload.locality, "eu/a/rack");
+    assert!(files.features.scope_gateway_to_namespace);
     assert_eq!(options.identity, Some(PathBuf::from("/etc/certs")));
     assert_eq!(options.drain().as_secs(), 7);
     assert_eq!(options.admin.to_string(), "127.0.0.1:0");

@@ -56,22 +56,18 @@ impl serve::Admission for Admission {
         chain: Arc<FilterChain>,
         stream: Inspected,
     ) -> impl Future<Output = ()> + 'static {
-        let until = (connection.tls.is_none()).then(|| {
-            passed_on(
-                self.generation.clone(),
-                connection.listener,
-                Arc::clone(&chain),
-            )
-        });
-        let forwarding = tcp::forward(self.generation.load_full(), connection, chain, stream);
+        tcp::forward(self.generation.load_full(), connection, chain, stream)
+    }
+
+    fn outlived(
+        &self,
+        connection: Connection,
+        passed_on: Option<Arc<FilterChain>>,
+    ) -> impl Future<Output = ()> + 'static {
+        let mut generation = self.generation.clone();
         async move {
-            let Some(until) = until else {
-                // Whoever has ended its TLS knows how long.
-                return forwarding.await;
-            };
-            tokio::select! {
-                () = forwarding => {}
-                () = until => {}
+            while generation.load().takes(&connection, passed_on.as_deref()) {
+                generation.changed().await;
             }
         }
     }
@@ -84,17 +80,6 @@ impl serve::Admission for Admission {
             _ => return,
         };
         tcp::log_unmatched(&self.generation.load(), connection, server_name);
-    }
-}
-
-/// Waits until the bytes that a chain passes on as they come would not be any more.
-async fn passed_on(
-    mut generation: Watch<Generation>,
-    listener: ListenerId,
-    chain: Arc<FilterChain>,
-) {
-    while generation.load().passes_on(listener, &chain) {
-        generation.changed().await;
     }
 }
 

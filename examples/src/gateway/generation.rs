@@ -212,19 +212,11 @@ impl Generation {
         served.cloned().unwrap_or_else(Served::nothing)
     }
 
-    /// Whether a connection that carries plaintext HTTP would not be taken any more.
-    pub(super) fn is_misdirected(&self, connection: &Connection) -> bool {
+    /// Whether a connection that stands, and whose bytes are taken as they come, still would be taken: by
+    /// `passed_on`, or else as HTTP. Those of a listener that is served no more go on.
+    pub(super) fn takes(&self, connection: &Connection, passed_on: Option<&FilterChain>) -> bool {
         let listening = self.listeners.get(&connection.listener);
-        let routes = connection.routes.as_deref();
-        let refuses = |listening: &Listening| !listening.takes_plaintext(routes);
-        connection.tls.is_none() && listening.is_some_and(refuses)
-    }
-
-    /// Whether bytes that `chain` of `listener` passes on as they come still would be. Those of a listener
-    /// that is served no more go on.
-    pub(super) fn passes_on(&self, listener: ListenerId, chain: &FilterChain) -> bool {
-        let listening = self.listeners.get(&listener);
-        listening.is_none_or(|listening| listening.passes_on(chain))
+        listening.is_none_or(|listening| listening.takes(connection, passed_on))
     }
 
     /// The filter chains among which connections to `listener` choose, if there is a choice.

@@ -10,7 +10,8 @@ use mesh_tls::config::TlsCompiler;
 use super::mesh_wide::MeshWide;
 use super::policies::warning;
 use super::served::Served;
-use crate::serve::{Ending, FilterChains};
+use super::taking::{self, Taking};
+use crate::serve::{Connection, Ending, FilterChains};
 
 /// A listener that is served.
 #[derive(Debug)]
@@ -21,8 +22,8 @@ pub(super) struct Listening {
     plain: Option<String>,
     /// Among which connections choose, if there is.
     chains: Option<Arc<FilterChains>>,
-    /// The chains that take the bytes as they come.
-    unencrypted: Vec<FilterChain>,
+    /// What its chains take.
+    taking: Vec<Taking>,
     /// Whether connections begin with a header that says whose they are.
     proxy_protocol: bool,
     /// Whether they come to the workload that is served.
@@ -37,7 +38,7 @@ impl Listening {
             served: BTreeMap::from([(name.to_owned(), served)]),
             plain: Some(name.to_owned()),
             chains: None,
-            unencrypted: Vec::new(),
+            taking: Vec::new(),
             proxy_protocol: false,
         }
     }
@@ -51,12 +52,10 @@ impl Listening {
     ) -> Result<(Option<Self>, Vec<String>), CompileErrors> {
         let (mut served, mut warnings) = (BTreeMap::new(), Vec::new());
         let compiler = compiler.clone().for_listener(&listener.name);
-        let (mut endings, mut unencrypted) = (Vec::new(), Vec::new());
+        let (mut endings, mut taking) = (Vec::new(), Vec::new());
         for chain in chains(listener) {
             let ending = ending(listener, chain, &compiler, &mut warnings);
-            if matches!(ending, Ending::Plain) {
-                unencrypted.push(chain.clone());
-            }
+            taking.push(Taking::new(chain, matches!(ending, Ending::Plain)));
             if let NetworkFilter::Http(connection) = &chain.filter
                 && !matches!(ending, Ending::Unserved)
             {
@@ -84,7 +83,7 @@ impl Listening {
             served,
             plain,
             chains: chains.map(Arc::new),
-            unencrypted,
+            taking,
             proxy_protocol: listener.proxy_protocol,
             is_inbound: listener.direction == Direction::Inbound,
         };
@@ -105,21 +104,17 @@ impl Listening {
         self.served.get(routes.or(self.plain.as_deref())?)
     }
 
-    /// Whether plaintext HTTP is taken by a chain with these routes, or by whatever chain there is.
-    pub(super) fn takes_plaintext(&self, routes: Option<&str>) -> bool {
-        let is_of = |chain: &FilterChain| match &chain.filter {
-            NetworkFilter::Http(http) => Some(http.route_configuration.as_str()) == routes,
-            NetworkFilter::SniCluster | NetworkFilter::Tcp(_) => false,
+    /// Whether a connection that stands, and whose bytes are taken as they come, still would be taken: by
+    /// the chain that passes it on, or else as HTTP.
+    pub(super) fn takes(&self, connection: &Connection, passed_on: Option<&FilterChain>) -> bool {
+        let has_routes = match &connection.routes {
+            Some(routes) => self.served.contains_key(&**routes),
+            None => self.plain.is_some(),
         };
-        self.plain.is_some() || self.unencrypted.iter().any(is_of)
-    }
-
-    /// Whether what carries no HTTP is passed on by a chain that takes the connections that `chain` takes.
-    pub(super) fn passes_on(&self, chain: &FilterChain) -> bool {
-        let is_same = |one: &FilterChain| {
-            !matches!(one.filter, NetworkFilter::Http(_)) && one.matches == chain.matches
-        };
-        self.unencrypted.iter().any(is_same)
+        if passed_on.is_none() && self.plain.is_some() {
+            return has_routes;
+        }
+        (has_routes || passed_on.is_some()) && taking::is_taken(&self.taking, connection, passed_on)
     }
 
     /// All that is served, for it to be completed.

@@ -29,8 +29,7 @@ use super::generation::Generation;
 use super::limits::Limits;
 use super::local_answers::LocalAnswersLayer;
 use super::mirrors::Mirrors;
-use super::misdirected::{self, Misdirected};
-use super::optional::{Erased, Layered, bare, optional};
+use super::optional::{Layered, bare, optional};
 use super::served::{Served, Told, Uses};
 use super::telemetry::Http;
 use super::unrouted::UnroutedLayer;
@@ -100,21 +99,11 @@ impl Stack {
             .with_details(details)
             .with_own_certificate(own);
         let is_inbound = served.is_guarded;
-        let is_misdirected = generation.is_misdirected(connection);
-        let admitted = match is_misdirected {
-            true => Layered::Left(Erased::new(Misdirected)),
-            false => self.admit(generation, served),
-        };
+        let admitted = self.admit(generation, served);
         let telemetry = generation.telemetry();
         let admitted = telemetry.record(admitted, is_inbound);
         let refused = telemetry.refuse(is_inbound);
         ServiceBuilder::new()
-            .map_response(move |mut response: Response<Body>| {
-                if is_misdirected {
-                    misdirected::close(&mut response);
-                }
-                response
-            })
             .map_request(move |request: Request<Incoming>| {
                 let mut request = request.map(Body::from);
                 if forwarding != Forwarding::edge(0) {

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use mesh_core::analyze::fidelity::{Fidelity, fidelity};
 use mesh_core::config::MeshConfig;
+use mesh_core::config::features::Features;
 use mesh_core::model::Model;
 use mesh_core::resolve::resolve;
 use mesh_core::workload::Workload;
@@ -18,6 +19,8 @@ pub struct Files {
     pub paths: Vec<PathBuf>,
     /// Whom they are resolved for.
     pub workload: Workload,
+    /// What istiod's environment would say.
+    pub features: Features,
 }
 
 /// What is served, and what becomes of each field of the configuration.
@@ -39,7 +42,8 @@ impl Files {
     /// What is wrong with them.
     pub fn load(&self, version: u64) -> Result<(Generation, Diagnostics), Diagnostics> {
         let loaded = config::load(&self.paths);
-        let (config, mut diagnostics) = loaded.build(MeshConfig::builder(), version)?;
+        let builder = MeshConfig::builder().features(self.features);
+        let (config, mut diagnostics) = loaded.build(builder, version)?;
         let fidelity = fidelity(&config, Some(&self.workload), &gateway::capabilities());
         diagnostics.extend(fidelity.unsupported());
         if diagnostics.has_errors() {

@@ -12,6 +12,7 @@
 //!
 //! use examples::gateway::Settings;
 //! use examples::program::{Files, Proxy};
+//! use mesh_core::config::features::Features;
 //! use mesh_core::workload::Workload;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,6 +28,7 @@
 //! let files = Files {
 //!     paths: vec![directory.path().into()],
 //!     workload: Workload::gateway("shop").with_label("app", "gateway"),
+//!     features: Features::default(),
 //! };
 //! let mut settings = Settings::default();
 //! settings.bind = [127, 0, 0, 1].into();

@@ -1,8 +1,8 @@
 //! What a thread does: listen, accept, serve.
 
 use std::collections::HashMap;
+use std::future::{Future, pending};
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
@@ -136,6 +136,28 @@ impl Listeners {
     }
 }
 
+/// A task of its own, which is woken alone: what a connection waits for once in its life is not looked at
+/// for each of its bytes. It ends when this is dropped.
+struct Task(JoinHandle<()>);
+
+impl Task {
+    fn spawn(task: impl Future<Output = ()> + 'static) -> Self {
+        Self(tokio::task::spawn_local(task))
+    }
+
+    /// Waits until it has ended.
+    async fn ended(mut self) {
+        // It is not aborted before, and a panic is its end.
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 struct Acceptor<A, M> {
     http: Http,
     admission: A,
@@ -241,16 +263,21 @@ where
             let taken = (taken.stream, taken.tracked);
             return self.read(taken, &connection, (listed, open)).await;
         }
+        let over = match taken.tracked {
+            Some(tracked) => Task::spawn(async move { tracked.draining().await }),
+            None if connection.tls.is_none() => {
+                let chain = Some(Arc::clone(&taken.chain));
+                Task::spawn(self.admission.outlived(connection.clone(), chain))
+            }
+            None => Task::spawn(pending()),
+        };
         let forwarding = self
             .admission
             .forward(connection, taken.chain, taken.stream);
-        let Some(tracked) = taken.tracked else {
-            return forwarding.await;
-        };
         // Bytes have no end to wait for.
         tokio::select! {
             () = forwarding => {}
-            () = tracked.draining() => {}
+            () = over.ended() => {}
         }
     }
 
@@ -265,15 +292,23 @@ where
     {
         let service = (self.make_service)(connection);
         let slot = Rc::clone(&listed.slot);
-        let serving = self.http.serve(io, service, (slot, open));
-        let Some(tracked) = tracked else {
-            return serving.await;
+        let tracked = tracked.map(Rc::new);
+        let ending = Rc::clone(&slot);
+        // Until it is closed.
+        let _over = match tracked.clone() {
+            Some(tracked) => Task::spawn(async move {
+                tracked.draining().await;
+                ending.end();
+            }),
+            None if connection.tls.is_none() => {
+                let outlived = self.admission.outlived(connection.clone(), None);
+                Task::spawn(async move {
+                    outlived.await;
+                    ending.end();
+                })
+            }
+            None => Task::spawn(pending()),
         };
-        let mut serving = pin!(serving);
-        tokio::select! {
-            () = &mut serving => return,
-            () = tracked.draining() => listed.slot.end(),
-        }
-        serving.await;
+        self.http.serve(io, service, (slot, open)).await;
     }
 }

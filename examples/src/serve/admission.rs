@@ -1,6 +1,6 @@
 //! How connections are told apart before anything is served on them.
 
-use std::future::{Future, ready};
+use std::future::{Future, pending, ready};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -29,6 +29,18 @@ pub trait Admission: 'static {
         chain: Arc<FilterChain>,
         stream: Inspected,
     ) -> impl Future<Output = ()> + 'static;
+
+    /// Waits until a connection that stands would not be taken any more, whose bytes are taken as they come:
+    /// by the chain that passes it on, or else as HTTP. It is then drained, as Envoy does with those of a filter
+    /// chain that has changed; one that carries no HTTP ends. The default waits for ever.
+    fn outlived(
+        &self,
+        connection: Connection,
+        passed_on: Option<Arc<FilterChain>>,
+    ) -> impl Future<Output = ()> + 'static {
+        let _ = (connection, passed_on);
+        pending()
+    }
 
     /// Is told of a connection that is closed before it is served.
     fn refused(&self, connection: &Connection, why: &Refused);

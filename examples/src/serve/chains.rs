@@ -76,7 +76,7 @@ pub(super) struct Taken {
     pub(super) routes: Option<Arc<str>>,
     pub(super) stream: Inspected,
     pub(super) tls: Option<TlsPeer>,
-    /// Says when it has to end, if its client has presented a certificate.
+    /// Says when it has to end, if its TLS ended here.
     pub(super) tracked: Option<Tracked>,
     /// The server name that a client asked for.
     pub(super) server_name: Option<Arc<str>>,

@@ -190,7 +190,7 @@ fn late() -> (Upstream<()>, Answer) {
 
 struct Answer {
     due: mpsc::Receiver<()>,
-    given: mpsc::Sender<()>,
+    given: Sender<()>,
 }
 
 impl Answer {

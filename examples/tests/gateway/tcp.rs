@@ -442,7 +442,7 @@ fn between_networks_nothing_is_forwarded_to_what_does_not_speak_mesh_mtls() {
 const FORWARDED: &str = "outbound_.80_._.db.example";
 
 /// What a service of the mesh answers whose entry has `to` in place of `from`, called by its cluster.
-fn forwarded(from: &str, to: &str) -> std::io::Result<String> {
+fn forwarded(from: &str, to: &str) -> io::Result<String> {
     let authority = mesh_authority();
     let service = Service::start(in_mesh(identity(&authority, CART)));
     let server = "port: { number: 443, name: tls, protocol: TLS }\n    hosts: ['*.example']\n    \

@@ -105,6 +105,7 @@ pub(crate) const ALL: &[Elsewhere] = &[
     mesh("defaultConfig.holdApplicationUntilProxyStarts", INJECTION),
     mesh("defaultConfig.image", INJECTION),
     mesh("defaultConfig.interceptionMode", INJECTION),
+    mesh("defaultConfig.meshId", TRACING),
     mesh("defaultConfig.proxyHeaders.forwardedClientCert", XFCC),
     mesh(
         "defaultConfig.proxyHeaders.setCurrentClientCertDetails",

@@ -19,7 +19,7 @@ use super::exchange::InFlight;
 ///
 /// use bytes::Bytes;
 /// use http::{Request, Response, StatusCode};
-/// use http_body_util::Empty;
+/// use http_body_util::Full;
 /// use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress};
 /// use mesh_core::service::ClusterName;
 /// use mesh_discovery::circuit_breaker::Resource;
@@ -41,7 +41,7 @@ use super::exchange::InFlight;
 /// let service = Balance::new(Arc::clone(&upstream), move |_: &Target| {
 ///     let told = told.clone();
 ///     service_fn(move |_: Request<()>| {
-///         let mut response = Response::new(Empty::<Bytes>::new());
+///         let mut response = Response::new(Full::<Bytes>::default());
 ///         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
 ///         response.extensions_mut().insert(told.clone());
 ///         std::future::ready(Ok::<_, Infallible>(response))
