@@ -45,7 +45,7 @@ impl<'a> PeerModes<'a> {
                 None => {
                     policies
                         .whole
-                        .get_or_insert(mode(policy.spec.mtls.as_ref()));
+                        .get_or_insert_with(|| mode(policy.spec.mtls.as_ref()));
                 }
             }
         }
