@@ -127,8 +127,9 @@ impl Issuer {
         let key = key.map_err(|_| IssueError::Sign)?;
         let signed = params.signed_by(&key, self.signer.issuer());
         let signed = signed.map_err(|_| IssueError::Sign)?;
-        let mut chain = vec![Certificate::from_der(signed.der())?];
-        chain.extend_from_slice(self.signer.intermediates());
+        let leaf = Certificate::from_der(signed.der())?;
+        let above = self.signer.above(leaf.validity(), issuance.now).cloned();
+        let chain = std::iter::once(leaf).chain(above).collect();
         Ok(Issued {
             chain,
             roots: Arc::clone(&self.roots),

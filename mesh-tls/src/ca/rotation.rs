@@ -47,7 +47,8 @@ pub enum Change {
 /// 1. [`replace`](Self::replace) takes the next signer. Peers are told to trust its root, and the
 ///    old one goes on signing. A signer that leads to a root that is trusted already (an
 ///    intermediate below the same root, or a root renewed with its key) signs at once.
-/// 2. When [`OverlapPolicy::announce`] is over, the next one signs. Peers still trust the old root.
+/// 2. When [`OverlapPolicy::announce`] is over, or the old one has expired, so that there is nothing to wait
+///    for, the next one signs. Peers still trust the old root.
 /// 3. When the certificates of the old signer have all expired, its root is dropped.
 ///
 /// What it is in the middle of ([`next`](Self::next), [`retained`](Self::retained)) has to be kept by
@@ -144,7 +145,7 @@ impl Authority {
         let switch_at = if is_trusted {
             now
         } else {
-            later(now, self.overlap.announce)
+            later(now, self.overlap.announce).min(self.signer.not_after(now))
         };
         self.next = Some(Next {
             signer: next,

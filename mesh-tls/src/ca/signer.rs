@@ -11,6 +11,7 @@ use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use super::writer::{CaKey, date};
 use crate::certificate::Certificate;
+use crate::clock::later;
 use crate::key::SigningKey;
 use crate::validity::Validity;
 use crate::verify::Span;
@@ -44,6 +45,17 @@ pub struct Signer {
     algorithms: WebPkiSupportedAlgorithms,
     /// The certificate signed for practice.
     probe: CertificateDer<'static>,
+    /// The ways to a root: the one of when the signer was made, and each that goes on where the one before
+    /// ends.
+    paths: Vec<Path>,
+}
+
+/// A way to a root.
+struct Path {
+    /// When it can be gone.
+    validity: Validity,
+    /// The certificates on it, without the root.
+    certificates: Vec<Certificate>,
 }
 
 impl Signer {
@@ -51,9 +63,9 @@ impl Signer {
     ///
     /// # Errors
     ///
-    /// When there is no root, the certificate may not sign or is out of date, the key is that of another
-    /// certificate, the only roots that it leads to are out of date, or a certificate signed by it does not lead to one of the roots, by whatever fault of the
-    /// certificates in between.
+    /// When there is no root, the certificate may not sign, the key is that of another certificate, the
+    /// certificate, those above it or the only roots that it leads to are out of date, or a certificate
+    /// signed by it does not lead to one of the roots, by whatever fault of the certificates in between.
     pub fn new(
         material: SignerMaterial,
         now: UnixTime,
@@ -76,16 +88,17 @@ impl Signer {
         }
         let issuer = rcgen::Issuer::from_ca_cert_der(certificate.der(), CaKey(Arc::clone(&key)));
         let issuer = issuer.map_err(|_| SignerError::Name)?;
-        let signer = Self {
+        let mut signer = Self {
             probe: probe(&issuer)?,
-            intermediates: between(&certificate, intermediates, &roots),
+            intermediates: in_order(&certificate, intermediates, &roots),
             certificate,
             key,
             roots,
             issuer,
             algorithms: provider.signature_verification_algorithms,
+            paths: Vec::new(),
         };
-        signer.verify(&signer.roots, now)?;
+        signer.paths = signer.paths(now)?;
         signer.is_in_date(now)?;
         Ok(signer)
     }
@@ -101,7 +114,8 @@ impl Signer {
     }
 
     /// The certificates that holders of issued ones present after their own: the signing one,
-    /// unless it is a root, and those above it, without the root.
+    /// unless it is a root, and those above it, without the root. Those that no way to a root needs are
+    /// left out of what is [issued](super::Issued::chain) if they expire before it.
     pub fn intermediates(&self) -> &[Certificate] {
         &self.intermediates
     }
@@ -111,12 +125,12 @@ impl Signer {
         &self.roots
     }
 
-    /// When the signing certificate and those above it, save the root, all count.
+    /// When the signing certificate and those above it, save the root, all count. Only those on the way to
+    /// a root do so here; where one way ends and there is another, that goes on.
     pub fn validity(&self) -> Validity {
-        let above = self.intermediates.iter().map(Certificate::validity);
-        above.fold(self.certificate.validity(), |all, one| {
-            all.intersection(&one)
-        })
+        let paths = self.paths.iter().map(|path| path.validity);
+        let all = paths.reduce(|all, next| Validity::new(all.not_before(), next.not_after()));
+        all.unwrap_or_else(|| self.certificate.validity())
     }
 
     /// Whether certificates of this signer lead to one of `roots` at `now`.
@@ -126,6 +140,55 @@ impl Signer {
 
     pub(super) fn issuer(&self) -> &rcgen::Issuer<'static, CaKey> {
         &self.issuer
+    }
+
+    /// What the holder of a certificate of this validity presents above it: the longest way to a root that
+    /// there is at `now`, and what else outlasts it.
+    pub(super) fn above(
+        &self,
+        leaf: Validity,
+        now: UnixTime,
+    ) -> impl Iterator<Item = &Certificate> {
+        let paths = self.paths.iter().filter(|path| path.validity.contains(now));
+        let path = paths.max_by_key(|path| path.validity.not_after());
+        self.intermediates.iter().filter(move |one| {
+            let validity = one.validity();
+            path.is_none_or(|path| path.certificates.contains(one))
+                || validity.contains(now) && leaf.not_after() <= validity.not_after()
+        })
+    }
+
+    /// The last second in which certificates of this signer lead to a root that counts, as far as can be
+    /// said at `now`.
+    pub(super) fn not_after(&self, now: UnixTime) -> UnixTime {
+        let leads = |root: &&Certificate| self.leads_to(std::slice::from_ref(*root), now);
+        let roots = self.roots.iter().filter(leads);
+        let root = roots.map(|root| root.validity().not_after()).max();
+        let own = self.validity().not_after();
+        root.map_or(own, |root| own.min(root))
+    }
+
+    fn paths(&self, now: UnixTime) -> Result<Vec<Path>, SignerError> {
+        let mut paths = vec![self.path(now)?];
+        while let Some(last) = paths.last().map(|path| path.validity.not_after())
+            && let Ok(path) = self.path(later(last, Duration::from_secs(1)))
+            && last < path.validity.not_after()
+        {
+            paths.push(path);
+        }
+        Ok(paths)
+    }
+
+    fn path(&self, now: UnixTime) -> Result<Path, SignerError> {
+        let certificates = self.verify(&self.roots, now)?;
+        let above = certificates.iter().map(Certificate::validity);
+        let validity = above.fold(self.certificate.validity(), |all, one| {
+            all.intersection(&one)
+        });
+        Ok(Path {
+            validity,
+            certificates,
+        })
     }
 
     /// Checks what webpki does not look at: the dates of roots, which the signing certificate may be.
@@ -139,20 +202,22 @@ impl Signer {
         if own.contains(now) && self.leads_to(&counting, now) {
             return Ok(());
         }
-        let seconds = |later: UnixTime, time: UnixTime| {
-            Duration::from_secs(later.as_secs().saturating_sub(time.as_secs()))
-        };
         let all = own.intersection(&root);
         Err(if all.is_expired(now) {
-            let by = seconds(now, all.not_after());
+            let by = between(all.not_after(), now);
             SignerError::Expired { by }
         } else {
-            let by = seconds(all.not_before(), now);
+            let by = between(now, all.not_before());
             SignerError::NotYetValid { by }
         })
     }
 
-    fn verify(&self, roots: &[Certificate], now: UnixTime) -> Result<(), SignerError> {
+    /// The certificates on the way to one of `roots`, without it.
+    fn verify(
+        &self,
+        roots: &[Certificate],
+        now: UnixTime,
+    ) -> Result<Vec<Certificate>, SignerError> {
         let anchors: Vec<TrustAnchor<'_>> = roots
             .iter()
             .map(|root| anchor_from_trusted_cert(root.der()))
@@ -173,7 +238,17 @@ impl Signer {
             None,
             None,
         );
-        path.map(drop).map_err(SignerError::Chain)
+        let path = path.map_err(SignerError::of_chain)?;
+        let is_on_path = |one: &&Certificate| {
+            let mut path = path.intermediate_certificates();
+            path.any(|cert| cert.der() == *one.der())
+        };
+        Ok(self
+            .intermediates
+            .iter()
+            .filter(is_on_path)
+            .cloned()
+            .collect())
     }
 }
 
@@ -188,7 +263,7 @@ impl fmt::Debug for Signer {
 
 /// Puts what stands between the leaf and the root in order: the signing certificate first, unless
 /// it is a root, then those of the material that are neither.
-fn between(
+fn in_order(
     certificate: &Certificate,
     intermediates: Vec<Certificate>,
     roots: &[Certificate],
@@ -200,6 +275,10 @@ fn between(
         }
     }
     chain
+}
+
+fn between(time: UnixTime, later: UnixTime) -> Duration {
+    Duration::from_secs(later.as_secs().saturating_sub(time.as_secs()))
 }
 
 /// Signs a certificate without names that counts at any time, to be verified and never given away.
@@ -222,8 +301,8 @@ pub enum SignerError {
     /// A certificate signed by it does not lead to a root.
     #[error("certificates of this authority do not lead to its root")]
     Chain(#[source] webpki::Error),
-    /// The certificate, or the root that it leads to, has expired.
-    #[error("the authority's certificate, or its root, expired {} ago", Span(*.by))]
+    /// The certificate, one above it, or the root that it leads to has expired.
+    #[error("the authority's certificate, or one above it, expired {} ago", Span(*.by))]
     Expired {
         /// How long ago.
         by: Duration,
@@ -237,9 +316,9 @@ pub enum SignerError {
     /// The certificate may not sign others.
     #[error("the certificate is not an authority's")]
     NotAnAuthority,
-    /// The certificate, or the root that it leads to, does not count yet.
+    /// The certificate, one above it, or the root that it leads to does not count yet.
     #[error(
-        "the authority's certificate, or its root, is not valid for another {}; is a clock wrong?",
+        "the authority's certificate, or one above it, is not valid for another {}; is a clock wrong?",
         Span(*.by)
     )]
     NotYetValid {
@@ -252,4 +331,19 @@ pub enum SignerError {
     /// The cryptographic library refused to sign.
     #[error("the cryptographic library refused to sign")]
     Sign,
+}
+
+impl SignerError {
+    /// webpki compares with the time by which it was asked.
+    fn of_chain(error: webpki::Error) -> Self {
+        match error {
+            webpki::Error::CertExpired { time, not_after } => Self::Expired {
+                by: between(not_after, time),
+            },
+            webpki::Error::CertNotValidYet { time, not_before } => Self::NotYetValid {
+                by: between(time, not_before),
+            },
+            error => Self::Chain(error),
+        }
+    }
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod above;
+mod dates;
 mod issuing;
 #[cfg(feature = "tokio")]
 mod load;
