@@ -32,8 +32,8 @@ pub struct FileNames {
     pub key: PathBuf,
     /// The roots of the own trust domain. Default: `root-cert.pem`.
     pub roots: PathBuf,
-    /// What they have revoked; nothing, if there is no such file, or it was always empty. Default:
-    /// `ca-crl.pem`.
+    /// What they have revoked; nothing, if there is no such file, or it was always empty. What was read last
+    /// counts on while it cannot be read. Default: `ca-crl.pem`.
     pub revocations: PathBuf,
 }
 
@@ -53,9 +53,12 @@ impl Default for FileNames {
 /// The directory is watched, not the files in it: Kubernetes replaces a symbolic link beside them,
 /// and other tools rename new files over old ones. While files do not fit together, because only
 /// one of them was replaced yet, the fetch fails and the old identity stays. So it does while
-/// there is nothing in the file of roots, or no more in that of revocation lists: whoever writes one begins
-/// with an empty file, and nobody would be trusted, or nothing revoked. A tenth of a second after a change
-/// they are read. Whoever revokes nothing any more removes the file.
+/// there is nothing in the file of roots: whoever writes one begins with an empty file, and nobody would be
+/// trusted. A tenth of a second after a change they are read.
+///
+/// Revocation lists are no reason to let an identity expire. While there are none any more in their file, or
+/// it cannot be read, the last ones count beside the other files as they are, and
+/// [`problem`](SvidSource::problem) says so. Whoever revokes nothing any more removes the file.
 ///
 /// Each fetch watches the directory that has the name by then, before it reads. So one that is removed,
 /// renamed or replaced is followed: that is a change as any other, and as long as there is none of the
@@ -71,7 +74,10 @@ pub struct FileSource {
     is_watched: bool,
     /// Whether there was a change that is not told yet.
     is_settling: bool,
-    has_revocations: bool,
+    /// Those of the last fetch.
+    last_revocations: Revocations,
+    /// Why these count on.
+    problem: Option<FileSourceError>,
 }
 
 impl FileSource {
@@ -110,7 +116,8 @@ impl FileSource {
             watcher: Arc::new(Mutex::new(watcher)),
             is_watched: true,
             is_settling: false,
-            has_revocations: false,
+            last_revocations: Revocations::default(),
+            problem: None,
         })
     }
 
@@ -147,10 +154,19 @@ impl FileSource {
         FileSourceError::Empty { path }
     }
 
-    async fn revocations(&self) -> Result<Revocations, FileSourceError> {
+    /// The lists of now, or the last ones, if there were any, with the reason.
+    async fn revocations(&self) -> Result<(Revocations, Option<FileSourceError>), FileSourceError> {
+        match self.read_revocations().await {
+            Ok(lists) => Ok((lists, None)),
+            Err(error) if self.last_revocations.is_empty() => Err(error),
+            Err(error) => Ok((self.last_revocations.clone(), Some(error))),
+        }
+    }
+
+    async fn read_revocations(&self) -> Result<Revocations, FileSourceError> {
         match self.read(&self.names.revocations).await {
             Ok(text) if !text.trim_ascii().is_empty() => Ok(Revocations::from_pem(&text)?),
-            Ok(_) if self.has_revocations => Err(self.empty(&self.names.revocations)),
+            Ok(_) if !self.last_revocations.is_empty() => Err(self.empty(&self.names.revocations)),
             Ok(_) => Ok(Revocations::default()),
             Err(FileSourceError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 Ok(Revocations::default())
@@ -164,6 +180,7 @@ impl SvidSource for FileSource {
     type Error = FileSourceError;
 
     async fn fetch(&mut self) -> Result<Identity, FileSourceError> {
+        self.problem = None;
         self.watch().await;
         let chain = self.read(&self.names.chain).await?;
         let key = self.read(&self.names.key).await?;
@@ -175,13 +192,19 @@ impl SvidSource for FileSource {
         let domain = svid.id().trust_domain();
         let mut bundles = TrustBundles::default();
         let bundle = TrustBundle::from_pem(domain.clone(), &roots)?;
-        let revocations = self.revocations().await?;
-        self.has_revocations = !revocations.is_empty();
+        let (revocations, problem) = self.revocations().await?;
+        self.last_revocations = revocations.clone();
+        self.problem = problem;
         bundles.insert(bundle.with_revocations(revocations));
         for alias in &self.aliases {
             bundles.alias(&domain, alias.clone());
         }
         Ok(Identity { svid, bundles })
+    }
+
+    /// Why the revocation lists are not those of now.
+    fn problem(&self) -> Option<&FileSourceError> {
+        self.problem.as_ref()
     }
 
     async fn changed(&mut self) {

@@ -29,6 +29,11 @@ pub enum Notice<'a, E> {
         /// How many have failed in a row.
         failures: u32,
     },
+    /// A part of what was fetched is older than the rest: the source has a [problem](SvidSource::problem).
+    Incomplete {
+        /// Which.
+        error: &'a E,
+    },
     /// What was fetched does not count now, and was not published.
     NotValid {
         /// When it counts.
@@ -158,6 +163,9 @@ impl<S: SvidSource> Keeper<S> {
         } else {
             let failures = self.rotation.failures();
             (self.observer)(Notice::NotValid { validity, failures });
+        }
+        if let Some(error) = self.source.problem() {
+            (self.observer)(Notice::Incomplete { error });
         }
         step
     }

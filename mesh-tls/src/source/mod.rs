@@ -80,6 +80,11 @@ pub trait SvidSource: Send {
     /// When there is none, or what came is none.
     fn fetch(&mut self) -> impl Future<Output = Result<Identity, Self::Error>> + Send;
 
+    /// Why a part of what was fetched last is not that of now, but older. Default: all is of now.
+    fn problem(&self) -> Option<&Self::Error> {
+        None
+    }
+
     /// Waits until there is something new to fetch. Sources that do not know never return, and are
     /// fetched from when the SVID is due.
     ///

@@ -60,6 +60,7 @@ enum Act {
     Fail,
     Give,
     GiveExpired,
+    GiveIncomplete,
     Hang,
 }
 
@@ -69,6 +70,7 @@ struct Scripted {
     acts: VecDeque<Act>,
     clock: Arc<Paused>,
     changed: Arc<Notify>,
+    problem: Option<NotNow>,
 }
 
 impl SvidSource for Scripted {
@@ -76,12 +78,21 @@ impl SvidSource for Scripted {
 
     async fn fetch(&mut self) -> Result<Identity, NotNow> {
         let now = self.clock.current_time().unwrap().as_secs();
+        self.problem = None;
         match self.acts.pop_front().unwrap_or(Act::Give) {
             Act::Fail => Err(NotNow),
             Act::Give => Ok(identity(&self.issuer, now)),
             Act::GiveExpired => Ok(identity(&self.issuer, now - 2 * DAY)),
+            Act::GiveIncomplete => {
+                self.problem = Some(NotNow);
+                Ok(identity(&self.issuer, now))
+            }
             Act::Hang => std::future::pending().await,
         }
+    }
+
+    fn problem(&self) -> Option<&NotNow> {
+        self.problem.as_ref()
     }
 
     async fn changed(&mut self) {
@@ -106,12 +117,14 @@ impl Kept {
             acts: acts.into_iter().collect(),
             clock: Arc::clone(&clock),
             changed: Arc::clone(&changed),
+            problem: None,
         };
         let told = Arc::new(Mutex::new(Vec::new()));
         let (log, start) = (Arc::clone(&told), Instant::now());
         let keeper = Keeper::new(source, clock, || 0.5).with_observer(move |notice| {
             let word = match notice {
                 Notice::Failed { error: NotNow, .. } => "failed",
+                Notice::Incomplete { error: NotNow } => "incomplete",
                 Notice::NotValid { .. } => "not valid",
                 Notice::Published { .. } => "published",
                 Notice::Withdrawn => "withdrawn",
@@ -155,6 +168,7 @@ async fn whoever_is_told_that_an_identity_is_published_finds_it() {
         acts: VecDeque::new(),
         clock: Arc::clone(&clock),
         changed: Arc::default(),
+        problem: None,
     };
     let (publisher, live) = resolve::channel();
     let (seen, found) = (live.clone(), Arc::new(Mutex::new(Vec::new())));
@@ -221,6 +235,18 @@ async fn an_expired_svid_is_not_published() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_not_of_now_is_told_of_an_identity_that_counts() {
+    let kept = Kept::start([Act::GiveIncomplete, Act::Give]);
+    kept.live.ready().await;
+    sleep(Duration::from_secs(12 * HOUR + 60)).await;
+    let (now, half) = (0, 12 * HOUR);
+    assert_eq!(
+        kept.stop().await,
+        [(now, "published"), (now, "incomplete"), (half, "published")]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_at_the_source_is_fetched_at_once() {
     let mut kept = Kept::start([]);
     kept.live.ready().await;
@@ -268,6 +294,16 @@ mod files {
         std::fs::rename(new, directory.join("..data")).unwrap();
     }
 
+    /// A list that revokes nothing.
+    fn list(issuer: &Issuer) -> String {
+        let list = Revocations {
+            number: 1,
+            lifetime: Duration::from_secs(DAY),
+            revoked: Vec::new(),
+        };
+        list.sign(issuer.signer(), at(NOW)).unwrap().to_pem()
+    }
+
     #[tokio::test]
     async fn a_mounted_secret_is_read_and_watched() {
         let directory = tempfile::tempdir().unwrap();
@@ -290,12 +326,7 @@ mod files {
     async fn what_the_roots_revoked_is_read_beside_them() {
         let (directory, issuer) = (tempfile::tempdir().unwrap(), issuer());
         publish(directory.path(), "..1", &issuer);
-        let list = Revocations {
-            number: 1,
-            lifetime: Duration::from_secs(DAY),
-            revoked: Vec::new(),
-        };
-        let list = list.sign(issuer.signer(), at(NOW)).unwrap().to_pem();
+        let list = list(&issuer);
         let source = FileSource::new(directory.path(), FileNames::default(), provider());
         let mut source = source.unwrap();
         for (text, is_there) in [(None, false), (Some("\n"), false), (Some(&*list), true)] {
@@ -307,10 +338,38 @@ mod files {
             assert_eq!(!bundle.revocations().is_empty(), is_there, "{text:?}");
         }
         std::fs::write(directory.path().join("ca-crl.pem"), "no list").unwrap();
+        let source = FileSource::new(directory.path(), FileNames::default(), provider());
         assert!(matches!(
-            source.fetch().await,
+            source.unwrap().fetch().await,
             Err(FileSourceError::Revocations(_))
         ));
+    }
+
+    #[tokio::test]
+    async fn an_identity_is_renewed_with_the_last_lists_while_there_are_no_others() {
+        let (directory, issuer) = (tempfile::tempdir().unwrap(), issuer());
+        publish(directory.path(), "..1", &issuer);
+        let lists = directory.path().join("ca-crl.pem");
+        std::fs::write(&lists, list(&issuer)).unwrap();
+        let source = FileSource::new(directory.path(), FileNames::default(), provider());
+        let mut source = source.unwrap();
+        let mut last = source.fetch().await.unwrap().svid;
+        assert!(source.problem().is_none());
+        for (version, text) in [("..2", ""), ("..3", "\n"), ("..4", "no list")] {
+            std::fs::write(&lists, text).unwrap();
+            publish(directory.path(), version, &issuer);
+            let identity = source.fetch().await.unwrap();
+            let bundle = identity.bundles.get(&id().trust_domain()).unwrap();
+            assert!(!bundle.revocations().is_empty(), "{text:?}");
+            let problem = source.problem().unwrap();
+            let is_empty = matches!(problem, FileSourceError::Empty { .. });
+            assert_eq!(is_empty, text.trim().is_empty(), "{problem}");
+            assert_ne!(identity.svid, last, "{text:?}");
+            last = identity.svid;
+        }
+        std::fs::write(&lists, list(&issuer)).unwrap();
+        source.fetch().await.unwrap();
+        assert!(source.problem().is_none());
     }
 
     #[tokio::test]
@@ -319,23 +378,20 @@ mod files {
         publish(directory.path(), "..1", &issuer);
         let [lists, roots] =
             ["ca-crl.pem", "root-cert.pem"].map(|name| directory.path().join(name));
-        let list = Revocations {
-            number: 1,
-            lifetime: Duration::from_secs(DAY),
-            revoked: Vec::new(),
-        };
-        let list = list.sign(issuer.signer(), at(NOW)).unwrap().to_pem();
+        let list = list(&issuer);
         let source = FileSource::new(directory.path(), FileNames::default(), provider());
         let mut source = source.unwrap();
         std::fs::write(&lists, &list).unwrap();
         source.fetch().await.unwrap();
-        for text in ["", "\n"] {
-            std::fs::write(&lists, text).unwrap();
-            let error = source.fetch().await.unwrap_err();
-            assert!(matches!(error, FileSourceError::Empty { .. }), "{error}");
+        for (text, is_kept) in [(Some(""), true), (None, false)] {
+            match text {
+                Some(text) => std::fs::write(&lists, text).unwrap(),
+                None => std::fs::remove_file(&lists).unwrap(),
+            }
+            let identity = source.fetch().await.unwrap();
+            let bundle = identity.bundles.get(&id().trust_domain()).unwrap();
+            assert_eq!(!bundle.revocations().is_empty(), is_kept, "{text:?}");
         }
-        std::fs::remove_file(&lists).unwrap();
-        source.fetch().await.expect("nothing is revoked any more");
         std::fs::write(&lists, "").unwrap();
         source.fetch().await.expect("nothing was");
 
