@@ -98,6 +98,14 @@ struct Entries {
     endings: Option<Endings>,
 }
 
+impl Entries {
+    fn held(&self) -> Vec<Held> {
+        let open = self.open.iter();
+        open.map(|(id, entry)| Held::new(*id, &entry.made))
+            .collect()
+    }
+}
+
 struct Entry {
     made: Arc<Made>,
     draining: Publisher<bool>,
@@ -112,11 +120,40 @@ struct Made {
     ending: Option<Ending>,
 }
 
-impl Made {
+/// The connections of one moment, and what they are held against: what is [kept](DrainList::keep) from then
+/// on says nothing of either.
+struct Round {
+    endings: Option<Endings>,
+    open: Vec<Held>,
+}
+
+/// A connection, to be held against the endings of its [`Round`].
+struct Held {
+    id: u64,
+    made: Arc<Made>,
+    /// Whether its chain is of a generation that is yet to be kept, so that the endings say nothing of it.
+    is_to_come: bool,
+}
+
+impl Held {
+    fn new(id: u64, made: &Arc<Made>) -> Self {
+        Self {
+            id,
+            made: Arc::clone(made),
+            is_to_come: made.ending.as_ref().is_some_and(Ending::is_to_come),
+        }
+    }
+
     /// Whether the handshake would be accepted with what is known now.
     fn is_accepted(&self, endings: Option<&Endings>) -> bool {
-        let ending = self.ending.as_ref().filter(|ending| !ending.is_to_come());
-        let of_now = match endings.zip(ending) {
+        let endings = endings.filter(|_| !self.is_to_come);
+        self.made.is_accepted(endings)
+    }
+}
+
+impl Made {
+    fn is_accepted(&self, endings: Option<&Endings>) -> bool {
+        let of_now = match endings.zip(self.ending.as_ref()) {
             Some((endings, ending)) => match endings.get(ending.key()) {
                 Some(verifier) => verifier,
                 None => return false,
@@ -161,8 +198,9 @@ impl DrainList {
     /// Call it when the chains of `endings` have taken the place of those before: what the latter accept
     /// from then on drains at once, and what the former have accepted until then counts.
     pub fn keep(&self, endings: Endings) {
+        let mut entries = self.lock();
         endings.set_kept();
-        self.lock().endings = Some(endings);
+        entries.endings = Some(endings);
     }
 
     /// Adds a connection that `verifier` has accepted, until the value that this gives is dropped.
@@ -230,30 +268,37 @@ impl DrainList {
     /// secrets and revocation lists that it has now, and those whose filter chain is not
     /// [kept](Self::keep). Gives how many were not draining before.
     pub fn recheck(&self) -> usize {
-        let endings = {
-            let mut entries = self.lock();
-            entries.rounds += 1;
-            entries.endings.clone()
-        };
-        self.drain_where(|made| !made.is_accepted(endings.as_ref()))
+        let round = self.round();
+        self.end(&round)
+    }
+
+    /// Begins a round: connections and endings are those of one moment.
+    fn round(&self) -> Round {
+        let mut entries = self.lock();
+        entries.rounds += 1;
+        Round {
+            endings: entries.endings.clone(),
+            open: entries.held(),
+        }
+    }
+
+    /// Ends a round. It may take long: connections come and go meanwhile, and endings are replaced.
+    fn end(&self, round: &Round) -> usize {
+        let endings = round.endings.as_ref();
+        self.drain_where(&round.open, |held| !held.is_accepted(endings))
     }
 
     /// Drains the connections of which `condition` is true. Gives how many were not draining
     /// before.
     pub fn drain_if(&self, mut condition: impl FnMut(&Handshake) -> bool) -> usize {
-        self.drain_where(|made| condition(&made.handshake))
+        let open = self.lock().held();
+        self.drain_where(&open, |held| condition(&held.made.handshake))
     }
 
     /// The condition may take long: connections come and go meanwhile.
-    fn drain_where(&self, mut condition: impl FnMut(&Made) -> bool) -> usize {
-        let open: Vec<(u64, Arc<Made>)> = {
-            let entries = self.lock();
-            let open = entries.open.iter();
-            open.map(|(id, entry)| (*id, Arc::clone(&entry.made)))
-                .collect()
-        };
-        let refused = open.into_iter().filter(|(_, made)| condition(made));
-        refused.filter(|(id, _)| self.drain(*id)).count()
+    fn drain_where(&self, open: &[Held], mut condition: impl FnMut(&Held) -> bool) -> usize {
+        let refused = open.iter().filter(|held| condition(held));
+        refused.filter(|held| self.drain(held.id)).count()
     }
 
     /// Whether the connection is there and was not draining.
@@ -299,10 +344,11 @@ impl Tracked {
     /// As [`DrainList::recheck`], of this connection alone.
     pub fn recheck(&self) {
         let entries = self.list.lock();
-        let made = entries.open.get(&self.id).map(|one| Arc::clone(&one.made));
+        let held = entries.open.get(&self.id);
+        let held = held.map(|one| Held::new(self.id, &one.made));
         let endings = entries.endings.clone();
         drop(entries);
-        if made.is_some_and(|made| !made.is_accepted(endings.as_ref())) {
+        if held.is_some_and(|held| !held.is_accepted(endings.as_ref())) {
             self.list.drain(self.id);
         }
     }

@@ -82,6 +82,7 @@ impl Endings {
         Some(Ending { kept, key })
     }
 
+    /// Whoever asks [whether they are](Ending::is_to_come) holds the lock of the list, as whoever says it here.
     pub(super) fn set_kept(&self) {
         self.kept.store(true, Ordering::Relaxed);
     }

@@ -1,6 +1,8 @@
 use std::pin::pin;
 use std::task::{Context, Waker};
 
+use mesh_core::model::listener::{FilterChain, HttpConnection, NetworkFilter};
+use mesh_core::resource::istio::mesh_config::TlsConfig;
 use mesh_core::watch;
 use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevokedCertParams, SerialNumber};
 
@@ -160,4 +162,28 @@ fn whoever_waits_is_woken() {
     assert!(draining.as_mut().poll(&mut cx).is_pending());
     assert_eq!(list.drain_if(|_| true), 1);
     assert!(draining.poll(&mut cx).is_ready());
+}
+
+#[test]
+fn a_round_under_way_says_nothing_of_a_generation_that_is_kept_meanwhile() {
+    let authority = Authority::new("mesh");
+    let list = DrainList::new();
+    let chain = FilterChain::new(NetworkFilter::Http(HttpConnection::new("inbound|80||")));
+    let generation = |listener: &str| {
+        let endings = Endings::new();
+        let limits = TlsConfig::default();
+        let ending = endings.add((listener, &chain), [&limits; 2], None);
+        let handshake = handshake(&authority.svid("/w"));
+        let connection = list.register_accepted(handshake, None, ending.as_ref(), list.rounds());
+        (endings, connection)
+    };
+    let (before, old) = generation("before");
+    list.keep(before);
+    let (after, new) = generation("after");
+    let round = list.round();
+    list.keep(after);
+    assert_eq!(list.end(&round), 0);
+    assert!(!old.is_draining() && !new.is_draining());
+    assert_eq!(list.recheck(), 1);
+    assert!(old.is_draining() && !new.is_draining());
 }
