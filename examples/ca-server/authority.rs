@@ -41,7 +41,8 @@ pub(crate) struct MeshAuthority {
 
 impl MeshAuthority {
     /// Reads the authority, or makes a root if the directory has none of an authority's files. If that was
-    /// broken off before, it is gone on with, and so is the replacement of one root by another.
+    /// broken off before, it is gone on with, and so is the replacement of one root by another. A root that
+    /// was made here and expired meanwhile is renewed.
     pub(crate) fn open(
         directory: &Path,
         trust_domain: TrustDomain,
@@ -53,11 +54,16 @@ impl MeshAuthority {
             let root = sign_root(&trust_domain, key, &provider)?;
             state::create(directory, &root, &provider)?;
         }
-        let files = state::read(directory)?;
         let now = UnixTime::now();
+        if let Some(old) = state::expired(directory, now, &provider)? {
+            let root = sign_root(&trust_domain, Arc::clone(old.key()), &provider)?;
+            state::renew(directory, &root, &old, &provider)?;
+        }
+        let files = state::read(directory)?;
         let signer = Arc::new(files.signer(now, &provider)?);
         let lists = Revocations::new(files.revocation_lists()?)?;
         let authority = overlap::load(directory, signer, now, &provider)?;
+        keep_overlap(directory, &authority);
         let (publisher, issuer) = watch::channel(authority.issuer());
         Ok(Self {
             directory: directory.to_owned(),
@@ -161,14 +167,18 @@ impl MeshAuthority {
 
     /// Keeps and publishes what has changed.
     fn changed(&self, authority: &Authority) {
-        let kept = overlap::save(&self.directory, authority);
-        report("what a restart needs to know is not kept", kept);
+        keep_overlap(&self.directory, authority);
         self.publisher.publish(authority.issuer());
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn keep_overlap(directory: &Path, authority: &Authority) {
+    let kept = overlap::save(directory, authority);
+    report("what a restart needs to know is not kept", kept);
 }
 
 fn report(what: &str, done: Result<(), Failure>) {

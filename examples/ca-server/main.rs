@@ -2,10 +2,12 @@
 //!
 //! The authority is a root that it makes and keeps in a directory, or is given as files in the
 //! layout of Istio's secret `cacerts`. Callers prove who they are by a certificate of the authority
-//! or by a token; a connection ends when the certificate that its client has presented counts no more. A root that it has made is renewed in time, with its key; files that somebody else
-//! replaces, `ca-crl.pem` among them, are followed within seconds. While one root follows another, a day and
-//! more, what a restart needs to know of it is kept beside them, in `overlap.json`, the key of the old one
-//! included.
+//! or by a token; a connection ends when the certificate that its client has presented counts no more. A
+//! root that it has made is renewed in time, with its key, and at the start if it expired while nobody
+//! looked; files that somebody else replaces, `ca-crl.pem` among them, are followed within seconds. While
+//! one root follows another, a day and more, what a restart needs to know of it is kept beside them, in
+//! `overlap.json`, the key of the old one included. An old signer that has expired meanwhile is not waited
+//! for.
 //!
 //! ```sh
 //! cargo run --example ca-server -- --state ./ca --tokens tokens.txt --bundle 127.0.0.1:15080

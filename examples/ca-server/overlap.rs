@@ -60,7 +60,7 @@ struct KeptRoot {
     until: u64,
 }
 
-/// Keeps what `authority` is in the middle of, if it is.
+/// Keeps what `authority` is in the middle of, if it is. Nothing is written that is there already.
 pub(crate) fn save(directory: &Path, authority: &Authority) -> Result<(), Failure> {
     let retained = authority.retained();
     if authority.next().is_none() && retained.is_empty() {
@@ -81,6 +81,9 @@ pub(crate) fn save(directory: &Path, authority: &Authority) -> Result<(), Failur
             .collect(),
     };
     let text = serde_json::to_string_pretty(&overlap)?;
+    if fs::read_to_string(directory.join(FILE)).is_ok_and(|kept| kept == text) {
+        return Ok(());
+    }
     Ok(state::write(directory, &[(FILE, text)])?)
 }
 
@@ -92,7 +95,7 @@ fn remove(directory: &Path) -> io::Result<()> {
 }
 
 /// An authority with the signer of the files, `own`, or one that goes on with what was kept: with the
-/// signer of then, whom `own` follows when it is time.
+/// signer of then, whom `own` follows when it is time. What is decided here is to be [saved](save).
 ///
 /// # Errors
 ///

@@ -11,8 +11,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mesh_tls::ca::Signer;
-use mesh_tls::ca::files::CaFiles;
+use mesh_tls::ca::files::{CaFiles, CaFilesError};
+use mesh_tls::ca::{Signer, SignerError};
 use mesh_tls::digest::{NoSha256, Sha256};
 use mesh_tls::pem;
 use rustls::crypto::CryptoProvider;
@@ -97,6 +97,30 @@ pub(crate) fn is_self_made(directory: &Path, signer: &Signer, provider: &CryptoP
     let marked = fs::read_to_string(directory.join(MARKER)).unwrap_or_default();
     let own = fingerprint(signer, provider);
     own.is_ok_and(|own| marked.lines().any(|line| line == own))
+}
+
+/// The root of the files, if it was made here and has expired.
+pub(crate) fn expired(
+    directory: &Path,
+    now: UnixTime,
+    provider: &CryptoProvider,
+) -> Result<Option<Signer>, Failure> {
+    let files = read(directory)?;
+    let signer = files.signer(now, provider);
+    if !matches!(
+        signer,
+        Err(CaFilesError::Signer(SignerError::Expired { .. }))
+    ) {
+        return Ok(None);
+    }
+    let text = read_file(&directory.join(CERTIFICATE))?.unwrap_or_default();
+    let certificates = pem::certificates(&text)?;
+    let Some(last) = certificates.first().map(|one| one.validity().not_after()) else {
+        return Ok(None);
+    };
+    // As it was when it counted last.
+    let signer = files.signer(last, provider).ok();
+    Ok(signer.filter(|signer| is_self_made(directory, signer, provider)))
 }
 
 fn fingerprint(signer: &Signer, provider: &CryptoProvider) -> Result<String, NoSha256> {

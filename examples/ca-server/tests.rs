@@ -1,3 +1,5 @@
+mod restart;
+
 use std::fs;
 use std::future::pending;
 use std::io::{self, Read, Write};
