@@ -118,6 +118,10 @@ impl MeshAuthority {
             return Ok(());
         }
         let lists = Revocations::new(files.revocation_lists()?)?;
+        // Who truncates a file before writing it must not let the revoked in meanwhile.
+        if lists.is_empty() && !self.revocations.watch().load().is_empty() {
+            return Err("`ca-crl.pem` has no list any more: those of before count on".into());
+        }
         let now = UnixTime::now();
         let (old, next) = (
             known.signer(now, &self.provider),

@@ -116,6 +116,11 @@ fn files_that_are_replaced_are_followed() {
     authority.reload().unwrap();
     assert!(!authority.revocations().load().is_empty());
     assert_eq!(authority.issuer().load().roots(), roots, "the roots stay");
+    fs::write(directory.path().join("ca-crl.pem"), "").unwrap();
+    assert!(authority.reload().is_err());
+    assert!(!authority.revocations().load().is_empty(), "they count on");
+    revoke(directory.path(), &next, &[7, 8]);
+    authority.reload().unwrap();
 
     fs::write(directory.path().join("ca-cert.pem"), "broken").unwrap();
     assert!(authority.reload().is_err());

@@ -91,6 +91,9 @@ fn tell<E: Error + 'static>(notice: &Notice<'_, E>) {
     match notice {
         Notice::Published { identity } => eprintln!("the identity is {}", identity.svid.id()),
         Notice::Failed { error, .. } => warn(&format_args!("cannot be had: {}", chain(*error))),
+        Notice::Incomplete { error } => {
+            warn(&format_args!("is not all of now: {}", chain(*error)));
+        }
         Notice::NotValid { .. } => warn(&"does not count now"),
         Notice::Withdrawn => warn(&"has expired"),
         _ => {}
