@@ -2,10 +2,13 @@
 
 use std::env::current_exe;
 use std::fs::{self, read_to_string};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
-use std::process::{self, Command};
+use std::process::{self, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 
-use super::scene::{Program, answering, body, eventually, get};
+use super::scene::{PATIENCE, Program, answering, body, eventually, get};
 
 /// What is logged of a request for `/cart`, after its time.
 const LINE: &str = "] \"GET /cart HTTP/1.1\" 200 - direct_response ";
@@ -55,26 +58,54 @@ fn requests_are_served_while_no_line_can_be_written() {
 #[test]
 fn standard_output_has_a_line_for_each_request() {
     // Of this process it belongs to all tests.
-    let alone = Command::new(current_exe().unwrap())
-        .args([
-            "--exact",
-            "tests::logs::a_program_that_logs_to_standard_output",
-        ])
+    let mut alone = Command::new(current_exe().unwrap())
+        .args(["--exact", TO_STANDARD_OUTPUT])
         .args(["--ignored", "--nocapture"])
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
         .unwrap();
-    let written = String::from_utf8(alone.stdout).unwrap();
-    assert!(alone.status.success(), "{written}");
-    let lines = written.lines().filter(|line| line.contains(LINE));
-    assert_eq!(lines.count(), 1, "{written}");
+    let (line, lines) = mpsc::channel();
+    let stdout = BufReader::new(alone.stdout.take().unwrap());
+    thread::spawn(move || stdout.lines().try_for_each(|read| line.send(read.unwrap())));
+    let mut written: Vec<String> = Vec::new();
+    while !written.iter().any(|line| is_logged(line)) {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(line) => written.push(line),
+            Err(_) => break,
+        }
+    }
+    // It serves until then: who is told to end does not wait for lines to be written.
+    drop(alone.stdin.take());
+    written.extend(lines);
+    assert!(alone.wait().unwrap().success(), "{written:?}");
+    let logged = written.iter().filter(|line| is_logged(line));
+    assert_eq!(logged.count(), 1, "{written:?}");
 }
+
+const TO_STANDARD_OUTPUT: &str = "tests::logs::a_program_that_logs_to_standard_output";
 
 #[test]
 #[ignore = "its output is looked at by the test above"]
 fn a_program_that_logs_to_standard_output() {
     Program::start_with(&answering("open"), &["--access-log=-"]).serve(|address, _| {
         assert_eq!(body(&get(address, "/cart")), "open");
+        wait_for_end_of_standard_input();
     });
+}
+
+fn is_logged(line: &str) -> bool {
+    line.contains(LINE)
+}
+
+/// Waits until whoever started this process closes its standard input, or patience ends.
+fn wait_for_end_of_standard_input() {
+    let (ended, end) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        drop(ended);
+    });
+    let _ = end.recv_timeout(PATIENCE);
 }
 
 /// The text of a file once there is some, up to the end of a line.
