@@ -19,6 +19,7 @@ mod places;
 mod policies;
 mod policies_asked;
 mod policies_traced;
+mod ports;
 mod proxy_headers;
 mod recorded;
 mod redirected;
