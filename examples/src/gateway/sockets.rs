@@ -49,7 +49,8 @@ pub(super) type Unbound<'m> = Vec<(&'m Listener, io::Error)>;
 impl Sockets {
     /// Binds what is asked for and not listened at. Nothing else changes.
     ///
-    /// A listener that cannot be bound is left out, as by an Envoy; it is tried again by the next call.
+    /// A listener that cannot be bound is left out, as by an Envoy; it is tried again by the next call. Of
+    /// two at one address the one is served that is listened at already, else the one with the lower id.
     ///
     /// # Errors
     ///
@@ -60,16 +61,18 @@ impl Sockets {
         workers: &Workers,
         asked: &Asked<'m>,
     ) -> io::Result<(Prepared, Unbound<'m>)> {
-        let (mut new, mut all) = (Vec::new(), Vec::new());
-        let (mut unbound, mut taken) = (Vec::new(), BTreeSet::new());
-        for (id, ask) in asked {
-            let is_first = ask.address.port() == 0 || taken.insert(ask.address);
+        let stays = |(id, ask): &(&ListenerId, &Ask<'_>)| {
             let open = self.open.get(id);
-            if is_first && open.is_some_and(|open| open.asked == ask.address) {
-                all.push(*id);
-                continue;
-            }
-            let bound = match is_first {
+            open.is_some_and(|open| open.asked == ask.address)
+        };
+        let (staying, coming): (Vec<_>, Vec<_>) = asked.iter().partition(stays);
+        let mut all: Vec<_> = staying.into_iter().map(|(id, _)| *id).collect();
+        // Who is listened at stays, whoever else comes and wants its address.
+        let mut taken: BTreeSet<_> = all.iter().filter_map(|id| self.get(*id)).collect();
+        let (mut new, mut unbound) = (Vec::new(), Vec::new());
+        for (id, ask) in coming {
+            let is_free = ask.address.port() == 0 || taken.insert(ask.address);
+            let bound = match is_free {
                 true => self.bind(workers, ask.address, &new),
                 // Clients would be answered by either.
                 false => Err(in_use(ask.address)),

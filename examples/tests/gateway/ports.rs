@@ -158,6 +158,22 @@ fn two_ports_are_not_bound_as_one() {
 }
 
 #[test]
+fn a_port_that_is_served_is_not_given_to_another_that_is_declared() {
+    let (mut gateway, _) = with_port(|port| {
+        let ports = [(80, port), (8080, port)];
+        serving(&ports, &model_of(&declaring(8080)))
+    });
+    let served = gateway.address(8080).unwrap();
+    let warnings = gateway.publish(&declaring_both(80, 8080)).unwrap();
+    let told = format!("listener `0.0.0.0_80` is not served: {served}: another listener is bound");
+    assert!(warnings[0].starts_with(&told), "{warnings:?}");
+    assert_eq!(gateway.addresses().collect::<Vec<_>>(), [(8080, served)]);
+
+    gateway.publish(&model_of(&declaring(80))).unwrap();
+    assert_eq!(gateway.addresses().collect::<Vec<_>>(), [(80, served)]);
+}
+
+#[test]
 fn a_port_can_change_hands() {
     let (mut gateway, port) = with_port(|port| {
         let ports = [(80, port), (81, port)];
