@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use mesh_core::model::Notice;
-use mesh_core::model::cluster::{Cluster, Endpoint, LocalityBalancing};
+use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress, LocalityBalancing};
 
 use crate::balance::host::Host;
 use crate::balance::policy::{Policy, PolicyError};
@@ -284,6 +284,32 @@ impl Balancer {
         members
             .map(|member| Arc::clone(member.host.endpoint()))
             .collect()
+    }
+
+    /// The endpoint at an address, if it is one of them now.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Instant;
+    ///
+    /// use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress};
+    /// use mesh_core::service::ClusterName;
+    /// use mesh_discovery::balance::Balancer;
+    ///
+    /// let mut cluster = Cluster::new(ClusterName::from("cart"));
+    /// let address = EndpointAddress::Ip(([10, 0, 0, 7], 80).into());
+    /// cluster.endpoints.push(Endpoint::new(address.clone()));
+    /// let now = Instant::now();
+    /// let balancer = Balancer::new(Arc::new(cluster), Default::default(), now, 0);
+    ///
+    /// assert!(balancer.endpoint(&address).is_some());
+    /// balancer.replace_endpoints([], now);
+    /// assert!(balancer.endpoint(&address).is_none());
+    /// ```
+    pub fn endpoint(&self, address: &EndpointAddress) -> Option<Arc<Endpoint>> {
+        let state = self.state();
+        let member = state.members.get(address)?;
+        Some(Arc::clone(member.host.endpoint()))
     }
 
     /// The endpoints with what is known of them, in no order.
