@@ -176,6 +176,7 @@ where
 {
     let endpoints = Endpoints {
         pool: pool.clone(),
+        clusters: upstreams.clusters.clone(),
         tls: upstreams.tls.clone(),
         dynamic: upstreams.dynamic.clone(),
         is_redirected: upstreams.is_redirected,
@@ -195,6 +196,7 @@ where
 /// Makes the services of endpoints.
 struct Endpoints<B> {
     pool: Pool<B>,
+    clusters: ClustersView,
     tls: Originations,
     dynamic: Dynamic,
     is_redirected: bool,
@@ -205,6 +207,7 @@ impl<B> Clone for Endpoints<B> {
     fn clone(&self) -> Self {
         Self {
             pool: self.pool.clone(),
+            clusters: self.clusters.clone(),
             tls: self.tls.clone(),
             dynamic: self.dynamic.clone(),
             is_redirected: self.is_redirected,
@@ -233,6 +236,7 @@ impl<B> NewService for Endpoints<B> {
             }
             address => (Address::of(address), None),
         };
+        let upstream = || self.clusters.get(&cluster.name);
         let endpoint = address.zip(tls).map(|(address, tls)| {
             let source = source(self.is_redirected, cluster, &address);
             Endpoint::at(address, protocol)
@@ -240,7 +244,7 @@ impl<B> NewService for Endpoints<B> {
                 .with_source(source)
                 .with_preface(Preface::of(target))
                 .with_connect_timeout(cluster.connect_timeout)
-                .with_limits(ConnectionLimits::of(target))
+                .with_limits(ConnectionLimits::of(target, upstream))
         });
         ToEndpoint {
             pool: self.pool.clone(),

@@ -7,9 +7,10 @@ use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use mesh_core::model::cluster::{Cluster, Discovery, Endpoint};
+use mesh_core::model::cluster::{Cluster, Discovery, Endpoint, EndpointAddress};
 use mesh_discovery::balance::policy::Policy;
 use mesh_discovery::circuit_breaker::{Breakers, Permit, Resource};
+use mesh_discovery::cluster::Upstream;
 use mesh_discovery::connect::PoolSettings;
 use mesh_discovery::service::Target;
 use tokio::sync::Notify;
@@ -31,15 +32,18 @@ pub struct ConnectionLimits {
 
 struct Shared {
     cluster: Arc<Cluster>,
-    /// That the connections lead to, as long as the cluster has it.
-    endpoint: Weak<Endpoint>,
+    /// That the connections lead to.
+    member: Member,
     settings: PoolSettings,
     breakers: Arc<Breakers>,
 }
 
 impl ConnectionLimits {
     /// The limits of a target's cluster; `None` if it has none.
-    pub fn of(target: &Target) -> Option<Self> {
+    ///
+    /// `upstream` is the cluster while it serves, which is asked whether it has an endpoint at the target's
+    /// address still. It is not looked up where there are no limits.
+    pub fn of(target: &Target, upstream: impl FnOnce() -> Option<Arc<Upstream>>) -> Option<Self> {
         let cluster = &target.cluster;
         if cluster.policy.connection_pool.is_none() && cluster.tcp_keepalive.is_none() {
             return None;
@@ -47,7 +51,11 @@ impl ConnectionLimits {
         let shared = Rc::new(Shared {
             settings: PoolSettings::compile(cluster),
             cluster: Arc::clone(cluster),
-            endpoint: Arc::downgrade(&target.endpoint),
+            member: Member {
+                endpoint: Arc::downgrade(&target.endpoint),
+                address: target.endpoint.address.clone(),
+                upstream: upstream().map_or_else(Weak::new, |upstream| Arc::downgrade(&upstream)),
+            },
             breakers: Arc::clone(&target.breakers),
         });
         Some(Self { shared })
@@ -96,11 +104,36 @@ impl fmt::Debug for ConnectionLimits {
     }
 }
 
+/// An endpoint of a cluster, of which there is another version when its weight, its labels or its health
+/// change.
+#[derive(Clone)]
+struct Member {
+    /// The version that was known last.
+    endpoint: Weak<Endpoint>,
+    address: EndpointAddress,
+    upstream: Weak<Upstream>,
+}
+
+impl Member {
+    /// Whether the cluster has no endpoint at the address any more, or is gone itself.
+    fn has_gone(&mut self) -> bool {
+        if self.endpoint.strong_count() > 0 {
+            return false;
+        }
+        let upstream = self.upstream.upgrade();
+        let next = upstream.and_then(|upstream| upstream.balancer().endpoint(&self.address));
+        if let Some(next) = &next {
+            self.endpoint = Arc::downgrade(next);
+        }
+        next.is_none()
+    }
+}
+
 /// Lets as many connections to an endpoint be made as there may be.
 pub(super) struct Gate {
     limits: ConnectionLimits,
     /// That of the request before, if it is known when it has gone.
-    endpoint: RefCell<Option<Weak<Endpoint>>>,
+    member: RefCell<Option<Member>>,
     open: Cell<usize>,
     // Apart, for what is there for the one protocol would wake who waits for the other in vain, and
     // nobody in his place.
@@ -111,7 +144,7 @@ pub(super) struct Gate {
 impl Gate {
     pub(super) fn new(limits: ConnectionLimits) -> Rc<Self> {
         let gate = Self {
-            endpoint: RefCell::default(),
+            member: RefCell::default(),
             open: Cell::new(0),
             http1_freed: Notify::new(),
             http2_freed: Notify::new(),
@@ -123,19 +156,18 @@ impl Gate {
 
     /// Notes who has to be there for connections to be kept: the endpoint of the request before.
     pub(super) fn follow(&self, limits: &ConnectionLimits) {
-        let mut known = self.endpoint.borrow_mut();
-        let endpoint = &limits.shared.endpoint;
-        if known.as_ref().is_none_or(|known| !known.ptr_eq(endpoint)) {
-            *known = limits.are_of_list().then(|| endpoint.clone());
+        let mut known = self.member.borrow_mut();
+        let member = &limits.shared.member;
+        let is_same = |known: &Member| known.endpoint.ptr_eq(&member.endpoint);
+        if !known.as_ref().is_some_and(is_same) {
+            *known = limits.are_of_list().then(|| member.clone());
         }
     }
 
-    /// Whether the cluster does not have the endpoint any more that the last request went to.
+    /// Whether the cluster has no endpoint any more at the address that the last request went to.
     pub(super) fn has_endpoint_gone(&self) -> bool {
-        let known = self.endpoint.borrow();
-        known
-            .as_ref()
-            .is_some_and(|endpoint| endpoint.strong_count() == 0)
+        let mut known = self.member.borrow_mut();
+        known.as_mut().is_some_and(Member::has_gone)
     }
 
     /// Whether there are connections, or some are being made.

@@ -14,7 +14,7 @@
 //! as many connections as there may be, requests wait, and where too many wait already, one is
 //! answered with `503` and `x-envoy-overloaded`. As in Envoy, connections are limited for all threads
 //! together, and an endpoint without any gets one on each thread nevertheless. Idle connections to an
-//! endpoint that the cluster does not have any more are closed within a second or two.
+//! address that the cluster has no endpoint at any more are closed within a second or two.
 //!
 //! Connecting goes on when the request that it was begun for is given up, as by a timeout, until the
 //! connect timeout, as in Envoy: a timeout that is shorter than connecting would never get a connection

@@ -49,7 +49,7 @@ impl Default for PoolSettings {
 /// Clones share the connections. `B` is the body of the requests. See the [module docs](super)
 /// for an example.
 pub struct Pool<B> {
-    shared: Rc<Shared<B>>,
+    pub(super) shared: Rc<Shared<B>>,
 }
 
 /// What the clones of a pool share.

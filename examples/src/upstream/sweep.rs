@@ -32,12 +32,21 @@ where
     loop {
         tokio::time::sleep(INTERVAL).await;
         let Some(pool) = pool.upgrade() else { return };
-        let mut hosts = pool.hosts.borrow_mut();
-        // A host that is referred to elsewhere is about to be used, or a connection to it is being made.
-        hosts.retain(|host| host.sweep(INTERVAL) || Rc::strong_count(host) > 1);
-        if hosts.is_empty() {
+        if !once(&pool) {
             pool.sweeping.set(false);
             return;
         }
     }
+}
+
+/// Sweeps the pool, as is done once in each interval; false if nothing is left in it.
+pub(super) fn once<B>(pool: &Shared<B>) -> bool
+where
+    B: http_body::Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    let mut hosts = pool.hosts.borrow_mut();
+    // A host that is referred to elsewhere is about to be used, or a connection to it is being made.
+    hosts.retain(|host| host.sweep(INTERVAL) || Rc::strong_count(host) > 1);
+    !hosts.is_empty()
 }

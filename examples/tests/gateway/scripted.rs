@@ -215,3 +215,61 @@ fn an_answer_that_is_owed_outlives_its_configuration() {
         assert!(next.ends_with("GET /next"), "{next}");
     }
 }
+
+/// The services `kept`, whose endpoint has a weight, and `gone`, both with limits on connections.
+fn limited(kept: &str, gone: &Service, weight: u32) -> String {
+    let limit = |name: &str| {
+        format!(
+            "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{ name: {name}, namespace: shop }}
+spec:
+  host: {name}.example
+  trafficPolicy: {{ connectionPool: {{ tcp: {{ maxConnections: 9 }} }} }}
+"
+        )
+    };
+    let weighed = format!("address: 127.0.0.1, weight: {weight},");
+    let kept = kept.replace("address: 127.0.0.1,", &weighed);
+    let gone = gone.yaml("gone");
+    format!("{kept}---{gone}{}{}", limit("kept"), limit("gone"))
+}
+
+#[test]
+fn a_connection_is_kept_where_only_the_weight_of_its_endpoint_changes() {
+    let rules = "
+  - match: [{ uri: { exact: /kept } }]
+    route: [{ destination: { host: kept.example } }]
+  - route: [{ destination: { host: gone.example } }]
+";
+    let (kept, gone, elsewhere) = (Service::new(), Service::new(), Service::new());
+    let mut scene = Scene::new(rules);
+    let mut client = scene.connect();
+    let resources = |gone: &Service, weight| limited(&kept.yaml("kept"), gone, weight);
+    let all: Vec<String> = (1..=2).map(|weight| resources(&gone, weight)).collect();
+    let last = resources(&elsewhere, 3);
+    let one_connection = thread::spawn(move || {
+        let mut connection = kept.accept();
+        for _ in 0..3 {
+            head(&mut connection);
+            say(&mut connection, DONE);
+        }
+    });
+    let until_closed = thread::spawn(move || {
+        let mut connection = gone.accept();
+        head(&mut connection);
+        say(&mut connection, DONE);
+        assert_eq!(connection.read(&mut [0]).unwrap(), 0);
+    });
+    for resources in all {
+        assert_eq!(scene.publish(rules, &resources), [""; 0]);
+        assert!(ask(&mut client, "/kept").ends_with("done"));
+    }
+    assert!(ask(&mut client, "/gone").ends_with("done"));
+    assert_eq!(scene.publish(rules, &last), [""; 0]);
+    // That is when unused connections were looked at.
+    until_closed.join().unwrap();
+    assert!(ask(&mut client, "/kept").ends_with("done"));
+    one_connection.join().unwrap();
+}

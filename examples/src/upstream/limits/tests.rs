@@ -149,7 +149,11 @@ fn limits(pool: &str) -> ConnectionLimits {
         shared: Rc::new(Shared {
             settings: PoolSettings::compile(&cluster),
             breakers: Arc::new(Breakers::new(limits)),
-            endpoint: Weak::new(),
+            member: Member {
+                endpoint: Weak::new(),
+                address: EndpointAddress::Ip(([127, 0, 0, 1], 80).into()),
+                upstream: Weak::new(),
+            },
             cluster: Arc::new(cluster),
         }),
     }
