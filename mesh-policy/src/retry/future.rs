@@ -20,6 +20,7 @@ use super::budget::{ActiveRequest, RetryPermit};
 use super::layer::{ATTEMPT_COUNT, Plan, RetryLayer};
 use super::replay_body::{Replay, ReplayBody};
 use super::state::{Outcome, Verdict};
+use crate::BoxError;
 use crate::timeout::timeouts;
 
 pin_project! {
@@ -75,7 +76,8 @@ where
 impl<S, B, ResBody> Future for ResponseFuture<S, B>
 where
     S: Service<Request<ReplayBody<B>>, Response = Response<ResBody>>,
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
     ResBody: Default + From<Bytes>,
 {
     type Output = Result<S::Response, S::Error>;
@@ -152,7 +154,7 @@ pub(super) struct Retrying<S, B, E> {
     next: Option<ReplayBody<B>>,
     attempts: u32,
     previous: PreviousEndpoints,
-    /// Runs from when the request has come whole.
+    /// Runs from when the attempt has last moved on, or is set to do so once it is over.
     timer: Option<Pin<Box<Sleep>>>,
     permit: Option<RetryPermit>,
 }
@@ -187,17 +189,26 @@ impl<S, B, E> Retrying<S, B, E> {
         }
     }
 
-    /// Waits for the end of the time that an attempt has. As in Envoy, that of a slow client who is
-    /// still sending does not count.
-    fn poll_timeout<R>(&mut self, cx: &mut Context<'_>) -> Poll<Ended<R, E>> {
+    /// Waits for the end of the time that an attempt has: from when the request has come whole or, before
+    /// that, from when something has last come or been read.
+    fn poll_timeout<R>(&mut self, cx: &mut Context<'_>) -> Poll<Ended<R, E>>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
         let Some(per_try) = self.plan.per_try else {
             return Poll::Pending;
         };
-        if self.timer.is_none() {
-            ready!(self.replay.poll_received(cx));
-        }
+        let moved = self.replay.poll_progress(cx);
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(per_try)));
-        timer.as_mut().poll(cx).map(|()| Ended::TimedOut)
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            let deadline = moved.and_then(|moved| moved.checked_add(per_try));
+            match deadline.filter(|deadline| *deadline > timer.deadline()) {
+                Some(deadline) => timer.as_mut().reset(deadline),
+                None => return Poll::Ready(Ended::TimedOut),
+            }
+        }
     }
 
     /// Decides what follows an attempt.

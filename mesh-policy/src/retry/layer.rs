@@ -20,6 +20,7 @@ use super::defaults::RetryDefaults;
 use super::future::{ResponseFuture, Retrying};
 use super::replay_body::{Replay, ReplayBody};
 use super::state::{REQUEST_HEADERS, RetryState};
+use crate::BoxError;
 use crate::clock::WallClock;
 
 pub(super) const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
@@ -230,7 +231,8 @@ impl<S: fmt::Debug, E> fmt::Debug for Retry<S, E> {
 impl<S, B, ResBody> Service<Request<B>> for Retry<S, S::Error>
 where
     S: Service<Request<ReplayBody<B>>, Response = Response<ResBody>> + Clone,
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
     ResBody: Default + From<Bytes>,
 {
     type Response = S::Response;

@@ -8,6 +8,9 @@
 //! sent again. Nor is one kept once it is settled that there is no further attempt
 //! ([`Replay::finish`]): a stream may go on for long after its response has begun.
 //!
+//! Where attempts are timed, the body is read ahead of them as far as it is kept, to learn when it has come
+//! whole though an upstream does not read it. An attempt gets what is ahead before the rest.
+//!
 //! An attempt that has been given up may still be read by its connection for a moment. Its body then
 //! fails with [`Superseded`], and takes nothing from the attempt that follows. That is what the lock
 //! is for: it is that of one request, and nobody else waits for it.
@@ -30,18 +33,19 @@
 //! # }
 //! ```
 
+mod shared;
+
 use std::fmt;
-use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
 
+use self::shared::Shared;
 use crate::BoxError;
-use crate::pieces::{Pieces, Position};
 
 /// The body of one attempt.
 ///
@@ -56,35 +60,6 @@ enum Source<B> {
     },
     /// A body that is sent once.
     Once(B),
-}
-
-/// What the attempts of a request share.
-struct Shared<B> {
-    body: B,
-    pieces: Pieces,
-    limit: usize,
-    end: End,
-    /// The attempt that may read.
-    attempt: u32,
-    /// What it has read of the pieces that are kept.
-    read: Position,
-    /// Whether it has read the trailers, or that there are none.
-    ended: bool,
-    /// Whether it has been given up before it had read everything.
-    is_dropped: bool,
-    /// Who waits for its next frame.
-    reader: Option<Waker>,
-    /// Who waits until the body has been received.
-    receiver: Option<Waker>,
-    is_replayable: bool,
-}
-
-/// How far the inner body has been read.
-enum End {
-    NotYet,
-    Reached(Option<HeaderMap>),
-    /// It failed; it would fail each attempt.
-    Failed,
 }
 
 impl<B> ReplayBody<B> {
@@ -108,21 +83,7 @@ impl<B: Body<Data = Bytes>> Replay<B> {
         if body.is_end_stream() {
             return Self(None);
         }
-        // A body that says it is too long is not worth keeping the beginning of.
-        let is_replayable = body.size_hint().lower() <= limit as u64;
-        Self(Some(Arc::new(Mutex::new(Shared {
-            body,
-            pieces: Pieces::default(),
-            limit,
-            end: End::NotYet,
-            attempt: 0,
-            read: Position::default(),
-            ended: false,
-            is_dropped: false,
-            reader: None,
-            receiver: None,
-            is_replayable,
-        }))))
+        Self(Some(Arc::new(Mutex::new(Shared::new(body, limit)))))
     }
 
     /// The body of the next attempt, after which earlier ones read no more. `None` if it cannot be
@@ -136,17 +97,10 @@ impl<B: Body<Data = Bytes>> Replay<B> {
         if state.attempt > 0 && !state.can_replay() {
             return None;
         }
-        state.attempt += 1;
-        state.read = Position::default();
-        state.ended = false;
-        state.is_dropped = false;
-        let attempt = state.attempt;
-        let superseded = state.reader.take();
+        let (attempt, superseded) = state.begin();
         drop(state);
         // It has to learn that nothing more comes: the inner body will wake the new attempt only.
-        if let Some(superseded) = superseded {
-            superseded.wake();
-        }
+        wake(superseded);
         Some(ReplayBody(Source::Kept {
             shared: Arc::clone(shared),
             attempt,
@@ -167,22 +121,37 @@ impl<B> Replay<B> {
     pub fn finish(&self) {
         if let Some(shared) = &self.0 {
             let mut shared = lock(shared);
-            shared.is_replayable = false;
-            shared.release();
+            shared.settle();
+            // Nobody reads ahead any more, whom the inner body would wake in its place.
+            let reader = shared.moved.and_then(|_| shared.reader.take());
+            drop(shared);
+            wake(reader);
         }
     }
+}
 
-    /// Waits until the body has come whole, as far as anybody reads it.
-    pub(super) fn poll_received(&self, cx: &Context<'_>) -> Poll<()> {
-        let Some(shared) = &self.0 else {
-            return Poll::Ready(());
+impl<B> Replay<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    /// Reads ahead, and says when the attempt has last moved on: something came from the client or was
+    /// read by the upstream, or this was asked for the first time. It moves no more once the body has come
+    /// whole. `None` if there is no body.
+    ///
+    /// The task is woken when there may be more to read ahead, not whenever the upstream reads.
+    pub(super) fn poll_progress(&self, cx: &mut Context<'_>) -> Option<Instant> {
+        let mut shared = lock(self.0.as_ref()?);
+        let moved = shared.timed();
+        let reader = match shared.read_ahead(cx) {
+            true => shared.reader.take(),
+            false => None,
         };
-        let mut shared = lock(shared);
-        if shared.is_received() {
-            return Poll::Ready(());
-        }
-        shared.receiver = Some(cx.waker().clone());
-        Poll::Pending
+        let moved = shared.moved.unwrap_or(moved);
+        shared.receiver = (!shared.is_received()).then(|| cx.waker().clone());
+        drop(shared);
+        wake(reader);
+        Some(moved)
     }
 }
 
@@ -195,105 +164,6 @@ impl<B> Drop for Replay<B> {
 fn lock<B>(shared: &Mutex<Shared<B>>) -> MutexGuard<'_, Shared<B>> {
     // A body that panicked while it was read is left where it was.
     shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl<B> Shared<B> {
-    fn can_replay(&self) -> bool {
-        self.is_replayable && !matches!(self.end, End::Failed)
-    }
-
-    /// Whether nothing more comes, or nobody is there to read it.
-    fn is_received(&self) -> bool {
-        self.is_dropped || !matches!(self.end, End::NotYet)
-    }
-
-    /// Keeps a piece that the attempt reads, which has read all before it.
-    fn keep(&mut self, piece: &Bytes) {
-        if self.pieces.len().saturating_add(piece.len()) > self.limit {
-            self.is_replayable = false;
-        }
-        if self.is_replayable {
-            self.pieces.push(piece);
-            self.read = self.pieces.end();
-        } else {
-            self.release();
-        }
-    }
-
-    /// Lets go of what is not sent again.
-    fn release(&mut self) {
-        if !self.is_replayable {
-            self.pieces.release(&mut self.read);
-        }
-    }
-}
-
-impl<B> Shared<B>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<BoxError>,
-{
-    /// The next frame for the attempt.
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(piece) = self.pieces.next(&mut self.read) {
-            self.release();
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
-        }
-        if let End::Reached(trailers) = &self.end {
-            let trailers = match mem::replace(&mut self.ended, true) {
-                true => None,
-                false => trailers.clone(),
-            };
-            return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
-        }
-        let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-            Some(Ok(frame)) => frame,
-            Some(Err(error)) => {
-                self.end = End::Failed;
-                return Poll::Ready(Some(Err(error.into())));
-            }
-            None => {
-                self.end = End::Reached(None);
-                self.ended = true;
-                return Poll::Ready(None);
-            }
-        };
-        if let Some(piece) = frame.data_ref() {
-            self.keep(piece);
-            // Who knows that this was the last one does not ask again.
-            if self.body.is_end_stream() {
-                self.end = End::Reached(None);
-            }
-        } else if let Some(trailers) = frame.trailers_ref() {
-            self.end = End::Reached(Some(trailers.clone()));
-            self.ended = true;
-        }
-        Poll::Ready(Some(Ok(frame)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.pieces.left(self.read) == 0
-            && match &self.end {
-                End::NotYet => self.body.is_end_stream(),
-                End::Reached(trailers) => self.ended || trailers.is_none(),
-                End::Failed => false,
-            }
-    }
-
-    /// The hint for what the attempt has not read.
-    fn size_hint(&self) -> SizeHint {
-        let again = self.pieces.left(self.read) as u64;
-        let rest = match &self.end {
-            End::NotYet => self.body.size_hint(),
-            End::Reached(_) | End::Failed => SizeHint::with_exact(0),
-        };
-        let mut hint = SizeHint::new();
-        hint.set_lower(rest.lower().saturating_add(again));
-        if let Some(upper) = rest.upper() {
-            hint.set_upper(upper.saturating_add(again));
-        }
-        hint
-    }
 }
 
 impl<B> Body for ReplayBody<B>
@@ -319,9 +189,18 @@ where
                 if shared.attempt != *attempt {
                     return Poll::Ready(Some(Err(Superseded.into())));
                 }
-                let frame = shared.poll_frame(cx);
+                if let Some(frame) = shared.next_kept() {
+                    return Poll::Ready(frame);
+                }
+                let frame = shared.poll_next(cx);
                 shared.reader = frame.is_pending().then(|| cx.waker().clone());
-                wake_receiver(shared);
+                // This task will not be woken for what follows before it asks again.
+                let receiver = match frame.is_ready() {
+                    true => shared.receiver.take(),
+                    false => None,
+                };
+                drop(shared);
+                wake(receiver);
                 frame
             }
         }
@@ -359,21 +238,19 @@ impl<B> Drop for ReplayBody<B> {
         if let Source::Kept { shared, attempt } = &self.0 {
             let mut shared = lock(shared);
             if shared.attempt == *attempt {
-                shared.is_dropped = true;
-                wake_receiver(shared);
+                shared.abandon();
+                let receiver = shared.receiver.take();
+                drop(shared);
+                wake(receiver);
             }
         }
     }
 }
 
-/// Tells who waits for the end of the body that it is there.
-fn wake_receiver<B>(mut shared: MutexGuard<'_, Shared<B>>) {
-    if shared.is_received() {
-        let receiver = shared.receiver.take();
-        drop(shared);
-        if let Some(receiver) = receiver {
-            receiver.wake();
-        }
+/// Wakes a task, which may ask for the lock at once.
+fn wake(task: Option<Waker>) {
+    if let Some(task) = task {
+        task.wake();
     }
 }
 
@@ -401,6 +278,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::task::Wake;
 
+    use http::HeaderMap;
     use http_body_util::BodyExt;
     use proptest::prelude::*;
 
@@ -516,6 +394,52 @@ mod tests {
         let replay = Replay::new(body, 100);
         replay.attempt().unwrap().collect().await.unwrap_err();
         assert!(replay.attempt().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_read_ahead_comes_before_what_went_wrong_behind_it() {
+        let mut body = frames(&["ab", "cd"]);
+        body.0.push_back(Err("the client is gone".into()));
+        let replay = Replay::new(body, 100);
+        let mut first = replay.attempt().unwrap();
+        assert!(replay.poll_progress(&mut noop()).is_some());
+        assert!(!replay.can_replay());
+        for piece in ["ab", "cd"] {
+            let frame = first.frame().await.unwrap().unwrap();
+            assert_eq!(frame.into_data().unwrap(), piece);
+        }
+        let error = first.frame().await.unwrap().unwrap_err();
+        assert_eq!(error.to_string(), "the client is gone");
+        assert!(first.frame().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn no_more_is_read_ahead_than_is_kept() {
+        let kept = Arc::new(AtomicUsize::new(0));
+        let count = || kept.load(Ordering::Relaxed);
+        let stream = Stream {
+            pieces: 6,
+            kept: Arc::clone(&kept),
+        };
+        let replay = Replay::new(stream, 5000);
+        let first = replay.attempt().unwrap();
+        for _ in 0..3 {
+            replay.poll_progress(&mut noop());
+            assert_eq!(count(), 3, "the first to reach the limit is the last");
+        }
+        drop(first);
+        assert!(replay.can_replay(), "nothing of it has been sent");
+        let mut second = replay.attempt().unwrap();
+        for (again, left) in [(true, 3), (true, 3), (false, 0), (false, 0)] {
+            second.frame().await.unwrap().unwrap();
+            assert_eq!((replay.can_replay(), count()), (again, left));
+        }
+        let rest = second.collect().await.unwrap().to_bytes();
+        assert_eq!(rest.len(), 2 * 2048);
+    }
+
+    fn noop() -> Context<'static> {
+        Context::from_waker(Waker::noop())
     }
 
     #[tokio::test]
@@ -649,15 +573,18 @@ mod tests {
         #[test]
         fn every_attempt_sends_the_same(
             pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..20), 0..10),
-            reads in proptest::collection::vec(0_usize..12, 0..5),
+            reads in proptest::collection::vec((0_usize..12, 0_usize..12), 0..5),
         ) {
             let whole = pieces.concat();
             let frames = pieces.into_iter().map(|piece| Ok(Frame::data(Bytes::from(piece))));
             let replay = Replay::new(Frames(frames.collect()), 1000);
             let mut cx = Context::from_waker(Waker::noop());
-            for frames in reads {
+            for (frames, before) in reads {
                 let mut body = replay.attempt().unwrap();
-                for _ in 0..frames {
+                for frame in 0..frames {
+                    if frame == before {
+                        replay.poll_progress(&mut cx);
+                    }
                     prop_assert!(Pin::new(&mut body).poll_frame(&mut cx).is_ready());
                 }
             }

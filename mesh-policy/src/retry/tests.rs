@@ -27,6 +27,8 @@ use super::budget::{RetryBudget, RetryBudgets, RetryCap};
 use super::replay_body::ReplayBody;
 use super::*;
 
+mod per_try;
+
 type Body = ReplayBody<Full<Bytes>>;
 
 /// What an upstream does with an attempt.
