@@ -57,6 +57,7 @@ fn request<'a>(headers: &'a HeaderMap, method: &'a str) -> HttpRequest<'a> {
             ..connection
         },
         method,
+        scheme: "http",
         host: Some(b"cart.shop.svc.cluster.local"),
         path: "/cart/7/items?page=2",
         headers,

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | [`ConnectionInfo`], [`PeerIdentity`] | the acceptor or server | authorization, rate limits, routing by scheme, telemetry |
 //! | [`ClientAddress`] | the server that handles `x-forwarded-for` and `x-forwarded-proto` | authorization, rate limits, routing by scheme, telemetry |
-//! | [`TargetScheme`] | the server that takes the scheme out of the URI | routing by scheme, whoever speaks HTTP/2 to the upstream, telemetry |
+//! | [`TargetScheme`] | the server that takes the scheme out of the URI | routing by scheme, authorization, whoever speaks HTTP/2 to the upstream, telemetry |
 //! | [`RequestPrincipal`] | token verification | authorization, routing by claims, telemetry |
 //! | [`MatchedRoute`] | routing | balancing, retries, timeouts, telemetry |
 //! | [`PreviousEndpoints`] | retries | balancing |
@@ -44,8 +44,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::Extensions;
 use http::uri::Scheme;
+use http::{Extensions, Uri};
 
 pub use self::progress::Progress;
 pub use self::response_flag::{ResponseFlag, ResponseFlags, StreamFailure};
@@ -202,8 +202,46 @@ impl ClientAddress {
 /// The scheme of what a request asks for, its `:scheme` in HTTP/2, where that is not the scheme of its URI
 /// any more, nor that by which its [connection](ConnectionInfo) was made: the client named another, or a
 /// trusted proxy before us did in `x-forwarded-proto`.
+///
+/// # Example
+///
+/// ```
+/// use http::uri::Scheme;
+/// use http::{Extensions, Uri};
+/// use mesh_core::attributes::TargetScheme;
+///
+/// let (path, whole) = (Uri::from_static("/cart"), Uri::from_static("http://shop.example/cart"));
+/// let mut extensions = Extensions::new();
+/// assert_eq!(TargetScheme::of(&path, &extensions), "http");
+///
+/// extensions.insert(TargetScheme(Scheme::HTTPS));
+/// assert_eq!(TargetScheme::of(&path, &extensions), "https");
+/// assert_eq!(TargetScheme::of(&whole, &extensions), "http");
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TargetScheme(pub Scheme);
+
+impl TargetScheme {
+    /// The scheme of a request with this URI and these extensions, Envoy's `:scheme`: that which is
+    /// [named](Self::named), or else `https` if its [connection](ConnectionInfo) is encrypted, and `http` if
+    /// it is not or nothing is known of it.
+    pub fn of<'a>(uri: &'a Uri, extensions: &'a Extensions) -> &'a str {
+        Self::named(uri, extensions).unwrap_or_else(|| match extensions.get() {
+            Some(ConnectionInfo { tls: Some(_), .. }) => "https",
+            _ => "http",
+        })
+    }
+
+    /// The scheme of the URI, or else the [`TargetScheme`] among the extensions. `http` and `https` are in
+    /// lower case, however they were written.
+    pub fn named<'a>(uri: &'a Uri, extensions: &'a Extensions) -> Option<&'a str> {
+        let kept = || extensions.get().map(|Self(kept)| kept.as_str());
+        let named = uri.scheme_str().or_else(kept)?;
+        let mut known = ["http", "https"].into_iter();
+        let known = known.find(|known| named.eq_ignore_ascii_case(known));
+        Some(known.unwrap_or(named))
+    }
+}
 
 /// What a TLS handshake settled.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

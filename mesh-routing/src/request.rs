@@ -53,12 +53,7 @@ impl<'a> RequestHead<'a> {
     /// The URI's scheme, the [`TargetScheme`] that is kept of it, or that
     /// [by which the client came](Self::client_scheme).
     pub fn scheme(&self) -> &'a str {
-        let kept = || {
-            self.extensions
-                .get()
-                .map(|TargetScheme(kept)| kept.as_str())
-        };
-        let named = self.uri.scheme_str().or_else(kept);
+        let named = TargetScheme::named(self.uri, self.extensions);
         named.unwrap_or_else(|| self.client_scheme())
     }
 

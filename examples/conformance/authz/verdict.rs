@@ -116,6 +116,7 @@ fn evaluate(set: &PolicySet, request: &Value, is_tcp: bool) -> Result<bool, Stri
     let request = HttpRequest {
         connection,
         method: text(request, "method"),
+        scheme: "http",
         host: Some(text(request, "host").as_bytes()),
         path: &path,
         headers: &headers,

@@ -167,6 +167,7 @@ fn allows(set: &PolicySet, peer: Option<&str>, claims: Option<&Value>) -> Option
     let request = HttpRequest {
         connection,
         method: "GET",
+        scheme: "http",
         host: None,
         path: "/",
         headers: &HeaderMap::new(),

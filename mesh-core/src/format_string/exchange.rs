@@ -200,18 +200,8 @@ impl<'a> Exchange<'a> {
     }
 
     pub(super) fn scheme(&self) -> Option<&'a str> {
-        let of_connection = || match self.connection() {
-            Some(ConnectionInfo { tls: Some(_), .. }) => "https",
-            _ => "http",
-        };
-        let request = self.request?;
-        let kept = || {
-            self.extensions
-                .get()
-                .map(|TargetScheme(kept)| kept.as_str())
-        };
-        let named = request.uri.scheme_str().or_else(kept);
-        Some(named.unwrap_or_else(of_connection))
+        let uri = &self.request?.uri;
+        Some(TargetScheme::of(uri, self.extensions))
     }
 
     pub(super) fn path_and_query(&self) -> Option<&'a str> {

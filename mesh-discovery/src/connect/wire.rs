@@ -3,6 +3,7 @@
 use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri, Version};
+use mesh_core::attributes::TargetScheme;
 use mesh_core::header::join_crumbs;
 
 use super::failure::Failure;
@@ -46,7 +47,7 @@ pub(super) fn http1<B>(request: &mut Request<B>) {
         .into();
 }
 
-/// A scheme and an authority, and no field that is about the connection. A request without a host that
+/// A scheme, that of the client, and an authority, and no field that is about the connection. A request without a host that
 /// is one is not written: its endpoint could only be blamed for what its client says.
 pub(super) fn http2<B>(request: &mut Request<B>) -> Result<(), Failure> {
     *request.version_mut() = Version::HTTP_2;
@@ -55,13 +56,15 @@ pub(super) fn http2<B>(request: &mut Request<B>) -> Result<(), Failure> {
     if request.method() == Method::CONNECT {
         return Ok(());
     }
+    let scheme = TargetScheme::of(request.uri(), request.extensions());
+    let scheme = Scheme::try_from(scheme).unwrap_or(Scheme::HTTP);
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     let authority: Option<Authority> = match &parts.authority {
         Some(authority) => without_user(authority).parse().ok(),
         None => host.and_then(|host| Authority::try_from(host.as_bytes()).ok()),
     };
     parts.authority = Some(authority.ok_or(Failure::Authority)?);
-    parts.scheme = parts.scheme.or(Some(Scheme::HTTP));
+    parts.scheme = Some(scheme);
     parts.path_and_query = parts
         .path_and_query
         .or(Some(PathAndQuery::from_static("/")));
@@ -98,6 +101,7 @@ fn remove_connection_fields(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use http::header::COOKIE;
+    use mesh_core::attributes::{ConnectionInfo, TlsInfo};
 
     use super::*;
 
@@ -185,6 +189,28 @@ mod tests {
         http2(&mut request).unwrap();
         assert_eq!(request.uri(), "http://cart.example/7");
         assert!(request.headers().is_empty(), "{:?}", request.headers());
+    }
+
+    #[test]
+    fn http2_has_the_scheme_of_the_client() {
+        let tls = |tls: Option<TlsInfo>| ConnectionInfo {
+            peer: ([192, 0, 2, 1], 1).into(),
+            local: ([192, 0, 2, 2], 2).into(),
+            tls,
+        };
+        let kept = Some(TargetScheme(Scheme::HTTPS));
+        for (uri, connection, kept, expected) in [
+            ("/7", tls(None), None, "http"),
+            ("/7", tls(Some(TlsInfo::default())), None, "https"),
+            ("/7", tls(None), kept.clone(), "https"),
+            ("http://cart.example/7", tls(None), kept, "http"),
+        ] {
+            let mut request = request(uri, Some("cart.example"));
+            request.extensions_mut().insert(connection);
+            kept.map(|kept| request.extensions_mut().insert(kept));
+            http2(&mut request).unwrap();
+            assert_eq!(request.uri().scheme_str(), Some(expected), "{uri}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request};
-use mesh_core::attributes::{ConnectionInfo, PeerIdentity, RequestPrincipal};
+use mesh_core::attributes::{ConnectionInfo, PeerIdentity, RequestPrincipal, TargetScheme};
 use mesh_core::resource::Value;
 
 /// What authorization knows of a connection.
@@ -66,6 +66,8 @@ pub struct HttpRequest<'a> {
     pub connection: Connection<'a>,
     /// The method.
     pub method: &'a str,
+    /// The scheme: `http` or `https`, as a rule.
+    pub scheme: &'a str,
     /// The host that is asked, with its port if the client has sent one.
     pub host: Option<&'a [u8]>,
     /// The path, normalized as the mesh says, with its query, which conditions on `:path` alone look at.
@@ -77,7 +79,7 @@ pub struct HttpRequest<'a> {
 }
 
 impl<'a> HttpRequest<'a> {
-    /// The request as it stands, with the [`RequestPrincipal`] of its extensions. Its path has to
+    /// The request as it stands, with the [`RequestPrincipal`] and the scheme of its extensions. Its path has to
     /// be normalized already.
     pub fn of<B>(request: &'a Request<B>, connection: Connection<'a>) -> Self {
         let uri = request.uri();
@@ -89,6 +91,7 @@ impl<'a> HttpRequest<'a> {
         Self {
             connection,
             method: request.method().as_str(),
+            scheme: TargetScheme::of(uri, request.extensions()),
             host: authority.or_else(host),
             path: uri.path_and_query().map_or("", PathAndQuery::as_str),
             headers: request.headers(),

@@ -65,6 +65,7 @@ pub(super) enum Predicate {
     Peer(Box<[PeerMatch]>),
     RemoteIp(CidrSet),
     RequestPrincipal(Box<[PrincipalMatch]>),
+    Scheme(Box<[StringMatch]>),
     ServerName(Box<[StringMatch]>),
     SourceIp(CidrSet),
 }
@@ -119,6 +120,9 @@ impl Predicate {
                 .request
                 .and_then(|request| request.claims)
                 .is_some_and(|claims| principals.iter().any(|matcher| matcher.is_match(claims))),
+            Self::Scheme(texts) => facts
+                .request
+                .is_some_and(|request| any(texts, request.scheme.as_bytes())),
             Self::ServerName(texts) => any(texts, server_name(facts).as_bytes()),
             Self::SourceIp(cidrs) => cidrs.contains(connection.source),
         }
@@ -141,6 +145,7 @@ impl Predicate {
             Self::Peer(_) => connection.peer.map(str::to_owned),
             Self::RemoteIp(_) => address(connection.remote),
             Self::RequestPrincipal(_) => facts.request?.claims.and_then(PrincipalMatch::seen),
+            Self::Scheme(_) => Some(facts.request?.scheme.to_owned()),
             Self::ServerName(_) => connection.server_name.map(str::to_owned),
             Self::SourceIp(_) => address(connection.source),
         }
@@ -152,6 +157,8 @@ impl Predicate {
             Self::DestinationIp(_)
             | Self::DestinationPort(_)
             | Self::RemoteIp(_)
+            // It is that of the connection where nobody names one.
+            | Self::Scheme(_)
             | Self::ServerName(_)
             | Self::SourceIp(_) => true,
             Self::Claim { .. }

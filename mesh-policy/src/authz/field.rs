@@ -81,6 +81,7 @@ pub(super) enum Kind {
     Principal,
     RemoteIp,
     RequestPrincipal,
+    Scheme,
     ServerName,
     ServiceAccount,
     SourceIp,
@@ -122,6 +123,7 @@ impl Kind {
             ":authority" | "host" => Self::Authority,
             ":method" => Self::Method,
             ":path" => Self::PathAndQuery,
+            ":scheme" => Self::Scheme,
             name => Self::Header(HeaderName::from_str(name).ok()?),
         })
     }
@@ -135,7 +137,8 @@ impl Kind {
             | Self::Method
             | Self::Path
             | Self::PathAndQuery
-            | Self::RequestPrincipal => true,
+            | Self::RequestPrincipal
+            | Self::Scheme => true,
             Self::DestinationIp
             | Self::Namespace
             | Self::Port
@@ -195,6 +198,7 @@ pub(super) fn predicate(
                 .parse(|value| Some(PrincipalMatch::new(value)))?
                 .into(),
         ),
+        Kind::Scheme => Predicate::Scheme(values.header_texts()?),
         Kind::ServerName => Predicate::ServerName(values.texts()?),
         Kind::ServiceAccount => Predicate::Peer(
             values.peers(|value| vec![PeerMatch::service_account(namespace, value)])?,

@@ -251,6 +251,7 @@ fn keys(condition: &Condition) -> Option<Vec<Key>> {
         | Predicate::Header { .. }
         | Predicate::PathAndQuery(_)
         | Predicate::RemoteIp(_)
+        | Predicate::Scheme(_)
         | Predicate::ServerName(_)
         | Predicate::SourceIp(_) => None,
     }

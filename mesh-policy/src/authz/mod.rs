@@ -24,13 +24,12 @@
 //! Sources: [Istio's reference], `pilot/pkg/security/authz`, Envoy's [RBAC filter].
 //!
 //! Conditions on headers see what Envoy's do: `request.headers[host]` and `[:authority]` are the host
-//! that is asked, whichever version of HTTP has brought it, `[:method]` is the method, and `[:path]` the
-//! path with its query.
+//! that is asked, whichever version of HTTP has brought it, `[:method]` is the method, `[:path]` the path
+//! with its query, and `[:scheme]` the scheme that the client names, or else that of its connection.
 //!
-//! Two keys are not enforced: `experimental.envoy.filters.…` reads metadata that filters of Envoy
-//! leave for each other, and of the scheme, `request.headers[:scheme]`, nothing is known. An ALLOW rule
-//! that has one allows nothing, other rules apply as if it was not there, and [`PolicySet::notices`]
-//! tells.
+//! One key is not enforced: `experimental.envoy.filters.…` reads metadata that filters of Envoy
+//! leave for each other. An ALLOW rule that has it allows nothing, other rules apply as if it was not
+//! there, and [`PolicySet::notices`] tells.
 //!
 //! [Istio's reference]: https://istio.io/latest/docs/reference/config/security/authorization-policy/
 //! [RBAC filter]: https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/rbac_filter
@@ -69,6 +68,7 @@
 //! let request = HttpRequest {
 //!     connection,
 //!     method: "GET",
+//!     scheme: "https",
 //!     host: Some(b"cart.shop"),
 //!     path: "/admin/users",
 //!     headers: &headers,

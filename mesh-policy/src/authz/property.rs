@@ -172,6 +172,7 @@ proptest! {
             let request = HttpRequest {
                 connection: Connection { peer: Some(&peer), ..connection() },
                 method: &sample.method,
+                scheme: "http",
                 host: Some(sample.host.as_bytes()),
                 path: &sample.path,
                 headers: &headers,

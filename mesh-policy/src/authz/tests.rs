@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use mesh_core::attributes::TargetScheme;
 use mesh_core::identity::TrustDomains;
 use mesh_core::resource::Resource;
 use mesh_core::resource::istio::AuthorizationPolicy;
@@ -40,6 +41,7 @@ fn request(headers: &HeaderMap) -> HttpRequest<'_> {
     HttpRequest {
         connection: connection(),
         method: "GET",
+        scheme: "https",
         host: Some(b"cart.shop"),
         path: "/admin?q",
         headers,
@@ -226,9 +228,18 @@ fn parts_of_the_request_are_headers_of_the_names_that_envoy_gives_them() {
         assert_eq!(of(second(), key, value), expected, "HTTP/2: {key} {value}");
         assert_eq!(of(first(), key, value), expected, "HTTP/1.1: {key} {value}");
     }
+    let kept = || first().extension(TargetScheme(http::uri::Scheme::HTTPS));
+    let loud = || http::Request::get("HTTPS://shop/");
+    for (value, expected) in [("https", true), ("http", false), ("*", true)] {
+        assert_eq!(of(kept(), ":scheme", value), expected, "{value}");
+        assert_eq!(of(loud(), ":scheme", value), expected, "{value}");
+    }
+    for (value, expected) in [("https", false), ("http", true)] {
+        assert_eq!(of(first(), ":scheme", value), expected, "{value}");
+    }
     // Of what is not known, a denial is of all, and it is told.
-    let scheme = json!({"when": [{"key": "request.headers[:scheme]", "values": ["https"]}]});
-    let set = compile(&[json!({"action": "DENY", "rules": [scheme]})]);
+    let unknown = json!({"key": "request.headers[:protocol]", "values": ["websocket"]});
+    let set = compile(&[json!({"action": "DENY", "rules": [{"when": [unknown]}]})]);
     assert_eq!(set.notices().len(), 1);
     assert!(!set.evaluate(&request(&HeaderMap::new())).is_allowed());
 }

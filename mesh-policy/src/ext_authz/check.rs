@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use mesh_core::attributes::{ConnectionInfo, PeerIdentity};
 
@@ -43,6 +44,9 @@ pub struct Check {
     pub method: Method,
     /// Its URI, as it arrived.
     pub uri: Uri,
+    /// Its scheme, also where the URI has none: that of its
+    /// [`TargetScheme`](mesh_core::attributes::TargetScheme) or of its connection.
+    pub scheme: Scheme,
     /// Its version.
     pub version: Version,
     /// Its headers.

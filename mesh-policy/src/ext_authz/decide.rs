@@ -8,8 +8,10 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::request::Parts;
+use http::uri::Scheme;
 use http::{HeaderMap, Request};
 use http_body::Body;
+use mesh_core::attributes::TargetScheme;
 use tokio::time::timeout;
 
 use super::body::{PrefixedBody, Read, Reading};
@@ -115,9 +117,11 @@ where
 
 impl Question {
     fn check(&self, head: &Parts, body: Option<CheckBody>) -> Checking {
+        let scheme = TargetScheme::of(&head.uri, &head.extensions);
         let check = Check {
             method: head.method.clone(),
             uri: head.uri.clone(),
+            scheme: Scheme::try_from(scheme).unwrap_or(Scheme::HTTP),
             version: head.version,
             headers: head.headers.clone(),
             body,

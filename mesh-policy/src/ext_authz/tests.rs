@@ -10,7 +10,7 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
-use mesh_core::attributes::{ConnectionInfo, ResponseFlag};
+use mesh_core::attributes::{ConnectionInfo, ResponseFlag, TargetScheme};
 use mesh_core::identity::TrustDomains;
 use mesh_core::resource::Resource;
 use mesh_core::resource::istio::AuthorizationPolicy;
@@ -298,8 +298,10 @@ pub(super) fn check(request: Request<Body>) -> Check {
     let Custom::Ask { rule, .. } = policies.custom().evaluate(&facts) else {
         panic!("nobody is asked")
     };
+    let scheme = TargetScheme::of(&head.uri, &head.extensions);
     Check {
         method: head.method,
+        scheme: scheme.try_into().unwrap(),
         uri: head.uri,
         version: head.version,
         headers: head.headers,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, HeaderName, Method, Request, Uri, Version, request};
-use mesh_core::attributes::ConnectionInfo;
+use mesh_core::attributes::TargetScheme;
 
 /// The head of a request.
 #[derive(Clone, Copy, Debug)]
@@ -75,10 +75,7 @@ impl<'a> Head<'a> {
 
     /// The scheme; that of the connection if the request does not say it.
     pub(super) fn scheme(self) -> &'a str {
-        let connection = self.extensions.get::<ConnectionInfo>();
-        let is_tls = connection.is_some_and(|connection| connection.tls.is_some());
-        let of_connection = if is_tls { "https" } else { "http" };
-        self.uri.scheme_str().unwrap_or(of_connection)
+        TargetScheme::of(self.uri, self.extensions)
     }
 
     /// The value of a field, if it is there.
@@ -134,5 +131,12 @@ mod tests {
             assert_eq!(value.as_deref(), expected, "{name}");
         }
         assert_eq!(Field::parse(":status"), None);
+    }
+
+    #[test]
+    fn the_scheme_is_the_one_that_the_client_named() {
+        let kept = TargetScheme(http::uri::Scheme::HTTPS);
+        let request = Request::get("/").extension(kept).body(()).unwrap();
+        assert_eq!(Head::of(&request).scheme(), "https");
     }
 }

@@ -39,10 +39,9 @@ pub(super) fn of_request(
     if let (Some(source), Some(service)) = (&mut attributes.source, service) {
         source.service = sanitized(service.as_bytes());
     }
-    let is_tls = attributes.tls_session.is_some();
     attributes.request = Some(attribute_context::Request {
         time: Some(timestamp(check.time)),
-        http: Some(http_request(check, is_tls, pack_as_bytes)),
+        http: Some(http_request(check, pack_as_bytes)),
     });
     CheckRequest {
         attributes: Some(attributes),
@@ -91,14 +90,10 @@ fn attributes(
     }
 }
 
-fn http_request(check: Check, is_tls: bool, pack_as_bytes: bool) -> HttpRequest {
+fn http_request(check: Check, pack_as_bytes: bool) -> HttpRequest {
     let path = check.uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let authority = check.uri.authority().map(|authority| authority.to_string());
     let host = authority.or_else(|| text(check.headers.get(HOST)?));
-    let scheme = check
-        .uri
-        .scheme_str()
-        .unwrap_or(if is_tls { "https" } else { "http" });
     let length = check.headers.get(http::header::CONTENT_LENGTH);
     let size = length
         .and_then(|length| text(length)?.parse().ok())
@@ -108,7 +103,7 @@ fn http_request(check: Check, is_tls: bool, pack_as_bytes: bool) -> HttpRequest 
         method: check.method.to_string(),
         path: path.to_owned(),
         host: host.unwrap_or_default(),
-        scheme: scheme.to_owned(),
+        scheme: check.scheme.to_string(),
         protocol: protocol::name(check.version).to_owned(),
         size,
         headers: header_texts(&check.headers),

@@ -205,6 +205,19 @@ fn an_authorizer_is_told_what_envoy_tells_it() {
 }
 
 #[test]
+fn an_authorizer_is_told_the_scheme_that_the_client_named() {
+    let mut asked = told(None);
+    asked.scheme = http::uri::Scheme::HTTP;
+    let attributes = of_request(asked, false, None).attributes.unwrap();
+    assert!(attributes.tls_session.is_some());
+    let request = attributes.request.unwrap().http.unwrap();
+    assert_eq!(
+        (&*request.scheme, &*request.headers[":scheme"]),
+        ("http", "http")
+    );
+}
+
+#[test]
 fn whom_nobody_has_proven_anything_to_has_no_principal() {
     let ours: SpiffeId = OURS.parse().unwrap();
     let attributes = of_request(told(None), false, Some(&ours));
