@@ -10,9 +10,20 @@
 //! what is not there does not allow.
 //!
 //! The server stands where a sidecar would: the address of the client, which `remoteIpBlocks` and
-//! `remote.ip` are about, is the last one of `x-forwarded-for`, as proxies of the mesh leave it. A
-//! server that strangers can connect to has to say so, by
-//! [`with_forwarding`](ServerLayer::with_forwarding), or they choose their address.
+//! `remote.ip` are about, is the last one of `x-forwarded-for`, as proxies of the mesh leave it. That is
+//! believed of members of the mesh, who have a `PeerIdentity` (that is not
+//! [claimed](mesh_core::attributes::ClaimedIdentity)): of a gateway that comes by mutual TLS. It is what a
+//! sidecar believes of everybody:
+//!
+//! | caller | is judged as |
+//! |---|---|
+//! | a member of the mesh | the client that it names; it could name any, as in Istio |
+//! | anybody else | its own address and, if it names another, that one, too: it has to be allowed as both |
+//!
+//! So a stranger who writes the field gets past no ALLOW of the addresses of others, and past no DENY of
+//! his own. And a DENY of clients holds behind a gateway that comes in plaintext; an ALLOW of clients
+//! allows nobody there, unless it allows the gateway, too. A server that only such proxies can
+//! connect to says so by [`with_forwarding`](ServerLayer::with_forwarding).
 //!
 //! Keys of issuers that have to be fetched are fetched by the program, of
 //! [`remote_keys`](ServerLayer::remote_keys). Until they are, no token of these issuers is accepted.
@@ -154,16 +165,18 @@ impl ServerLayer {
             tokens: AuthenticationLayer::new(tokens),
             allowed: AuthorizationLayer::new(allowed)
                 .with_path_normalization(options.path_normalization())
-                .with_forwarding(forwarding(model)),
+                .with_forwarding_of_members(forwarding(model)),
             last: LocalRateLimitLayer::new(last),
         };
         Ok((layer, notices))
     }
 
-    /// Sets which address is that of the client. Default: as the model has it of who takes what callers
-    /// send, which is [`Forwarding::sidecar`] for a sidecar and for a service without one: the last
-    /// address of `x-forwarded-for`. A server that others than proxies of the mesh can connect to sets
-    /// [`Forwarding::edge`].
+    /// Sets which address is that of the client, whoever calls. Default: as the model has it of who takes
+    /// what callers send, which is [`Forwarding::sidecar`] for a sidecar and for a service without one: the
+    /// last address of `x-forwarded-for`; but of callers who are no members of the mesh it is
+    /// [not believed](self). [`Forwarding::sidecar`] is for a server that only proxies can connect to, which
+    /// come without mutual TLS; [`Forwarding::edge`] for one that is to look at the connection, or at as
+    /// many trusted proxies.
     ///
     /// A [`ClientAddress`](mesh_core::attributes::ClientAddress) that the server puts into the extensions
     /// of a request comes before either.

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`PeerIdentity`](mesh_core::attributes::PeerIdentity) | principals, namespaces, service accounts, trust domains |
 //! | [`ConnectionInfo`] | addresses, ports, server name |
+//! | [`TargetScheme`](mesh_core::attributes::TargetScheme), or the URI, else the connection | the scheme |
 //! | [`ClientAddress`](mesh_core::attributes::ClientAddress), else `x-forwarded-for` as [`Forwarding`] says | `remote.ip` |
 //! | [`RequestPrincipal`](mesh_core::attributes::RequestPrincipal) | request principals and claims |
 //!
@@ -124,6 +125,17 @@ impl AuthorizationLayer {
     #[must_use]
     pub fn with_forwarding(mut self, forwarding: Forwarding) -> Self {
         self.settings.view.forwarding = forwarding;
+        self.settings.view.is_for_members = false;
+        self
+    }
+
+    /// Which address is that of the client where a member of the mesh calls. A request of anybody else is
+    /// judged as one of the peer's and, if its headers name another client, also as that one's: it has to be
+    /// allowed as both.
+    #[cfg(feature = "server")]
+    pub(crate) fn with_forwarding_of_members(mut self, forwarding: Forwarding) -> Self {
+        self = self.with_forwarding(forwarding);
+        self.settings.view.is_for_members = true;
         self
     }
 
@@ -220,6 +232,16 @@ impl Settings {
             return Err(refuse(Denied::UnknownConnection, None));
         };
         let mut verdict = policies.evaluate(&facts);
+        let alleged = self.view.alleged_client(request);
+        let alleged = alleged.filter(|client| *client != facts.connection.remote);
+        if let Some(client) = alleged.filter(|_| verdict.is_allowed()) {
+            let mut other = facts;
+            other.connection.remote = client;
+            // A denial of the other is one, too.
+            verdict = Some(policies.evaluate(&other))
+                .filter(|judged| !judged.is_allowed())
+                .unwrap_or(verdict);
+        }
         if policies.tries_connection() && request.extensions().get::<ConnectionInfo>().is_none() {
             // What is only tried out refuses nothing, and has nothing to judge by.
             verdict.dry_run = DryRun::default();

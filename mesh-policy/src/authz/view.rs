@@ -1,11 +1,11 @@
 //! How layers see a request.
 
 use std::borrow::Cow;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use http::Request;
 use http::uri::{PathAndQuery, Uri};
-use mesh_core::attributes::{ClientAddress, ConnectionInfo, PeerIdentity};
+use http::{Extensions, Request};
+use mesh_core::attributes::{ClaimedIdentity, ClientAddress, ConnectionInfo, PeerIdentity};
 use mesh_core::path::Normalization;
 
 use super::attributes::{Connection, HttpRequest};
@@ -16,6 +16,8 @@ use super::forwarding::Forwarding;
 pub(crate) struct View {
     pub(crate) normalization: Normalization,
     pub(crate) forwarding: Forwarding,
+    /// Whether headers are believed of members of the mesh alone.
+    pub(crate) is_for_members: bool,
 }
 
 impl View {
@@ -55,7 +57,12 @@ impl View {
                 let mut connection = Connection::of(info, peer);
                 connection.remote = match extensions.get::<ClientAddress>() {
                     Some(client) => client.0,
-                    None => self.forwarding.client(connection.source, request.headers()),
+                    None => {
+                        let is_believed = !self.is_for_members || is_member(extensions);
+                        let forwarding = Some(self.forwarding).filter(|_| is_believed);
+                        let forwarding = forwarding.unwrap_or_default();
+                        forwarding.client(connection.source, request.headers())
+                    }
                 };
                 connection
             }
@@ -72,4 +79,18 @@ impl View {
         };
         Some(HttpRequest::of(request, connection))
     }
+
+    /// The client that a stranger names, who is not believed.
+    pub(crate) fn alleged_client<B>(self, request: &Request<B>) -> Option<IpAddr> {
+        let extensions = request.extensions();
+        let peer = extensions.get::<ConnectionInfo>()?.peer.ip();
+        let is_known = extensions.get::<ClientAddress>().is_some() || is_member(extensions);
+        let is_asked = self.is_for_members && !is_known;
+        is_asked.then(|| self.forwarding.client(peer, request.headers()))
+    }
+}
+
+/// Whether the caller has proven to be a member of the mesh.
+fn is_member(extensions: &Extensions) -> bool {
+    extensions.get::<PeerIdentity>().is_some() && extensions.get::<ClaimedIdentity>().is_none()
 }

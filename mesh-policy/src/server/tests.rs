@@ -1,9 +1,10 @@
 use std::convert::Infallible;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{Empty, Full};
-use mesh_core::attributes::ConnectionInfo;
+use mesh_core::attributes::{ClaimedIdentity, ConnectionInfo, PeerIdentity};
 use mesh_core::load::Loaded;
 use mesh_core::resolve::resolve;
 use mesh_core::workload::Workload;
@@ -161,6 +162,93 @@ spec: { action: DENY, rules: [{ from: [{ source: { remoteIpBlocks: [203.0.113.0/
     ] {
         let status = send(layer, from(client, peer)).await;
         assert_eq!(status, expected, "{client} {peer:?}");
+    }
+}
+
+/// What is said of clients at addresses that are listed.
+fn listed(action: &str) -> ServerLayer {
+    let policy = format!(
+        "
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{ name: clients, namespace: shop }}
+spec: {{ action: {action}, rules: [{{ from: [{{ source: {{ remoteIpBlocks: [203.0.113.0/24] }} }}] }}] }}
+"
+    );
+    compile(&[&policy]).unwrap().0
+}
+
+const LISTED: [u8; 4] = [203, 0, 113, 9];
+const OTHER: [u8; 4] = [198, 51, 100, 1];
+const PROXY: [u8; 4] = [10, 0, 0, 1];
+
+/// Whoever can connect can write the field; only members of the mesh are believed.
+#[tokio::test]
+async fn strangers_cannot_name_an_address_that_is_allowed() {
+    use Caller::{Claimed, Member, Stranger};
+    let layer = listed("ALLOW");
+    for (name, peer, caller, named, expected) in [
+        ("a client lies", OTHER, Stranger, Some(LISTED), 403),
+        ("a partner lies", OTHER, Claimed, Some(LISTED), 403),
+        ("itself", LISTED, Stranger, None, 200),
+        ("it names itself", LISTED, Stranger, Some(LISTED), 200),
+        ("it names another", LISTED, Stranger, Some(OTHER), 403),
+        ("by a gateway", PROXY, Member, Some(LISTED), 200),
+        ("another by it", PROXY, Member, Some(OTHER), 403),
+        ("in plaintext", PROXY, Stranger, Some(LISTED), 403),
+    ] {
+        let status = send(&layer, caller.request(peer, named)).await;
+        assert_eq!(status, expected, "{name}");
+    }
+    let behind_proxies = layer.with_forwarding(Forwarding::sidecar());
+    let request = Stranger.request(PROXY, Some(LISTED));
+    assert_eq!(send(&behind_proxies, request).await, 200);
+}
+
+#[tokio::test]
+async fn strangers_cannot_evade_a_denial_by_naming_an_address() {
+    use Caller::{Claimed, Member, Stranger};
+    let layer = listed("DENY");
+    for (name, peer, caller, named, expected) in [
+        ("it lies", LISTED, Stranger, Some(OTHER), 403),
+        ("a partner lies", LISTED, Claimed, Some(OTHER), 403),
+        ("itself", LISTED, Stranger, None, 403),
+        ("by a gateway", PROXY, Member, Some(LISTED), 403),
+        ("another by it", PROXY, Member, Some(OTHER), 200),
+        ("in plaintext", PROXY, Stranger, Some(LISTED), 403),
+        ("another in plaintext", PROXY, Stranger, Some(OTHER), 200),
+    ] {
+        let status = send(&layer, caller.request(peer, named)).await;
+        assert_eq!(status, expected, "{name}");
+    }
+}
+
+/// What a caller has proven.
+#[derive(Clone, Copy, Debug)]
+enum Caller {
+    /// An identity, by an authority that is believed about anybody.
+    Claimed,
+    /// Its identity, by the authority of the mesh.
+    Member,
+    Stranger,
+}
+
+impl Caller {
+    fn request(self, peer: [u8; 4], named: Option<[u8; 4]>) -> http::request::Builder {
+        let mut request = Request::get("/").extension(ConnectionInfo {
+            peer: (peer, 41000).into(),
+            local: ([10, 0, 0, 9], 8080).into(),
+            tls: None,
+        });
+        if let Some(named) = named {
+            request = request.header("x-forwarded-for", IpAddr::from(named).to_string());
+        }
+        let identity = PeerIdentity("spiffe://cluster.local/ns/edge/sa/gateway".parse().unwrap());
+        match self {
+            Self::Claimed => request.extension(identity).extension(ClaimedIdentity),
+            Self::Member => request.extension(identity),
+            Self::Stranger => request,
+        }
     }
 }
 
