@@ -190,7 +190,8 @@ impl<S, B, E> Retrying<S, B, E> {
     }
 
     /// Waits for the end of the time that an attempt has: from when the request has come whole or, before
-    /// that, from when something has last come or been read.
+    /// that, from when something has last come or been read. As in Envoy, it does not end while the upstream
+    /// waits for the client.
     fn poll_timeout<R>(&mut self, cx: &mut Context<'_>) -> Poll<Ended<R, E>>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -206,6 +207,12 @@ impl<S, B, E> Retrying<S, B, E> {
             let deadline = moved.and_then(|moved| moved.checked_add(per_try));
             match deadline.filter(|deadline| *deadline > timer.deadline()) {
                 Some(deadline) => timer.as_mut().reset(deadline),
+                None if self.replay.waits_for_client() => {
+                    let Some(again) = Instant::now().checked_add(per_try) else {
+                        return Poll::Pending;
+                    };
+                    timer.as_mut().reset(again);
+                }
                 None => return Poll::Ready(Ended::TimedOut),
             }
         }

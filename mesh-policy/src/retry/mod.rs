@@ -28,9 +28,8 @@
 //!   answered with `504`, `upstream request timeout` and the flag `UT`. The time runs from when the
 //!   request has come whole, as in Envoy, whether the upstream reads it or not: of a body, as much is read
 //!   ahead as is kept. Before that it begins anew with all that the client sends or the upstream reads, so
-//!   that a slow upload is not cut; but an attempt ends when neither has done anything for so long, because
-//!   the upstream does not read what is too long to be kept, or the client pauses. (In Envoy, it does not
-//!   run then.)
+//!   that a slow upload is not cut. An attempt ends whose upstream does not read for so long what is too long
+//!   to be kept, where it does not in Envoy; none ends whose upstream waits for the client.
 //! - When the attempts are used up, the last response is passed on and flagged `URX`.
 //! - Every attempt says which it is, in `x-envoy-attempt-count`.
 //! - The inner service is called only when it is ready: the first attempt uses the readiness that

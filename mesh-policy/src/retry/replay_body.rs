@@ -155,6 +155,14 @@ where
     }
 }
 
+impl<B> Replay<B> {
+    /// Whether the attempt has read all that the client has sent, and wants more.
+    pub(super) fn waits_for_client(&self) -> bool {
+        let shared = self.0.as_ref();
+        shared.is_some_and(|shared| lock(shared).waits_for_client())
+    }
+}
+
 impl<B> Drop for Replay<B> {
     fn drop(&mut self) {
         self.finish();

@@ -94,6 +94,11 @@ impl<B> Shared<B> {
         self.is_dropped || !matches!(self.end, End::NotYet)
     }
 
+    /// Whether the attempt has read all that has come, and waits for more.
+    pub(super) fn waits_for_client(&self) -> bool {
+        self.reader.is_some() && self.pieces.left(self.read) == 0 && !self.is_received()
+    }
+
     /// Times the attempt, from now if it is not timed yet: when it has last moved on.
     pub(super) fn timed(&mut self) -> Instant {
         *self.moved.get_or_insert_with(Instant::now)
