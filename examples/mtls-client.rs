@@ -25,6 +25,7 @@ use axum::{Extension, Router};
 use bytes::Bytes;
 use examples::authority::Authority;
 use examples::help::NoArguments;
+use examples::member;
 use http::Uri;
 use http_body_util::{BodyExt, Empty};
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -34,18 +35,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use mesh_core::attributes::{ConnectionInfo, PeerIdentity};
-use mesh_core::identity::TrustDomains;
-use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress, MeshTls, UpstreamTls};
-use mesh_core::model::listener::{FilterChain, HttpConnection, NetworkFilter, ServerTls};
-use mesh_core::service::ClusterName;
 use mesh_tls::accept::TlsAcceptor;
-use mesh_tls::config::{ApplicationProtocol, ClientTls, MeshIdentity, TlsCompiler};
+use mesh_tls::config::{ApplicationProtocol, ClientTls};
 use mesh_tls::connect::{ConnectError, TlsConnector};
 use mesh_tls::connection::{self, ConnectionLayer};
 use mesh_tls::diagnose::Diagnosis;
 use mesh_tls::pem;
-use mesh_tls::resolve::{self, Identity, LiveIdentity};
-use mesh_tls::secret_store::SecretStore;
+use mesh_tls::resolve::{self, Identity};
 use mesh_tls::source::{FileNames, FileSource, Keeper};
 use rustls::crypto::aws_lc_rs;
 use rustls::time_provider::DefaultTimeProvider;
@@ -76,7 +72,10 @@ async fn main() -> Result<(), Failure> {
     cart.publish(authority.identity(CART, &[])?);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    tokio::spawn(serve(listener, acceptor(served)?));
+    tokio::spawn(serve(
+        listener,
+        member::acceptor(served, &["h2", "http/1.1"])?,
+    ));
 
     let directory = tempfile::tempdir()?;
     write(directory.path(), &authority.identity(WEB, &[])?)?;
@@ -87,7 +86,7 @@ async fn main() -> Result<(), Failure> {
     tokio::spawn(keeper.run(publisher));
     let svid = live.ready().await;
 
-    let tls = client_tls(live.clone(), address)?;
+    let tls = member::client_tls(live.clone(), address, CART)?;
     let hyper = pooled(tls.clone(), address);
     let first = call(&hyper).await?;
     assert!(first.starts_with(WEB), "{first}");
@@ -123,25 +122,6 @@ fn write(directory: &Path, identity: &Identity) -> io::Result<()> {
     std::fs::write(directory.join(names.key), key)?;
     let chain = pem::encode_certificates(svid.chain());
     std::fs::write(directory.join(names.chain), chain)
-}
-
-/// The TLS towards a service, as a DestinationRule's `ISTIO_MUTUAL` has it.
-fn client_tls(live: LiveIdentity, address: SocketAddr) -> Result<ClientTls, Failure> {
-    let mut cluster = Cluster::new(ClusterName::outbound(80, "", HOST));
-    cluster.tls = UpstreamTls::Mesh(MeshTls {
-        sni: format!("outbound_.80_._.{HOST}"),
-        subject_alt_names: vec![CART.into()],
-    });
-    let upstream = compiler(live)?.upstream(&cluster)?;
-    let endpoint = Endpoint::new(EndpointAddress::Ip(address));
-    let tls = upstream.towards(&endpoint);
-    Ok(tls.ok_or("the endpoint gets TLS")?.clone())
-}
-
-fn compiler(live: LiveIdentity) -> Result<TlsCompiler, Failure> {
-    let identity = MeshIdentity::new(live, TrustDomains::new("cluster.local".parse()?));
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    Ok(TlsCompiler::new(provider, SecretStore::default()).with_identity(identity))
 }
 
 /// hyper's client, which keeps connections.
@@ -254,14 +234,6 @@ impl Write for Stream {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
     }
-}
-
-fn acceptor(live: LiveIdentity) -> Result<TlsAcceptor, Failure> {
-    let mut chain = FilterChain::new(NetworkFilter::Http(HttpConnection::new("inbound|8080||")));
-    let alpn = vec!["h2".into(), "http/1.1".into()];
-    chain.tls = Some(ServerTls::Mesh { alpn });
-    let tls = compiler(live)?.server(&chain)?;
-    Ok(TlsAcceptor::new(tls.ok_or("the chain ends TLS")?))
 }
 
 /// A service that tells its callers who they are, and by which certificate.

@@ -15,35 +15,28 @@
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use axum::routing::get;
 use axum::{Extension, Router};
 use bytes::Bytes;
 use examples::authority::Authority;
 use examples::help::NoArguments;
-use examples::once;
+use examples::{member, once};
 use http::Request;
 use http_body_util::Full;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use mesh_core::attributes::PeerIdentity;
-use mesh_core::identity::TrustDomains;
-use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress, MeshTls, UpstreamTls};
-use mesh_core::model::listener::{FilterChain, HttpConnection, NetworkFilter, ServerTls};
 use mesh_core::model::policy::{MtlsMode, PeerPolicy};
-use mesh_core::service::ClusterName;
-use mesh_tls::accept::{Inbound, InboundAcceptor, TlsAcceptor};
-use mesh_tls::config::{ApplicationProtocol, MeshIdentity, TlsCompiler};
+use mesh_tls::accept::{Inbound, InboundAcceptor};
+use mesh_tls::config::ApplicationProtocol;
 use mesh_tls::connect::TlsConnector;
 use mesh_tls::connection::{Connection, ConnectionLayer};
 use mesh_tls::diagnose::{Cause, Diagnosis};
 use mesh_tls::mode::PortMode;
 use mesh_tls::require_identity::{RequireIdentity, RequireIdentityLayer};
 use mesh_tls::resolve::{self, LiveIdentity};
-use mesh_tls::secret_store::SecretStore;
-use rustls::crypto::aws_lc_rs;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tower::{Layer, ServiceBuilder};
@@ -121,13 +114,6 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Compiles TLS for the holder of an identity.
-fn compiler(live: LiveIdentity) -> Result<TlsCompiler, Failure> {
-    let identity = MeshIdentity::new(live, TrustDomains::new("cluster.local".parse()?));
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    Ok(TlsCompiler::new(provider, SecretStore::default()).with_identity(identity))
-}
-
 /// Serves on a port of this mode.
 async fn start(live: LiveIdentity, mode: MtlsMode) -> Result<SocketAddr, Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -137,17 +123,9 @@ async fn start(live: LiveIdentity, mode: MtlsMode) -> Result<SocketAddr, Failure
         ..PeerPolicy::default()
     };
     let port = PortMode::of_policy(&policy, address.port(), true);
-    tokio::spawn(serve(listener, InboundAcceptor::new(port, acceptor(live)?)));
+    let acceptor = member::acceptor(live, &["h2", "http/1.1"])?;
+    tokio::spawn(serve(listener, InboundAcceptor::new(port, acceptor)));
     Ok(address)
-}
-
-fn acceptor(live: LiveIdentity) -> Result<TlsAcceptor, Failure> {
-    let http = NetworkFilter::Http(HttpConnection::new("inbound|8080||"));
-    let mut chain = FilterChain::new(http);
-    let alpn = vec!["h2".into(), "http/1.1".into()];
-    chain.tls = Some(ServerTls::Mesh { alpn });
-    let tls = compiler(live)?.server(&chain)?;
-    Ok(TlsAcceptor::new(tls.ok_or("the chain ends TLS")?))
 }
 
 /// Serves the callers that the service expects, and tells them who they are.
@@ -190,17 +168,7 @@ where
 
 /// Calls the service, as a client whose DestinationRule says `ISTIO_MUTUAL`.
 async fn call(address: SocketAddr, live: &LiveIdentity) -> Result<(u16, String), Failure> {
-    let mut cluster = Cluster::new(ClusterName::outbound(80, "", "cart.shop.svc.cluster.local"));
-    cluster.tls = UpstreamTls::Mesh(MeshTls {
-        sni: "outbound_.80_._.cart.shop.svc.cluster.local".into(),
-        subject_alt_names: vec![CART.into()],
-    });
-    let tls = compiler(live.clone())?.upstream(&cluster)?;
-    let endpoint = Endpoint::new(EndpointAddress::Ip(address));
-    let tls = tls
-        .towards(&endpoint)
-        .ok_or("the endpoint gets TLS")?
-        .clone();
+    let tls = member::client_tls(live.clone(), address, CART)?;
     let connector = TlsConnector::new(tls, ApplicationProtocol::Http1);
     let connected = connector
         .connect(TcpStream::connect(address).await?, None)

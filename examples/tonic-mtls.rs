@@ -13,35 +13,29 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::Router;
 use examples::authority::Authority;
 use examples::help::NoArguments;
+use examples::member;
 use http::Uri;
 use http::uri::PathAndQuery;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use mesh_core::attributes::PeerIdentity;
-use mesh_core::identity::TrustDomains;
-use mesh_core::model::cluster::{Cluster, Endpoint, EndpointAddress, MeshTls, UpstreamTls};
-use mesh_core::model::listener::{FilterChain, HttpConnection, NetworkFilter, ServerTls};
-use mesh_core::service::ClusterName;
 use mesh_tls::accept::TlsAcceptor;
-use mesh_tls::config::{ApplicationProtocol, MeshIdentity, TlsCompiler};
+use mesh_tls::config::ApplicationProtocol;
 use mesh_tls::connect::TlsConnector;
 use mesh_tls::connection::{Connection, ConnectionLayer};
 use mesh_tls::resolve::{self, LiveIdentity};
-use mesh_tls::secret_store::SecretStore;
-use rustls::crypto::aws_lc_rs;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tonic::body::Body;
 use tonic::server::{Grpc, NamedService};
 use tonic::service::Routes;
-use tonic::transport::{Channel, Endpoint as Target};
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower::{Layer, Service, service_fn};
@@ -67,7 +61,7 @@ async fn main() -> Result<(), Failure> {
     cart.publish(ours.identity(CART, &[])?);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    tokio::spawn(serve(listener, acceptor(served)?));
+    tokio::spawn(serve(listener, member::acceptor(served, &["h2"])?));
 
     let (caller, live) = resolve::channel();
     caller.publish(ours.identity(WEB, &[])?);
@@ -90,22 +84,6 @@ async fn main() -> Result<(), Failure> {
     assert!(refused, "nobody believes it");
     println!("{WEB} was served, {THIEF} and a forged identity were not");
     Ok(())
-}
-
-/// Compiles TLS for the holder of an identity.
-fn compiler(live: LiveIdentity) -> Result<TlsCompiler, Failure> {
-    let identity = MeshIdentity::new(live, TrustDomains::new("cluster.local".parse()?));
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    Ok(TlsCompiler::new(provider, SecretStore::default()).with_identity(identity))
-}
-
-fn acceptor(live: LiveIdentity) -> Result<TlsAcceptor, Failure> {
-    let http = NetworkFilter::Http(HttpConnection::new("inbound|8080||"));
-    let mut chain = FilterChain::new(http);
-    let alpn = vec!["h2".into()];
-    chain.tls = Some(ServerTls::Mesh { alpn });
-    let tls = compiler(live)?.server(&chain)?;
-    Ok(TlsAcceptor::new(tls.ok_or("the chain ends TLS")?))
 }
 
 /// Serves the connections whose handshakes succeed, each request with the identity of its caller.
@@ -173,17 +151,10 @@ impl Service<http::Request<Body>> for Cart {
 
 /// A channel to the service, as a client whose DestinationRule says `ISTIO_MUTUAL`.
 async fn connect(address: SocketAddr, live: LiveIdentity) -> Result<Channel, Failure> {
-    let mut cluster = Cluster::new(ClusterName::outbound(80, "", "cart.shop.svc.cluster.local"));
-    cluster.tls = UpstreamTls::Mesh(MeshTls {
-        sni: "outbound_.80_._.cart.shop.svc.cluster.local".into(),
-        subject_alt_names: vec![CART.into()],
-    });
-    let endpoint = Endpoint::new(EndpointAddress::Ip(address));
-    let tls = compiler(live)?.upstream(&cluster)?;
-    let tls = tls.towards(&endpoint).ok_or("the endpoint gets TLS")?;
-    let connector = TlsConnector::new(tls.clone(), ApplicationProtocol::Http2);
+    let tls = member::client_tls(live, address, CART)?;
+    let connector = TlsConnector::new(tls, ApplicationProtocol::Http2);
     // tonic would encrypt by itself what is called `https`.
-    let target = Target::from_static("http://cart.shop.svc.cluster.local");
+    let target = Endpoint::from_static("http://cart.shop.svc.cluster.local");
     let connect = service_fn(move |_: Uri| {
         let connector = connector.clone();
         async move {

@@ -11,6 +11,7 @@ pub mod headers;
 pub mod help;
 pub mod local;
 pub mod maybe_tls;
+pub mod member;
 pub mod once;
 pub mod program;
 pub mod serve;

@@ -103,6 +103,8 @@ pub mod circuit_breaker;
 pub mod clock;
 #[cfg(feature = "circuit-breaker")]
 pub mod concurrency;
+#[cfg(any(feature = "authn", feature = "metrics", feature = "trace"))]
+mod cut;
 #[cfg(feature = "ext-authz")]
 pub mod ext_authz;
 #[cfg(feature = "fault")]

@@ -3,7 +3,7 @@
 use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Uri, Version};
-use mesh_core::attributes::{ConnectionInfo, TargetScheme};
+use mesh_core::attributes::TargetScheme;
 
 use super::error::UpstreamError;
 
@@ -37,7 +37,8 @@ pub(super) fn http2<B>(request: &mut Request<B>) -> Result<(), UpstreamError> {
         return Ok(());
     }
     let authority = host.and_then(|host| Authority::from_maybe_shared(host).ok());
-    let scheme = scheme(request);
+    let scheme = TargetScheme::of(request.uri(), request.extensions());
+    let scheme = Scheme::try_from(scheme).unwrap_or(Scheme::HTTP);
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     parts.authority = Some(authority.ok_or(UpstreamError::Authority)?);
     parts.scheme = Some(scheme);
@@ -48,21 +49,9 @@ pub(super) fn http2<B>(request: &mut Request<B>) -> Result<(), UpstreamError> {
     Ok(())
 }
 
-/// The scheme of what a request asks for.
-fn scheme<B>(request: &Request<B>) -> Scheme {
-    let extensions = request.extensions();
-    if let Some(TargetScheme(named)) = extensions.get() {
-        return named.clone();
-    }
-    match extensions.get() {
-        Some(ConnectionInfo { tls: Some(_), .. }) => Scheme::HTTPS,
-        _ => Scheme::HTTP,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use mesh_core::attributes::TlsInfo;
+    use mesh_core::attributes::{ConnectionInfo, TlsInfo};
 
     use super::*;
 

@@ -11,19 +11,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use examples::authority::Authority;
 use examples::gateway::HandshakeObserver;
+use examples::member;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use mesh_core::identity::TrustDomains;
 use mesh_core::model::cluster::{self, Cluster};
-use mesh_core::model::listener::{FilterChain, HttpConnection, NetworkFilter, ServerTls};
 use mesh_tls::accept::TlsAcceptor;
-use mesh_tls::config::{ClientTls, MeshIdentity, TlsCompiler, UpstreamTls};
+use mesh_tls::config::{ClientTls, UpstreamTls};
 use mesh_tls::diagnose::Side;
 use mesh_tls::resolve::{self, LiveIdentity};
-use mesh_tls::secret_store::SecretStore;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::PrivateKeyDer;
@@ -226,21 +224,9 @@ pub(crate) fn identity(authority: &Authority, id: &str) -> LiveIdentity {
     live
 }
 
-fn compiler(live: LiveIdentity) -> TlsCompiler {
-    let domains = TrustDomains::new("cluster.local".parse().unwrap());
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let compiler = TlsCompiler::new(provider, SecretStore::default());
-    compiler.with_identity(MeshIdentity::new(live, domains))
-}
-
 /// Takes mutual TLS of the mesh, as `live`.
 pub(crate) fn in_mesh(live: LiveIdentity) -> Taking {
-    let mut chain = FilterChain::new(NetworkFilter::Http(HttpConnection::new("inbound")));
-    let alpn = vec!["h2".into(), "http/1.1".into()];
-    chain.tls = Some(ServerTls::Mesh { alpn });
-    Taking::Mesh(TlsAcceptor::new(
-        compiler(live).server(&chain).unwrap().unwrap(),
-    ))
+    Taking::Mesh(member::acceptor(live, &["h2", "http/1.1"]).unwrap())
 }
 
 /// Speaks mutual TLS of the mesh, as `live`, and asks for `sni`.
@@ -250,7 +236,8 @@ pub(crate) fn mesh_client(live: LiveIdentity, sni: &str) -> ClientTls {
         sni: sni.to_owned(),
         subject_alt_names: Vec::new(),
     });
-    match compiler(live).upstream(&cluster).unwrap() {
+    let compiler = member::compiler(live).unwrap();
+    match compiler.upstream(&cluster).unwrap() {
         UpstreamTls::Always(tls) => tls,
         other => panic!("{other:?}"),
     }

@@ -59,7 +59,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::{HOST, WWW_AUTHENTICATE};
 use http::{HeaderValue, Request, Response, StatusCode};
-use mesh_core::attributes::{ConnectionInfo, ResponseDetails};
+use mesh_core::attributes::{ResponseDetails, TargetScheme};
 use mesh_core::reply::{self, Caller};
 use mesh_core::watch::Watch;
 use pin_project_lite::pin_project;
@@ -70,6 +70,7 @@ use tower_service::Service;
 use super::authenticator::Authenticator;
 use super::error::TokenError;
 use crate::clock::WallClock;
+use crate::cut::cut;
 
 /// The longest path that the challenge repeats.
 const MAX_REALM_PATH: usize = 256;
@@ -242,12 +243,7 @@ impl Refusal {
 /// The URI that was asked for, with a path of limited length.
 fn realm<B>(request: &Request<B>) -> String {
     let uri = request.uri();
-    let connection = request.extensions().get::<ConnectionInfo>();
-    let scheme = match (uri.scheme_str(), connection) {
-        (Some(scheme), _) => scheme,
-        (None, Some(connection)) if connection.tls.is_some() => "https",
-        (None, _) => "http",
-    };
+    let scheme = TargetScheme::of(uri, request.extensions());
     let header = request
         .headers()
         .get(HOST)
@@ -257,11 +253,8 @@ fn realm<B>(request: &Request<B>) -> String {
         .map(|authority| authority.as_str())
         .or(header);
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let mut end = path.len().min(MAX_REALM_PATH);
-    while !path.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{scheme}://{}{}", host.unwrap_or_default(), &path[..end])
+    let path = cut(path, MAX_REALM_PATH);
+    format!("{scheme}://{}{path}", host.unwrap_or_default())
 }
 
 #[cfg(test)]

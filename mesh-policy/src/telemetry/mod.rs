@@ -29,8 +29,6 @@
 #[cfg(feature = "access-log")]
 pub mod access_log;
 mod body;
-#[cfg(any(feature = "metrics", feature = "trace"))]
-mod cut;
 #[cfg(feature = "cel")]
 mod expression;
 #[cfg_attr(

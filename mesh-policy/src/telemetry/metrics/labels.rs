@@ -7,7 +7,7 @@ use mesh_core::identity::SpiffeId;
 use mesh_core::service::ClusterName;
 
 use super::peer::{Peer, Property};
-use crate::telemetry::cut::cut;
+use crate::cut::cut;
 use crate::telemetry::workload::PeerWorkload;
 
 /// What a label says where nothing is known.

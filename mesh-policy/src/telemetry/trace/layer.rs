@@ -20,9 +20,9 @@ use super::request_id::{
 use super::span::{Span, SpanSink};
 use super::tag::Tag;
 use crate::clock::WallClock;
+use crate::cut::cut;
 pub use crate::telemetry::body::MeteredBody;
 use crate::telemetry::body::Nothing;
-use crate::telemetry::cut::cut;
 use crate::telemetry::head::Head;
 pub use crate::telemetry::observe::ResponseFuture;
 use crate::telemetry::observe::{self, Observe};

@@ -1,7 +1,7 @@
 //! Texts of strangers, which are kept only so far.
 
 /// The beginning of `text`, of at most `most` bytes and whole characters.
-pub(super) fn cut(text: &str, most: usize) -> &str {
+pub(crate) fn cut(text: &str, most: usize) -> &str {
     let mut end = most.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
