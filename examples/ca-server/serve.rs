@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use examples::program::report::chain;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
@@ -199,12 +200,9 @@ impl Server {
 }
 
 /// Why the server has no certificate, or an old one; `None` if there is nothing to say.
-pub(crate) fn sentence<E: Error>(notice: &Notice<'_, E>) -> Option<String> {
+pub(crate) fn sentence<E: Error + 'static>(notice: &Notice<'_, E>) -> Option<String> {
     let why = match notice {
-        Notice::Failed { error, .. } => {
-            let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-            causes.fold(error.to_string(), |all, cause| format!("{all}: {cause}"))
-        }
+        Notice::Failed { error, .. } => chain(*error),
         Notice::NotValid { .. } => "what the authority has signed does not count now".to_owned(),
         Notice::Withdrawn => {
             "it has expired, and nobody is served until there is another".to_owned()

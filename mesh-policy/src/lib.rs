@@ -115,8 +115,6 @@ pub mod hedge;
 mod permits;
 #[cfg(any(feature = "ext-authz", feature = "retry"))]
 mod pieces;
-#[cfg(any(feature = "cel", feature = "ext-authz", feature = "otel"))]
-mod protocol;
 #[cfg(feature = "rate-limit")]
 pub mod rate_limit;
 #[cfg(feature = "retry")]

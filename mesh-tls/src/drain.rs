@@ -214,10 +214,10 @@ impl DrainList {
 
     /// Adds a connection of a client that a filter chain has accepted, as [`register`](Self::register) does.
     /// `verifier` is that of the chain, if the client has presented a certificate that it verified, and
-    /// `ending` what [the chain is kept by](crate::config::ServerTls::ending). There had been so many
+    /// `ending` what the chain is kept by. There had been so many
     /// [rounds](Self::rounds) before the handshake: if something was replaced since, the connection is
     /// rechecked.
-    pub fn register_accepted(
+    pub(crate) fn register_accepted(
         &self,
         handshake: Handshake,
         verifier: Option<PeerVerifier>,

@@ -14,7 +14,6 @@ use tokio::time::Instant;
 use super::dynamic::Dynamic;
 use super::mesh_wide::MeshWide;
 use super::names::{self, Names, Nobody};
-use super::policies::warning;
 use super::tls::Originations;
 use super::upstream::Upstreams;
 
@@ -62,7 +61,7 @@ impl Balancing {
             let notices = live.publish(clusters, now);
             (live.snapshot(), notices)
         });
-        warnings.extend(notices.iter().map(warning));
+        warnings.extend(notices.iter().map(ToString::to_string));
         warnings.extend(without);
         let upstreams = Upstreams::new(snapshot, tls.clone());
         Ok((upstreams.with_dynamic(self.dynamic.clone()), warnings))

@@ -16,7 +16,7 @@ use super::keys::Keys;
 use super::limits;
 use super::listeners::Listening;
 use super::mesh_wide::MeshWide;
-use super::policies::{Policies, principal, warning};
+use super::policies::{Policies, principal};
 use super::served::{Served, Uses, route_configuration};
 use super::sockets::{Prepared, Sockets};
 use super::telemetry::Telemetry;
@@ -111,7 +111,7 @@ impl Generation {
         let asked = entrances.sockets(|id| listeners.contains_key(&id));
         let (prepared, unbound) = sockets.prepare(workers, &asked)?;
         let unbound: Vec<Notice> = unbound.iter().map(not_bound).collect();
-        warnings.extend(unbound.iter().map(warning));
+        warnings.extend(unbound.iter().map(ToString::to_string));
         warnings.extend(tls.publish(&compiler, model, wide));
         let published = balancing.publish(model, wide, &tls.originations());
         let (upstreams, found) = published.map_err(PublishError::Names)?;

@@ -17,7 +17,6 @@ use tokio::time::Instant;
 
 use super::calls::Calls;
 use super::mesh_wide::MeshWide;
-use super::policies::warning;
 use super::upstream::Upstreams;
 
 /// The rate limits of a filter chain.
@@ -84,7 +83,7 @@ impl Limits {
             .with_routes(routes);
         let filters = wide.envoy_filters.iter().map(AsRef::as_ref);
         let compiled = envoy_filter::compile(filters, &scope, Instant::now().into_std());
-        let mut warnings: Vec<String> = compiled.notices.iter().map(warning).collect();
+        let mut warnings: Vec<String> = compiled.notices.iter().map(ToString::to_string).collect();
         let mut services = compiled.global.into_iter();
         let service = services.next().map(Arc::new);
         warnings.extend(services.map(|further| ignored(&further)));
@@ -145,7 +144,7 @@ pub(super) fn unserved(model: &Model, wide: &MeshWide) -> Vec<String> {
     let ports: Vec<u16> = ports.collect();
     let filters = wide.envoy_filters.iter().map(AsRef::as_ref);
     let notices = envoy_filter::unserved(filters, &scope, &ports);
-    notices.iter().map(warning).collect()
+    notices.iter().map(ToString::to_string).collect()
 }
 
 /// Which patches are about a listener.

@@ -8,7 +8,6 @@ use mesh_tls::accept::TlsAcceptor;
 use mesh_tls::config::TlsCompiler;
 
 use super::mesh_wide::MeshWide;
-use super::policies::warning;
 use super::served::Served;
 use super::taking::{self, Taking};
 use crate::serve::{Connection, Ending, FilterChains};
@@ -175,7 +174,7 @@ fn ending(
     };
     match compiler.server(chain) {
         Ok(Some(server)) => {
-            warnings.extend(server.notices().iter().map(warning));
+            warnings.extend(server.notices().iter().map(ToString::to_string));
             Ending::Tls(Box::new(TlsAcceptor::new(server)))
         }
         Ok(None) if chain.tls.is_some() && matches!(chain.filter, NetworkFilter::Http(_)) => {

@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use http::{HeaderName, Request};
 use mesh_core::identity::SpiffeId;
+use mesh_core::model::Model;
 use mesh_core::model::cluster::Cluster;
-use mesh_core::model::{Model, Notice};
 use mesh_core::path::Normalization;
 use mesh_core::resource::Resource;
 use mesh_core::resource::istio::RequestAuthentication;
@@ -98,7 +98,7 @@ impl Policies {
         let authenticator = authenticator(&model.policies.request_authentication, keys);
         let notices = authorization.notices().iter();
         let notices = notices.chain(authenticator.notices());
-        let warnings: Vec<String> = notices.map(warning).collect();
+        let warnings: Vec<String> = notices.map(ToString::to_string).collect();
         let policies = Self {
             authenticator: authenticator.into(),
             authorization: authorization.into(),
@@ -190,11 +190,6 @@ fn authenticator(
 /// Who `identity` is, if that is known by now.
 pub(super) fn principal(identity: &LiveIdentity) -> Option<SpiffeId> {
     Some(identity.svid()?.id().clone())
-}
-
-/// A notice as a line.
-pub(super) fn warning(notice: &Notice) -> String {
-    format!("{} [{}]", notice.message, notice.origin)
 }
 
 #[cfg(test)]

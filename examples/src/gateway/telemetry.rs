@@ -24,7 +24,6 @@ use super::by_direction::ByDirection;
 use super::calls::Calls;
 use super::mesh_wide::MeshWide;
 use super::optional::{Layered, bare, optional};
-use super::policies::warning;
 use super::tracing::Tracing;
 use super::upstream::Upstreams;
 use crate::body::Body;
@@ -77,7 +76,7 @@ impl Telemetry {
         notices.extend(found);
         let (access_logs, found, mut warnings) = access_logs(model, wide, settings);
         notices.extend(found);
-        for told in notices.iter().map(warning) {
+        for told in notices.iter().map(ToString::to_string) {
             // What is so of both directions is told once.
             if !warnings.contains(&told) {
                 warnings.push(told);

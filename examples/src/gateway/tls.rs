@@ -25,7 +25,6 @@ use tokio::sync::Notify;
 use super::PublishError;
 use super::handshakes::Handshakes;
 use super::mesh_wide::MeshWide;
-use super::policies::warning;
 use super::secrets;
 use crate::upstream::{Notice, Origination};
 
@@ -265,7 +264,7 @@ impl Tls {
         };
         Ok(Some(Arc::new(Entry {
             written: cluster.tls.clone(),
-            notices: tls.notices().iter().map(warning).collect(),
+            notices: tls.notices().iter().map(ToString::to_string).collect(),
             origination: self.origination(&cluster.name, tls),
             secrets: scope.wanted(),
         })))

@@ -129,18 +129,9 @@ impl Peer {
         Self { port, ..self }
     }
 
-    /// Tells the upstream who the client is, and removes what the client may not say.
-    pub fn forward(&self, headers: &mut HeaderMap, trust: &Trust) -> Source {
-        let (source, _) = self.forward_by(headers, trust);
-        source
-    }
-
-    /// As [`forward`](Self::forward); also returns the scheme that a trusted proxy has told.
-    pub(super) fn forward_by(
-        &self,
-        headers: &mut HeaderMap,
-        trust: &Trust,
-    ) -> (Source, Option<Scheme>) {
+    /// Tells the upstream who the client is, and removes what the client may not say. Returns where the
+    /// request comes from, and the scheme that a trusted proxy has told.
+    pub fn forward(&self, headers: &mut HeaderMap, trust: &Trust) -> (Source, Option<Scheme>) {
         // A request that somebody forwarded is never from inside.
         let is_direct = !headers.contains_key(X_FORWARDED_FOR);
         let client = Forwarding::edge(trust.trusted_hops).client(self.address, headers);
@@ -379,7 +370,7 @@ mod tests {
         for line in forwarded_for {
             headers.append(X_FORWARDED_FOR, line.parse().unwrap());
         }
-        let source = peer(trust).forward(&mut headers, trust);
+        let (source, _) = peer(trust).forward(&mut headers, trust);
         (headers, source)
     }
 

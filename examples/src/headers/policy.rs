@@ -130,7 +130,7 @@ impl HeaderPolicy {
         let headers = request.headers_mut();
         let (is_edge, told) = match &self.forwarded {
             Some(trust) => {
-                let (source, told) = peer.forward_by(headers, trust);
+                let (source, told) = peer.forward(headers, trust);
                 (source == Source::External, told)
             }
             None => (false, peer.tell_scheme(headers, true)),

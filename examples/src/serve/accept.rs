@@ -1,7 +1,7 @@
 //! What a thread does: listen, accept, serve.
 
 use std::collections::HashMap;
-use std::future::{Future, pending};
+use std::future::Future;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -264,16 +264,20 @@ where
             return self.read(taken, &connection, (listed, open)).await;
         }
         let over = match taken.tracked {
-            Some(tracked) => Task::spawn(async move { tracked.draining().await }),
+            Some(tracked) => Some(Task::spawn(async move { tracked.draining().await })),
             None if connection.tls.is_none() => {
                 let chain = Some(Arc::clone(&taken.chain));
-                Task::spawn(self.admission.outlived(connection.clone(), chain))
+                let outlived = self.admission.outlived(connection.clone(), chain);
+                Some(Task::spawn(outlived))
             }
-            None => Task::spawn(pending()),
+            None => None,
         };
         let forwarding = self
             .admission
             .forward(connection, taken.chain, taken.stream);
+        let Some(over) = over else {
+            return forwarding.await;
+        };
         // Bytes have no end to wait for.
         tokio::select! {
             () = forwarding => {}
@@ -296,18 +300,18 @@ where
         let ending = Rc::clone(&slot);
         // Until it is closed.
         let _over = match tracked.clone() {
-            Some(tracked) => Task::spawn(async move {
+            Some(tracked) => Some(Task::spawn(async move {
                 tracked.draining().await;
                 ending.end();
-            }),
+            })),
             None if connection.tls.is_none() => {
                 let outlived = self.admission.outlived(connection.clone(), None);
-                Task::spawn(async move {
+                Some(Task::spawn(async move {
                     outlived.await;
                     ending.end();
-                })
+                }))
             }
-            None => Task::spawn(pending()),
+            None => None,
         };
         self.http.serve(io, service, (slot, open)).await;
     }

@@ -78,6 +78,7 @@ pub use self::completion::Completion;
 pub use self::error::ParseFormatError;
 pub use self::exchange::Exchange;
 use self::operator::Operator;
+pub use self::operator::protocol;
 
 /// A parsed format string.
 ///

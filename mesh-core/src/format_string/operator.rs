@@ -298,7 +298,14 @@ fn path<'a>(exchange: &Exchange<'a>, source: PathSource, query: bool) -> Option<
     Some(&path[..end.unwrap_or(path.len())])
 }
 
-fn protocol(version: Version) -> &'static str {
+/// What Envoy calls a version of HTTP: `%PROTOCOL%`, and in attributes, spans and questions to authorizers.
+///
+/// ```
+/// use http::Version;
+///
+/// assert_eq!(mesh_core::format_string::protocol(Version::HTTP_2), "HTTP/2");
+/// ```
+pub fn protocol(version: Version) -> &'static str {
     match version {
         Version::HTTP_09 => "HTTP/0.9",
         Version::HTTP_10 => "HTTP/1.0",

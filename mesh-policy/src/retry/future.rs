@@ -250,11 +250,10 @@ impl<S, B, E> Retrying<S, B, E> {
             ResponseFlags::add(response.extensions_mut(), flag);
         }
         let extensions = response.extensions_mut();
-        // One attempt needs no number, unless nothing else tells that there was one.
         let is_own = extensions.get::<ResponseFlag>().is_some()
             || extensions.get::<ResponseDetails>().is_some();
-        let is_told = !is_own || extensions.get::<SelectedEndpoint>().is_some();
-        if self.attempts > 1 || !is_told {
+        // One attempt needs no number, unless nothing else tells that there was one.
+        if self.attempts > 1 || (is_own && extensions.get::<SelectedEndpoint>().is_none()) {
             extensions.insert(Attempts(self.attempts));
         }
         Step::Finish(Ok(response))

@@ -142,16 +142,16 @@ where
     /// The task is woken when there may be more to read ahead, not whenever the upstream reads.
     pub(super) fn poll_progress(&self, cx: &mut Context<'_>) -> Option<Instant> {
         let mut shared = lock(self.0.as_ref()?);
-        let moved = shared.timed();
+        shared.timed();
         let reader = match shared.read_ahead(cx) {
             true => shared.reader.take(),
             false => None,
         };
-        let moved = shared.moved.unwrap_or(moved);
+        let moved = shared.moved;
         shared.receiver = (!shared.is_received()).then(|| cx.waker().clone());
         drop(shared);
         wake(reader);
-        Some(moved)
+        moved
     }
 }
 

@@ -66,7 +66,7 @@ pub struct Authority {
 /// A signer that was announced.
 #[derive(Clone, Debug)]
 pub struct Next {
-    /// It.
+    /// Who signs then.
     pub signer: Arc<Signer>,
     /// From when on it signs.
     pub switch_at: UnixTime,

@@ -51,16 +51,6 @@ impl Endings {
         Self::default()
     }
 
-    /// How many chains end TLS, as far as they differ.
-    pub fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    /// Whether none does.
-    pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
-    }
-
     /// Adds a chain of `listener` that verifies its clients so, within these limits of the mesh. `None` if
     /// what it says cannot be written down, so that nobody knows it again.
     pub(crate) fn add(
@@ -99,7 +89,9 @@ impl Endings {
 
 impl fmt::Debug for Endings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Endings").field("len", &self.len()).finish()
+        f.debug_struct("Endings")
+            .field("len", &self.lock().len())
+            .finish()
     }
 }
 

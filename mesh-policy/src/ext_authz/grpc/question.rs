@@ -16,10 +16,10 @@ use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mesh_core::attributes::{ConnectionInfo, PeerIdentity};
+use mesh_core::format_string::protocol;
 use mesh_core::identity::SpiffeId;
 
 use crate::ext_authz::check::{Check, ConnectionCheck};
-use crate::protocol;
 
 /// Says whether the body that the authorizer gets is only a part.
 pub(super) const PARTIAL_BODY: &str = "x-envoy-auth-partial-body";
@@ -104,7 +104,7 @@ fn http_request(check: Check, pack_as_bytes: bool) -> HttpRequest {
         path: path.to_owned(),
         host: host.unwrap_or_default(),
         scheme: check.scheme.to_string(),
-        protocol: protocol::name(check.version).to_owned(),
+        protocol: protocol(check.version).to_owned(),
         size,
         headers: header_texts(&check.headers),
         ..HttpRequest::default()

@@ -99,9 +99,9 @@ impl<B> Shared<B> {
         self.reader.is_some() && self.pieces.left(self.read) == 0 && !self.is_received()
     }
 
-    /// Times the attempt, from now if it is not timed yet: when it has last moved on.
-    pub(super) fn timed(&mut self) -> Instant {
-        *self.moved.get_or_insert_with(Instant::now)
+    /// Times the attempt, from now if it is not timed yet.
+    pub(super) fn timed(&mut self) {
+        self.moved.get_or_insert_with(Instant::now);
     }
 
     /// Notes that the attempt moves on, if it is timed.

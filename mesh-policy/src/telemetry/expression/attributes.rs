@@ -10,13 +10,13 @@ use http::{HeaderMap, HeaderName};
 use mesh_core::attributes::{
     ClientAddress, ConnectionInfo, MatchedRoute, PeerIdentity, Progress, SelectedEndpoint,
 };
+use mesh_core::format_string::protocol;
 use mesh_core::model::cluster::EndpointAddress;
 use mesh_core::service::ClusterName;
 
 use super::durations;
 use super::facts::{Answer, Facts, bytes, head_bytes};
 use super::flags::bits;
-use crate::protocol;
 use crate::telemetry::head::{Field, Head};
 use crate::telemetry::mutual_tls::is_mutual;
 
@@ -153,7 +153,7 @@ fn of_request(facts: &Facts<'_>) -> Value {
         ("referer", text(REFERER)),
         ("useragent", text(USER_AGENT)),
         ("id", text(HeaderName::from_static("x-request-id"))),
-        ("protocol", Some(protocol::name(head.version).into())),
+        ("protocol", Some(protocol(head.version).into())),
         ("size", size.map(number)),
         ("total_size", total.map(number)),
         ("duration", duration),

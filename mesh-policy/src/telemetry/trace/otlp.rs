@@ -44,6 +44,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use mesh_core::format_string::protocol;
 use mesh_core::service::ClusterName;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
@@ -61,7 +62,6 @@ use tonic::codegen::StdError;
 
 use super::plan::Direction;
 use super::span::{Span, SpanSink};
-use crate::protocol;
 
 /// How spans are exported.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -240,7 +240,7 @@ fn attributes(span: &Span) -> Vec<KeyValue> {
         attribute("component", "proxy"),
         attribute("http.method", span.method.as_str()),
         attribute("http.url", span.url.as_str()),
-        attribute("http.protocol", protocol::name(span.version)),
+        attribute("http.protocol", protocol(span.version)),
         attribute("http.status_code", span.code.to_string()),
         attribute("guid:x-request-id", span.request_id.as_str()),
         attribute("request_size", span.request_bytes.to_string()),
