@@ -85,11 +85,8 @@ impl Counted {
             server_name: None,
             at: listing.clock.current_time()?,
         };
-        let connections = listing.connections;
-        let tracked = connections.register(handshake, listing.verifier.clone());
-        if connections.rounds() != listing.rounds {
-            tracked.recheck();
-        }
+        let (verifier, rounds) = (listing.verifier.clone(), listing.rounds);
+        let tracked = listing.connections.register(handshake, verifier, rounds);
         Some(Self {
             not_after: ends?.into_iter().min()?,
             tracked,

@@ -157,11 +157,7 @@ impl TlsConnector {
             server_name: Some(name),
             at: time.current_time()?,
         };
-        let tracked = list.register(handshake, self.tls.verifier().clone());
-        if Some(list.rounds()) != rounds {
-            tracked.recheck();
-        }
-        Some(tracked)
+        Some(list.register(handshake, self.tls.verifier().clone(), rounds?))
     }
 
     /// What an error of the connection means, on the thread that got it.

@@ -36,13 +36,14 @@
 //! let verifier = PeerVerifier::spiffe(bundles, provider)?;
 //!
 //! let list = DrainList::new();
+//! let rounds = list.rounds();
 //! let peer = rcgen::generate_simple_self_signed(["peer.example".to_owned()])?;
 //! let connection = list.register(Handshake {
 //!     chain: vec![peer.cert.der().clone()],
 //!     purpose: Purpose::Client,
 //!     server_name: None,
 //!     at: UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000)),
-//! }, verifier);
+//! }, verifier, rounds);
 //! assert!(!connection.is_draining());
 //!
 //! publisher.publish(TrustBundles::default());
@@ -183,9 +184,7 @@ impl DrainList {
         Self::default()
     }
 
-    /// How often the connections were rechecked. Ask before a handshake and after
-    /// [`register`](Self::register): if there was a round between, the connection may have been accepted
-    /// with what was known before it, and has to be [rechecked](Tracked::recheck) itself.
+    /// How often the connections were rechecked. Ask before a handshake, for [`register`](Self::register).
     pub fn rounds(&self) -> u64 {
         self.lock().rounds
     }
@@ -203,55 +202,47 @@ impl DrainList {
         entries.endings = Some(endings);
     }
 
-    /// Adds a connection that `verifier` has accepted, until the value that this gives is dropped.
-    pub fn register(&self, handshake: Handshake, verifier: PeerVerifier) -> Tracked {
-        self.add(Made {
-            handshake,
-            verifier: Some(verifier),
-            ending: None,
-        })
+    /// Adds a connection that `verifier` has accepted, until the value that this gives is dropped. There had
+    /// been so many [rounds](Self::rounds) before the handshake: if there was another since, the connection
+    /// may have been accepted with what was known before it, and is rechecked.
+    pub fn register(&self, handshake: Handshake, verifier: PeerVerifier, rounds: u64) -> Tracked {
+        self.register_accepted(handshake, Some(verifier), None, rounds)
     }
 
     /// Adds a connection of a client that a filter chain has accepted, as [`register`](Self::register) does.
-    /// `verifier` is that of the chain, if the client has presented a certificate that it verified, and
-    /// `ending` what the chain is kept by. There had been so many
-    /// [rounds](Self::rounds) before the handshake: if something was replaced since, the connection is
-    /// rechecked.
-    pub(crate) fn register_accepted(
+    /// `verifier` is [that of the chain](crate::config::ServerTls::verifier), if the client has presented a
+    /// certificate that it verified, and `ending`
+    /// [by what the chain is kept](crate::config::ServerTls::ending). The connection is rechecked, too, if
+    /// the chain is not of those that are kept now.
+    pub fn register_accepted(
         &self,
         handshake: Handshake,
         verifier: Option<PeerVerifier>,
         ending: Option<&Ending>,
         rounds: u64,
     ) -> Tracked {
-        let is_of_now = |endings: &Endings| ending.is_none_or(|ending| ending.is_of(endings));
-        let tracked = self.add(Made {
+        let made = Arc::new(Made {
             handshake,
             verifier,
             ending: ending.cloned(),
         });
-        let entries = self.lock();
-        let is_current = entries.rounds == rounds && entries.endings.as_ref().is_none_or(is_of_now);
-        drop(entries);
-        if !is_current {
-            tracked.recheck();
-        }
-        tracked
-    }
-
-    fn add(&self, made: Made) -> Tracked {
-        let made = Arc::new(made);
+        let is_of_now = |endings: &Endings| ending.is_none_or(|ending| ending.is_of(endings));
         let (draining, watch) = watch::channel(false);
         let mut entries = self.lock();
         entries.last += 1;
         let id = entries.last;
         entries.open.insert(id, Entry { made, draining });
+        let is_current = entries.rounds == rounds && entries.endings.as_ref().is_none_or(is_of_now);
         drop(entries);
-        Tracked {
+        let tracked = Tracked {
             id,
             list: self.clone(),
             draining: watch,
+        };
+        if !is_current {
+            tracked.recheck();
         }
+        tracked
     }
 
     /// How many connections there are.
@@ -342,7 +333,7 @@ impl Tracked {
     }
 
     /// As [`DrainList::recheck`], of this connection alone.
-    pub fn recheck(&self) {
+    fn recheck(&self) {
         let entries = self.list.lock();
         let held = entries.open.get(&self.id);
         let held = held.map(|one| Held::new(self.id, &one.made));

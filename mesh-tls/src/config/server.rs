@@ -67,7 +67,7 @@ impl ServerTls {
 
     /// By what connections are [kept](DrainList::keep) when the configuration is replaced, if that was
     /// [asked for](TlsCompiler::with_endings). The acceptor heeds it by itself.
-    pub(crate) fn ending(&self) -> Option<&Ending> {
+    pub fn ending(&self) -> Option<&Ending> {
         self.ending.as_ref()
     }
 

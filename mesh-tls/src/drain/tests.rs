@@ -60,8 +60,8 @@ fn connections_of_a_revoked_certificate_are_drained_and_others_are_not() {
     let verifier = verifier(known);
     let list = DrainList::new();
     let (bad, fine) = (
-        list.register(handshake(&stolen), verifier.clone()),
-        list.register(handshake(&good), verifier),
+        list.register(handshake(&stolen), verifier.clone(), 0),
+        list.register(handshake(&good), verifier, 0),
     );
 
     assert_eq!(list.recheck(), 0);
@@ -89,6 +89,7 @@ fn a_server_is_asked_for_by_the_name_that_it_was_connected_to_by() {
             at: testing::now(),
         },
         verifier.with_names(ExpectedNames::ServerName),
+        0,
     );
     assert_eq!((list.recheck(), connection.is_draining()), (0, false));
     publisher.publish(Roots::default());
@@ -102,8 +103,8 @@ fn connections_below_a_dropped_root_are_drained() {
     let (publisher, known) = watch::channel(TrustBundles::from_iter([both]));
     let verifier = verifier(known);
     let list = DrainList::new();
-    let of_old = list.register(handshake(&old.svid("/ns/a/sa/b")), verifier.clone());
-    let of_new = list.register(handshake(&new.svid("/ns/a/sa/b")), verifier);
+    let of_old = list.register(handshake(&old.svid("/ns/a/sa/b")), verifier.clone(), 0);
+    let of_new = list.register(handshake(&new.svid("/ns/a/sa/b")), verifier, 0);
     assert_eq!(list.recheck(), 0);
     publisher.publish(bundles(&[&new]));
     assert_eq!(list.recheck(), 1);
@@ -115,7 +116,7 @@ fn a_root_that_was_renewed_with_its_key_ends_no_connection() {
     let authority = Authority::new("mesh");
     let (publisher, known) = watch::channel(bundles(&[&authority]));
     let list = DrainList::new();
-    let connection = list.register(handshake(&authority.svid("/w")), verifier(known));
+    let connection = list.register(handshake(&authority.svid("/w")), verifier(known), 0);
     let domain = authority.bundle().trust_domain().clone();
     let renewed = authority.renewed(testing::NOW + testing::DAY);
     let renewed = TrustBundle::new(domain, [renewed]).unwrap();
@@ -133,9 +134,7 @@ fn a_connection_that_a_round_has_missed_is_rechecked_alone() {
     let before = list.rounds();
     publisher.publish(TrustBundles::default());
     assert_eq!(list.recheck(), 0, "it is not there yet");
-    let connection = list.register(handshake(&authority.svid("/w")), verifier(known));
-    assert_ne!(list.rounds(), before);
-    connection.recheck();
+    let connection = list.register(handshake(&authority.svid("/w")), verifier(known), before);
     assert!(connection.is_draining());
 }
 
@@ -144,7 +143,7 @@ fn a_connection_that_ends_is_taken_off_the_list() {
     let authority = Authority::new("mesh");
     let list = DrainList::new();
     let nobody = verifier(TrustBundles::default());
-    let connection = list.register(handshake(&authority.svid("/ns/a/sa/b")), nobody);
+    let connection = list.register(handshake(&authority.svid("/ns/a/sa/b")), nobody, 0);
     assert_eq!(list.len(), 1);
     drop(connection);
     assert!(list.is_empty());
@@ -156,7 +155,7 @@ fn whoever_waits_is_woken() {
     let authority = Authority::new("mesh");
     let list = DrainList::new();
     let verifier = verifier(bundles(&[&authority]));
-    let connection = list.register(handshake(&authority.svid("/ns/a/sa/b")), verifier);
+    let connection = list.register(handshake(&authority.svid("/ns/a/sa/b")), verifier, 0);
     let mut cx = Context::from_waker(Waker::noop());
     let mut draining = pin!(connection.draining());
     assert!(draining.as_mut().poll(&mut cx).is_pending());
