@@ -21,11 +21,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use examples::gateway::{Gateway, MeshWide, Settings};
+use examples::gateway::{Gateway, Settings};
+use examples::program::{Generation, admin, questions};
 use examples::tokens::TokenIssuer;
 use examples::{config, help};
 use mesh_core::config::MeshConfig;
-use mesh_core::resolve::resolve;
+use mesh_core::watch;
 use mesh_core::workload::Workload;
 
 use crate::members::{Failure, id};
@@ -81,27 +82,31 @@ fn run(options: &Options) -> Result<(), Failure> {
     let mut settings = settings(if options.check { 0 } else { 8080 });
     settings.identity = Some(bookstore.members().identity(&id("istio-system", GATEWAY))?);
     let mut gateway = Gateway::start(settings)?;
-    let model = resolve(&config, &workload);
-    warnings.extend(gateway.publish_in(&model, &MeshWide::of(&config))?);
+    let generation = Generation::new(&config, &workload);
+    warnings.extend(gateway.publish_in(&generation.model, &generation.wide)?);
     for warning in warnings {
         eprintln!("warning: {warning}");
     }
     let address = gateway.address(80).ok_or("the gateway does not listen")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     let port = if options.check { 0 } else { free_or_any(15000) };
-    let (_workers, statistics) = gateway.statistics().serve(([127, 0, 0, 1], port).into())?;
+    let questions = questions::bind(([127, 0, 0, 1], port).into(), "questions")?;
+    let admin = questions.local_addr()?;
+    let (_, current) = watch::channel(generation);
+    runtime.spawn(admin::serve(questions, current, gateway.statistics()));
     let token = issuer.token("jason", NEXT_CENTURY)?;
     let entrances = tour::Entrances {
         gateway: address,
-        statistics,
+        admin,
     };
     if options.check {
         return tour::take(entrances, &bookstore, &token).map_err(Into::into);
     }
     let ratings = bookstore.address("ratings").ok_or("nobody rates")?;
     print!("{}", tour::invitation(entrances, ratings, &token));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     runtime.block_on(tokio::signal::ctrl_c())?;
     Ok(())
 }

@@ -11,16 +11,13 @@ use crate::strangers;
 pub(crate) struct Entrances {
     /// The gateway.
     pub(crate) gateway: SocketAddr,
-    /// What the gateway counts.
-    pub(crate) statistics: SocketAddr,
+    /// Where the gateway is asked about itself.
+    pub(crate) admin: SocketAddr,
 }
 
 /// What a guest may try.
 pub(crate) fn invitation(entrances: Entrances, ratings: SocketAddr, token: &str) -> String {
-    let Entrances {
-        gateway,
-        statistics,
-    } = entrances;
+    let Entrances { gateway, admin } = entrances;
     let url = format!("http://{gateway}");
     format!(
         "The bookstore is open at {url}. Try:
@@ -49,10 +46,11 @@ pub(crate) fn invitation(entrances: Entrances, ratings: SocketAddr, token: &str)
 
 What the gateway has counted:
 
-  curl http://{statistics}/stats/prometheus
+  curl http://{admin}/stats/prometheus
 
-Why a request goes where it goes:
+Why a request goes where it goes, by the gateway, and by the files:
 
+  curl 'http://{admin}/explain?host=bookstore.example&path=/productpage&header=end-user:jason'
   cargo run --example meshctl -- explain --request 'GET http://reviews:9080/reviews/0' \\
     -H 'end-user: jason' --workload bookstore/productpage examples/config
 "
@@ -61,10 +59,7 @@ Why a request goes where it goes:
 
 /// Takes the tour. The error is the first station that is not as it should be.
 pub(crate) fn take(entrances: Entrances, bookstore: &Bookstore, token: &str) -> Result<(), String> {
-    let Entrances {
-        gateway,
-        statistics,
-    } = entrances;
+    let Entrances { gateway, admin } = entrances;
     let get = |path: &str, headers: &str| ask(gateway, "GET", path, headers);
     split(&get)?;
     ejection(bookstore)?;
@@ -116,7 +111,8 @@ pub(crate) fn take(entrances: Entrances, bookstore: &Bookstore, token: &str) -> 
     stock(gateway, &get)?;
     policies(&get, token)?;
     mirror(&get, bookstore)?;
-    counts(statistics)?;
+    counts(admin)?;
+    explained(admin)?;
     strangers::call_all(bookstore).map_err(|error| error.to_string())
 }
 
@@ -209,8 +205,8 @@ fn split(get: &impl Fn(&str, &str) -> Result<String, String>) -> Result<(), Stri
 }
 
 /// What the gateway has counted, the late answer among it.
-fn counts(statistics: SocketAddr) -> Result<(), String> {
-    let scraped = || ask(statistics, "GET", "/stats/prometheus", "");
+fn counts(admin: SocketAddr) -> Result<(), String> {
+    let scraped = || ask(admin, "GET", "/stats/prometheus", "");
     let late = |text: &str| {
         let mut lines = text.lines();
         lines.any(|line| {
@@ -220,6 +216,17 @@ fn counts(statistics: SocketAddr) -> Result<(), String> {
     eventually("the count of the late answer", || Ok(late(&scraped()?)))?;
     println!("the metrics: as they should be");
     Ok(())
+}
+
+/// Why a request goes where it goes.
+fn explained(admin: SocketAddr) -> Result<(), String> {
+    let answer = ask(
+        admin,
+        "GET",
+        "/explain?host=bookstore.example&path=/books/7",
+        "",
+    )?;
+    station("an explanation", &answer, &["HTTP/1.1 200", "gateway.yaml"])
 }
 
 fn mirror(

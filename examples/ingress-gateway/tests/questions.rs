@@ -30,6 +30,8 @@ fn it_says_what_it_serves_and_why() {
         assert!(steps.as_array().unwrap().iter().any(is_decisive), "{steps}");
 
         let counts = get(admin, "/stats/prometheus");
+        let kind = "content-type: text/plain; version=0.0.4";
+        assert!(counts.contains(kind), "Prometheus takes no other: {counts}");
         let is_counted = |line: &str| {
             line.starts_with("istio_requests_total{") && line.contains("response_code=\"200\"")
         };
@@ -43,9 +45,12 @@ fn a_question_that_is_none_is_told_so() {
         let unknown = get(admin, "/metrics");
         assert!(unknown.starts_with("HTTP/1.1 404 "), "{unknown}");
         assert!(unknown.contains("there are /healthz/ready, "), "{unknown}");
+        let fields = "there are scheme=https&port=443&host=HOST&path=/PATH&method=GET&\
+                      header=NAME:VALUE&peer=SPIFFE-ID&claims=JSON";
         for (query, expected) in [
             ("port=http", "`http` is no port\n"),
-            ("user=jason", "`user` is not asked for\n"),
+            ("user=jason", &format!("there is no `user`: {fields}\n")),
+            ("host", &format!("`host` has no value: {fields}\n")),
             ("scheme=ftp", "`ftp` is neither http nor https\n"),
             (
                 "claims=[]",

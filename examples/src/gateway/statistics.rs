@@ -1,25 +1,13 @@
 //! What a gateway counts, to be scraped.
 
-use std::convert::Infallible;
-use std::future::ready;
-use std::io;
-use std::net::SocketAddr;
-
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Response};
 use mesh_core::watch::Watch;
 use mesh_policy::authz::Records;
-use tower::service_fn;
 
 use super::generation::Generation;
 use super::handshakes::Handshakes;
 use super::mirrors::Mirrors;
-use crate::body::Body;
-use crate::serve::{Connection, Limits, Workers};
-
-/// Where Envoy shows what it counts.
-const PATH: &str = "/stats/prometheus";
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const OPEN_METRICS: &str = "application/openmetrics-text";
@@ -70,35 +58,6 @@ impl Statistics {
         };
         let mut response = Response::new(text);
         response.headers_mut().insert(CONTENT_TYPE, kind);
-        response
-    }
-
-    /// Serves the counts at `/stats/prometheus` of `address`, or of a port of the system's choice if
-    /// its port is 0, until the workers are dropped. Returns the address.
-    ///
-    /// # Errors
-    ///
-    /// The system refuses a thread or the address.
-    pub fn serve(self, address: SocketAddr) -> io::Result<(Workers, SocketAddr)> {
-        let workers = Workers::start(1, Limits::default(), move || {
-            let statistics = self.clone();
-            move |_: &Connection| {
-                let statistics = statistics.clone();
-                service_fn(move |request: Request<Incoming>| {
-                    ready(Ok::<_, Infallible>(statistics.answer(&request)))
-                })
-            }
-        })?;
-        let address = workers.listen(0, address)?;
-        Ok((workers, address))
-    }
-
-    fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
-        if request.uri().path() == PATH {
-            return self.scrape(request.headers()).map(Body::from);
-        }
-        let mut response = Response::new(Body::from(format!("there is {PATH}\n")));
-        *response.status_mut() = StatusCode::NOT_FOUND;
         response
     }
 }

@@ -48,7 +48,7 @@ fn answer(
             Err(message) => text(StatusCode::BAD_REQUEST, message + "\n"),
         },
         // Requests are counted if --metrics, meshConfig.defaultProviders or a Telemetry asks for it.
-        "/stats/prometheus" => text(StatusCode::OK, statistics.encode()),
+        "/stats/prometheus" => statistics.scrape(request.headers()).map(Full::from),
         _ => text(
             StatusCode::NOT_FOUND,
             format!(

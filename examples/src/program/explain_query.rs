@@ -14,10 +14,10 @@ pub(super) const FIELDS: &str = "scheme=https&port=443&host=HOST&path=/PATH&meth
 /// Reads the query of a URL, all of whose fields may be left out.
 pub(super) fn read(query: &str) -> Result<Asked, String> {
     let mut question = Question::default();
-    for pair in query.split('&') {
-        if let Some((name, value)) = pair.split_once('=') {
-            question.set(name, decode(value))?;
-        }
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let none = || format!("`{pair}` has no value: there are {FIELDS}");
+        let (name, value) = pair.split_once('=').ok_or_else(none)?;
+        question.set(name, decode(value))?;
     }
     question.asked()
 }
@@ -48,7 +48,7 @@ impl Question {
                 let wrong = |error: String| format!("`{value}` is no JSON of claims: {error}");
                 self.claims = Some(claims(&value).map_err(wrong)?);
             }
-            other => return Err(format!("`{other}` is not asked for")),
+            other => return Err(format!("there is no `{other}`: there are {FIELDS}")),
         }
         Ok(())
     }

@@ -34,6 +34,17 @@ pub struct Generation {
     pub fidelity: Fidelity,
 }
 
+impl Generation {
+    /// What `config` asks of a gateway that is `workload`.
+    pub fn new(config: &MeshConfig, workload: &Workload) -> Self {
+        Self {
+            model: resolve(config, workload),
+            wide: MeshWide::of(config),
+            fidelity: fidelity(config, Some(workload), &gateway::capabilities()),
+        }
+    }
+}
+
 impl Files {
     /// Reads the files. What is not enforced is a warning, or refused if it guards something.
     ///
@@ -44,16 +55,11 @@ impl Files {
         let loaded = config::load(&self.paths);
         let builder = MeshConfig::builder().features(self.features);
         let (config, mut diagnostics) = loaded.build(builder, version)?;
-        let fidelity = fidelity(&config, Some(&self.workload), &gateway::capabilities());
-        diagnostics.extend(fidelity.unsupported());
+        let generation = Generation::new(&config, &self.workload);
+        diagnostics.extend(generation.fidelity.unsupported());
         if diagnostics.has_errors() {
             return Err(diagnostics);
         }
-        let generation = Generation {
-            model: resolve(&config, &self.workload),
-            wide: MeshWide::of(&config),
-            fidelity,
-        };
         Ok((generation, diagnostics))
     }
 

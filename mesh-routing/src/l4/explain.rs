@@ -85,7 +85,10 @@ impl FilterChainTable {
 }
 
 fn subject(chain: &FilterChain) -> String {
-    format!("filter chain `{}`", chain.name)
+    match chain.name.as_str() {
+        "" => "filter chain".to_owned(),
+        name => format!("filter chain `{name}`"),
+    }
 }
 
 /// The combinations that are left, and why the others are not.
