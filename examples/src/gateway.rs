@@ -114,7 +114,6 @@ mod settings;
 mod sockets;
 mod stack;
 mod statistics;
-mod taking;
 mod tcp;
 mod telemetry;
 mod tls;

@@ -9,7 +9,6 @@ use mesh_tls::config::TlsCompiler;
 
 use super::mesh_wide::MeshWide;
 use super::served::Served;
-use super::taking::{self, Taking};
 use crate::serve::{Connection, Ending, FilterChains};
 
 /// A listener that is served.
@@ -21,8 +20,6 @@ pub(super) struct Listening {
     plain: Option<String>,
     /// Among which connections choose, if there is.
     chains: Option<Arc<FilterChains>>,
-    /// What its chains take.
-    taking: Vec<Taking>,
     /// Whether connections begin with a header that says whose they are.
     proxy_protocol: bool,
     /// Whether they come to the workload that is served.
@@ -37,7 +34,6 @@ impl Listening {
             served: BTreeMap::from([(name.to_owned(), served)]),
             plain: Some(name.to_owned()),
             chains: None,
-            taking: Vec::new(),
             proxy_protocol: false,
         }
     }
@@ -51,10 +47,9 @@ impl Listening {
     ) -> Result<(Option<Self>, Vec<String>), CompileErrors> {
         let (mut served, mut warnings) = (BTreeMap::new(), Vec::new());
         let compiler = compiler.clone().for_listener(&listener.name);
-        let (mut endings, mut taking) = (Vec::new(), Vec::new());
+        let mut endings = Vec::new();
         for chain in chains(listener) {
             let ending = ending(listener, chain, &compiler, &mut warnings);
-            taking.push(Taking::new(chain, matches!(ending, Ending::Plain)));
             if let NetworkFilter::Http(connection) = &chain.filter
                 && !matches!(ending, Ending::Unserved)
             {
@@ -82,7 +77,6 @@ impl Listening {
             served,
             plain,
             chains: chains.map(Arc::new),
-            taking,
             proxy_protocol: listener.proxy_protocol,
             is_inbound: listener.direction == Direction::Inbound,
         };
@@ -106,14 +100,13 @@ impl Listening {
     /// Whether a connection that stands, and whose bytes are taken as they come, still would be taken: by
     /// the chain that passes it on, or else as HTTP.
     pub(super) fn takes(&self, connection: &Connection, passed_on: Option<&FilterChain>) -> bool {
-        let has_routes = match &connection.routes {
-            Some(routes) => self.served.contains_key(&**routes),
-            None => self.plain.is_some(),
-        };
-        if passed_on.is_none() && self.plain.is_some() {
-            return has_routes;
-        }
-        (has_routes || passed_on.is_some()) && taking::is_taken(&self.taking, connection, passed_on)
+        let has_routes = self.served(connection.routes.as_deref()).is_some();
+        let is_served = passed_on.is_some() || has_routes;
+        is_served
+            && match &self.chains {
+                Some(chains) => chains.takes(connection, passed_on),
+                None => passed_on.is_none(),
+            }
     }
 
     /// All that is served, for it to be completed.

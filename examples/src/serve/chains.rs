@@ -1,5 +1,7 @@
 //! Which filter chain takes a connection, and what it makes of the bytes.
 
+mod standing;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -191,10 +193,8 @@ impl FilterChains {
             false => None,
         };
         let chain = self.chain(&io, http, destination)?;
-        let (ending, routes) = self
-            .endings
-            .get(&address_of(chain))
-            .ok_or(Refused::NoChain { server_name: None })?;
+        let none = Refused::NoChain { server_name: None };
+        let (ending, routes) = self.ending(chain).ok_or(none)?;
         let server_name = match io.detected() {
             Detected::ClientHello(hello) => hello.server_name().map(Into::into),
             _ => None,
@@ -219,6 +219,11 @@ impl FilterChains {
             tracked,
             server_name,
         })
+    }
+
+    /// What becomes of the connections of `chain`, and its routes.
+    fn ending(&self, chain: &Arc<FilterChain>) -> Option<&(Ending, Option<Arc<str>>)> {
+        self.endings.get(&address_of(chain))
     }
 
     fn deadlines(&self, looks: Looks, start: Instant) -> Deadlines {
