@@ -55,7 +55,9 @@ pub fn validate(resource: &Resource<AuthorizationPolicy>, at: At<'_>) {
     };
     attachment.validate(at);
 
-    if matches!(action, Action::Custom | Action::Deny) && rules.is_none() {
+    // A list that is written empty reaches Istio as none at all.
+    let rules = rules.as_deref().unwrap_or_default();
+    if matches!(action, Action::Custom | Action::Deny) && rules.is_empty() {
         at.error("a policy without rules never denies or asks a provider")
             .help("add an empty rule (`{}`) for every request");
     }
@@ -65,7 +67,7 @@ pub fn validate(resource: &Resource<AuthorizationPolicy>, at: At<'_>) {
             .require(!provider.name.is_empty(), "the provider has a name"),
         (Action::Custom, None) => {
             at.require(
-                rules.is_none(),
+                rules.is_empty(),
                 "a policy with action CUSTOM names a `provider`",
             );
         }
@@ -75,7 +77,6 @@ pub fn validate(resource: &Resource<AuthorizationPolicy>, at: At<'_>) {
         }
         (_, None) => {}
     }
-    let rules = rules.as_deref().unwrap_or_default();
     let at = at.field("rules");
     validate_len(rules.len(), at);
     at.each(rules, |rule, at| {

@@ -23,9 +23,16 @@ fn the_action_says_whether_rules_and_a_provider_are_needed() {
     assert_all(&[
         (json!({}), 0),
         (json!({"action": "AUDIT"}), 0),
+        (json!({"rules": []}), 0),
         (json!({"action": "DENY"}), 1),
+        (json!({"action": "DENY", "rules": []}), 1),
         (json!({"action": "DENY", "rules": [{}]}), 0),
         (json!({"action": "CUSTOM"}), 1),
+        (json!({"action": "CUSTOM", "rules": []}), 1),
+        (
+            json!({"action": "CUSTOM", "rules": [], "provider": provider}),
+            1,
+        ),
         (json!({"action": "CUSTOM", "rules": [{}]}), 1),
         (
             json!({"action": "CUSTOM", "rules": [{}], "provider": {}}),
