@@ -1,8 +1,12 @@
 //! Sets of keys that are written in the resource (RFC 7517).
 
 use super::json;
+use crate::base64;
 use crate::resource::Value;
 use crate::validate::At;
+
+/// Members of every type of key that need not be there.
+const TEXTS: [&str; 6] = ["alg", "kid", "use", "x5t", "x5t#S256", "x5u"];
 
 /// Checks a set of keys, or a single one, and that none is private.
 pub(super) fn validate(text: &str, at: At<'_>) {
@@ -37,8 +41,20 @@ fn validate_key(key: &Value, index: usize, at: At<'_>) {
         }
     };
     for member in required {
-        if key.field(member).and_then(Value::as_str).is_none() {
-            at.error(format_args!("key {index} has no `{member}`"));
+        match key.field(member).and_then(Value::as_str) {
+            None => {
+                at.error(format_args!("key {index} has no `{member}`"));
+            }
+            Some(text) if *member != "crv" && base64::decode(text).is_none() => {
+                at.error(format_args!("`{member}` of key {index} is not base64"));
+            }
+            Some(_) => {}
+        }
+    }
+    for member in TEXTS {
+        let value = key.field(member).unwrap_or(&Value::Null);
+        if !matches!(value, Value::Null | Value::String(_)) {
+            at.error(format_args!("`{member}` of key {index} is not a text"));
         }
     }
     // `d` is the private part of a pair (RFC 7518 sections 6.2.2 and 6.3.2); a symmetric key is all

@@ -70,8 +70,20 @@ fn keys_are_complete_and_public() {
         (keys(json!({"keys": [rsa]})), 0),
         (keys(rsa.clone()), 0),
         (
-            keys(json!({"keys": [{"kty": "EC", "crv": "P-256", "x": "a"}]})),
+            keys(json!({"keys": [{"kty": "EC", "crv": "P-256", "x": "AQAB"}]})),
             1,
+        ),
+        (
+            keys(json!({"keys": [rsa, {"kty": "RSA", "n": "A.AB", "e": "AQABA"}]})),
+            2,
+        ),
+        (
+            keys(json!({"kty": "EC", "crv": "P-256", "x": "+/+/", "y": "-_8"})),
+            0,
+        ),
+        (
+            keys(json!({"kty": "oct", "k": "AQ AB", "kid": 1, "alg": null, "use": "sig"})),
+            2,
         ),
         (keys(json!({"keys": [{"kty": "DSA"}]})), 1),
         (keys(json!({})), 1),
