@@ -84,7 +84,8 @@ fn server(ingress: &Resource<Ingress>, port: u16, ports: &Ports<'_>) -> GatewayS
     let (name, namespace) = (&ingress.metadata.name, &ingress.metadata.namespace);
     GatewayServer {
         gateway: gateway_name(ingress),
-        created: ingress.metadata.creation_timestamp,
+        // Istio's Gateways of Ingresses have no age, which makes them the oldest.
+        created: None,
         port,
         port_name: format!("http-{port}-ingress-{name}-{namespace}"),
         bound_ports: ports.bound(port),

@@ -59,17 +59,10 @@ impl Rules {
         let list = place.field("rules");
         for (index, rule) in ingress.spec.spec.rules.iter().enumerate() {
             let place = list.index(index);
-            let host = self.host(rule, ingress, &place);
-            let http = place.field("http");
-            let paths = http.field("paths");
-            if rule.http.paths.is_empty() {
-                notices.push(place.notice("a rule without paths has no effect"));
-            }
-            for (index, path) in rule.http.paths.iter().enumerate() {
-                match reader.route(path, &paths.index(index)) {
-                    Ok(route) => host.routes.push(route),
-                    Err(notice) => notices.push(notice),
-                }
+            let routes = reader.routes(rule, &place, notices);
+            // Another rule may have the host, or one for more hosts.
+            if !routes.is_empty() {
+                self.host(rule, ingress, &place).routes.extend(routes);
             }
         }
         if ingress.spec.spec.default_backend.is_some() {
@@ -148,6 +141,27 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn new(context: &'a Context<'a>, namespace: &'a str) -> Self {
         Self { context, namespace }
+    }
+
+    fn routes(
+        &self,
+        rule: &IngressRule,
+        place: &Place<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Vec<(Precedence, Arc<Route>)> {
+        let http = place.field("http");
+        let paths = http.field("paths");
+        if rule.http.paths.is_empty() {
+            notices.push(place.notice("a rule without paths has no effect"));
+        }
+        let mut routes = Vec::new();
+        for (index, path) in rule.http.paths.iter().enumerate() {
+            match self.route(path, &paths.index(index)) {
+                Ok(route) => routes.push(route),
+                Err(notice) => notices.push(notice),
+            }
+        }
+        routes
     }
 
     fn route(

@@ -150,8 +150,10 @@ spec: { ports: [{ name: web, port: 8000 }, { name: admin, port: 9000 }] }
         let written = path("/", "Prefix", "cart").replace("number: 80", &format!("name: {name}"));
         let spec = format!("rules: [{}]", rule("shop.example", &[written]));
         let model = model(&(ingress("one", &spec) + service), "{}");
-        let host = host(&model, "shop.example");
-        let to = host.routes.first().and_then(|route| route.forward_to());
+        let mut hosts = model.route_configurations["http.80"].virtual_hosts.iter();
+        let host = hosts.find(|host| host.domains == ["shop.example"]);
+        let route = host.and_then(|host| host.routes.first());
+        let to = route.and_then(|route| route.forward_to());
         let to = to.map(|forward| forward.destinations[0].cluster.clone());
         let cluster = |port| ClusterName::outbound(port, "", "cart.shop.svc.cluster.local").into();
         assert_eq!(to, port.map(cluster), "{name}");
@@ -252,4 +254,56 @@ fn a_path_that_is_no_prefix_of_segments_answers_500_and_the_others_serve() {
         let mut notices = model.notices.iter();
         assert!(notices.any(|notice| notice.message.contains("answers 500")));
     }
+}
+
+#[test]
+fn a_rule_without_a_path_that_is_served_leaves_its_host_to_other_rules() {
+    let unnamed = path("/", "Prefix", "cart").replace("number: 80", "name: none");
+    for rest in ["".to_owned(), format!(", http: {{ paths: [{unnamed}] }}")] {
+        let all = format!("{{ http: {{ paths: [{}] }} }}", path("/", "Prefix", "cart"));
+        let spec = format!("rules: [{{ host: shop.example{rest} }}, {all}]");
+        let model = model(&ingress("one", &spec), "{}");
+        let hosts = model.route_configurations["http.80"].virtual_hosts.iter();
+        let domains: Vec<_> = hosts.flat_map(|host| &host.domains).collect();
+        assert_eq!(domains, ["*"], "{rest}");
+    }
+}
+
+#[test]
+fn a_name_of_several_is_that_of_an_ingress_then_of_the_first_by_name() {
+    let created = |text: &str, year: u16| {
+        text.replace(
+            "namespace: ",
+            &format!("creationTimestamp: '{year}-01-01T00:00:00Z', namespace: "),
+        )
+    };
+    let rules = rule("shop.example", &[path("/", "Prefix", "cart")]);
+    let spec = |secret: &str| {
+        format!("tls: [{{ hosts: [shop.example], secretName: {secret} }}], rules: [{rules}]")
+    };
+    let gateway = "---\napiVersion: networking.istio.io/v1\nkind: Gateway\n\
+                   metadata: { name: aaa, namespace: istio-system }\n\
+                   spec: { selector: { istio: ingressgateway }, servers: [{ \
+                   port: { number: 443, name: https, protocol: HTTPS }, hosts: [shop.example], \
+                   tls: { mode: SIMPLE, credentialName: aaa } }] }\n";
+    let text = created(gateway, 2020)
+        + &created(&ingress("two", &spec("two")), 2021)
+        + &created(&ingress("one", &spec("one")), 2022);
+    let model = model(&text, "{}");
+
+    let mut listeners = model.listeners.iter();
+    let listener = listeners.find(|found| found.name == "0.0.0.0_443").unwrap();
+    let [chain] = listener.filter_chains.as_slice() else {
+        panic!("{:?}", listener.filter_chains)
+    };
+    let NetworkFilter::Http(connection) = &chain.filter else {
+        panic!("{chain:?}")
+    };
+    assert!(
+        connection
+            .route_configuration
+            .starts_with("https.443.https-443-ingress-one-shop-0."),
+        "{}",
+        connection.route_configuration
+    );
 }
