@@ -10,9 +10,11 @@ use crate::config::MeshConfig;
 use crate::config::gateway_api::reason::{Reason, Refusal};
 use crate::host::{self, HostPattern};
 use crate::model::Notice;
+use crate::resolve::context::Context;
 use crate::resolve::gateway_api::finding::Finding;
 use crate::resolve::gateway_api::listener::GatewayListener;
 use crate::resolve::place::Place;
+use crate::resolve::virtual_service::is_exported_by_default;
 use crate::resource::gateway_api::GROUP;
 use crate::resource::gateway_api::grpc_route::GrpcRoute;
 use crate::resource::gateway_api::http_route::HttpRoute;
@@ -21,7 +23,7 @@ use crate::resource::gateway_api::tcp_route::TcpRoute;
 use crate::resource::gateway_api::tls_route::TlsRoute;
 use crate::resource::gateway_api::udp_route::UdpRoute;
 use crate::resource::kind::Kind;
-use crate::resource::{Resource, Spec};
+use crate::resource::{Metadata, Resource, Spec};
 
 /// What the kinds of routes have in common.
 pub(crate) trait RouteSpec: Spec {
@@ -71,9 +73,42 @@ pub(super) struct Attachment<'a, S> {
     pub(super) hosts: Vec<HostPattern>,
 }
 
-/// The attachments of `routes`, those of the oldest first. What attaches to no listener of a
-/// Gateway that it refers to is noticed.
+/// The attachments of `routes` that the workload sees, those of the oldest first. What attaches to
+/// no listener of a Gateway that it refers to is noticed.
 pub(super) fn attach<'a, S: RouteSpec>(
+    context: &Context<'_>,
+    routes: &'a [Arc<Resource<S>>],
+    listeners: &[GatewayListener<'_>],
+    notices: &mut Vec<Notice>,
+) -> Vec<Attachment<'a, S>> {
+    let Context {
+        config, workload, ..
+    } = context;
+    let client = workload.namespace.as_str();
+    let mut attachments = attachments(config, routes, listeners, notices);
+    let mut noticed: Option<&Metadata> = None;
+    attachments.retain(|Attachment { route, .. }| {
+        let is_exported = is_exported_by_default(config, &route.metadata.namespace, client);
+        // The attachments of one route follow each other.
+        if !is_exported && !noticed.is_some_and(|found| std::ptr::eq(found, &route.metadata)) {
+            noticed = Some(&route.metadata);
+            notices.push(not_exported(route, client));
+        }
+        is_exported
+    });
+    attachments
+}
+
+/// That a route is attached, of which its status tells, and has no effect.
+fn not_exported<S: RouteSpec>(route: &Resource<S>, client: &str) -> Notice {
+    let message = format!("it is not exported to `{client}` (`defaultVirtualServiceExportTo`)");
+    Notice {
+        origin: route.origin(),
+        message,
+    }
+}
+
+fn attachments<'a, S: RouteSpec>(
     config: &MeshConfig,
     routes: &'a [Arc<Resource<S>>],
     listeners: &[GatewayListener<'_>],

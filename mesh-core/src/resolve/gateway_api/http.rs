@@ -70,8 +70,8 @@ pub(super) fn bind(
     notices: &mut Vec<Notice>,
 ) {
     let resources = &context.config.resources().gateway_api;
-    let http = attach(context.config, &resources.http_routes, listeners, notices);
-    let grpc = attach(context.config, &resources.grpc_routes, listeners, notices);
+    let http = attach(context, &resources.http_routes, listeners, notices);
+    let grpc = attach(context, &resources.grpc_routes, listeners, notices);
     let mut binder = Binder {
         context,
         written: Vec::new(),

@@ -45,8 +45,8 @@ pub(super) fn bind(
     notices: &mut Vec<Notice>,
 ) {
     let resources = &context.config.resources().gateway_api;
-    let tls = attach(context.config, &resources.tls_routes, listeners, notices);
-    let tcp = attach(context.config, &resources.tcp_routes, listeners, notices);
+    let tls = attach(context, &resources.tls_routes, listeners, notices);
+    let tcp = attach(context, &resources.tcp_routes, listeners, notices);
     for Served { listener, server } in served {
         let own = tls.iter().filter(|found| found.listener == listener);
         for attachment in own {

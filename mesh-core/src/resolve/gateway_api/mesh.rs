@@ -1,8 +1,9 @@
 //! Routes that are attached to Services, for the sidecars that call them.
 //!
 //! The routes of one namespace for a port of a service are one list. Those of the service's own
-//! namespace are for all clients, those of another for the clients there. A sidecar has those that its
-//! Sidecar imports: an entry of the route's namespace has to cover the service.
+//! namespace are for all clients, those of another for the clients there. A sidecar has those that
+//! its Sidecar imports: an entry of the route's namespace has to cover the service. Where
+//! `defaultVirtualServiceExportTo` keeps VirtualServices to some clients, it does so with routes.
 //!
 //! One difference to Istio is on purpose. A route that names no port is for all of them, and joins
 //! those of its namespace that name one, as the Gateway API puts the rules of all routes of a parent
@@ -25,6 +26,7 @@ use crate::resolve::gateway_api::routes::{self, RankedRoute};
 use crate::resolve::gateway_api::rule::RequestRoute;
 use crate::resolve::place::Place;
 use crate::resolve::sidecar::mesh_route::{MeshConnections, MeshRoute, MeshRoutes};
+use crate::resolve::virtual_service::is_exported_by_default;
 use crate::resource::gateway_api::parent_reference::ParentReference;
 use crate::resource::kind::Kind;
 use crate::resource::{Metadata, Resource};
@@ -165,7 +167,11 @@ impl<'a> Mesh<'a> {
         notices: &mut Vec<Notice>,
     ) -> Vec<(&'a Service, u16)> {
         let namespace = route.metadata.namespace.as_str();
-        let is_own = namespace == self.context.workload.namespace;
+        let client = self.context.workload.namespace.as_str();
+        if !is_exported_by_default(self.context.config, namespace, client) {
+            return Vec::new();
+        }
+        let is_own = namespace == client;
         let mut targets: Vec<(&'a Service, u16)> = Vec::new();
         for (index, parent) in route.spec.parent_refs().iter().enumerate() {
             let Some(provider) = provider(parent) else {

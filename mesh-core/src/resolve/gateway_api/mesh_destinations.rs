@@ -13,6 +13,7 @@ use crate::resolve::gateway_api::l4::ConnectionRoute;
 use crate::resolve::gateway_api::mesh::provider;
 use crate::resolve::gateway_api::rule::{Filter, Reference, RequestRoute};
 use crate::resolve::sidecar::mesh_route::MeshDestinations;
+use crate::resolve::virtual_service::is_exported_by_default;
 use crate::resource::Resource;
 use crate::workload::Workload;
 
@@ -53,6 +54,9 @@ impl<'a> Collector<'a, '_> {
     ) {
         for route in routes {
             let own = route.metadata.namespace.as_str();
+            if !is_exported_by_default(self.config, own, &self.workload.namespace) {
+                continue;
+            }
             let parents = route.spec.parent_refs().iter().filter_map(|parent| {
                 let namespace = parent.namespace.as_deref().unwrap_or(own);
                 let is_for_workload = own == namespace || own == self.workload.namespace;

@@ -36,7 +36,9 @@ enum Rules<'s> {
 /// The order between candidates. Of the same rank the older comes first.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 enum Rank {
-    /// VirtualServices that not everybody sees, which are in order.
+    /// Routes of the workload's own namespace that not everybody sees.
+    Private,
+    /// What else not everybody sees: VirtualServices, which are in order, then routes.
     Exported,
     /// Routes of the workload's own namespace.
     Consumer,
@@ -63,10 +65,7 @@ pub(super) fn candidates<'s>(
         hosts.any(|host| listener.imports_route(namespace, host))
     });
     let routes = imported.map(|route| Candidate {
-        rank: match route.metadata.namespace == *own {
-            true => Rank::Consumer,
-            false => Rank::Public,
-        },
+        rank: route_rank(config, &route.metadata.namespace, own),
         metadata: route.metadata,
         rules: Rules::Services(route),
         hosts: route
@@ -79,11 +78,23 @@ pub(super) fn candidates<'s>(
     candidates.sort_by(|a, b| {
         let by_age = match a.rank {
             Rank::Exported => Ordering::Equal,
-            Rank::Consumer | Rank::Public => cmp_by_age(a.metadata, b.metadata),
+            Rank::Private | Rank::Consumer | Rank::Public => cmp_by_age(a.metadata, b.metadata),
         };
         a.rank.cmp(&b.rank).then(by_age)
     });
     candidates
+}
+
+/// The rank of routes of `namespace` for a workload of `own`, who sees them.
+fn route_rank(config: &MeshConfig, namespace: &str, own: &str) -> Rank {
+    let default = config.options().default_virtual_service_export_to();
+    let is_public = Visibility::parse(default, namespace) == Visibility::Public;
+    match (namespace == own, is_public) {
+        (true, true) => Rank::Consumer,
+        (true, false) => Rank::Private,
+        (false, true) => Rank::Public,
+        (false, false) => Rank::Exported,
+    }
 }
 
 fn rank(config: &MeshConfig, resource: &Resource<VirtualService>) -> Rank {

@@ -2,6 +2,7 @@
 
 use crate::config::MeshConfig;
 use crate::config::services::Service;
+use crate::config::visibility::Visibility;
 use crate::host::{HostPattern, MESH_GATEWAY, resolve_gateway_name};
 use crate::resolve::virtual_service::rules::Delegates;
 use crate::resource::Resource;
@@ -116,4 +117,16 @@ pub(in crate::resolve) fn hosts(
     written
         .map(|host| HostPattern::new(&resolve(host)))
         .collect()
+}
+
+/// Whether `client`, a namespace, sees the VirtualServices of `namespace` that do not say who does.
+///
+/// Such are, in Istio, also those that are made of Ingresses and of routes of the Gateway API.
+pub(in crate::resolve) fn is_exported_by_default(
+    config: &MeshConfig,
+    namespace: &str,
+    client: &str,
+) -> bool {
+    let default = config.options().default_virtual_service_export_to();
+    Visibility::parse(default, namespace).admits(client)
 }

@@ -39,5 +39,5 @@ pub(in crate::resolve) mod matches;
 pub(in crate::resolve) mod retry;
 mod rules;
 
-pub(in crate::resolve) use self::context::{RouteContext, gateways, hosts};
+pub(in crate::resolve) use self::context::{RouteContext, gateways, hosts, is_exported_by_default};
 pub(in crate::resolve) use self::rules::Delegates;

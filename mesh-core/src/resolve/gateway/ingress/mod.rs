@@ -17,6 +17,7 @@ use crate::resolve::gateway::select::{self, Ports};
 use crate::resolve::gateway::server::{Bindings, GatewayName, GatewayServer};
 use crate::resolve::gateway_api;
 use crate::resolve::place::Place;
+use crate::resolve::virtual_service::is_exported_by_default;
 use crate::resource::Resource;
 use crate::resource::istio::gateway::{ServerTlsMode, ServerTlsSettings};
 use crate::resource::kubernetes::ingress::{Ingress, IngressTls};
@@ -54,7 +55,14 @@ pub(super) fn servers(context: &Context<'_>, notices: &mut Vec<Notice>) -> Vec<G
         let spec = root.field("spec");
         servers.push(server(ingress, 80, &ports));
         servers.extend(https(ingress, &spec.field("tls"), &ports, notices));
-        rules.add(context, ingress, &spec, notices);
+        let (namespace, client) = (&ingress.metadata.namespace, &context.workload.namespace);
+        if is_exported_by_default(context.config, namespace, client) {
+            rules.add(context, ingress, &spec, notices);
+        } else {
+            notices.push(spec.field("rules").notice(format_args!(
+                "they are not exported to `{client}` (`defaultVirtualServiceExportTo`)"
+            )));
+        }
     }
     rules.bind(&mut servers);
     servers

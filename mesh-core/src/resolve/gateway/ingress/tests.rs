@@ -307,3 +307,25 @@ fn a_name_of_several_is_that_of_an_ingress_then_of_the_first_by_name() {
         connection.route_configuration
     );
 }
+
+#[test]
+fn rules_are_seen_where_virtual_services_of_their_namespace_are() {
+    let rules = rule("shop.example", &[path("/", "Prefix", "cart")]);
+    let text = ingress("one", &format!("rules: [{rules}]"));
+    for (tokens, served) in [
+        ("*", true),
+        (".", false),
+        ("~", false),
+        ("istio-system", true),
+    ] {
+        let options = format!(r#"{{"defaultVirtualServiceExportTo": ["{tokens}"]}}"#);
+        let model = model(&text, &options);
+        let hosts = model.route_configurations["http.80"].virtual_hosts.iter();
+        let found = hosts.flat_map(|host| &host.domains);
+        let found = found.into_iter().any(|domain| domain == "shop.example");
+        assert_eq!(found, served, "{tokens}");
+        let mut notices = model.notices.iter();
+        let is_told = notices.any(|notice| notice.message.contains("not exported to `istio-sys"));
+        assert_eq!(is_told, !served, "{tokens}");
+    }
+}
