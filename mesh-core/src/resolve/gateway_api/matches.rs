@@ -182,12 +182,14 @@ fn push_header(name: &str, value: StringMatch, matches: &mut RouteMatch) {
     });
 }
 
+/// What is asked of a value that is there. As in a VirtualService, the expression `*` asks no more.
 fn value(
     r#type: Option<ValueMatchType>,
     value: &str,
     place: &Place<'_>,
 ) -> Result<StringMatch, Finding> {
     match r#type {
+        Some(ValueMatchType::RegularExpression) if value == "*" => Ok(StringMatch::Present),
         Some(ValueMatchType::RegularExpression) => Ok(regex(value, &place.field("value"))?.into()),
         Some(ValueMatchType::Exact) | None => Ok(StringMatch::exact(value)),
     }

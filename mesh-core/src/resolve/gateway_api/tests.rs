@@ -440,6 +440,29 @@ fn a_redirect_is_found_at_the_port_of_scheme_or_listener() {
 }
 
 #[test]
+fn a_star_for_an_expression_asks_only_that_the_value_is_there() {
+    let http = "rules: [{ matches: [{ \
+                headers: [{ type: RegularExpression, name: x-a, value: '*' }], \
+                queryParams: [{ type: RegularExpression, name: b, value: '*' }] }], \
+                backendRefs: [{ name: cart, port: 80 }] }]";
+    let grpc = "rules: [{ matches: [{ \
+                headers: [{ type: RegularExpression, name: x-a, value: '*' }] }], \
+                backendRefs: [{ name: cart, port: 80 }] }]";
+    for (kind, rules, params) in [("HTTPRoute", http, 1), ("GRPCRoute", grpc, 0)] {
+        let model = model(&(gateway(&[HTTP]) + &route(kind, "cart", rules)));
+        let matches = &only_route(&model).matches;
+        assert_eq!(matches.headers[0].value, StringMatch::Present, "{kind}");
+        let of_params = matches.query_params.iter();
+        let values: Vec<_> = of_params.map(|param| param.value.clone()).collect();
+        assert_eq!(values, vec![StringMatch::Present; params], "{kind}");
+        let exact = rules.replace("RegularExpression", "Exact");
+        let model = self::model(&(gateway(&[HTTP]) + &route(kind, "cart", &exact)));
+        let matches = &only_route(&model).matches;
+        assert_eq!(matches.headers[0].value, StringMatch::exact("*"), "{kind}");
+    }
+}
+
+#[test]
 fn the_first_entry_for_a_header_counts() {
     let filter = "filters: [{ type: RequestHeaderModifier, requestHeaderModifier: { \
                   set: [{ name: X-A, value: '1' }, { name: x-a, value: '2' }, \
