@@ -68,8 +68,8 @@ pub enum LabelSelectorOperator {
 }
 
 impl LabelSelector {
-    /// Whether an object with `labels` is chosen. A requirement without an operator chooses
-    /// nothing.
+    /// Whether an object with `labels` is chosen. A requirement that is not
+    /// [whole](LabelSelectorRequirement::is_whole) chooses nothing.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
         let mut fixed = self.match_labels.iter();
@@ -82,7 +82,22 @@ impl LabelSelector {
 }
 
 impl LabelSelectorRequirement {
+    /// Whether it has an operator, and values if the operator compares with some and only then.
+    ///
+    /// Kubernetes keeps others, and does not apply the selector (`LabelSelectorAsSelector`).
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        use LabelSelectorOperator as Operator;
+        self.operator.is_some_and(|operator| match operator {
+            Operator::In | Operator::NotIn => !self.values.is_empty(),
+            Operator::DoesNotExist | Operator::Exists => self.values.is_empty(),
+        })
+    }
+
     fn is_met(&self, labels: &Labels) -> bool {
+        if !self.is_whole() {
+            return false;
+        }
         let value = labels.value(&self.key);
         let is_listed = || value.is_some_and(|value| self.values.iter().any(|own| own == value));
         match self.operator {
@@ -142,5 +157,22 @@ mod tests {
     fn an_operator_of_node_affinity_is_refused() {
         let written = json!({"matchExpressions": [{"key": "a", "operator": "Gt"}]});
         assert!(serde_json::from_value::<LabelSelector>(written).is_err());
+    }
+
+    #[test]
+    fn a_requirement_whose_values_do_not_go_with_its_operator_chooses_nothing() {
+        for requirement in [
+            json!({"key": "version", "operator": "In"}),
+            json!({"key": "version", "operator": "NotIn", "values": []}),
+            json!({"key": "version", "operator": "Exists", "values": ["v1"]}),
+            json!({"key": "legacy", "operator": "DoesNotExist", "values": ["v1"]}),
+            json!({"key": "version"}),
+        ] {
+            let selector = json!({"matchExpressions": [requirement]});
+            let selector: LabelSelector = serde_json::from_value(selector).unwrap();
+            let labels = Labels::from_iter([("version", "v1")]);
+            assert!(!selector.matches(&labels), "{requirement}");
+            assert!(!selector.match_expressions[0].is_whole(), "{requirement}");
+        }
     }
 }

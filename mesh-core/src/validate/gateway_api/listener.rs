@@ -171,11 +171,17 @@ fn validate_routes(routes: &AllowedRoutes, at: At<'_>) {
     });
 }
 
-/// Checks which namespaces are selected: an expression has a key and an operator.
+/// Checks which namespaces are selected: an expression has a key and an operator. One with values
+/// that do not go with its operator is kept by Kubernetes, and told.
 pub(super) fn validate_selector(selector: &LabelSelector, at: At<'_>) {
     at.field("matchExpressions")
-        .each(&selector.match_expressions, |_, at| {
+        .each(&selector.match_expressions, |requirement, at| {
             at.require_written("key");
             at.require_written("operator");
+            if requirement.operator.is_some() && !requirement.is_whole() {
+                at.field("values").warning(
+                    "`In` and `NotIn` have values, and no other operator; no namespace is selected",
+                );
+            }
         });
 }

@@ -557,3 +557,21 @@ fn an_expression_selects_by_key_and_operator() {
     assert_eq!(document_errors(&gateway("{key: team}")).len(), 2);
     assert_eq!(document_errors(&gateway("{operator: Exists}")).len(), 2);
 }
+
+#[test]
+fn an_expression_that_selects_nothing_is_told() {
+    for (requirement, warnings) in [
+        (json!({"key": "team", "operator": "Exists"}), 0),
+        (json!({"key": "team", "operator": "In", "values": ["a"]}), 0),
+        (json!({"key": "team", "operator": "NotIn"}), 1),
+        (
+            json!({"key": "team", "operator": "Exists", "values": ["a"]}),
+            1,
+        ),
+    ] {
+        let selector = read(json!({"matchExpressions": [requirement]}));
+        assert_warnings(&requirement.to_string(), warnings, |at| {
+            listener::validate_selector(&selector, at);
+        });
+    }
+}
