@@ -169,6 +169,29 @@ fn a_gateway_of_the_gateway_api_concerns_its_own_workloads() {
     }
 }
 
+#[cfg(feature = "gateway-api")]
+#[test]
+fn no_gateway_of_the_gateway_api_presents_the_certificate_that_it_names_for_backends() {
+    let text = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
+                metadata: { name: public, namespace: shop }\nspec:\n  gatewayClassName: istio\n  \
+                listeners: [{ name: http, port: 80, protocol: HTTP }]\n  \
+                tls: { backend: { clientCertificateRef: { name: edge } } }\n";
+    let config = config(text);
+    let found = fidelity(&config, None, &Capabilities::all());
+    let unsupported: Vec<_> = found.unsupported().map(|field| field.to_string()).collect();
+    assert_eq!(unsupported.len(), 1, "{unsupported:?}");
+    assert!(unsupported[0].contains("spec.tls.backend.clientCertificateRef"));
+    let label = "gateway.networking.k8s.io/gateway-name";
+    let public = Workload::gateway("shop").with_label(label, "public");
+    let notices = crate::resolve::resolve(&config, &public).notices;
+    let mut notices = notices.iter();
+    assert!(notices.any(|notice| {
+        notice
+            .message
+            .contains("no client certificate is presented")
+    }));
+}
+
 #[test]
 fn the_resolved_policies_of_a_workload_are_classified_as_the_configuration_is() {
     let config = config(POLICIES);

@@ -18,6 +18,9 @@ use crate::resource::gateway_api::listener_set::ListenerSet;
 
 const DEPLOYMENT: Support = Support::NotApplicable("for who deploys the gateway");
 
+const CLIENT_CERTIFICATE: Support =
+    Support::never("as in Istio, it is looked at for the status and not presented to backends");
+
 const DEFAULTS: Support = Support::never("default gateways are experimental, and Istio has none");
 
 impl Classify for Gateway {
@@ -85,7 +88,7 @@ impl Classify for GatewayBackendTls {
         fields.leaf(
             "clientCertificateRef",
             client_certificate_ref,
-            Capability::ClientTls,
+            CLIENT_CERTIFICATE,
         );
     }
 }
