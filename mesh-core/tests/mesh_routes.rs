@@ -170,3 +170,47 @@ spec: { host: cart, trafficPolicy: { loadBalancer: { consistentHash: { httpHeade
         assert_eq!(retry.avoid_previous_hosts, avoids, "{backends}");
     }
 }
+
+#[test]
+fn routes_of_a_service_with_a_waypoint_of_another_controller_are_left_to_it() {
+    let waypoint = |controller: &str| {
+        format!(
+            "
+apiVersion: v1
+kind: Namespace
+metadata: {{ name: shop, labels: {{ istio.io/use-waypoint: waypoint }} }}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{ name: waypoint, namespace: shop }}
+spec: {{ gatewayClassName: theirs, listeners: [{{ name: a, port: 80, protocol: HTTP }}] }}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {{ name: theirs }}
+spec: {{ controllerName: {controller} }}
+---
+"
+        )
+    };
+    let books = "books.shop.svc.cluster.local";
+    let to = |port: u16| format!("{{ backendRefs: [{{ name: books, port: {port} }}] }}");
+    let routes = route("HTTPRoute", "shop", "cart.shop", 80, &to(80))
+        + &route("TCPRoute", "shop", "cart.shop", 90, &to(90));
+    for (controller, is_left) in [
+        ("example.net/waypoint", true),
+        ("istio.io/mesh-controller", false),
+    ] {
+        let text = services() + &waypoint(controller) + &routes;
+        let model = model(&(text + &imports(&format!("[./{CART}]"))));
+        let to = if is_left { CART } else { books };
+        assert_eq!(requests_to(&model, CART), Some(outbound(80, to)));
+        let connections = connections_to(&model, "10.0.0.1_90");
+        assert_eq!(connections, [outbound(90, to)], "{controller}");
+        let cluster = ClusterName::outbound(80, "", books);
+        assert_eq!(model.clusters.contains_key(&cluster), !is_left);
+        let mut notices = model.notices.iter();
+        let is_told = notices.any(|notice| notice.message.contains("left to it"));
+        assert_eq!(is_told, is_left, "{controller}");
+    }
+}

@@ -21,9 +21,11 @@ use crate::origin::Origin;
 use crate::resolve::context::Context;
 use crate::resolve::gateway_api::attach::RouteSpec;
 use crate::resolve::gateway_api::backend::RuleContext;
+use crate::resolve::gateway_api::class::CONTROLLER;
 use crate::resolve::gateway_api::l4::{self, ConnectionRoute};
 use crate::resolve::gateway_api::routes::{self, RankedRoute};
 use crate::resolve::gateway_api::rule::RequestRoute;
+use crate::resolve::gateway_api::waypoint::is_of_another_controller;
 use crate::resolve::place::Place;
 use crate::resolve::sidecar::mesh_route::{MeshConnections, MeshRoute, MeshRoutes};
 use crate::resolve::virtual_service::is_exported_by_default;
@@ -171,28 +173,50 @@ impl<'a> Mesh<'a> {
         if !is_exported_by_default(self.context.config, namespace, client) {
             return Vec::new();
         }
-        let is_own = namespace == client;
         let mut targets: Vec<(&'a Service, u16)> = Vec::new();
         for (index, parent) in route.spec.parent_refs().iter().enumerate() {
-            let Some(provider) = provider(parent) else {
-                continue;
-            };
-            let of = parent.namespace.as_deref().unwrap_or(namespace);
-            let services = self.services.get(&(provider, of, &*parent.name));
-            if services.is_none() && is_own {
-                notices.push(not_found(route, (index, parent)));
-            }
-            let services = services.into_iter().flatten();
-            let admitted = services.filter(|service| is_own || service.namespace == namespace);
-            targets.extend(admitted.flat_map(|service| {
+            for service in self.parents(route, (index, parent), notices) {
                 let ports = ports(service, parent, S::KIND);
-                ports.map(move |port| (&**service, port))
-            }));
+                targets.extend(ports.map(|port| (service, port)));
+            }
         }
         let mut seen = HashSet::new();
         targets.retain(|(service, port)| seen.insert((&*service.hostname, *port)));
         targets
     }
+
+    /// The services that a reference is to, without those whose routes the workload does not have.
+    fn parents<S: RouteSpec>(
+        &self,
+        route: &Resource<S>,
+        (index, parent): (usize, &ParentReference),
+        notices: &mut Vec<Notice>,
+    ) -> Vec<&'a Service> {
+        let namespace = route.metadata.namespace.as_str();
+        let is_own = namespace == self.context.workload.namespace;
+        let Some(provider) = provider(parent) else {
+            return Vec::new();
+        };
+        let of = parent.namespace.as_deref().unwrap_or(namespace);
+        let found = self.services.get(&(provider, of, &*parent.name));
+        if found.is_none() && is_own {
+            notices.push(notice(route, index, &no_such_service(parent)));
+        }
+        let mut services = found.cloned().unwrap_or_default();
+        services.retain(|service| is_own || service.namespace == namespace);
+        let count = services.len();
+        services.retain(|service| !is_left_to_another(self.context, service));
+        if is_own && services.len() < count {
+            notices.push(notice(route, index, &left_to_another()));
+        }
+        services
+    }
+}
+
+/// Whether routes of the service are left to the controller of its waypoint.
+fn is_left_to_another(context: &Context<'_>, service: &Service) -> bool {
+    let labels = &service.labels;
+    is_of_another_controller(context.config, &service.namespace, labels, CONTROLLER)
 }
 
 /// The kind of services that a reference is to, if it is to one.
@@ -212,6 +236,12 @@ pub(crate) fn no_such_service(parent: &ParentReference) -> Refusal {
         Some(Provider::Kubernetes) | None => "service",
     };
     let message = format!("parent {what}: \"{name}\" not found");
+    Refusal::new(Reason::NoMatchingParent, message)
+}
+
+/// That routes of a service are for another controller, which has the status, too.
+fn left_to_another() -> Refusal {
+    let message = "the waypoint of the service is another controller's; the route is left to it";
     Refusal::new(Reason::NoMatchingParent, message)
 }
 
@@ -255,13 +285,11 @@ fn ports(service: &Service, parent: &ParentReference, kind: Kind) -> impl Iterat
     ports.map(|port| port.number)
 }
 
-fn not_found<S: RouteSpec>(
-    route: &Resource<S>,
-    (index, parent): (usize, &ParentReference),
-) -> Notice {
+/// Says of the parent `index` of a route that something is refused.
+fn notice<S: RouteSpec>(route: &Resource<S>, index: usize, refusal: &Refusal) -> Notice {
     let origin = route.origin();
     let root = Place::root(&origin, &route.source);
     let spec = root.field("spec");
     let parents = spec.field("parentRefs");
-    no_such_service(parent).at(&parents.index(index)).into()
+    parents.index(index).notice(refusal)
 }

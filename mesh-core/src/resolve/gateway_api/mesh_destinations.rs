@@ -9,9 +9,11 @@ use crate::config::MeshConfig;
 use crate::config::services::{Provider, Service};
 use crate::resolve::gateway_api::attach::RouteSpec;
 use crate::resolve::gateway_api::backend::RuleContext;
+use crate::resolve::gateway_api::class::CONTROLLER;
 use crate::resolve::gateway_api::l4::ConnectionRoute;
 use crate::resolve::gateway_api::mesh::provider;
 use crate::resolve::gateway_api::rule::{Filter, Reference, RequestRoute};
+use crate::resolve::gateway_api::waypoint::is_of_another_controller;
 use crate::resolve::sidecar::mesh_route::MeshDestinations;
 use crate::resolve::virtual_service::is_exported_by_default;
 use crate::resource::Resource;
@@ -105,8 +107,14 @@ impl<'a> Collector<'a, '_> {
         for service in self.config.services().iter() {
             let service: &'a Service = service;
             let key = (service.provider, &*service.namespace, &*service.name);
-            let led = self.by_parent.get(&key).into_iter().flatten();
-            all.extend(led.map(|(namespace, to)| MeshDestinations {
+            let Some(led) = self.by_parent.get(&key) else {
+                continue;
+            };
+            let labels = &service.labels;
+            if is_of_another_controller(self.config, &service.namespace, labels, CONTROLLER) {
+                continue;
+            }
+            all.extend(led.iter().map(|(namespace, to)| MeshDestinations {
                 namespace,
                 host: &service.hostname,
                 to: to.clone(),

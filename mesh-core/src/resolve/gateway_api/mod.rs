@@ -35,6 +35,7 @@ mod rule;
 #[cfg(all(test, feature = "yaml"))]
 mod tests;
 mod tls;
+pub(crate) mod waypoint;
 
 use std::collections::BTreeSet;
 
