@@ -214,3 +214,27 @@ spec: {{ controllerName: {controller} }}
         assert_eq!(is_told, is_left, "{controller}");
     }
 }
+
+#[test]
+fn of_rules_for_connections_routes_of_the_caller_s_namespace_stand_before_older_ones_for_everybody()
+{
+    let rule = |export: &str| {
+        format!(
+            "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{ name: older, namespace: shop }}
+spec: {{ {export} hosts: [cart], tcp: [{{ route: [{{ destination: {{ host: cart }} }}] }}] }}
+---
+"
+        )
+    };
+    let books = "books.shop.svc.cluster.local";
+    let to = "{ backendRefs: [{ name: books, port: 90 }] }";
+    let route = route("TCPRoute", "shop", "cart.shop", 90, to);
+    for (export, expected) in [("", books), ("exportTo: ['.'],", CART)] {
+        let model = model(&(services() + &rule(export) + &route));
+        let connections = connections_to(&model, "10.0.0.1_90");
+        assert_eq!(connections, [outbound(90, expected)], "{export}");
+    }
+}

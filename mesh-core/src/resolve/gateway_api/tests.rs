@@ -800,7 +800,7 @@ fn a_route_of_connections_replaces_where_those_to_a_service_go() {
 }
 
 #[test]
-fn the_older_of_a_route_and_a_virtual_service_has_the_connections() {
+fn a_route_of_the_client_s_namespace_has_its_connections_and_else_the_older_of_it_and_a_rule() {
     let service = "---\napiVersion: v1\nkind: Service\nmetadata: { name: db, namespace: shop }\n\
                    spec: { clusterIP: 10.0.0.9, ports: [{ name: tcp, port: 5432 }] }\n";
     let parent = "{ group: '', kind: Service, name: db }";
@@ -814,14 +814,19 @@ fn the_older_of_a_route_and_a_virtual_service_has_the_connections() {
         let text = text.replacen("metadata: { name: ", &created, 1);
         text.replacen("metadata: {{ name: ", &created, 1)
     };
-    for (of_route, of_rule, expected) in [(2024, 2025, "cart"), (2025, 2024, "books")] {
+    for (client, of_route, of_rule, expected) in [
+        ("shop", 2024, 2025, "cart"),
+        ("shop", 2025, 2024, "cart"),
+        ("bank", 2024, 2025, "cart"),
+        ("bank", 2025, 2024, "books"),
+    ] {
         let text = format!("{service}{}{}", aged(&route, of_route), aged(rule, of_rule));
-        let model = model_of(&text, &Workload::sidecar("shop"));
+        let model = model_of(&text, &Workload::sidecar(client));
         let to = format!("outbound|80||{expected}.shop.svc.cluster.local");
         assert_eq!(
             connections(&model, 5432),
             [(vec![], vec![to])],
-            "{expected}"
+            "{client}: {expected}"
         );
     }
 }

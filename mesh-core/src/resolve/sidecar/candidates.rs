@@ -35,7 +35,7 @@ enum Rules<'s> {
 
 /// The order between candidates. Of the same rank the older comes first.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-enum Rank {
+pub(super) enum Rank {
     /// Routes of the workload's own namespace that not everybody sees.
     Private,
     /// What else not everybody sees: VirtualServices, which are in order, then routes.
@@ -75,18 +75,21 @@ pub(super) fn candidates<'s>(
             .collect(),
     });
     let mut candidates: Vec<_> = virtual_services.chain(routes).collect();
-    candidates.sort_by(|a, b| {
-        let by_age = match a.rank {
-            Rank::Exported => Ordering::Equal,
-            Rank::Private | Rank::Consumer | Rank::Public => cmp_by_age(a.metadata, b.metadata),
-        };
-        a.rank.cmp(&b.rank).then(by_age)
-    });
+    candidates.sort_by(|a, b| cmp((a.rank, a.metadata), (b.rank, b.metadata)));
     candidates
 }
 
+/// The order between two that compete.
+pub(super) fn cmp(a: (Rank, &Metadata), b: (Rank, &Metadata)) -> Ordering {
+    let by_age = match a.0 {
+        Rank::Exported => Ordering::Equal,
+        Rank::Private | Rank::Consumer | Rank::Public => cmp_by_age(a.1, b.1),
+    };
+    a.0.cmp(&b.0).then(by_age)
+}
+
 /// The rank of routes of `namespace` for a workload of `own`, who sees them.
-fn route_rank(config: &MeshConfig, namespace: &str, own: &str) -> Rank {
+pub(super) fn route_rank(config: &MeshConfig, namespace: &str, own: &str) -> Rank {
     let default = config.options().default_virtual_service_export_to();
     let is_public = Visibility::parse(default, namespace) == Visibility::Public;
     match (namespace == own, is_public) {
@@ -97,7 +100,8 @@ fn route_rank(config: &MeshConfig, namespace: &str, own: &str) -> Rank {
     }
 }
 
-fn rank(config: &MeshConfig, resource: &Resource<VirtualService>) -> Rank {
+/// The rank of a VirtualService, which the workload sees.
+pub(super) fn rank(config: &MeshConfig, resource: &Resource<VirtualService>) -> Rank {
     let tokens = match resource.spec.export_to.as_slice() {
         [] => config.options().default_virtual_service_export_to(),
         written => written,

@@ -1,11 +1,11 @@
 //! What says where the connections of services go that are not HTTP.
 
-use crate::config::resources::cmp_by_age;
 use crate::host::HostPattern;
+use crate::resolve::context::Context;
 use crate::resolve::scope::EgressListener;
-use crate::resolve::sidecar::Sidecar;
 use crate::resolve::sidecar::l4::Target;
 use crate::resolve::sidecar::mesh_route::MeshConnections;
+use crate::resolve::sidecar::{Sidecar, candidates};
 use crate::resolve::virtual_service::hosts;
 use crate::resource::Resource;
 use crate::resource::istio::VirtualService;
@@ -35,12 +35,16 @@ impl<'s> L4Rules<'s> {
         }
     }
 
-    /// Those for `target`, in the order in which they are tried: a route of the Gateway API stands
-    /// before the VirtualServices that are younger.
+    /// Those for `target`, in the order in which they are tried, which is that of candidates for
+    /// requests: of what everybody sees, routes of the workload's own namespace stand first.
     pub(super) fn of<'r>(&self, sidecar: &'r Sidecar<'_>, target: &'r Target<'_>) -> Vec<Rules<'r>>
     where
         's: 'r,
     {
+        let Context {
+            config, workload, ..
+        } = sidecar.context;
+        let own = workload.namespace.as_str();
         let mut all: Vec<_> = self
             .virtual_services(&target.service.hostname)
             .map(Rules::VirtualService)
@@ -51,11 +55,13 @@ impl<'s> L4Rules<'s> {
             is_for(route, target) && self.listener.imports_route(namespace, route.host)
         });
         for route in imported {
-            let is_older =
-                |vs: &VirtualServiceResource| cmp_by_age(&vs.metadata, route.metadata).is_lt();
+            let rank = candidates::route_rank(config, &route.metadata.namespace, own);
             let is_behind = |found: &Rules<'_>| match found {
                 Rules::Route(_) => true,
-                Rules::VirtualService(vs) => !is_older(vs),
+                Rules::VirtualService(vs) => {
+                    let vs = (candidates::rank(config, vs), &vs.metadata);
+                    candidates::cmp(vs, (rank, route.metadata)).is_gt()
+                }
             };
             let at = all.iter().position(is_behind).unwrap_or(all.len());
             all.insert(at, Rules::Route(route));
