@@ -2,7 +2,9 @@
 //!
 //! For each host of a listener the routes of all resources are put in one order. A host belongs to
 //! the listener with the most specific hostname alone: requests that no route of that listener
-//! takes are not found, rather than given to another listener of the port.
+//! takes are not found, rather than given to another listener of the port. In Istio that is so among
+//! the listeners of one resource, and as far as they have routes; here also between a Gateway and its
+//! ListenerSets, whose listeners the Gateway API takes for one list.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

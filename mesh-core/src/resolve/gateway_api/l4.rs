@@ -37,7 +37,8 @@ macro_rules! connection_route {
 connection_route!(TcpRoute TlsRoute UdpRoute);
 
 /// Binds what is attached to `listeners` to the servers of connections. A listener whose
-/// connections are not told by their server names has one route, the oldest.
+/// connections are not told by their server names has one route, the oldest, as the Gateway API has
+/// it; in Istio one of the Gateway's own namespace comes before older ones.
 pub(super) fn bind(
     context: &Context<'_>,
     listeners: &[GatewayListener<'_>],

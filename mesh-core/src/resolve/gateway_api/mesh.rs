@@ -5,9 +5,14 @@
 //! its Sidecar imports: an entry of the route's namespace has to cover the service. Where
 //! `defaultVirtualServiceExportTo` keeps VirtualServices to some clients, it does so with routes.
 //!
-//! One difference to Istio is on purpose. A route that names no port is for all of them, and joins
-//! those of its namespace that name one, as the Gateway API puts the rules of all routes of a parent
-//! in one order. Istio keeps the two apart, and the older has the host whole.
+//! Some differences to Istio are on purpose, and as the Gateway API has it:
+//!
+//! - A route that names no port is for all of them, and joins those of its namespace that name one:
+//!   the rules of all routes of a parent are in one order. Istio keeps the two apart, and the older
+//!   has the host whole.
+//! - `sectionName` names a port of the service. Istio does not read it.
+//! - Of another namespace than the service's, routes for connections are for clients of theirs alone,
+//!   as those for requests are. In Istio every client has them that imports them.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;

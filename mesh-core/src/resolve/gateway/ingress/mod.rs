@@ -2,6 +2,10 @@
 //!
 //! Each Ingress is a plaintext server for all hosts, and a server with TLS for each of its secrets;
 //! its [`rules`] are bound to them.
+//!
+//! One difference to Istio is on purpose. Rules for a host are bound to the servers of every Ingress
+//! that has one, where Istio knows those of the oldest alone: with the certificate of another one,
+//! it answers `404`.
 
 mod class;
 mod rules;
