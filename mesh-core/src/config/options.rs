@@ -145,7 +145,8 @@ impl MeshOptions {
         &self.written.default_service_export_to
     }
 
-    /// Who sees a VirtualService that does not say. Default everybody.
+    /// Who sees a VirtualService that does not say, an Ingress, and a route of the Gateway API. Default
+    /// everybody.
     pub fn default_virtual_service_export_to(&self) -> &[String] {
         &self.written.default_virtual_service_export_to
     }
