@@ -120,6 +120,11 @@ pub struct Changes {
     pub extend: Vec<(HeaderName, HeaderValue)>,
     /// Headers of the request that are removed, after others are written.
     pub remove: Vec<HeaderName>,
+    /// Parameters that are written into the query of the request, each over all of its name; encoded as
+    /// in a URI.
+    pub set_query: Vec<(String, String)>,
+    /// Parameters that are removed from the query of the request, after others are written.
+    pub remove_query: Vec<String>,
     /// Headers of the response that are written, in this order.
     pub response: Vec<HeaderChange>,
 }

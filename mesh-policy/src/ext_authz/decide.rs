@@ -7,9 +7,10 @@ use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 use http::uri::Scheme;
-use http::{HeaderMap, Request};
+use http::{Method, Request, Version};
 use http_body::Body;
 use mesh_core::attributes::TargetScheme;
 use tokio::time::timeout;
@@ -18,6 +19,7 @@ use super::body::{PrefixedBody, Read, Reading};
 use super::changes::{self, HeaderChange, is_protected};
 use super::check::{Answer, AuthorizeError, Changes, Check, CheckBody};
 use super::denied::ExtAuthzDenied;
+use super::query;
 use super::settings::Provider;
 use crate::authz::RuleName;
 
@@ -66,8 +68,10 @@ where
 {
     pub(super) fn new(question: Question, request: Request<B>) -> Self {
         let (head, body) = request.into_parts();
+        let settings = question.provider.settings.body;
+        let settings = settings.filter(|_| !body.is_end_stream() && !opens_tunnel(&head));
         Self {
-            body: Reading::new(body, question.provider.settings.body),
+            body: Reading::new(body, settings),
             question,
             head,
             checking: None,
@@ -107,7 +111,7 @@ where
     /// The request, changed.
     pub(super) fn pass(self, changes: Changes) -> Passed<B> {
         let mut head = self.head;
-        let response = apply(changes, &mut head.headers);
+        let response = apply(changes, &mut head);
         Passed {
             request: Request::from_parts(head, self.body.into_body()),
             response,
@@ -141,14 +145,30 @@ impl Question {
     }
 }
 
-/// Changes the headers of a request as Envoy does, and gives the changes of its response.
-fn apply(changes: Changes, headers: &mut HeaderMap) -> Vec<HeaderChange> {
+/// Whether what follows a head is a connection and no body: its client waits for the answer before it
+/// sends anything. By HTTP/1.1, what opens a WebSocket has an end, or a body that has one.
+fn opens_tunnel(head: &Parts) -> bool {
+    let has = |name, token| {
+        let lines = head.headers.get_all(name).iter();
+        let mut tokens = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+        tokens.any(|one| one.trim_ascii().eq_ignore_ascii_case(token))
+    };
+    let is_websocket = || has(CONNECTION, b"upgrade") && has(UPGRADE, b"websocket");
+    head.method == Method::CONNECT || (head.version >= Version::HTTP_2 && is_websocket())
+}
+
+/// Changes a request as Envoy does, and gives the changes of its response.
+fn apply(changes: Changes, head: &mut Parts) -> Vec<HeaderChange> {
     let Changes {
         request,
         extend,
         remove,
+        set_query,
+        remove_query,
         response,
     } = changes;
+    query::change(&mut head.uri, &set_query, &remove_query);
+    let headers = &mut head.headers;
     for change in request {
         change.apply(headers);
     }

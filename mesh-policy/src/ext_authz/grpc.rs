@@ -169,12 +169,17 @@ fn changes_of(allowed: &OkHttpResponse) -> Changes {
     let mut response: Vec<_> = response.collect();
     response.sort_by_key(|change| turn(change.action));
     let names = allowed.headers_to_remove.iter();
+    let params = allowed.query_parameters_to_set.iter();
     Changes {
         request: write.into_iter().filter_map(overwrite).collect(),
         extend: named.map(|change| (change.name, change.value)).collect(),
         remove: names
             .filter_map(|name| HeaderName::try_from(name.as_str()).ok())
             .collect(),
+        set_query: params
+            .map(|param| (param.key.clone(), param.value.clone()))
+            .collect(),
+        remove_query: allowed.query_parameters_to_remove.clone(),
         response,
     }
 }

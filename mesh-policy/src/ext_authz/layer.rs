@@ -13,7 +13,8 @@
 //! failed, the flag `UAEX`, too.
 //!
 //! A request whose provider wants its body is read so far first; the inner service gets the whole
-//! body all the same, as a [`PrefixedBody`].
+//! body all the same, as a [`PrefixedBody`]. What opens a WebSocket or a tunnel is not waited for: its client
+//! sends nothing before it is answered.
 //!
 //! The inner service's error type is unchanged. A future is allocated for requests that a policy
 //! matches. While a provider is asked, the readiness of the inner service is given back: a clone

@@ -37,6 +37,7 @@ mod denied;
 pub mod grpc;
 pub mod http;
 pub mod layer;
+mod query;
 mod settings;
 #[cfg(test)]
 mod tests;

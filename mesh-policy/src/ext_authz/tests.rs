@@ -1,12 +1,12 @@
 use std::convert::Infallible;
 use std::future::{Future, Ready, poll_fn, ready};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
@@ -291,6 +291,107 @@ async fn an_answer_that_is_too_large_is_an_error_that_says_so() {
 /// The question about a request, as the layer puts it.
 pub(super) fn check(request: Request<Body>) -> Check {
     let (head, _) = request.into_parts();
+/// A body whose client waits for the answer.
+struct Waiting;
+
+impl http_body::Body for Waiting {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+/// Allows what it gets no body of.
+struct Bodiless;
+
+impl Authorize for Bodiless {
+    fn check(&self, check: Check) -> CheckFuture<'_> {
+        let answer = match check.body {
+            None => Answer::allow(),
+            Some(_) => Answer::deny(StatusCode::FORBIDDEN),
+        };
+        Box::pin(ready(Ok(answer)))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_awaited_unless_there_is_none_or_the_client_waits_itself() {
+    let settings = Settings {
+        body: Some(BodySettings {
+            max_bytes: 8,
+            allow_partial: false,
+        }),
+        ..Settings::default()
+    };
+    let provider = || Provider::new(Bodiless, settings);
+    let without = Request::post("/asked").body(Full::default()).unwrap();
+    assert_eq!(send(provider(), without).await.status(), 200);
+    assert_eq!(send(provider(), asked()).await.status(), 413);
+
+    let websocket = |version| {
+        let request = Request::get("/asked").version(version);
+        request.header("upgrade", "WebSocket")
+    };
+    for (request, is_awaited) in [
+        (Request::post("/asked"), true),
+        (Request::connect("http://a.example/asked"), false),
+        (
+            websocket(Version::HTTP_2).header("connection", "x, Upgrade"),
+            false,
+        ),
+        (websocket(Version::HTTP_2), true),
+        (
+            websocket(Version::HTTP_11).header("connection", "upgrade"),
+            true,
+        ),
+    ] {
+        let request = request.body(Waiting).unwrap();
+        let shown = format!("{} {:?}", request.method(), request.headers());
+        let providers = Providers::default().with("p", provider());
+        let silence = service_fn(|_: Request<PrefixedBody<Waiting>>| {
+            ready(Ok::<_, Infallible>(Response::new(Body::default())))
+        });
+        let service = ExtAuthzLayer::new(policies("p"), providers).layer(silence);
+        let answered = tokio::time::timeout(Duration::from_secs(9), service.oneshot(request)).await;
+        assert_eq!(answered.is_err(), is_awaited, "{shown}");
+    }
+}
+
+/// Takes tokens out of the query, and says who has shown them.
+struct Exchange;
+
+impl Authorize for Exchange {
+    fn check(&self, _: Check) -> CheckFuture<'_> {
+        let changes = Changes {
+            set_query: vec![("user".to_owned(), "ann".to_owned())],
+            remove_query: vec!["token".to_owned()],
+            ..Changes::default()
+        };
+        Box::pin(ready(Ok(Answer::Allow(Box::new(changes)))))
+    }
+}
+
+#[tokio::test]
+async fn an_authorizer_changes_the_query() {
+    let providers = Providers::default().with("p", Provider::new(Exchange, Settings::default()));
+    let echo = service_fn(|request: Request<PrefixedBody<Body>>| {
+        let uri = Bytes::from(request.uri().to_string());
+        ready(Ok::<_, Infallible>(Response::new(Full::new(uri))))
+    });
+    let service = ExtAuthzLayer::new(policies("p"), providers).layer(echo);
+    let request = Request::get("http://a.example/asked?token=7&q=1&user=bob");
+    let response = service
+        .oneshot(request.body(Body::default()).unwrap())
+        .await;
+    let seen = body(response.unwrap()).await;
+    assert_eq!(seen, "http://a.example/asked?q=1&user=ann");
+}
+
     let policies = policies("p");
     let rebuilt = Request::from_parts(head.clone(), ());
     let nowhere = ([0, 0, 0, 0], 0).into();

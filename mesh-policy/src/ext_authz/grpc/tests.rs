@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use envoy_types::pb::envoy::config::core::v3::HeaderValue as PbHeader;
+use envoy_types::pb::envoy::config::core::v3::{HeaderValue as PbHeader, QueryParameter};
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::{
     Authorization, AuthorizationServer,
 };
@@ -92,6 +92,21 @@ fn headers_of_a_response_are_written_in_the_order_of_envoy() {
             AppendAction::OverwriteIfExists,
         ]
     );
+}
+
+#[test]
+fn parameters_of_the_query_are_written_and_removed() {
+    let allowed = OkHttpResponse {
+        query_parameters_to_set: vec![QueryParameter {
+            key: "user".to_owned(),
+            value: "ann".to_owned(),
+        }],
+        query_parameters_to_remove: vec!["token".to_owned()],
+        ..OkHttpResponse::default()
+    };
+    let changes = changes_of(&allowed);
+    assert_eq!(changes.set_query, [("user".to_owned(), "ann".to_owned())]);
+    assert_eq!(changes.remove_query, ["token"]);
 }
 
 #[test]
