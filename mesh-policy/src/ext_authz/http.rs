@@ -201,7 +201,7 @@ impl<C> HttpAuthorizer<C> {
             let names = names.filter_map(|name| HeaderName::try_from(name.trim()).ok());
             changes.remove.extend(names);
         }
-        for name in answer.keys() {
+        for name in answer.keys().filter(|name| *name != HEADERS_TO_REMOVE) {
             if is_named(&self.upstream_headers, name) {
                 let values = answer.get_all(name).iter();
                 let overwrite = AppendAction::OverwriteIfExistsOrAdd;
@@ -221,9 +221,10 @@ impl<C> HttpAuthorizer<C> {
         // These belong to the answer whatever the provider names.
         let always = [LOCATION, WWW_AUTHENTICATE];
         let goes_on = |name: &HeaderName| {
-            self.denial_headers.is_empty()
+            let is_for_client = self.denial_headers.is_empty()
                 || always.contains(name)
-                || is_named(&self.denial_headers, name)
+                || is_named(&self.denial_headers, name);
+            is_for_client && *name != HEADERS_TO_REMOVE
         };
         let mut headers = HeaderMap::new();
         for (name, value) in answer.iter().filter(|(name, _)| goes_on(name)) {

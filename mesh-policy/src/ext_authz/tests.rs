@@ -196,6 +196,8 @@ async fn a_server_of_http_denies_with_its_answer() {
             has_header,
             "{fields}"
         );
+        let for_us = "x-envoy-auth-headers-to-remove";
+        assert!(!response.headers().contains_key(for_us), "{fields}");
         let flag = response.extensions().get();
         assert_eq!(flag, Some(&ResponseFlag::UnauthorizedExternalService));
         assert_eq!(body(response).await, "0123", "{fields}");
@@ -247,6 +249,7 @@ async fn a_server_of_http_does_not_frame_the_messages_of_others() {
     assert_eq!(values("content-length"), ["10"]);
     assert_eq!(values("host"), ["shop.example"]);
     assert_eq!(values("x-user"), ["ann", "ann"]);
+    assert_eq!(values("x-envoy-auth-headers-to-remove"), [""; 0]);
 }
 
 #[tokio::test]
@@ -288,9 +291,6 @@ async fn an_answer_that_is_too_large_is_an_error_that_says_so() {
     );
 }
 
-/// The question about a request, as the layer puts it.
-pub(super) fn check(request: Request<Body>) -> Check {
-    let (head, _) = request.into_parts();
 /// A body whose client waits for the answer.
 struct Waiting;
 
@@ -392,6 +392,9 @@ async fn an_authorizer_changes_the_query() {
     assert_eq!(seen, "http://a.example/asked?q=1&user=ann");
 }
 
+/// The question about a request, as the layer puts it.
+pub(super) fn check(request: Request<Body>) -> Check {
+    let (head, _) = request.into_parts();
     let policies = policies("p");
     let rebuilt = Request::from_parts(head.clone(), ());
     let nowhere = ([0, 0, 0, 0], 0).into();
