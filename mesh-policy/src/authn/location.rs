@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::header::{AUTHORIZATION, COOKIE};
 use http::uri::{PathAndQuery, Uri};
-use http::{HeaderName, Request};
+use http::{HeaderName, HeaderValue, Request};
 use mesh_core::resource::istio::request_authentication::JwtRule;
 use percent_encoding::percent_decode_str;
 
@@ -21,7 +21,7 @@ pub(super) struct Locations {
     cookies: Vec<String>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 struct HeaderLocation {
     name: HeaderName,
     /// What stands before the token.
@@ -73,8 +73,11 @@ impl Locations {
             params.push("access_token".to_owned());
         }
         headers.sort_by(|a, b| (a.name.as_str(), &a.prefix).cmp(&(b.name.as_str(), &b.prefix)));
+        headers.dedup();
         params.sort_unstable();
+        params.dedup();
         cookies.sort_unstable();
+        cookies.dedup();
         locations
     }
 
@@ -84,13 +87,11 @@ impl Locations {
         let mut found = Vec::new();
         for HeaderLocation { name, prefix } in &self.headers {
             for value in request.headers().get_all(name) {
-                let token = std::str::from_utf8(value.as_bytes()).ok();
-                if let Some(token) = token.and_then(|text| after_prefix(text, prefix)) {
-                    found.push(Found {
-                        text: Cow::Borrowed(token),
-                        place: Place::Header(name.clone()),
-                    });
-                }
+                let token = token_in(value, |text| after_prefix(text, prefix));
+                found.extend(token.map(|text| Found {
+                    text,
+                    place: Place::Header(name.clone()),
+                }));
             }
         }
         let query = request.uri().query().unwrap_or_default();
@@ -105,10 +106,9 @@ impl Locations {
         }
         for name in &self.cookies {
             let mut lines = request.headers().get_all(COOKIE).iter();
-            let value =
-                lines.find_map(|line| cookie(std::str::from_utf8(line.as_bytes()).ok()?, name));
-            found.extend(value.map(|value| Found {
-                text: Cow::Borrowed(value),
+            let token = lines.find_map(|line| token_in(line, |line| cookie(line, name)));
+            found.extend(token.map(|text| Found {
+                text,
                 place: Place::Cookie,
             }));
         }
@@ -126,6 +126,15 @@ impl Place {
             }
             Self::Param(name) => remove_param(request, name),
         }
+    }
+}
+
+/// What `find` finds in a value, which need not be UTF-8: another cookie beside the token may have any
+/// bytes. A token has none that are replaced here, so that one with them is not valid, and not missing.
+fn token_in(value: &HeaderValue, find: impl Fn(&str) -> Option<&str>) -> Option<Cow<'_, str>> {
+    match String::from_utf8_lossy(value.as_bytes()) {
+        Cow::Borrowed(text) => find(text).map(Cow::Borrowed),
+        Cow::Owned(text) => find(&text).map(|token| Cow::Owned(token.to_owned())),
     }
 }
 
@@ -262,6 +271,35 @@ mod tests {
             .body(())
             .unwrap();
         assert_eq!(find(json!({}), &request), ["Bearer "]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_hide_no_token() {
+        let bytes = |bytes: &[u8]| HeaderValue::from_bytes(bytes).unwrap();
+        let request = Request::get("/")
+            .header("authorization", bytes(b"Bearer t\xff"))
+            .header("cookie", bytes(b"name=J\xfcrgen; session=t1"))
+            .body(())
+            .unwrap();
+        let rule = json!({"fromCookies": ["session"]});
+        assert_eq!(find(rule, &request), ["t1"]);
+        assert_eq!(find(json!({}), &request), ["t\u{fffd}"], "it is not valid");
+    }
+
+    #[test]
+    fn a_place_that_is_named_twice_is_one() {
+        let request = Request::get("/?t=t2")
+            .header("x-token", "t1")
+            .header("cookie", "c=t3")
+            .body(())
+            .unwrap();
+        let header = json!({"name": "x-token"});
+        let rule = json!({
+            "fromHeaders": [header, {"name": "X-Token"}],
+            "fromParams": ["t", "t"],
+            "fromCookies": ["c", "c"],
+        });
+        assert_eq!(find(rule, &request), ["t1", "t2", "t3"]);
     }
 
     #[test]
