@@ -121,8 +121,9 @@ impl Authenticator {
     ///
     /// # Errors
     ///
-    /// What is wrong with the token of the first rule that found one and is for its issuer; else that
-    /// no rule is.
+    /// What is wrong with the token of the first rule that found one. If that is for another issuer: of the
+    /// last rule that is for this one, or that none is. As Envoy has it, for whom a token is refused first by
+    /// one rule after the other, and then by all.
     pub fn verify<B>(&self, request: &mut Request<B>, now: UnixTime) -> Result<(), TokenError> {
         let providers = || self.providers.iter().map(|(provider, _)| provider);
         for name in providers().flat_map(Provider::outputs) {
@@ -131,19 +132,15 @@ impl Authenticator {
         if is_preflight(request) {
             return Ok(());
         }
-        let mut failure = None;
+        let mut failures = None;
         for provider in providers() {
             match self.verify_by(provider, request, now) {
                 Ok(()) => return Ok(()),
                 Err(TokenError::Missed) if !provider.is_required => {}
-                // That a rule is for another issuer is told only if all are.
-                Err(error) if matches!(failure, None | Some(TokenError::UnknownIssuer)) => {
-                    failure = Some(error);
-                }
-                Err(_) => {}
+                Err(error) => failures = Some(Failures::and(failures, error)),
             }
         }
-        failure.map_or(Ok(()), Err)
+        failures.map_or(Ok(()), |failures| Err(failures.told()))
     }
 
     fn verify_by<B>(
@@ -165,6 +162,32 @@ impl Authenticator {
             provider.accept(&place, &verified, request);
         }
         Ok(())
+    }
+}
+
+/// Why rules do not accept a request.
+#[derive(Clone, Copy)]
+struct Failures {
+    first: TokenError,
+    /// Of rules that are for the issuer.
+    last: Option<TokenError>,
+}
+
+impl Failures {
+    fn and(earlier: Option<Self>, error: TokenError) -> Self {
+        let is_for_issuer = !matches!(error, TokenError::Missed | TokenError::UnknownIssuer);
+        let last = earlier.and_then(|earlier| earlier.last);
+        Self {
+            first: earlier.map_or(error, |earlier| earlier.first),
+            last: Some(error).filter(|_| is_for_issuer).or(last),
+        }
+    }
+
+    fn told(self) -> TokenError {
+        match self.first {
+            TokenError::UnknownIssuer => self.last.unwrap_or(self.first),
+            first => first,
+        }
     }
 }
 

@@ -309,6 +309,15 @@ mod tests {
             assert_eq!(response.status(), 403, "{rules}");
             assert_eq!(response.body(), "Audiences in Jwt are not allowed");
         }
+        // Of several for the issuer, it is the last, unless the first of all is one of them.
+        let keyless = json!({"issuer": "i", "jwks": "{}"});
+        for (rules, status) in [
+            (json!([own, keyless]), 403),
+            (json!([others, own, keyless]), 401),
+        ] {
+            let response = send(&rules, Request::get("/"), TOKEN).await;
+            assert_eq!(response.status(), status, "{rules}");
+        }
     }
 
     /// A list of rules, or one alone.
