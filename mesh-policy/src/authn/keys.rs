@@ -1,8 +1,8 @@
 //! The keys of issuers: given, or fetched and kept fresh.
 //!
 //! Keys that are fetched are refreshed by a task of their own, [`RemoteKeys::keep_fresh`], and no
-//! request waits for them. Until they have arrived, no token of the issuer is accepted; when they
-//! cannot be fetched again, the last ones stay.
+//! request waits for them. Until they have arrived, no token of the issuer is accepted, and it is tried soon
+//! again, as Istio does; when they cannot be fetched again, the last ones stay.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -20,8 +20,10 @@ use super::jwks::Jwks;
 
 /// Keys are fetched again after this time.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(20 * 60);
-/// When they could not be fetched, it is tried again after this time, which doubles each time.
+/// When they could not be fetched again, it is tried after this time, which doubles each time.
 pub const FIRST_RETRY: Duration = Duration::from_secs(60);
+/// Keys that have never arrived are tried again after this time, which doubles each time.
+pub const EAGER_RETRY: Duration = Duration::from_secs(1);
 /// The longest time between two tries.
 pub const LAST_RETRY: Duration = Duration::from_secs(60 * 60);
 /// The largest document that is read.
@@ -99,21 +101,12 @@ pub struct RemoteKeys {
 }
 
 /// When keys are fetched next.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Schedule {
     // `None` is now.
     due: Option<Instant>,
-    /// The pause after the next failure.
-    retry: Duration,
-}
-
-impl Default for Schedule {
-    fn default() -> Self {
-        Self {
-            due: None,
-            retry: FIRST_RETRY,
-        }
-    }
+    /// The pause after the last failure; none if it was a success.
+    retry: Option<Duration>,
 }
 
 impl RemoteKeys {
@@ -171,17 +164,26 @@ impl RemoteKeys {
             }
             let pause = match self.refresh(&fetch).await {
                 Ok(()) => {
-                    schedule.retry = FIRST_RETRY;
+                    schedule.retry = None;
                     REFRESH_INTERVAL
                 }
                 Err(error) => {
                     report(&error);
-                    let pause = schedule.retry;
-                    schedule.retry = (pause * 2).min(LAST_RETRY);
+                    let pause = self.pause_after(schedule.retry);
+                    schedule.retry = Some(pause);
                     pause
                 }
             };
             schedule.due = Some(Instant::now() + pause);
+        }
+    }
+
+    /// The pause after a failure, of which `earlier` was the last.
+    fn pause_after(&self, earlier: Option<Duration>) -> Duration {
+        match earlier {
+            Some(earlier) => (earlier * 2).min(LAST_RETRY),
+            None if self.load().is_none() => EAGER_RETRY,
+            None => FIRST_RETRY,
         }
     }
 
@@ -315,23 +317,27 @@ mod tests {
         }
     }
 
+    /// How often `keys` are fetched in the next `seconds`.
+    async fn count(keys: &RemoteKeys, web: &Web, seconds: u64) -> usize {
+        let before = web.fetched.load(Ordering::Relaxed);
+        let kept = timeout(Duration::from_secs(seconds), keys.keep_fresh(web, |_| ()));
+        assert!(kept.await.is_err());
+        web.fetched.load(Ordering::Relaxed) - before
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_retried_sooner_than_keys_are_refreshed() {
         let web = Web::default();
         let keys = remote(KeyLocation::Uri("https://a".to_owned()));
-        let mut failures = 0;
-        // 5 s until the first timeout, 60 s pause, 5 s, 120 s pause.
-        let short = timeout(
-            Duration::from_secs(5 + 60 + 5 + 119),
-            keys.keep_fresh(&web, |_| failures += 1),
-        );
-        assert!(short.await.is_err());
-        assert_eq!((failures, web.fetched.load(Ordering::Relaxed)), (2, 2));
+        // Nobody has got any yet: 5 s until the first timeout, 1 s pause, 5 s, 2 s pause, 5 s, 4 s pause.
+        assert_eq!(count(&keys, &web, 5 + 1 + 5 + 2 + 5 + 3).await, 3);
 
         web.put("https://a", JWKS);
-        let hour = timeout(Duration::from_secs(3601), keys.keep_fresh(&web, |_| {}));
-        assert!(hour.await.is_err());
-        assert_eq!(web.fetched.load(Ordering::Relaxed), 2 + 4);
+        assert_eq!(count(&keys, &web, 3600).await, 3);
+
+        // One second is left until they are fetched again; then 60 s pause and 120 s.
+        web.put("https://a", "{}");
+        assert_eq!(count(&keys, &web, 1 + 60 + 119).await, 2);
     }
 
     #[tokio::test(start_paused = true)]
@@ -339,16 +345,16 @@ mod tests {
         let web = Web::default();
         let keys = remote(KeyLocation::Uri("https://a".to_owned()));
         let keep = |seconds| timeout(Duration::from_secs(seconds), keys.keep_fresh(&web, |_| ()));
-        // 5 s until the timeout, and 60 s pause, of which 10 s are left.
-        assert!(keep(55).await.is_err());
-        assert!(keep(9).await.is_err());
-        assert_eq!(web.fetched.load(Ordering::Relaxed), 1);
+        // Three times 5 s until the timeout, 1 s and 2 s pause between, and 4 s after, of which 2 s are left.
+        assert!(keep(20).await.is_err());
+        assert!(keep(1).await.is_err());
+        assert_eq!(web.fetched.load(Ordering::Relaxed), 3);
         web.put("https://a", JWKS);
         assert!(keep(2).await.is_err());
         assert!(keep(20 * 60 - 2).await.is_err());
-        assert_eq!(web.fetched.load(Ordering::Relaxed), 2);
+        assert_eq!(web.fetched.load(Ordering::Relaxed), 4);
         assert!(keep(2).await.is_err());
-        assert_eq!(web.fetched.load(Ordering::Relaxed), 3);
+        assert_eq!(web.fetched.load(Ordering::Relaxed), 5);
     }
 
     #[tokio::test(start_paused = true)]

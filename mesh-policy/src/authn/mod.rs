@@ -96,7 +96,7 @@ pub use error::{JwksError, TokenError};
 pub use jwks::Jwks;
 pub use jws::Jws;
 pub use keys::{
-    FIRST_RETRY, Fetch, FetchError, KeyLocation, KeyStore, KeysError, LAST_RETRY, MAX_DOCUMENT,
-    REFRESH_INTERVAL, RemoteKeys,
+    EAGER_RETRY, FIRST_RETRY, Fetch, FetchError, KeyLocation, KeyStore, KeysError, LAST_RETRY,
+    MAX_DOCUMENT, REFRESH_INTERVAL, RemoteKeys,
 };
 pub use token::Token;
