@@ -26,6 +26,9 @@ use mesh_core::resource::Value;
 pub struct Connection<'a> {
     /// The identity that the peer has proven, as a URI; `None` without mutual TLS.
     pub peer: Option<&'a str>,
+    /// Whether the peer has proven to own a certificate, if only one without an identity: a client of a
+    /// Gateway with `MUTUAL`. The principal `*` stands for whoever has.
+    pub has_certificate: bool,
     /// Address of the peer: `source.ip`.
     pub source: IpAddr,
     /// Address of the client, as `x-forwarded-for` and trusted proxies give it: `remote.ip`.
@@ -41,6 +44,7 @@ impl<'a> Connection<'a> {
     pub fn new(source: SocketAddr, destination: SocketAddr) -> Self {
         Self {
             peer: None,
+            has_certificate: false,
             source: source.ip(),
             remote: source.ip(),
             destination,
@@ -53,6 +57,7 @@ impl<'a> Connection<'a> {
         let tls = info.tls.as_ref();
         Self {
             peer: peer.map(|peer| peer.0.as_str()),
+            has_certificate: tls.is_some_and(|tls| tls.peer_fingerprint.is_some()),
             server_name: tls.and_then(|tls| tls.server_name.as_deref()),
             ..Self::new(info.peer, info.local)
         }

@@ -112,9 +112,10 @@ impl Predicate {
             Self::PathAndQuery(texts) => facts
                 .request
                 .is_some_and(|request| any(texts, request.path.as_bytes())),
-            Self::Peer(peers) => connection
-                .peer
-                .is_some_and(|peer| peers.iter().any(|matcher| matcher.is_match(peer))),
+            Self::Peer(peers) => peers.iter().any(|matcher| match connection.peer {
+                Some(peer) => matcher.is_match(peer),
+                None => connection.has_certificate && matcher.takes_any_certificate(),
+            }),
             Self::RemoteIp(cidrs) => cidrs.contains(connection.remote),
             Self::RequestPrincipal(principals) => facts
                 .request

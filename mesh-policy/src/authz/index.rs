@@ -269,6 +269,7 @@ fn path_key(path: &PathMatch) -> Option<Key> {
 
 fn peer_key(peer: &PeerMatch) -> Option<Key> {
     match peer {
+        PeerMatch::Any | PeerMatch::TrustDomain(_) => None,
         PeerMatch::Uri(uri) => text(uri, str::to_owned).map(Key::Peer),
         PeerMatch::UriSuffix(suffix) => affix(suffix).map(|one| Key::Peer(Text::Suffix(one))),
         PeerMatch::InOrder(pieces) => match &**pieces {
@@ -276,7 +277,6 @@ fn peer_key(peer: &PeerMatch) -> Option<Key> {
             _ => None,
         },
         PeerMatch::ServiceAccount { namespace, .. } => segment_key(namespace),
-        PeerMatch::TrustDomain(_) => None,
     }
 }
 

@@ -8,7 +8,7 @@
 //! | read from the request | for |
 //! |---|---|
 //! | [`PeerIdentity`](mesh_core::attributes::PeerIdentity) | principals, namespaces, service accounts, trust domains |
-//! | [`ConnectionInfo`] | addresses, ports, server name |
+//! | [`ConnectionInfo`] | addresses, ports, server name; whether there is a certificate, for the principal `*` |
 //! | [`TargetScheme`](mesh_core::attributes::TargetScheme), or the URI, else the connection | the scheme |
 //! | [`ClientAddress`](mesh_core::attributes::ClientAddress), else `x-forwarded-for` as [`Forwarding`] says | `remote.ip` |
 //! | [`RequestPrincipal`](mesh_core::attributes::RequestPrincipal) | request principals and claims |
@@ -376,7 +376,7 @@ impl Denied {
 mod tests {
     use std::convert::Infallible;
 
-    use mesh_core::attributes::{ConnectionInfo, PeerIdentity, ResponseFlag};
+    use mesh_core::attributes::{ConnectionInfo, PeerIdentity, ResponseFlag, TlsInfo};
     use mesh_core::identity::TrustDomains;
     use mesh_core::resource::Resource;
     use mesh_core::resource::istio::AuthorizationPolicy;
@@ -423,6 +423,24 @@ mod tests {
                 .status(),
             200
         );
+    }
+
+    #[tokio::test]
+    async fn whoever_owns_a_certificate_is_a_principal_though_it_has_no_identity() {
+        let spec = json!({"rules": [{"from": [{"source": {"principals": ["*"]}}]}]});
+        for (peer_fingerprint, status) in [(Some([7; 32]), 200), (None, 403)] {
+            let tls = TlsInfo {
+                peer_fingerprint,
+                ..TlsInfo::default()
+            };
+            let connection = ConnectionInfo {
+                peer: ([10, 0, 0, 2], 1).into(),
+                local: ([10, 0, 0, 3], 443).into(),
+                tls: Some(tls),
+            };
+            let request = Request::get("/").extension(connection);
+            assert_eq!(send(&spec, request).await.status(), status);
+        }
     }
 
     #[tokio::test]

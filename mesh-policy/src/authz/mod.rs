@@ -15,7 +15,8 @@
 //!
 //! A value is exact, a prefix `abc*`, a suffix `*abc`, or `*` for whatever is there. What is not
 //! there matches no value; so it never satisfies a field such as `hosts`, and always one such as
-//! `notHosts`.
+//! `notHosts`. The principal `*` is there if the peer has a certificate that was verified, with an identity
+//! or not, as that of a client of a Gateway with `MUTUAL` may be; no other principal is without an identity.
 //!
 //! Evaluating takes no lock, and no memory unless a header that a rule looks at has several values.
 //! Rules that cannot match, because the request has none of their paths, hosts, principals,

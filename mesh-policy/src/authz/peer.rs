@@ -13,6 +13,8 @@ const NAMESPACE: &str = "/ns/";
 /// What the identity of the peer has to be.
 #[derive(Clone, Debug)]
 pub(super) enum PeerMatch {
+    /// It is any, or the peer has a certificate without one.
+    Any,
     /// It has these texts in this order, none overlapping.
     InOrder(Box<[Box<str>]>),
     /// It is that of this account, in any trust domain.
@@ -34,7 +36,7 @@ impl PeerMatch {
     /// A value of `source.principals`, which has no scheme.
     pub(super) fn principal(value: &str) -> Self {
         if value == "*" {
-            return Self::Uri(StringMatch::NonEmpty);
+            return Self::Any;
         }
         if let Some(suffix) = value.strip_prefix('*') {
             return Self::UriSuffix(suffix.into());
@@ -63,8 +65,14 @@ impl PeerMatch {
         Self::TrustDomain(StringMatch::from_policy_value(value))
     }
 
+    /// Whether a certificate without an identity will do: Envoy takes its DNS names or its subject then.
+    pub(super) const fn takes_any_certificate(&self) -> bool {
+        matches!(self, Self::Any)
+    }
+
     pub(super) fn is_match(&self, peer: &str) -> bool {
         match self {
+            Self::Any => !peer.is_empty(),
             Self::InOrder(pieces) => has_in_order(peer, pieces),
             Self::ServiceAccount { namespace, account } => is_account(peer, namespace, account),
             Self::Uri(uri) => uri.is_match(peer),

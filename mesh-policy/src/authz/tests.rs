@@ -60,6 +60,29 @@ fn allow(rule: &serde_json::Value) -> bool {
 }
 
 #[test]
+fn a_certificate_without_an_identity_is_any_principal_and_no_other() {
+    let allows = |source: serde_json::Value| {
+        let rule = json!({"from": [{"source": source}]});
+        let policies = compile(&[json!({"rules": [rule]})]);
+        let connection = Connection {
+            peer: None,
+            has_certificate: true,
+            ..connection()
+        };
+        policies.evaluate_connection(&connection).is_allowed()
+    };
+    assert!(allows(json!({"principals": ["cluster.local/x", "*"]})));
+    assert!(!allows(json!({"notPrincipals": ["*"]})));
+    for field in ["namespaces", "trustDomains"] {
+        assert!(!allows(json!({field: ["*"]})), "{field}");
+    }
+    for value in ["cluster.local/*", "*/ns/shop/sa/cart", "**"] {
+        assert!(!allows(json!({"principals": [value]})), "{value}");
+        assert!(allows(json!({"notPrincipals": [value]})), "{value}");
+    }
+}
+
+#[test]
 fn denials_come_before_permissions_and_no_permission_is_a_denial() {
     let here = json!({"rules": [{"to": [{"operation": {"paths": ["/admin"]}}]}]});
     let elsewhere = json!({"rules": [{"to": [{"operation": {"paths": ["/"]}}]}]});
