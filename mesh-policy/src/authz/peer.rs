@@ -147,7 +147,8 @@ fn occurrences<'a>(text: &'a str, piece: &'a str) -> impl Iterator<Item = usize>
 /// The principals that count as `value`: with the other names of its trust domain in the mesh
 /// (`Bundle.ReplaceTrustDomainAliases`).
 ///
-/// `cluster.local` stands for the trust domain of the mesh, whatever it is called. Values of
+/// `cluster.local` stands for the trust domain of the mesh, whatever it is called; and so does the
+/// beginning of one of its names and a `*`, while a `*` and an end stands for those that end so. Values of
 /// another form than `trust-domain/ns/x/sa/y`, of any trust domain, or of one that the mesh does
 /// not know, stay alone.
 pub(super) fn expand_principal(value: &str, domains: &TrustDomains) -> Vec<String> {
@@ -155,9 +156,11 @@ pub(super) fn expand_principal(value: &str, domains: &TrustDomains) -> Vec<Strin
     let Some((written, rest)) = value.split_once('/') else {
         return alone();
     };
-    let is_of_mesh = domains
-        .iter()
-        .any(|domain| is_named(written, domain.as_str()));
+    let is_of_mesh = domains.iter().any(|domain| {
+        let prefix = written.strip_suffix('*');
+        let begins = prefix.is_some_and(|prefix| domain.as_str().starts_with(prefix));
+        begins || is_named(written, domain.as_str())
+    });
     let has_form = rest.split('/').count() == 4;
     if !has_form || written == "*" || !(is_of_mesh || written == "cluster.local") {
         return alone();
@@ -207,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_principal_is_known_by_all_names_of_its_trust_domain() {
-        let cases: [(&str, &[&str]); 7] = [
+        let cases: [(&str, &[&str]); 9] = [
             (
                 "new.example/ns/a/sa/b",
                 &["new.example/ns/a/sa/b", "old.example/ns/a/sa/b"],
@@ -221,6 +224,11 @@ mod tests {
                 &["*w.example/ns/a/sa/b", "old.example/ns/a/sa/b"],
             ),
             ("*.example/ns/a/sa/b", &["*.example/ns/a/sa/b"]),
+            (
+                "new.*/ns/a/sa/b",
+                &["new.example/ns/a/sa/b", "old.example/ns/a/sa/b"],
+            ),
+            ("else.*/ns/a/sa/b", &["else.*/ns/a/sa/b"]),
             ("*/ns/a/sa/b", &["*/ns/a/sa/b"]),
             ("else.example/ns/a/sa/b", &["else.example/ns/a/sa/b"]),
             ("new.example/a/b", &["new.example/a/b"]),
