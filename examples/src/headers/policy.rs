@@ -1,5 +1,6 @@
 //! What is done to headers, and what is not.
 
+use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, Method, Request, Version, uri};
 use hyper::ext::Protocol;
 use mesh_core::attributes::TargetScheme;
@@ -127,6 +128,7 @@ impl HeaderPolicy {
         self.normalize_path(request)?;
         let version = request.version();
         hop_by_hop::remove_from_request(request.headers_mut(), version, &self.upgrades)?;
+        say_as_upgrade(request)?;
         let headers = request.headers_mut();
         let (is_edge, told) = match &self.forwarded {
             Some(trust) => {
@@ -161,6 +163,20 @@ impl HeaderPolicy {
         }
         Ok(())
     }
+}
+
+/// Makes a request for another protocol by extended `CONNECT` (RFC 8441) what it is by HTTP/1.1, as Envoy
+/// does: a `GET` with `Upgrade`. So routes and policies see the method that the upstream gets.
+fn say_as_upgrade<B>(request: &mut Request<B>) -> Result<(), Refusal> {
+    let Some(protocol) = request.extensions().get::<Protocol>() else {
+        return Ok(());
+    };
+    let protocol = HeaderValue::from_str(protocol.as_str()).map_err(|_| Refusal::Upgrade)?;
+    *request.method_mut() = Method::GET;
+    let headers = request.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, protocol);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -325,6 +341,12 @@ mod tests {
             let peer = Peer::new([192, 0, 2, 1].into(), Scheme::Https, &trust);
             let admitted = policy.admit(&mut request, &peer, Scheme::Https, || 0);
             assert_eq!(admitted, expected, "{protocol}");
+            // What follows judges what the upstream gets.
+            if admitted.is_ok() {
+                assert_eq!(request.method(), Method::GET);
+                assert_eq!(request.headers()[CONNECTION], "upgrade");
+                assert_eq!(request.headers()[UPGRADE], protocol);
+            }
         }
     }
 }

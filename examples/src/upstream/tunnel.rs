@@ -1,7 +1,7 @@
 //! Join the two connections after `101 Switching Protocols`.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -19,18 +19,10 @@ pub(super) struct Tunnel {
 }
 
 impl Tunnel {
-    /// Takes the offer out of `request`, which becomes an HTTP/1.1 upgrade if it is not one.
+    /// Takes the offer out of `request`, which has the form of HTTP/1.1: `HeaderPolicy` has given it that.
     pub(super) fn offered<B>(request: &mut Request<B>) -> Option<Self> {
         let client = request.extensions_mut().remove::<OnUpgrade>()?;
-        let protocol = request.extensions_mut().remove::<Protocol>();
-        let extended_connect = protocol.is_some();
-        if let Some(protocol) = protocol {
-            let protocol = HeaderValue::from_str(protocol.as_str()).ok()?;
-            *request.method_mut() = Method::GET;
-            let upgrade = HeaderValue::from_static("upgrade");
-            request.headers_mut().insert(CONNECTION, upgrade);
-            request.headers_mut().insert(UPGRADE, protocol);
-        }
+        let extended_connect = request.extensions_mut().remove::<Protocol>().is_some();
         request.headers().contains_key(UPGRADE).then_some(Self {
             client,
             extended_connect,
