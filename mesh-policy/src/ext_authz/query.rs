@@ -32,8 +32,10 @@ pub(super) fn change(uri: &mut Uri, set: &[(String, String)], remove: &[String])
         params => format!("{}?{}", uri.path(), params.join("&")),
     };
     let mut parts = uri.clone().into_parts();
-    // What is written is encoded, and the rest was valid.
-    if let Ok(path) = PathAndQuery::try_from(path) {
+    // What is written is encoded, and the rest was valid; it can only be too long. What is to be removed goes on
+    // in no case.
+    let path = PathAndQuery::try_from(path).or_else(|_| PathAndQuery::try_from(uri.path()));
+    if let Ok(path) = path {
         parts.path_and_query = Some(path);
         if let Ok(changed) = Uri::from_parts(parts) {
             *uri = changed;
@@ -53,6 +55,14 @@ fn is_named(param: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_that_would_be_too_long_is_left_out() {
+        let mut uri: Uri = "/a?token=secret".parse().unwrap();
+        let long = [("b".to_owned(), "1".repeat(1 << 17))];
+        change(&mut uri, &long, &["token".to_owned()]);
+        assert_eq!(uri, "/a");
+    }
 
     #[test]
     fn parameters_are_written_over_those_of_their_name_and_removed() {
