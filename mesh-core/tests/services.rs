@@ -171,9 +171,24 @@ fn addresses_that_are_not_ready_are_published_on_demand() {
         "spec:\n  clusterIP",
         "spec:\n  publishNotReadyAddresses: true\n  clusterIP",
     );
+    let text = text
+        + "
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata:
+  name: vm
+  namespace: shop
+  labels: { app: cart }
+  annotations: { proxy.istio.io/health-checks-enabled: 'true' }
+spec: { address: 192.0.2.2, ports: { web: 80 } }
+";
     let config = config(&text);
     let cart = service(&config, "cart.shop.svc.cluster.local");
-    assert_eq!(endpoints(cart, 80), ["10.1.0.1:8080", "10.1.0.2:8081"]);
+    assert_eq!(
+        endpoints(cart, 80),
+        ["10.1.0.1:8080", "10.1.0.2:8081", "192.0.2.2:80 (unhealthy)"],
+        "probes of its own say whether a WorkloadEntry is"
+    );
 }
 
 #[test]
@@ -212,7 +227,7 @@ spec:
     let cart = service(&config, "cart.shop.svc.cluster.local");
     assert_eq!(
         endpoints(cart, 80)[2..],
-        ["192.0.2.1:7000"],
+        ["192.0.2.1:7001"],
         "a named target port needs a port of that name"
     );
     assert_eq!(
@@ -236,6 +251,22 @@ spec:
         vm.mesh_tls,
         "a service account tells that the workload speaks mesh mTLS"
     );
+}
+
+#[test]
+fn workload_entries_are_not_behind_headless_kubernetes_services() {
+    let entry = "
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: { name: vm, namespace: shop, labels: { app: cart } }
+spec: { address: 192.0.2.1 }
+";
+    let headless = CART.replace("clusterIP: 10.0.0.1", "clusterIP: None");
+    for (text, count) in [(CART, 3), (headless.as_str(), 2)] {
+        let config = config(&format!("{text}{entry}"));
+        let cart = service(&config, "cart.shop.svc.cluster.local");
+        assert_eq!(endpoints(cart, 90).len(), count);
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! They are those of the service's EndpointSlices; without any, those of its Endpoints; without
 //! both, the pods that it selects, so that a few pods written by hand are enough. WorkloadEntries
-//! that the service selects are added.
+//! that the service selects are added, unless it is headless
+//! (`serviceInstancesFromWorkloadInstances`).
 //!
 //! Endpoints that are not ready stay, as such; those that are about to go are withdrawn
 //! (`endpointHealthStatus`).
@@ -33,6 +34,7 @@ pub(super) fn of_kubernetes<'a>(
     let selector: Labels = spec.selector.iter().collect();
     let slices = sources.slices(namespace, name);
     let endpoints = sources.endpoints(namespace, name);
+    let headless = spec.cluster_ip.as_deref() == Some("None");
     let of_port = |port: &ServicePort| {
         let mut found = if !slices.is_empty() {
             of_slices(slices, port, sources)
@@ -41,11 +43,13 @@ pub(super) fn of_kubernetes<'a>(
         } else {
             of_instances(namespace, &selector, port, sources, true)
         };
-        found.extend(of_instances(namespace, &selector, port, sources, false));
         if spec.publish_not_ready_addresses == Some(true) {
             for endpoint in &mut found {
                 set_health(endpoint, true, false);
             }
+        }
+        if !headless {
+            found.extend(of_instances(namespace, &selector, port, sources, false));
         }
         PortEndpoints {
             port: port.number,
@@ -88,16 +92,17 @@ fn set_health(endpoint: &mut Endpoint, ready: bool, ending: bool) {
     endpoint.withdrawn = !ready && ending;
 }
 
-/// The port of a workload behind a Kubernetes Service: the one that a WorkloadEntry gives for the
-/// name of the service port, else the target port.
+/// The port of a workload behind a Kubernetes Service: the target port by its name, or its number, in
+/// the place of which a WorkloadEntry may have one for the name of the service port
+/// (`findServiceTargetPort`).
 fn target_port(instance: &WorkloadInstance, port: &ServicePort) -> Option<u16> {
-    let own = || instance.ports.get(&port.name).copied();
-    if let Some(own) = own().filter(|_| !instance.is_pod) {
-        return Some(own);
-    }
     match &port.target {
-        TargetPort::Number(number) => Some(*number),
         TargetPort::Name(name) => instance.ports.get(name).copied(),
+        TargetPort::Number(number) => {
+            let own = instance.ports.get(&port.name);
+            let own = own.filter(|_| !instance.is_pod);
+            Some(own.copied().unwrap_or(*number))
+        }
     }
 }
 
