@@ -314,3 +314,107 @@ spec: { host: web, trafficPolicy: { connectionPool: { tcp: { maxConnections: 3 }
         "the service leads to the listed port"
     );
 }
+
+#[test]
+fn a_rule_that_selects_workloads_limits_no_calls_to_them_and_one_of_an_unseen_service_none() {
+    let limit = |text: &str| {
+        let model = model(text);
+        let policy = &model.clusters[&ClusterName::inbound(8080)].policy;
+        let pool = policy.connection_pool.as_ref();
+        pool.and_then(|pool| Some(pool.tcp.as_ref()?.max_connections))
+    };
+    let rule = |name: &str, most: u32, selector: &str| {
+        format!(
+            "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{ name: {name}, namespace: shop }}
+spec:
+  host: web
+  trafficPolicy: {{ connectionPool: {{ tcp: {{ maxConnections: {most} }} }} }}
+{selector}
+---
+"
+        )
+    };
+    let selecting = rule(
+        "web",
+        3,
+        "  workloadSelector: { matchLabels: { app: web } }",
+    );
+    let others = rule("others", 5, "");
+    assert_eq!(limit(&(web("http") + &selecting)), None);
+    assert_eq!(limit(&(web("http") + &selecting + &others)), Some(5));
+    let unseen = sidecar("{ egress: [{ hosts: [elsewhere/*] }] }");
+    assert_eq!(limit(&(web("http") + &others + &unseen)), None);
+}
+
+#[test]
+fn connections_to_the_application_are_made_as_the_pool_and_the_mesh_say() {
+    let rule = "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: web, namespace: shop }
+spec:
+  host: web
+  trafficPolicy:
+    connectionPool: { tcp: { connectTimeout: 3s, tcpKeepalive: { probes: 7 } } }
+";
+    let mesh = r#"{
+        "connectTimeout": "5s",
+        "tcpKeepalive": {"probes": 2, "time": "9s"},
+        "defaultTrafficPolicy": {"connectionPool": {"tcp": {"connectTimeout": "4s"}}}
+    }"#;
+    let mesh = serde_json::from_str(mesh).unwrap();
+    let config = config_of(MeshConfig::builder().mesh(mesh), &(web("http") + rule));
+    let model = resolve(&config, &Workload::sidecar("shop").with_label("app", "web"));
+    let made = |name: ClusterName| {
+        let cluster = &model.clusters[&name];
+        let keepalive = cluster.tcp_keepalive.as_ref().unwrap();
+        (cluster.connect_timeout.as_secs(), keepalive.probes)
+    };
+    assert_eq!(made(ClusterName::inbound(8080)), (3, 7));
+    let passthrough = ClusterName::from("InboundPassthroughCluster");
+    assert!(
+        model.clusters[&passthrough]
+            .policy
+            .connection_pool
+            .is_some()
+    );
+    assert_eq!(made(passthrough), (4, 2));
+    assert_eq!(made(ClusterName::passthrough()), (4, 2));
+}
+
+#[test]
+fn the_application_is_called_by_a_family_that_the_workload_speaks() {
+    let text = sidecar(
+        "
+  ingress:
+  - { port: { number: 7000, protocol: HTTP, name: a }, defaultEndpoint: '127.0.0.1:1' }
+  - { port: { number: 7001, protocol: HTTP, name: b }, defaultEndpoint: '[::1]:1' }
+  - { port: { number: 7002, protocol: HTTP, name: c }, defaultEndpoint: '0.0.0.0:1' }
+  - { port: { number: 7003, protocol: HTTP, name: d }, defaultEndpoint: '[::]:1' }",
+    );
+    for (own, expected) in [
+        (
+            "192.0.2.9",
+            ["127.0.0.1:1", "127.0.0.1:1", "192.0.2.9:1", "[::1]:1"],
+        ),
+        (
+            "2001:db8::9",
+            ["[::1]:1", "[::1]:1", "127.0.0.1:1", "[2001:db8::9]:1"],
+        ),
+    ] {
+        let mut workload = Workload::sidecar("shop");
+        workload.addresses = vec![own.parse().unwrap()];
+        let model = resolve(&support::config(&text), &workload);
+        let found = [7000, 7001, 7002, 7003].map(|port| {
+            let cluster = &model.clusters[&ClusterName::inbound(port)];
+            match &cluster.endpoints[0].address {
+                EndpointAddress::Ip(socket) => socket.to_string(),
+                other => panic!("{other:?}"),
+            }
+        });
+        assert_eq!(found, expected, "{own}");
+    }
+}

@@ -129,11 +129,13 @@ impl DestinationRules {
     pub fn lookup(&self, service: &Service, client: &Workload) -> Option<&MergedRule> {
         let rules = self.candidates(service, &client.namespace);
         let selective = rules.iter().find(|rule| rule.selects(client));
-        // Rules that cannot be merged, because they are exported to others, compete; Istio takes
-        // the last.
-        let mut unselective = rules.iter().rev();
-        let chosen = selective.or_else(|| unselective.find(|rule| rule.is_unselective()));
-        chosen.copied()
+        selective.copied().or_else(|| last_unselective(&rules))
+    }
+
+    /// The rule that applies to calls that a workload in `namespace` gets as one behind `service`. A
+    /// rule that selects workloads by their labels is for the calls that they make.
+    pub(crate) fn lookup_inbound(&self, service: &Service, namespace: &str) -> Option<&MergedRule> {
+        last_unselective(&self.candidates(service, namespace))
     }
 
     /// The rules for the most specific host, of the first namespace that has any.
@@ -157,6 +159,13 @@ impl DestinationRules {
         let mut exported = exported.into_iter().flatten();
         exported.find(|rules| !rules.is_empty()).unwrap_or_default()
     }
+}
+
+/// Rules that cannot be merged, because they are exported to others, compete; Istio takes the last.
+fn last_unselective<'r>(rules: &[&'r MergedRule]) -> Option<&'r MergedRule> {
+    let mut unselective = rules.iter().rev();
+    let found = unselective.find(|rule| rule.is_unselective());
+    found.copied()
 }
 
 /// The tokens of `exportTo`. A rule for some workloads is for those of its own namespace.

@@ -56,6 +56,14 @@ impl<'a> Context<'a> {
         let rules = self.config.destination_rules();
         rules.lookup(service, self.workload)
     }
+
+    /// The DestinationRule that applies to calls that the workload gets as one behind `service`. Only those
+    /// of services that it sees itself do (`SidecarScope.DestinationRule`).
+    pub(super) fn inbound_rule(&self, service: &Service) -> Option<&'a MergedRule> {
+        let seen = self.scope.service(&service.hostname)?;
+        let rules = self.config.destination_rules();
+        rules.lookup_inbound(seen, &self.workload.namespace)
+    }
 }
 
 /// What a gateway or a sidecar makes of the configuration. The clusters that it names are resolved

@@ -2,19 +2,15 @@
 
 use crate::config::destination_rules::MergedRule;
 use crate::config::services::{Service, ServicePort, TargetPort, TrafficDistribution};
-use crate::duration;
 use crate::labels::Labels;
 use crate::model::Notice;
-use crate::model::cluster::{
-    Cluster, Discovery, EndpointTls, NODE_LABEL, TrafficPolicy, UpstreamTls,
-};
+use crate::model::cluster::{Cluster, Discovery, EndpointTls, NODE_LABEL, TrafficPolicy};
 use crate::origin::Origin;
-use crate::resolve::cluster::{locality, tls};
+use crate::resolve::cluster::{connections, locality, tls};
 use crate::resolve::context::Context;
 use crate::resolve::traffic_policy;
 use crate::resource::istio::destination_rule::{
-    H2UpgradePolicy, HttpSettings, LoadBalancerSettings, SimpleLb, Subset, TcpKeepalive,
-    TcpSettings,
+    H2UpgradePolicy, HttpSettings, LoadBalancerSettings, SimpleLb, Subset,
 };
 use crate::service::{ClusterName, Protocol};
 use crate::workload::WorkloadKind;
@@ -48,16 +44,8 @@ impl Destination<'_> {
         };
         let subset_name = subset.map_or("", |subset| &subset.name);
         let name = ClusterName::outbound(self.port.number, subset_name, &self.service.hostname);
-        let tcp = policy
-            .connection_pool
-            .as_ref()
-            .and_then(|pool| pool.tcp.as_ref());
-        let connect_timeout = tcp.and_then(|tcp| tcp.connect_timeout);
-        let connect_timeout = connect_timeout.and_then(duration::Duration::as_std);
         let load_balancer = policy.load_balancer.as_deref();
         let mut cluster = Cluster {
-            tls: UpstreamTls::Plaintext,
-            name,
             discovery,
             protocol: self.protocol(&policy),
             endpoints: Vec::new(),
@@ -67,13 +55,13 @@ impl Destination<'_> {
             by_readiness: self.service.traffic_distribution != TrafficDistribution::Any,
             port_override: self.port_override(discovery),
             locality: locality::effective(load_balancer, self.service, options),
-            connect_timeout: connect_timeout.unwrap_or_else(|| options.connect_timeout()),
-            tcp_keepalive: keepalive(options.tcp_keepalive(), tcp),
             policy,
             external: self.service.external,
             origin: self.service.origin.clone(),
             policy_origin: self.policy_origin(subset),
+            ..Cluster::new(name)
         };
+        connections::settle(&mut cluster, options);
         self.add_endpoints(&mut cluster)?;
         cluster.tls = tls::upstream(self, subset, &cluster.policy, &cluster.name, notices);
         Ok(cluster)
@@ -206,21 +194,4 @@ fn upgrades(http: Option<&HttpSettings>, declared: Protocol, by_mesh: bool) -> b
         }
     }
     by_mesh && declared.is_http()
-}
-
-/// What the rule says, field by field over what the mesh says.
-fn keepalive(mesh: Option<&TcpKeepalive>, tcp: Option<&TcpSettings>) -> Option<TcpKeepalive> {
-    let own = tcp.and_then(|tcp| tcp.tcp_keepalive.as_ref());
-    let (Some(mesh), Some(own)) = (mesh, own) else {
-        return mesh.or(own).cloned();
-    };
-    Some(TcpKeepalive {
-        probes: if own.probes > 0 {
-            own.probes
-        } else {
-            mesh.probes
-        },
-        time: own.time.or(mesh.time),
-        interval: own.interval.or(mesh.interval),
-    })
 }

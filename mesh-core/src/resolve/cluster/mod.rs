@@ -1,5 +1,6 @@
 //! The clusters that a workload calls: endpoints, and how they are reached.
 
+pub(in crate::resolve) mod connections;
 mod destination;
 mod extensions;
 mod locality;
@@ -76,7 +77,6 @@ fn special(context: &Context<'_>) -> Vec<Cluster> {
     let options = context.config.options();
     let empty = |name| {
         let mut cluster = Cluster::new(name);
-        cluster.connect_timeout = options.connect_timeout();
         cluster.protocol = Protocol::Unsupported;
         cluster
     };
@@ -96,6 +96,9 @@ fn special(context: &Context<'_>) -> Vec<Cluster> {
             dynamic.tls = tls::of_settings(settings);
         }
         clusters.push(dynamic);
+    }
+    for cluster in &mut clusters {
+        connections::settle(cluster, options);
     }
     clusters
 }

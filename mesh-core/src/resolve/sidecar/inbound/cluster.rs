@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
+use crate::config::options::MeshOptions;
 use crate::model::cluster::{Cluster, Discovery, Endpoint, EndpointAddress};
 use crate::origin::Origin;
+use crate::resolve::cluster::connections;
 use crate::resolve::sidecar::Sidecar;
 use crate::resolve::sidecar::inbound::PASSTHROUGH;
 use crate::resolve::sidecar::inbound::ports::Port;
@@ -27,7 +29,7 @@ pub(super) fn of_port(sidecar: &Sidecar<'_>, port: &Port) -> Cluster {
         Upstream::Socket(socket) => Some(EndpointAddress::Ip(*socket)),
         Upstream::Unix(path) => Some(EndpointAddress::Unix(path.clone())),
     };
-    let mut cluster = new(sidecar, ClusterName::inbound(port.number));
+    let mut cluster = new(ClusterName::inbound(port.number));
     cluster.protocol = port.protocol;
     cluster.origin = port.origin.clone();
     cluster.policy.connection_pool = port.connection_pool.clone();
@@ -35,20 +37,27 @@ pub(super) fn of_port(sidecar: &Sidecar<'_>, port: &Port) -> Cluster {
         cluster.discovery = Discovery::Static;
         cluster.endpoints.push(Endpoint::new(address));
     }
+    connections::settle(&mut cluster, options(sidecar));
     cluster
 }
 
 /// The cluster of ports that nobody declared.
 pub(super) fn passthrough(sidecar: &Sidecar<'_>) -> Cluster {
-    let mut cluster = new(sidecar, ClusterName::from(PASSTHROUGH));
+    let mut cluster = new(ClusterName::from(PASSTHROUGH));
     cluster.protocol = Protocol::Unsupported;
     cluster.origin = Origin::synthetic("ports that no service leads to");
+    let pool = options(sidecar).default_connection_pool();
+    cluster.policy.connection_pool = pool.cloned().map(Box::new);
+    connections::settle(&mut cluster, options(sidecar));
     cluster
 }
 
-fn new(sidecar: &Sidecar<'_>, name: ClusterName) -> Cluster {
+fn new(name: ClusterName) -> Cluster {
     let mut cluster = Cluster::new(name);
     cluster.discovery = Discovery::OriginalDestination;
-    cluster.connect_timeout = sidecar.context.config.options().connect_timeout();
     cluster
+}
+
+fn options<'a>(sidecar: &Sidecar<'a>) -> &'a MeshOptions {
+    sidecar.context.config.options()
 }

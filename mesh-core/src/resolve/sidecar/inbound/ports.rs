@@ -1,7 +1,7 @@
 //! The ports of a workload.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::config::services::Service;
 use crate::model::Notice;
@@ -190,13 +190,13 @@ fn pool_of_service(
     service: &Service,
     port: u16,
 ) -> Option<Box<ConnectionPoolSettings>> {
-    let rule = sidecar.context.destination_rule(service);
+    let rule = sidecar.context.inbound_rule(service);
     let options = sidecar.context.config.options();
     traffic_policy::effective(rule, None, port, options).connection_pool
 }
 
-/// What a `defaultEndpoint` means: any address is that of the workload, and no host is where the client
-/// connected to (`buildInboundClustersFromSidecar`).
+/// What a `defaultEndpoint` means: any address is that of the workload, a loopback address that of a family
+/// that the workload has, and no host is where the client connected to (`buildInboundClustersFromSidecar`).
 fn upstream(sidecar: &Sidecar<'_>, written: &str) -> Option<Upstream> {
     if written.is_empty() {
         return Some(Upstream::OriginalDestination);
@@ -210,17 +210,27 @@ fn upstream(sidecar: &Sidecar<'_>, written: &str) -> Option<Upstream> {
         return Some(Upstream::OriginalDestination);
     }
     let socket: SocketAddr = written.parse().ok()?;
-    if !socket.ip().is_unspecified() {
-        return Some(Upstream::Socket(socket));
-    }
     let addresses = &sidecar.context.workload.addresses;
-    let same_family = |address: &&IpAddr| address.is_ipv4() == socket.is_ipv4();
-    let own = addresses
-        .iter()
-        .find(same_family)
-        .or_else(|| addresses.first());
-    Some(match own {
-        Some(own) => Upstream::Socket(SocketAddr::new(*own, socket.port())),
-        None => Upstream::OriginalDestination,
-    })
+    let mut own = addresses.iter();
+    let own = own.find(|address| address.is_ipv4() == socket.is_ipv4());
+    let is_loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let is_loopback = is_loopback.contains(&socket.ip());
+    let ip = match own {
+        Some(own) if socket.ip().is_unspecified() => *own,
+        None if socket.ip().is_unspecified() => match addresses.is_empty() {
+            true => return Some(Upstream::OriginalDestination),
+            false => loopback(socket.is_ipv4()),
+        },
+        // The workload does not speak the family.
+        None if is_loopback && !addresses.is_empty() => loopback(!socket.is_ipv4()),
+        _ => socket.ip(),
+    };
+    Some(Upstream::Socket(SocketAddr::new(ip, socket.port())))
+}
+
+fn loopback(is_ipv4: bool) -> IpAddr {
+    match is_ipv4 {
+        true => Ipv4Addr::LOCALHOST.into(),
+        false => Ipv6Addr::LOCALHOST.into(),
+    }
 }
