@@ -100,6 +100,36 @@ fn addresses_that_are_published_whether_ready_or_not_all_count_as_ready() {
     assert_eq!(found, [1, 2, 3, 4, 5].map(|number| (number, true)));
 }
 
+#[test]
+fn draining_workloads_get_no_requests_from_anybody() {
+    let entry = |labels: &str| {
+        format!(
+            "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{ name: cart, namespace: shop }}
+spec:
+  hosts: [cart.example]
+  resolution: STATIC
+  ports: [{{ number: 80, name: http, protocol: HTTP }}]
+  endpoints:
+  - {{ address: 10.1.0.1 }}
+  - {{ address: 10.1.0.2, labels: {{ {labels} }} }}
+"
+        )
+    };
+    for (labels, expected) in [
+        ("istio.io/draining: 'true'", &[1][..]),
+        ("istio.io/draining: 'false'", &[1]),
+        ("istio.io/draining: ''", &[1, 2]),
+        ("app: cart", &[1, 2]),
+    ] {
+        let found = endpoints(&model(&entry(labels)), 80, "cart.example");
+        let expected: Vec<_> = expected.iter().map(|number| (*number, true)).collect();
+        assert_eq!(found, expected, "{labels}");
+    }
+}
+
 /// Pods that are ready, are not, and are about to end, ready or not; and a WorkloadEntry whose probes
 /// fail.
 const WORKLOADS: &str = "

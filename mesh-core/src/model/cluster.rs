@@ -118,7 +118,8 @@ impl Cluster {
 
     /// Whether an endpoint of the service's port is one of the cluster's (`filterIstioEndpoint`): it
     /// has the labels of the subset, is on the [`node`](Self::node) and of the
-    /// [`endpoint_tls`](Self::endpoint_tls), and was not withdrawn.
+    /// [`endpoint_tls`](Self::endpoint_tls), was not withdrawn, and is not
+    /// [draining](Endpoint::is_draining).
     ///
     /// One that is not healthy is, too, so that it is known how many there could be: if many are
     /// not, others take over. Only where [`panic_threshold`](Self::panic_threshold) would have it
@@ -127,6 +128,7 @@ impl Cluster {
         let counts = endpoint.healthy || self.panic_threshold() == 0;
         counts
             && !endpoint.withdrawn
+            && !endpoint.is_draining()
             && self
                 .node
                 .as_ref()
@@ -301,6 +303,13 @@ impl Endpoint {
         }
     }
 
+    /// Whether it is to get no new requests, as its workload's label `istio.io/draining` says, whatever
+    /// the value.
+    pub fn is_draining(&self) -> bool {
+        let value = self.labels.value(DRAINING_LABEL);
+        value.is_some_and(|value| !value.is_empty())
+    }
+
     /// The node that it is on, as its label [`NODE_LABEL`] says; empty if unknown.
     pub fn node(&self) -> &str {
         self.labels.value(NODE_LABEL).unwrap_or_default()
@@ -309,6 +318,9 @@ impl Endpoint {
 
 /// The label that names the node of a workload.
 pub const NODE_LABEL: &str = "kubernetes.io/hostname";
+
+/// The label of a workload that is to be left alone.
+const DRAINING_LABEL: &str = "istio.io/draining";
 
 /// Where an endpoint is.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
