@@ -7,8 +7,8 @@ use crate::labels::Labels;
 use crate::model::cluster::{Endpoint, EndpointAddress, NODE_LABEL};
 use crate::workload::Workload;
 
-/// Label of the generation of a Deployment that a pod is of (`LocalClusterGroupingLabels`).
-const GENERATION: &str = "pod-template-hash";
+/// Labels of the generation of a Deployment, or of a Rollout of Argo, that a pod is of.
+const GENERATION: [&str; 2] = ["pod-template-hash", "rollouts-pod-template-hash"];
 
 /// The workload with its locality and its node: as it says itself, else as the registry does, else as
 /// its labels do.
@@ -30,18 +30,32 @@ pub(super) fn located(services: &Services, workload: &Workload) -> Workload {
 }
 
 /// Where the replicas of a workload are, itself included, an entry each: the healthy endpoints of the
-/// services that it is behind, but those of another generation of its Deployment
-/// (`ServicesForLocalCluster`).
+/// services that it is behind, in its region, but those of another generation of its Deployment
+/// (`filterIstioEndpoint`).
 pub(super) fn replicas<'a>(
     services: impl IntoIterator<Item = &'a Service>,
     workload: &Workload,
 ) -> Vec<String> {
+    let all: Vec<&Endpoint> = endpoints(services, workload).collect();
+    let own = all.iter().find(|endpoint| is_at(endpoint, workload));
+    let place = match (workload.locality.as_str(), own) {
+        ("", Some(own)) => &own.locality,
+        (place, _) => place,
+    };
+    let is_near = |other: &str| place.is_empty() || region(other) == region(place);
     let mut seen = HashSet::new();
-    endpoints(services, workload)
-        .filter(|endpoint| endpoint.healthy && is_replica(&endpoint.labels, &workload.labels))
+    let replicas = all.into_iter().filter(|endpoint| {
+        let counts = endpoint.healthy && !endpoint.is_draining();
+        counts && is_near(&endpoint.locality) && is_replica(&endpoint.labels, &workload.labels)
+    });
+    replicas
         .filter(|endpoint| seen.insert(host(&endpoint.address)))
         .map(|endpoint| endpoint.locality.clone())
         .collect()
+}
+
+fn region(place: &str) -> &str {
+    place.split_once('/').map_or(place, |(region, _)| region)
 }
 
 /// The endpoints of those of `services` that a workload is behind, as often as they have ports.
@@ -63,8 +77,8 @@ fn is_at(endpoint: &Endpoint, workload: &Workload) -> bool {
 
 /// Whether an endpoint is of the same generation. A workload that knows of none has replicas in all.
 fn is_replica(labels: &Labels, own: &Labels) -> bool {
-    let own = own.value(GENERATION);
-    own.is_none() || labels.value(GENERATION) == own
+    let is_same = |key| own.value(key).is_none() || labels.value(key) == own.value(key);
+    GENERATION.into_iter().all(is_same)
 }
 
 /// An address without port.
@@ -85,7 +99,8 @@ mod tests {
 
     use super::*;
 
-    /// Two generations of a Deployment, in two zones, and a pod that is not ready.
+    /// Two generations of a Deployment, in two zones, a pod that is not ready, one in another region,
+    /// and one that is draining.
     fn config() -> MeshConfig {
         let mut text = String::from(
             "
@@ -97,11 +112,13 @@ spec:
   ports: [{ name: http, port: 80 }, { name: admin, port: 81 }]
 ",
         );
-        for (index, zone, generation, is_ready) in [
-            (1, "a", "old", "True"),
-            (2, "b", "old", "True"),
-            (3, "b", "new", "True"),
-            (4, "b", "old", "False"),
+        for (index, region, zone, generation, is_ready) in [
+            (1, "eu", "a", "old", "True"),
+            (2, "eu", "b", "old", "True"),
+            (3, "eu", "b", "new", "True"),
+            (4, "eu", "b", "old", "False"),
+            (5, "us", "a", "old", "True"),
+            (6, "eu", "a", "old, istio.io/draining: soon", "True"),
         ] {
             text += &format!(
                 "---
@@ -109,7 +126,7 @@ apiVersion: v1
 kind: Node
 metadata:
   name: node-{index}
-  labels: {{ topology.kubernetes.io/region: eu, topology.kubernetes.io/zone: {zone} }}
+  labels: {{ topology.kubernetes.io/region: {region}, topology.kubernetes.io/zone: {zone} }}
 ---
 apiVersion: v1
 kind: Pod
@@ -178,11 +195,21 @@ endpoints:
     }
 
     #[test]
-    fn replicas_are_the_healthy_endpoints_of_the_same_generation() {
+    fn replicas_are_the_healthy_endpoints_of_the_same_generation_and_region() {
         let old = cart().with_label("pod-template-hash", "old");
-        assert_eq!(resolve(&config(), &old).replicas, ["eu/a", "eu/b"]);
-        let all = ["eu/a", "eu/b", "eu/b"];
+        assert_eq!(resolve(&config(), &old).replicas, ["eu/a", "eu/b", "us/a"]);
+        let all = ["eu/a", "eu/b", "eu/b", "us/a"];
         assert_eq!(resolve(&config(), &cart()).replicas, all);
+        let known = Workload {
+            addresses: vec![[10, 1, 0, 2].into()],
+            ..old.clone()
+        };
+        assert_eq!(resolve(&config(), &known).replicas, ["eu/a", "eu/b"]);
+        let told = Workload {
+            locality: "us".into(),
+            ..old
+        };
+        assert_eq!(resolve(&config(), &told).replicas, ["us/a"]);
         let stranger = Workload::sidecar("shop").with_label("app", "books");
         assert_eq!(resolve(&config(), &stranger).replicas, [""; 0]);
     }

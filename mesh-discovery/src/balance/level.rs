@@ -226,11 +226,13 @@ impl Choice {
                 endpoints: hosts.healthy.len(),
             })
             .collect();
+        let here: usize = zones.iter().map(|zone| zone.replicas).sum();
+        let elsewhere = client.replicas.len() - here;
         let group = |(place, hosts): (&Locality, &Hosts)| {
             Group::compile(Some(place), hosts.ready(false), build)
         };
         Some(Self::Zones {
-            routing: ZoneAware::compile(&zones),
+            routing: ZoneAware::compile(&zones, elsewhere),
             places: places.into_iter().map(group).collect(),
         })
     }

@@ -76,16 +76,22 @@ fn zones_keep_what_they_can_serve() {
     let start = now();
     let mut cluster = cluster(ROUND_ROBIN, &places(&[("eu/a/", 2), ("eu/b/", 6)]));
     cluster.locality = LocalityBalancing::ZoneAware(Box::default());
-    let mut client = client("eu/a/");
-    client.replicas = [("eu/a/", 1), ("eu/b/", 1)]
-        .iter()
-        .flat_map(|(place, count)| std::iter::repeat_n((*place).into(), *count))
-        .collect();
-    let balancer = Balancer::new(Arc::new(cluster), client, start, 0);
-    // A quarter of the endpoints serves half of the replicas: half of the load stays.
-    let found = shares_of(&balancer, start, (0..10_000).map(|number| number * 7919));
-    let local = f64::from(found["eu/a/"]) / 10_000.0;
-    assert!((local - 0.5).abs() < 0.02, "{local}");
+    for (replicas, expected) in [
+        // A quarter of the endpoints serves half of the replicas: half of the load stays.
+        ([("eu/a/", 1), ("eu/b/", 1)], 0.5),
+        // Those where no endpoint is are served elsewhere, too.
+        ([("eu/a/", 1), ("eu/c/", 3)], 1.0),
+    ] {
+        let mut client = client("eu/a/");
+        client.replicas = replicas
+            .iter()
+            .flat_map(|(place, count)| std::iter::repeat_n((*place).into(), *count))
+            .collect();
+        let balancer = Balancer::new(Arc::new(cluster.clone()), client, start, 0);
+        let found = shares_of(&balancer, start, (0..10_000).map(|number| number * 7919));
+        let local = f64::from(found["eu/a/"]) / 10_000.0;
+        assert!((local - expected).abs() < 0.02, "{replicas:?}: {local}");
+    }
 }
 
 #[test]

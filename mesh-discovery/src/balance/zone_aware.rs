@@ -14,7 +14,7 @@
 //!
 //! // Zones: the client's own first. Half of the replicas are here, but a quarter of the endpoints.
 //! let zones = [Zone { replicas: 2, endpoints: 1 }, Zone { replicas: 2, endpoints: 3 }];
-//! let routing = ZoneAware::compile(&zones);
+//! let routing = ZoneAware::compile(&zones, 0);
 //! assert_eq!(routing.pick(|| 4_999), 0, "half of the requests stay");
 //! assert_eq!(routing.pick(|| 5_000), 1);
 //! ```
@@ -46,9 +46,11 @@ pub enum ZoneAware {
 }
 
 impl ZoneAware {
-    /// Divides the load of a client in the first of `zones`.
-    pub fn compile(zones: &[Zone]) -> Self {
+    /// Divides the load of a client in the first of `zones`, which has replicas `elsewhere`, too, in zones
+    /// without endpoints. They take part in the load of these.
+    pub fn compile(zones: &[Zone], elsewhere: usize) -> Self {
         let replicas: usize = zones.iter().map(|zone| zone.replicas).sum();
+        let replicas = replicas + elsewhere;
         let endpoints: usize = zones.iter().map(|zone| zone.endpoints).sum();
         let share = |part: usize, whole: usize| WHOLE * part as u64 / whole.max(1) as u64;
         let shares: Vec<(u64, u64)> = zones
@@ -101,11 +103,11 @@ mod tests {
     #[test]
     fn everything_stays_where_there_is_enough() {
         assert_eq!(
-            ZoneAware::compile(&zones(&[(1, 1), (1, 1)])),
+            ZoneAware::compile(&zones(&[(1, 1), (1, 1)]), 0),
             ZoneAware::Direct
         );
         assert_eq!(
-            ZoneAware::compile(&zones(&[(1, 3), (3, 1)])),
+            ZoneAware::compile(&zones(&[(1, 3), (3, 1)]), 0),
             ZoneAware::Direct
         );
     }
@@ -113,7 +115,7 @@ mod tests {
     /// The example of Envoy's documentation of residual capacity.
     #[test]
     fn the_rest_goes_where_capacity_is_left() {
-        let routing = ZoneAware::compile(&zones(&[(40, 25), (40, 50), (20, 25)]));
+        let routing = ZoneAware::compile(&zones(&[(40, 25), (40, 50), (20, 25)]), 0);
         let expected = ZoneAware::Residual {
             local: 6_250,
             capacity: vec![0, 1_000, 1_500],
@@ -128,8 +130,15 @@ mod tests {
 
     #[test]
     fn a_zone_without_endpoints_keeps_nothing() {
-        let routing = ZoneAware::compile(&zones(&[(1, 0), (1, 4)]));
+        let routing = ZoneAware::compile(&zones(&[(1, 0), (1, 4)]), 0);
         assert_eq!(routing.pick(|| 0), 1);
+    }
+
+    #[test]
+    fn replicas_in_zones_without_endpoints_have_their_share_of_the_load() {
+        let zones = zones(&[(1, 1), (0, 1)]);
+        assert_eq!(ZoneAware::compile(&zones, 1), ZoneAware::Direct);
+        assert_ne!(ZoneAware::compile(&zones, 0), ZoneAware::Direct);
     }
 
     fn zones(zones: &[(usize, usize)]) -> Vec<Zone> {
