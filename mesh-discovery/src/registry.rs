@@ -11,7 +11,9 @@
 //! - A source that fails keeps what it had, and its [status](Registry::status) says since when.
 //! - Changes that only say where services are (slices, pods, WorkloadEntries) do not build a
 //!   configuration: [`Change::Endpoints`] has the services in question with the endpoints they
-//!   would have in a new one.
+//!   would have in a new one. They do where callers have to know more: the endpoints of a service have
+//!   another identity among them, which callers demand, or those of a headless service that is not HTTP
+//!   alone, which they call one by one, are others.
 //!
 //! # Example
 //!
@@ -118,6 +120,7 @@
 
 mod affected;
 mod build;
+mod callers;
 mod debounce;
 #[cfg(feature = "source")]
 mod driver;
@@ -171,7 +174,9 @@ pub struct Registry {
     sources: Vec<Registered>,
     pending: Pending,
     version: u64,
-    // The mesh-wide settings of the last configuration that was built; it has no resources.
+    // The last configuration that was built.
+    built: Option<Arc<MeshConfig>>,
+    // Its mesh-wide settings, without resources.
     settings: MeshConfig,
     // The namespaces that `discoverySelectors` choose; `None` for all.
     namespaces: Option<HashSet<String>>,
@@ -232,6 +237,7 @@ impl Registry {
             sources: Vec::new(),
             pending: Pending::default(),
             version: 0,
+            built: None,
             settings: MeshConfig::default(),
             namespaces: None,
             problems: Vec::new(),
@@ -361,6 +367,7 @@ impl Registry {
             && let affected = self.affected(&pending.endpoints)
             && !affected.needs_config
             && let Some(updates) = self.endpoint_updates(&affected.services)
+            && !self.are_callers_to_know_more(&updates)
         {
             return (!updates.is_empty()).then_some(Change::Endpoints(updates));
         }

@@ -148,10 +148,13 @@ fn pod() -> impl Strategy<Value = String> {
         labels,
         select(vec!["n1", "n2"]),
         select(vec!["True", "False"]),
-        select(vec!["istio", "disabled"]),
+        (
+            select(vec!["istio", "disabled"]),
+            select(vec!["one", "two"]),
+        ),
     )
         .prop_map(
-            |((namespace, name, ip), (app, version), node, ready, tls)| {
+            |((namespace, name, ip), (app, version), node, ready, (tls, account))| {
                 format!(
                     "
 apiVersion: v1
@@ -162,6 +165,7 @@ metadata:
   labels: {{ app: {app}, version: {version}, security.istio.io/tlsMode: {tls} }}
 spec:
   nodeName: {node}
+  serviceAccountName: {account}
   containers: [{{ name: c, ports: [{{ name: web, containerPort: 8080 }}] }}]
 status: {{ podIP: 10.0.0.{ip}, conditions: [{{ type: Ready, status: '{ready}' }}] }}
 "
@@ -282,8 +286,12 @@ proptest! {
             let expected = resolved(&config);
             prop_assert_eq!(clusters.clusters().len(), expected.len());
             for (name, cluster) in &expected {
-                let endpoints = &clusters.clusters()[name].endpoints;
-                prop_assert_eq!(endpoints, &cluster.endpoints, "{} after {}", name, document);
+                let followed = &clusters.clusters()[name];
+                prop_assert_eq!(&followed.endpoints, &cluster.endpoints, "{} after {}", name, document);
+                // While there is no endpoint, it does not matter who it would have to be.
+                if !cluster.endpoints.is_empty() {
+                    prop_assert_eq!(&followed.tls, &cluster.tls, "{} after {}", name, document);
+                }
             }
         }
         prop_assert!(rebuilt >= 1, "the first change is a configuration");

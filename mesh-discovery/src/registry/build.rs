@@ -11,7 +11,7 @@ use mesh_core::resource::kind::Kind;
 
 use crate::registry::affected::{Affected, ServiceNames};
 use crate::registry::store::{Changed, Name};
-use crate::registry::{EndpointUpdate, Registry, excerpt};
+use crate::registry::{EndpointUpdate, Registry, callers, excerpt, replicas};
 
 /// Name of the ConfigMap that has the settings of a mesh.
 const SETTINGS: &str = "istio";
@@ -22,7 +22,8 @@ impl Registry {
         match self.try_build() {
             Ok((config, warnings)) => {
                 self.problems = warnings;
-                Some(Arc::new(config))
+                self.built = Some(Arc::new(config));
+                self.built.clone()
             }
             Err(problems) => {
                 self.problems = problems;
@@ -80,6 +81,19 @@ impl Registry {
         let config = builder.build(self.version).ok()?;
         let services = config.services().iter().cloned();
         Some(services.map(EndpointUpdate::new).collect())
+    }
+
+    /// Whether more than the endpoints of clusters is other than in the last configuration.
+    pub(super) fn are_callers_to_know_more(&self, updates: &[EndpointUpdate]) -> bool {
+        let Some(built) = &self.built else {
+            return true;
+        };
+        updates.iter().any(|update| {
+            let new = update.service();
+            let mut declared = built.services().declared(&new.hostname);
+            let old = declared.find(|old| replicas::is_same(old, new));
+            old.is_some_and(|old| callers::are_to_know_more(old, new))
+        })
     }
 
     fn read_settings(

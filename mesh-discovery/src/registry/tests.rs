@@ -1,16 +1,18 @@
 use std::time::Instant;
 
 use mesh_core::config::MeshConfig;
-use mesh_core::model::cluster::Endpoint;
+use mesh_core::model::cluster::{Endpoint, UpstreamTls};
 use mesh_core::parse::{Limits, parse};
 use mesh_core::resolve::resolve;
 use mesh_core::resource::Object;
+use mesh_core::resource::kind::Kind;
 use mesh_core::service::ClusterName;
 use mesh_core::workload::Workload;
 
 use super::*;
 use crate::cluster::Clusters;
 use crate::locality::Client;
+use crate::source::ObjectName;
 
 const SERVICE: &str = "
 apiVersion: v1
@@ -79,6 +81,58 @@ fn an_endpoint_that_only_a_configuration_can_have_holds_no_other_up() {
     assert_eq!(updates, [B, "10.0.0.9:8080"]);
 }
 
+#[test]
+fn callers_are_told_of_another_identity_among_the_endpoints_of_a_service() {
+    let mut registry = Registry::new(MeshConfig::builder()).with_debounce(Debounce::NONE);
+    let source = registry.add_source("files");
+    let service = SERVICE.replace("ports:", "selector: { app: cart }, ports:");
+    registry.handle_update(source, Update::All(objects(&service)), start());
+    assert!(matches!(registry.poll(start()), Some(Change::Config(_))));
+
+    let first = changed(&mut registry, source, &pod("one", "10.0.0.1", "cart"));
+    assert_eq!(demanded(first), ["spiffe://cluster.local/ns/shop/sa/cart"]);
+    let same = changed(&mut registry, source, &pod("two", "10.0.0.2", "cart"));
+    assert!(matches!(same, Some(Change::Endpoints(_))), "{same:?}");
+    let other = changed(&mut registry, source, &pod("three", "10.0.0.3", "new"));
+    let both = [
+        "spiffe://cluster.local/ns/shop/sa/cart",
+        "spiffe://cluster.local/ns/shop/sa/new",
+    ];
+    assert_eq!(demanded(other), both);
+    let again = changed(&mut registry, source, &pod("three", "10.0.0.3", "cart"));
+    assert_eq!(demanded(again), both[..1]);
+
+    let mut gone = |names: &[&str]| {
+        let removed = names.iter().map(|name| ObjectName {
+            kind: Kind::Pod,
+            namespace: "shop".into(),
+            name: (*name).into(),
+        });
+        let (applied, removed) = (Vec::new(), removed.collect());
+        registry.handle_update(source, Update::Changes { applied, removed }, start());
+        registry.poll(start())
+    };
+    let none = gone(&["one", "two", "three"]);
+    assert!(matches!(none, Some(Change::Endpoints(_))), "{none:?}");
+    let back = changed(&mut registry, source, &pod("one", "10.0.0.1", "cart"));
+    assert!(matches!(back, Some(Change::Endpoints(_))), "{back:?}");
+}
+
+#[test]
+fn endpoints_that_are_called_one_by_one_are_a_configuration() {
+    for (port, is_config) in [("http", false), ("tcp", true), ("mine", true)] {
+        let named = |text: &str| text.replace("name: http", &format!("name: {port}"));
+        let headless = named(SERVICE).replace("ports:", "clusterIP: None, ports:");
+        let (mut registry, source) = known(Registry::new(MeshConfig::builder()), &[]);
+        changed(&mut registry, source, &headless);
+        let change = changed(&mut registry, source, &named(&slice(&[A])));
+        match change {
+            Some(Change::Config(_)) => assert!(is_config, "{port}"),
+            other => assert!(!is_config && endpoints(other) == [A], "{port}"),
+        }
+    }
+}
+
 /// The registry with a source that says that `cart` has these endpoints, its first configuration
 /// given out.
 fn known(registry: Registry, addresses: &[&str]) -> (Registry, SourceId) {
@@ -135,6 +189,35 @@ fn texts<'a>(endpoints: impl IntoIterator<Item = &'a Endpoint>) -> Vec<String> {
     let mut texts: Vec<String> = endpoints.map(text).collect();
     texts.sort();
     texts
+}
+
+/// The identities that a caller demands of `cart` by a new configuration.
+fn demanded(change: Option<Change>) -> Vec<String> {
+    let Some(Change::Config(config)) = change else {
+        panic!("no configuration but {change:?}");
+    };
+    let clusters = resolve(&config, &Workload::sidecar("shop")).clusters;
+    let name = ClusterName::outbound(80, "", "cart.shop.svc.cluster.local");
+    match &clusters[&name].tls {
+        UpstreamTls::Auto(mesh) => mesh.subject_alt_names.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A pod of `cart` that is ready, and of the mesh.
+fn pod(name: &str, address: &str, account: &str) -> String {
+    format!(
+        "
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {name}
+  namespace: shop
+  labels: {{ app: cart, security.istio.io/tlsMode: istio }}
+spec: {{ serviceAccountName: {account} }}
+status: {{ podIP: {address}, conditions: [{{ type: Ready, status: 'True' }}] }}
+"
+    )
 }
 
 /// A slice of `cart` with these addresses.
