@@ -146,29 +146,34 @@ spec:
   ports: [{ number: 80, name: http }]
   workloadSelector: { labels: { app: books } }
 ";
-    let pod = "
+    let pod = |number: u8| {
+        format!(
+            "
 apiVersion: v1
 kind: Pod
-metadata: { name: books-0, namespace: shop, labels: { app: books } }
-status: { podIP: 10.0.0.5, conditions: [{ type: Ready, status: 'True' }] }
-";
+metadata: {{ name: books-{number}, namespace: shop, labels: {{ app: books }} }}
+status: {{ podIP: 10.0.0.{number}, conditions: [{{ type: Ready, status: 'True' }}] }}
+"
+        )
+    };
     let now = tokio::time::Instant::now().into_std();
     let mut registry = Registry::new(MeshConfig::builder())
         .with_debounce(Debounce::NONE)
         .with_vips(Vips::default());
     let source = registry.add_source("files");
-    registry.handle_update(source, Update::All(objects(entry)), now);
+    let all = objects(&format!("{entry}---{}", pod(5)));
+    registry.handle_update(source, Update::All(all), now);
     let Some(Change::Config(config)) = registry.poll(now) else {
         panic!()
     };
-    let applied = objects(pod);
+    let applied = objects(&pod(6));
     let removed = Vec::new();
     registry.handle_update(source, Update::Changes { applied, removed }, now);
     let Some(Change::Endpoints(updates)) = registry.poll(now) else {
         panic!()
     };
     let service = updates[0].service();
-    assert_eq!(service.endpoints(&service.ports[0]).len(), 1);
+    assert_eq!(service.endpoints(&service.ports[0]).len(), 2);
 
     let own = Workload::sidecar("shop");
     let before = NameTable::builder(&own).build(&config);
@@ -178,6 +183,122 @@ status: { podIP: 10.0.0.5, conditions: [{ type: Ready, status: 'True' }] }
     let given = Some(vec!["240.240.0.1".to_owned(), "2001:2::1".to_owned()]);
     assert_eq!(addresses(&before, "books.example."), given);
     assert_eq!(addresses(&after, "books.example."), given);
+}
+
+#[test]
+fn names_that_a_sidecar_does_not_import_itself_are_left_to_others() {
+    let text = "
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: default, namespace: shop }
+spec: { egress: [{ hosts: [./cart.example] }] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: cart, namespace: shop }
+spec:
+  hosts: [cart.example]
+  http: [{ route: [{ destination: { host: books.example } }] }]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: cart, namespace: shop }
+spec: { hosts: [cart.example], resolution: DNS, ports: [{ number: 80, name: http }] }
+status: { addresses: [{ host: cart.example, value: 240.240.0.1 }] }
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: books, namespace: shop }
+spec: { hosts: [books.example], resolution: DNS, ports: [{ number: 80, name: http }] }
+status: { addresses: [{ host: books.example, value: 240.240.0.2 }] }
+";
+    let config = MeshConfig::builder().extend(objects(text));
+    let config = config.build(1).unwrap();
+    let table = NameTable::builder(&Workload::sidecar("shop")).build(&config);
+    assert!(table.lookup("cart.example.").is_some());
+    let found = table.lookup("books.example.");
+    assert!(found.is_none(), "nothing listens at its address: {found:?}");
+}
+
+#[test]
+fn entries_of_one_host_are_answered_together() {
+    let entry = |name: &str, address: &str| {
+        format!(
+            "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{ name: {name}, namespace: shop }}
+spec:
+  hosts: [db.example]
+  addresses: [{address}]
+  resolution: STATIC
+  ports: [{{ number: 80, name: http }}]
+---
+"
+        )
+    };
+    let text = entry("a", "192.0.2.1") + &entry("b", "192.0.2.2");
+    let found = told(&text, &Workload::sidecar("shop"), "db.example.");
+    assert_eq!(found.as_deref(), Some("192.0.2.1 192.0.2.2"));
+}
+
+#[test]
+fn headless_services_are_answered_by_the_endpoints_of_all_of_their_ports() {
+    let service = "
+apiVersion: v1
+kind: Service
+metadata: { name: db, namespace: shop }
+spec: { clusterIP: None, ports: [{ name: one, port: 1 }, { name: two, port: 2 }] }
+---
+";
+    let slice = |name: &str, address: &str| {
+        format!(
+            "
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{ name: db-{name}, namespace: shop, labels: {{ kubernetes.io/service-name: db }} }}
+addressType: IPv4
+ports: [{{ name: {name}, port: 5432 }}]
+endpoints: [{{ addresses: [{address}] }}]
+---
+"
+        )
+    };
+    let text = service.to_owned() + &slice("one", "10.0.0.1") + &slice("two", "10.0.0.2");
+    let found = told(&text, &Workload::sidecar("shop"), "db.shop.");
+    assert_eq!(found.as_deref(), Some("10.0.0.1 10.0.0.2"));
+}
+
+#[test]
+fn entries_that_are_not_resolved_are_answered_by_the_workloads_that_they_select() {
+    let text = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: db, namespace: shop }
+spec:
+  hosts: [db.example]
+  location: MESH_INTERNAL
+  ports: [{ number: 80, name: http }]
+  workloadSelector: { labels: { app: db } }
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: { name: db, namespace: shop }
+spec: { address: 10.0.0.9, labels: { app: db }, network: far }
+";
+    let mut own = Workload::sidecar("shop");
+    let found = told(text, &own, "db.example.");
+    assert_eq!(found.as_deref(), Some("10.0.0.9"), "of no known network");
+    own.network = "near".into();
+    assert_eq!(told(text, &own, "db.example."), None, "not of its network");
+}
+
+/// The addresses that a workload is told of a name.
+fn told(text: &str, own: &Workload, name: &str) -> Option<String> {
+    let config = MeshConfig::builder().extend(objects(text));
+    let config = config.build(1).unwrap();
+    let table = NameTable::builder(own).build(&config);
+    addresses(&table, name).map(|all| all.join(" "))
 }
 
 /// A proxy on loopback, over both transports at one port each.

@@ -115,6 +115,21 @@ pub fn visible_services(config: &MeshConfig, workload: &Workload) -> Vec<Arc<Ser
     Context::new(config, workload).scope.services().to_vec()
 }
 
+/// The services that the egress listeners of `workload` import, listener by listener: those that its
+/// Sidecar asks for itself. What VirtualServices and routes lead to besides is not among them, entries of
+/// one host and namespace all are, and what listeners with a port import has that port alone. A gateway,
+/// which has no such listeners, imports what it sees.
+pub fn imported_services(config: &MeshConfig, workload: &Workload) -> Vec<Arc<Service>> {
+    let scope = Context::new(config, workload).scope;
+    match workload.kind {
+        WorkloadKind::Gateway => scope.services().to_vec(),
+        WorkloadKind::Sidecar => {
+            let listeners = scope.egress.into_iter();
+            listeners.flat_map(|listener| listener.services).collect()
+        }
+    }
+}
+
 /// The policies that are attached to `workload`.
 pub(crate) fn policies(config: &MeshConfig, workload: &Workload) -> Policies {
     policy::resolve(config, workload, &mut Vec::new())

@@ -1,7 +1,7 @@
 //! Answers DNS queries for the hosts of the mesh, as the agent beside a sidecar does.
 //!
 //! Applications find services by DNS, and only some of a mesh's hosts are in anybody's zone. A
-//! [`NameTable`] has the addresses of those that a workload sees; [`reply`] answers a query from it, or
+//! [`NameTable`] has the addresses of those that a workload imports; [`reply`] answers a query from it, or
 //! says that somebody else has to be asked; `DnsProxy` does both for clients over UDP and TCP. The
 //! behaviour is that of Istio's agent (`pkg/dns/client/dns.go`, `pkg/dns/server/name_table.go`):
 //!
@@ -9,7 +9,10 @@
 //!   in its own namespace as `name`. Its addresses are its cluster IPs, or those of its ready pods if
 //!   it is headless; such a pod with a subdomain has a name of its own.
 //! - A ServiceEntry is found by its hosts. Its addresses are those written, of both families, or those
-//!   [allocated](crate::vip). A host with a wildcard stands for all names below it.
+//!   [allocated](crate::vip); those of the workloads that it selects, if it is not resolved. Entries of one
+//!   host have the addresses of all of them. A host with a wildcard stands for all names below it.
+//! - What a VirtualService leads to is not found, unless the workload's Sidecar imports it as well: nothing
+//!   listens at its address.
 //! - A name that the client's resolver has made longer by its first search domain is an alias of the
 //!   name that was meant, and answered with it.
 //! - Addresses are answered in another order each time, and are good for 30 s. A known host without an

@@ -1,13 +1,13 @@
 //! Which hosts there are, and their addresses.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use mesh_core::config::MeshConfig;
 use mesh_core::config::services::{Provider, Service};
-use mesh_core::model::cluster::EndpointAddress;
-use mesh_core::resolve::visible_services;
+use mesh_core::model::cluster::{Discovery, Endpoint, EndpointAddress};
+use mesh_core::resolve::imported_services;
 use mesh_core::workload::Workload;
 
 use crate::registry::EndpointUpdate;
@@ -112,7 +112,19 @@ impl NameTable {
 pub struct NameTableBuilder<'a> {
     workload: &'a Workload,
     search_domain: Option<String>,
-    updates: HashMap<(String, String), Arc<Service>>,
+    updates: HashMap<Declared, Arc<Service>>,
+}
+
+/// What declares a service: its provider, namespace, name, and host of several.
+type Declared = (Provider, String, String, String);
+
+fn declared(service: &Service) -> Declared {
+    (
+        service.provider,
+        service.namespace.clone(),
+        service.name.clone(),
+        service.hostname.clone(),
+    )
 }
 
 /// A host on its way into the table.
@@ -142,18 +154,17 @@ impl NameTableBuilder<'_> {
     ) -> Self {
         for update in updates {
             let service = update.service();
-            let key = (service.namespace.clone(), service.hostname.clone());
-            self.updates.insert(key, Arc::clone(service));
+            self.updates.insert(declared(service), Arc::clone(service));
         }
         self
     }
 
-    /// The table of what the workload sees of `config`.
+    /// The table of what the workload imports of `config`: nothing listens at the addresses of others,
+    /// so that their names are left to other servers (`BuildNameTable`).
     pub fn build(&self, config: &MeshConfig) -> NameTable {
         let mut hosts = BTreeMap::new();
-        for service in visible_services(config, self.workload) {
-            let key = (service.namespace.clone(), service.hostname.clone());
-            let service = self.updates.get(&key).unwrap_or(&service);
+        for service in imported_services(config, self.workload) {
+            let service = self.updates.get(&declared(&service)).unwrap_or(&service);
             self.add_service(service, &mut hosts);
             self.add_pods(service, config, &mut hosts);
         }
@@ -178,7 +189,12 @@ impl NameTableBuilder<'_> {
         let short = is_kubernetes.then(|| (service.name.clone(), service.namespace.clone()));
         match hosts.get_mut(&service.hostname) {
             Some(known) if known.short.is_some() => {}
-            Some(known) if !is_kubernetes => known.addresses.extend(addresses),
+            Some(known) if !is_kubernetes => {
+                let all = &mut known.addresses;
+                let new = addresses.into_iter().filter(|ip| !all.contains(ip));
+                let new: Vec<_> = new.collect();
+                all.extend(new);
+            }
             _ => {
                 let host = Host { addresses, short };
                 hosts.insert(service.hostname.clone(), host);
@@ -188,16 +204,10 @@ impl NameTableBuilder<'_> {
 
     /// The addresses that clients of a service are given.
     fn addresses(&self, service: &Service) -> Vec<IpAddr> {
-        let found: Vec<IpAddr> = if service.headless {
-            let endpoints = service.ports.first().map(|port| service.endpoints(port));
-            let ready = endpoints.into_iter().flatten();
-            let ready = ready.filter(|endpoint| self.is_reachable(endpoint));
-            ready
-                .filter_map(|endpoint| match &endpoint.address {
-                    EndpointAddress::Ip(socket) => Some(socket.ip()),
-                    EndpointAddress::Dns { .. } | EndpointAddress::Unix(_) => None,
-                })
-                .collect()
+        let is_headless =
+            service.discovery == Discovery::OriginalDestination && service.addresses.is_empty();
+        let found: Vec<IpAddr> = if is_headless {
+            self.endpoint_addresses(service)
         } else if service.addresses.is_empty() {
             service.allocated_addresses.clone()
         } else {
@@ -212,9 +222,23 @@ impl NameTableBuilder<'_> {
         found.into_iter().filter(is_answered).collect()
     }
 
-    fn is_reachable(&self, endpoint: &mesh_core::model::cluster::Endpoint) -> bool {
-        endpoint.healthy
-            && (endpoint.network.is_empty() || endpoint.network == self.workload.network)
+    /// The addresses of the endpoints of all ports, which need not be the same, once each.
+    fn endpoint_addresses(&self, service: &Service) -> Vec<IpAddr> {
+        let ports = service.ports.iter();
+        let endpoints = ports.flat_map(|port| service.endpoints(port));
+        let ready = endpoints.filter(|endpoint| self.is_reachable(endpoint));
+        let mut seen = HashSet::new();
+        let addresses = ready.filter_map(|endpoint| match &endpoint.address {
+            EndpointAddress::Ip(socket) => Some(socket.ip()),
+            EndpointAddress::Dns { .. } | EndpointAddress::Unix(_) => None,
+        });
+        addresses.filter(|ip| seen.insert(*ip)).collect()
+    }
+
+    fn is_reachable(&self, endpoint: &Endpoint) -> bool {
+        let own = &self.workload.network;
+        let is_near = own.is_empty() || endpoint.network.is_empty() || endpoint.network == *own;
+        endpoint.healthy && is_near
     }
 
     /// Whether the workload speaks the family of an address; if its own addresses are not known, it
