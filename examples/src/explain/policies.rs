@@ -53,15 +53,14 @@ fn settle(judged: Decision<Outcome>, wide: &MeshWide, is_http: bool) -> Decision
     let Outcome::Ask(name) = &judged.outcome else {
         return judged;
     };
-    let mut known = wide.options.as_written().extension_providers.iter();
-    let found = known.find(|provider| *provider.name == **name);
-    let http = found.and_then(|provider| provider.envoy_ext_authz_http.as_ref());
-    let grpc = found.and_then(|provider| provider.envoy_ext_authz_grpc.as_ref());
-    let why = match (http, grpc) {
-        (_, Some(_)) => return judged,
-        (Some(http), None) if is_http || http.fail_open => return judged,
-        (Some(_), None) => "is asked about requests of HTTP only",
-        (None, None) => "is no authorizer of the mesh",
+    let why = match wide.authorizer(name) {
+        Ok(found) => match &found.envoy_ext_authz_http {
+            Some(http) if !is_http && !http.fail_open => {
+                "it is asked about requests of HTTP only".to_owned()
+            }
+            _ => return judged,
+        },
+        Err(why) => why.to_string(),
     };
     let subject = format!("provider `{name}`");
     let mut steps = judged.steps;

@@ -14,7 +14,7 @@ use mesh_policy::ext_authz::http::{HttpAuthorizer, InvalidProviderError};
 use mesh_policy::ext_authz::{InvalidStatusError, Provider, Providers, Settings};
 
 use super::calls::{Calls, Client};
-use super::mesh_wide::MeshWide;
+use super::mesh_wide::{MeshWide, NoAuthorizer};
 use super::upstream::Upstreams;
 
 /// The providers that the CUSTOM policies of `policies` name, and which of them cannot be asked.
@@ -25,11 +25,10 @@ pub(super) fn compile(
     calls: &mut Calls,
     clusters: &Upstreams,
 ) -> (Providers, Vec<String>) {
-    let written = &wide.options.as_written().extension_providers;
     let (mut providers, mut warnings) = (Providers::default(), Vec::new());
     for name in policies.custom().providers() {
-        let found = written.iter().find(|provider| provider.name == **name);
-        match provider((found, identity), calls, clusters) {
+        let found = wide.authorizer(name).map_err(Unusable::from);
+        match found.and_then(|found| provider((found, identity), calls, clusters)) {
             Ok(provider) => providers = providers.with(&**name, provider),
             Err(why) => warnings.push(format!(
                 "what CUSTOM policies put to the provider `{name}` is denied: {why}"
@@ -42,10 +41,8 @@ pub(super) fn compile(
 /// Why a provider cannot be asked.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error("the mesh has no such provider")]
-    Unknown,
-    #[error("it is no authorizer")]
-    Kind,
+    #[error(transparent)]
+    Mesh(#[from] NoAuthorizer),
     #[error("no port of a service is `{0}:{1}`")]
     Service(String, u32),
     #[error(transparent)]
@@ -57,15 +54,14 @@ enum Unusable {
 }
 
 fn provider(
-    (found, identity): (Option<&ExtensionProvider>, Option<&SpiffeId>),
+    (found, identity): (&ExtensionProvider, Option<&SpiffeId>),
     calls: &mut Calls,
     clusters: &Upstreams,
 ) -> Result<Provider, Unusable> {
-    let found = found.ok_or(Unusable::Unknown)?;
     match (&found.envoy_ext_authz_http, &found.envoy_ext_authz_grpc) {
         (Some(http), _) => of_http(http, calls, clusters),
         (None, Some(grpc)) => of_grpc((grpc, identity), calls, clusters),
-        (None, None) => Err(Unusable::Kind),
+        (None, None) => Err(NoAuthorizer::Kind.into()),
     }
 }
 
