@@ -34,9 +34,11 @@ pub(super) enum Field {
     Name(HeaderName),
     Path,
     Scheme,
+    /// That of responses, which no request has.
+    Status,
 }
 
-/// A name that is not one of a header field, nor of a pseudo-header field that requests have.
+/// A name that is not one of a header field, nor of a pseudo-header field.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct ParseFieldError;
 
@@ -48,6 +50,7 @@ impl Field {
             ":method" => Ok(Self::Method),
             ":path" => Ok(Self::Path),
             ":scheme" => Ok(Self::Scheme),
+            ":status" => Ok(Self::Status),
             _ => match HeaderName::from_bytes(name.as_bytes()) {
                 Ok(HOST) => Ok(Self::Authority),
                 Ok(name) => Ok(Self::Name(name)),
@@ -65,6 +68,7 @@ impl fmt::Display for Field {
             Self::Name(name) => name.as_str(),
             Self::Path => ":path",
             Self::Scheme => ":scheme",
+            Self::Status => ":status",
         })
     }
 }
@@ -75,7 +79,9 @@ impl HeaderCondition {
         let field = Field::parse(&rule.name)?;
         let repeated = match &field {
             Field::Name(name) => Repeated::of(name),
-            Field::Authority | Field::Method | Field::Path | Field::Scheme => Repeated::Each,
+            Field::Authority | Field::Method | Field::Path | Field::Scheme | Field::Status => {
+                Repeated::Each
+            }
         };
         Ok(Self {
             field,
@@ -94,6 +100,7 @@ impl HeaderCondition {
             Field::Name(name) => self.values(&head.headers().get_all(name), head.version()),
             Field::Path => self.pseudo_header(head.path_and_query()),
             Field::Scheme => self.pseudo_header(head.scheme()),
+            Field::Status => self.absent(),
         }
     }
 
@@ -270,8 +277,20 @@ mod tests {
     }
 
     #[test]
+    fn the_status_of_a_response_is_absent_from_every_request() {
+        let rule = condition(":status", StringMatch::exact("200"));
+        let without = HeaderMatch {
+            invert: true,
+            missing_as_empty: true,
+            ..rule.clone()
+        };
+        assert!(!holds(&rule, &[]));
+        assert!(holds(&without, &[]));
+    }
+
+    #[test]
     fn other_pseudo_header_fields_are_refused() {
-        for name in [":status", ":", "", "a b"] {
+        for name in [":protocol", ":", "", "a b"] {
             assert_eq!(Field::parse(name), Err(ParseFieldError), "{name}");
         }
     }

@@ -267,7 +267,7 @@ fn all_that_is_wrong_with_a_configuration_is_reported() {
             "route `nothing` has no destination",
             "the weights of the destinations of `weightless` sum to `0`",
             "`a b` is not the name of a header field",
-            "`:status` is not the name of a header field",
+            "`:protocol` is not the name of a header field",
             "route `direct` cannot answer with status `600`",
             "route `redirect` cannot answer with status `304`",
             "`/a/` is not a path prefix of whole segments",
@@ -307,7 +307,7 @@ fn wrong_routes() -> [Route; 7] {
     };
     let named_by = WeightedDestination::new(ClusterSpecifier::Header("a b".into()));
     let header = HeaderMatch {
-        name: ":status".into(),
+        name: ":protocol".into(),
         value: StringMatch::exact("a"),
         invert: false,
         missing_as_empty: false,
