@@ -157,6 +157,8 @@ fn path<'a>(
     let target = request.path_and_query();
     let path = match &redirect.path {
         Some(PathRewrite::Full(path)) if path.contains('?') => return Cow::Borrowed(path),
+        // Nothing is no path to redirect to.
+        Some(PathRewrite::Regex(regex)) if regex.replace_all(request.path()).is_empty() => None,
         Some(rewrite) => rewrite::path(rewrite, matches, target),
         None => None,
     };
@@ -170,6 +172,7 @@ fn path<'a>(
 #[cfg(test)]
 mod tests {
     use http::Request;
+    use mesh_core::matcher::RegexRewrite;
 
     use super::*;
 
@@ -259,6 +262,11 @@ mod tests {
     fn paths_and_queries_are_envoys() {
         let full = |path: &str| Some(PathRewrite::Full(path.into()));
         let prefix = |path: &str| Some(PathRewrite::Prefix(path.into()));
+        let regex = |pattern| {
+            Some(PathRewrite::Regex(
+                RegexRewrite::parse(pattern, "").unwrap(),
+            ))
+        };
         let cases = [
             (None, false, "/old/x?q=1"),
             (None, true, "/old/x"),
@@ -269,6 +277,8 @@ mod tests {
             (full("/new?own"), true, "/new?own"),
             (prefix("/new"), false, "/new/x?q=1"),
             (prefix("/new"), true, "/new/x"),
+            (regex("/old"), false, "/x?q=1"),
+            (regex(".*"), false, "/old/x?q=1"),
         ];
         for (path, strip_query, expected) in cases {
             let redirect = Redirect {

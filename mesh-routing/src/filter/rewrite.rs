@@ -1,12 +1,12 @@
 //! Changes to the path and the authority of a request that is forwarded.
 //!
-//! As in Envoy, the query is kept, what is empty after the change is not changed at all, and the
-//! former values are left in `x-envoy-original-path` and, where the route names the authority, in
+//! As in Envoy, the query is kept, a path or prefix that is empty changes nothing, and the former values
+//! are left in `x-envoy-original-path` and, where the route names the authority, in
 //! `x-envoy-original-host`. The authority of the route precedes that of the destination.
 //!
 //! The new path is a valid one, where Envoy sends whatever is written: it gets a `/` if it would not
-//! begin with one (RFC 9112 §3.2.1), and blanks, quotes, `#`, `<`, `>` and backticks that a rewrite
-//! writes are percent-encoded (RFC 3986 §2.1). Nothing else is.
+//! begin with one (RFC 9112 §3.2.1), though an expression leaves nothing else of it, and blanks, quotes,
+//! `#`, `<`, `>` and backticks that a rewrite writes are percent-encoded (RFC 3986 §2.1). Nothing else is.
 //!
 //! # Example
 //!
@@ -58,7 +58,7 @@ pub fn path(rewrite: &PathRewrite, matches: &RouteMatch, target: &str) -> Option
         PathRewrite::Regex(rewrite) => (rewrite.replace_all(path), ""),
         PathRewrite::Template(rewrite) => (Cow::Owned(rewrite.apply(path)?), ""),
     };
-    if replacement.is_empty() {
+    if replacement.is_empty() && !matches!(rewrite, PathRewrite::Regex(_)) {
         return None;
     }
     let root = if replacement.starts_with('/') {
@@ -320,7 +320,7 @@ mod tests {
                 "/foo/x",
                 Some("/x//foo/x"),
             ),
-            (regex("^/foo(.*)$", r"\1"), foo(), "/foo", None),
+            (regex("^/foo(.*)$", r"\1"), foo(), "/foo?q", Some("/?q")),
             (regex("nothing", "x"), foo(), "/foo?q", Some("/foo?q")),
         ];
         for (rewrite, matches, target, expected) in cases {
