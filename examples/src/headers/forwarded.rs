@@ -47,19 +47,25 @@ pub const X_ENVOY_EXTERNAL_ADDRESS: HeaderName =
 /// Says that a request comes from inside the mesh.
 pub const X_ENVOY_INTERNAL: HeaderName = HeaderName::from_static("x-envoy-internal");
 
-/// What clients outside the mesh may not say, because it steers proxies.
-const INTERNAL_ONLY: [HeaderName; 19] = [
+/// What clients outside the mesh may not say at its edge.
+const EDGE_ONLY: [HeaderName; 6] = [
     HeaderName::from_static("x-envoy-decorator-operation"),
     HeaderName::from_static("x-envoy-downstream-service-cluster"),
     HeaderName::from_static("x-envoy-downstream-service-node"),
+    HeaderName::from_static("x-envoy-original-dst-host"),
+    HeaderName::from_static("x-envoy-original-host"),
+    HeaderName::from_static("x-envoy-original-path"),
+];
+
+/// What nobody may say who is not known to be inside the mesh, because it steers proxies.
+const STEERING: [HeaderName; 15] = [
     HeaderName::from_static("x-envoy-expected-rq-timeout-ms"),
     HeaderName::from_static("x-envoy-force-trace"),
     HeaderName::from_static("x-envoy-hedge-on-per-try-timeout"),
     X_ENVOY_INTERNAL,
     HeaderName::from_static("x-envoy-ip-tags"),
     HeaderName::from_static("x-envoy-max-retries"),
-    HeaderName::from_static("x-envoy-original-dst-host"),
-    HeaderName::from_static("x-envoy-original-path"),
+    HeaderName::from_static("x-envoy-original-url"),
     HeaderName::from_static("x-envoy-retriable-header-names"),
     HeaderName::from_static("x-envoy-retriable-status-codes"),
     HeaderName::from_static("x-envoy-retry-grpc-on"),
@@ -151,7 +157,7 @@ impl Peer {
             headers.insert(X_ENVOY_INTERNAL, HeaderValue::from_static("true"));
             return (Source::Internal, told);
         }
-        remove_internal_only(headers);
+        remove(headers, EDGE_ONLY.iter().chain(&STEERING));
         let external = if client == self.address {
             self.external.clone()
         } else {
@@ -202,13 +208,18 @@ impl Peer {
     }
 }
 
-fn remove_internal_only(headers: &mut HeaderMap) {
+/// Removes what steers proxies from a request of which is not known whether it comes from inside the mesh.
+pub(super) fn remove_steering(headers: &mut HeaderMap) {
+    remove(headers, STEERING.iter());
+}
+
+fn remove<'a>(headers: &mut HeaderMap, names: impl Iterator<Item = &'a HeaderName>) {
     // Looking at the names is much less than looking each of them up.
     if headers
         .keys()
         .any(|name| name.as_str().starts_with("x-envoy-"))
     {
-        for name in INTERNAL_ONLY {
+        for name in names {
             headers.remove(name);
         }
     }
@@ -334,7 +345,9 @@ mod tests {
     #[test]
     fn a_client_outside_cannot_steer_proxies() {
         let mut headers = HeaderMap::new();
-        for name in INTERNAL_ONLY {
+        let named = ["x-envoy-original-host", "x-envoy-original-url"];
+        let named = named.map(HeaderName::from_static).into_iter();
+        for name in named.chain(EDGE_ONLY).chain(STEERING) {
             headers.insert(name, HeaderValue::from_static("true"));
         }
         headers.insert("x-envoy-peer-metadata", HeaderValue::from_static("kept"));

@@ -8,7 +8,7 @@ use mesh_core::header::join_crumbs;
 use mesh_core::path::Normalization;
 
 use super::authority;
-use super::forwarded::{Peer, Source, Trust};
+use super::forwarded::{self, Peer, Source, Trust};
 use super::hop_by_hop::{self, Upgrades};
 use super::method;
 use super::refusal::Refusal;
@@ -62,9 +62,9 @@ pub struct HeaderPolicy {
     /// To what clients may switch, by `Upgrade` or by extended `CONNECT` (RFC 8441). Default:
     /// WebSocket only.
     pub upgrades: Upgrades,
-    /// Whom to believe about the client; `None` leaves what the client says as it is, and says by
-    /// itself only what is missing: `x-forwarded-proto` and `x-request-id`. Default: nobody but the
-    /// socket.
+    /// Whom to believe about the client; `None` leaves what the client says of itself as it is, removes
+    /// only what steers proxies, and says by itself only what is missing: `x-forwarded-proto` and
+    /// `x-request-id`. Default: nobody but the socket.
     pub forwarded: Option<Trust>,
     /// Whether requests get an `x-request-id`. Default: yes.
     pub request_id: bool,
@@ -135,7 +135,10 @@ impl HeaderPolicy {
                 let (source, told) = peer.forward(headers, trust);
                 (source == Source::External, told)
             }
-            None => (false, peer.tell_scheme(headers, true)),
+            None => {
+                forwarded::remove_steering(headers);
+                (false, peer.tell_scheme(headers, true))
+            }
         };
         if let Some(other) = named.or(told).filter(|named| *named != scheme) {
             let other = TargetScheme(other.into());
@@ -233,6 +236,21 @@ mod tests {
             let id = &request.headers()[X_REQUEST_ID];
             assert_eq!(id == "1", is_kept, "{forwarded:?} {before:?}");
         }
+    }
+
+    #[test]
+    fn inside_the_mesh_nobody_steers_proxies_either() {
+        let request = Request::get("/").header("host", "a.example");
+        let request = request.header("x-envoy-retry-on", "5xx");
+        let request = request.header("x-envoy-original-path", "/told");
+        let policy = HeaderPolicy {
+            forwarded: None,
+            ..HeaderPolicy::default()
+        };
+        let mut request = request.body(()).unwrap();
+        admit(&policy, &mut request, Scheme::Http);
+        assert!(!request.headers().contains_key("x-envoy-retry-on"));
+        assert_eq!(request.headers()["x-envoy-original-path"], "/told");
     }
 
     #[test]
