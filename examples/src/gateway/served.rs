@@ -108,27 +108,34 @@ pub(super) struct Uses {
     pub(super) mirrors: bool,
     /// Operations on the headers of responses.
     pub(super) response_headers: bool,
+    /// Headers by which Envoy's router is told how long to wait and when to try again. Those of clients
+    /// have been removed.
+    pub(super) steering_headers: bool,
 }
 
 impl Uses {
     pub(super) fn of(routes: &RouteConfiguration) -> Self {
-        let is_changing = |headers: &HeaderMutations| !headers.response.is_empty();
-        let hosts = routes.virtual_hosts.iter();
-        let around = hosts.clone().map(|host| &host.headers);
-        let mut uses = Self {
-            response_headers: around.chain([&routes.headers]).any(is_changing),
-            ..Self::default()
-        };
-        for route in hosts.flat_map(|host| &host.routes) {
-            uses.faults |= route.fault.is_some();
-            uses.response_headers |= is_changing(&route.headers);
-            if let Some(forward) = route.forward_to() {
-                let mut destinations = forward.destinations.iter();
-                uses.mirrors |= !forward.mirrors.is_empty();
-                uses.response_headers |= destinations.any(|to| is_changing(&to.headers));
+        let mut uses = Self::default();
+        uses.add_headers(&routes.headers);
+        for host in &routes.virtual_hosts {
+            uses.add_headers(&host.headers);
+            for route in &host.routes {
+                uses.faults |= route.fault.is_some();
+                uses.add_headers(&route.headers);
+                if let Some(forward) = route.forward_to() {
+                    uses.mirrors |= !forward.mirrors.is_empty();
+                    let destinations = forward.destinations.iter();
+                    destinations.for_each(|to| uses.add_headers(&to.headers));
+                }
             }
         }
         uses
+    }
+
+    fn add_headers(&mut self, headers: &HeaderMutations) {
+        let mut written = headers.request.options.iter();
+        self.response_headers |= !headers.response.is_empty();
+        self.steering_headers |= written.any(|one| one.name.as_str().starts_with("x-envoy-"));
     }
 }
 

@@ -183,12 +183,17 @@ impl Stack {
         let retried = RetryLayer::<Infallible>::new()
             .with_budgets(budgets)
             .with_attempt_count(told.attempts)
+            .with_trusted_headers(uses.steering_headers)
             .layer(upstream::dispatch(upstreams, &self.requests, told.debug));
         let sent = ServiceBuilder::new()
             .layer(FiltersLayer::new().with_original_headers(told.debug))
             .map_response(|response: Response<TimedBody<Body>>| response.map(Body::timed))
             .layer(StreamTimeoutLayer::new())
-            .layer(TimeoutLayer::new().with_envoy_headers(told.debug))
+            .layer(
+                TimeoutLayer::new()
+                    .with_envoy_headers(told.debug)
+                    .with_trusted_headers(uses.steering_headers),
+            )
             .service(optional(mirror, bare(retried)));
         let (local, global) = limits.at(Place::Last);
         let limited = optional(local, optional(global, bare(sent)));

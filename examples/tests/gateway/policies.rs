@@ -210,19 +210,27 @@ spec:
 
 #[test]
 fn a_request_is_tried_again_as_its_route_says() {
-    let flaky = Flaky::open();
-    let mut scene = Scene::new(CART);
-    let port = scene.service.port().to_string();
-    let rules = "
-  - retries: { attempts: 2, retryOn: 5xx }
-    route: [{ destination: { host: cart.example } }]
-";
-    let yaml = scene.yaml(rules).replace(&port, &flaky.port.to_string());
-    let model = crate::scene::model_of(&yaml);
-    assert_eq!(scene.gateway.publish(&model).unwrap(), [""; 0]);
-    let answer = scene.get("/", "");
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert!(answer.ends_with("attempt 3"), "{answer}");
+    for says in [
+        "retries: { attempts: 2, retryOn: 5xx }",
+        // To the router, by headers that no client may send.
+        "headers: { request: { set: { x-envoy-retry-on: 5xx, x-envoy-max-retries: '2' } } }",
+    ] {
+        let flaky = Flaky::open();
+        let mut scene = Scene::new(CART);
+        let port = scene.service.port().to_string();
+        let rules = format!(
+            "
+  - {says}
+    route: [{{ destination: {{ host: cart.example }} }}]
+"
+        );
+        let yaml = scene.yaml(&rules).replace(&port, &flaky.port.to_string());
+        let model = crate::scene::model_of(&yaml);
+        assert_eq!(scene.gateway.publish(&model).unwrap(), [""; 0]);
+        let answer = scene.get("/", "x-envoy-retry-on: reset\r\n");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{says}: {answer}");
+        assert!(answer.ends_with("attempt 3"), "{says}: {answer}");
+    }
 }
 
 #[test]

@@ -178,6 +178,24 @@ fn without_the_headers_of_envoy_attempts_alone_are_told() {
 }
 
 #[test]
+fn a_route_sets_limits_by_headers_that_no_client_may_send() {
+    let asked = "x-envoy-upstream-rq-timeout-ms";
+    let expected = "x-envoy-expected-rq-timeout-ms";
+    let said = format!("{asked}: 70000\r\n");
+    let steering = format!(
+        "
+  - headers: {{ request: {{ set: {{ {asked}: '60000' }} }} }}
+    route: [{{ destination: {{ host: cart.example }} }}]
+"
+    );
+    for (rules, millis) in [(RULES, "5000"), (&steering, "60000")] {
+        let scene = Scene::new(rules);
+        assert_eq!(seen(&scene, expected, &said).as_deref(), Some(millis));
+        assert_eq!(seen(&scene, asked, &said), None);
+    }
+}
+
+#[test]
 fn the_gateway_is_the_server_of_all_answers_unless_it_passes_on_who_is() {
     let rules = "
   - { match: [{ uri: { exact: /own } }], directResponse: { status: 200 } }
