@@ -130,10 +130,12 @@ impl Exchange {
         let time = now.saturating_duration_since(started);
         let latency = self.host.state().latency();
         match outcome {
-            Outcome::Status(..500) => latency.record(time, now),
-            Outcome::ConnectFailure | Outcome::Status(_) | Outcome::Timeout => {
-                latency.record_failure(time, now);
-            }
+            Outcome::Grpc(..500) | Outcome::Status(..500) => latency.record(time, now),
+            Outcome::ConnectFailure
+            | Outcome::Grpc(_)
+            | Outcome::Reset
+            | Outcome::Status(_)
+            | Outcome::Timeout => latency.record_failure(time, now),
         }
         self.upstream.balancer().record(&self.host, outcome, now);
     }
@@ -214,17 +216,15 @@ fn outcome<B>(response: &Response<B>, caller: Caller) -> Option<Outcome> {
     if let Some(reset) = UpstreamReset::of(response.extensions()) {
         return match reset.reason {
             ResetReason::Overflow | ResetReason::LocalReset => None,
-            _ => Some(Outcome::ConnectFailure),
+            ResetReason::ConnectionFailure => Some(Outcome::ConnectFailure),
+            _ => Some(Outcome::Reset),
         };
     }
-    let grpc = match caller {
-        Caller::Grpc => grpc_status(response.headers()),
-        Caller::Http => None,
-    };
-    Some(Outcome::Status(match grpc {
-        Some(status) => http_status(status),
-        None => response.status().as_u16(),
-    }))
+    let status = response.status().as_u16();
+    Some(match caller {
+        Caller::Grpc => Outcome::Grpc(grpc_status(response.headers()).map_or(status, http_status)),
+        Caller::Http => Outcome::Status(status),
+    })
 }
 
 fn grpc_status(headers: &HeaderMap) -> Option<u8> {

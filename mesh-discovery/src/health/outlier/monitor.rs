@@ -5,14 +5,21 @@ use super::OutlierSettings;
 
 /// What came of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Outcome {
-    /// The endpoint could not be connected to, or reset the connection. Counts as 503 where
-    /// failures to reach it are not counted apart.
+    /// The endpoint could not be connected to. Counts as 503 where failures to reach it are not counted
+    /// apart.
     ConnectFailure,
-    /// The endpoint answered with this HTTP status, or with a gRPC status that stands for it.
+    /// The endpoint answered a gRPC request, with this HTTP status or a gRPC status that stands for it.
+    /// The settings' own [error codes](OutlierSettings::error_codes) do not count for it.
+    Grpc(u16),
+    /// The endpoint was connected to, and ended the stream without an answer. Counts as 503 where
+    /// failures to reach it are not counted apart; else once, as it was reached.
+    Reset,
+    /// The endpoint answered with this HTTP status.
     Status(u16),
-    /// The endpoint did not answer in time. Counts as 504 where failures to reach it are not
-    /// counted apart.
+    /// The endpoint did not answer in time. Counts as 504 where failures to reach it are not counted
+    /// apart; else once, as it was reached.
     Timeout,
 }
 
@@ -52,29 +59,33 @@ impl Monitor {
     /// Counts an outcome. Says why the endpoint has to be ejected when this outcome is the last of
     /// as many in a row as the settings say; that count then begins again.
     pub fn record(&self, settings: &OutlierSettings, outcome: Outcome) -> Option<Cause> {
-        if !settings.split_local_origin {
-            return match outcome {
-                Outcome::ConnectFailure => self.record_status(settings, 503),
-                Outcome::Status(status) => self.record_status(settings, status),
-                Outcome::Timeout => self.record_status(settings, 504),
-            };
-        }
-        match outcome {
-            Outcome::ConnectFailure | Outcome::Timeout => {
+        if settings.split_local_origin {
+            if outcome != Outcome::ConnectFailure {
+                // A connection was made.
+                clear(&self.local_origin_failures);
+            }
+            if !matches!(outcome, Outcome::Grpc(_) | Outcome::Status(_)) {
                 let limit = settings.consecutive_local_origin_failures;
                 let cause = Cause::ConsecutiveLocalOriginFailures;
-                trips(&self.local_origin_failures, limit).then_some(cause)
-            }
-            Outcome::Status(status) => {
-                // A connection was made.
-                self.local_origin_failures.store(0, Ordering::Relaxed);
-                self.record_status(settings, status)
+                return trips(&self.local_origin_failures, limit).then_some(cause);
             }
         }
+        let (status, is_error) = match outcome {
+            Outcome::ConnectFailure | Outcome::Reset => (503, true),
+            Outcome::Grpc(status) => (status, (500..600).contains(&status)),
+            Outcome::Status(status) => (status, settings.is_error(status)),
+            Outcome::Timeout => (504, true),
+        };
+        self.record_status(settings, status, is_error)
     }
 
-    fn record_status(&self, settings: &OutlierSettings, status: u16) -> Option<Cause> {
-        if !settings.is_error(status) {
+    fn record_status(
+        &self,
+        settings: &OutlierSettings,
+        status: u16,
+        is_error: bool,
+    ) -> Option<Cause> {
+        if !is_error {
             // An endpoint that is well writes nothing that others read.
             clear(&self.errors);
             clear(&self.gateway_errors);
@@ -132,6 +143,8 @@ mod tests {
     const OK: Outcome = Outcome::Status(200);
     const ERROR: Outcome = Outcome::Status(500);
     const GATEWAY: Outcome = Outcome::Status(503);
+    const RESET: Outcome = Outcome::Reset;
+    const TIMEOUT: Outcome = Outcome::Timeout;
 
     #[test]
     fn errors_in_a_row_trip() {
@@ -151,12 +164,12 @@ mod tests {
             ("interrupted gateway errors", &[GATEWAY, ERROR], None),
             (
                 "unreachable",
-                &[CONNECT, CONNECT],
+                &[CONNECT, RESET],
                 Some(Cause::ConsecutiveGatewayErrors),
             ),
             (
                 "late",
-                &[Outcome::Timeout, GATEWAY],
+                &[TIMEOUT, GATEWAY],
                 Some(Cause::ConsecutiveGatewayErrors),
             ),
         ];
@@ -172,10 +185,16 @@ mod tests {
             ..settings()
         };
         let local = Some(Cause::ConsecutiveLocalOriginFailures);
-        let cases: [(&str, &[Outcome], Option<Cause>); 4] = [
+        let cases: [(&str, &[Outcome], Option<Cause>); 6] = [
+            ("unreachable", &[CONNECT, CONNECT, CONNECT, CONNECT], local),
             (
-                "unreachable",
-                &[CONNECT, Outcome::Timeout, CONNECT, CONNECT],
+                "reached, but late or reset",
+                &[CONNECT, TIMEOUT, TIMEOUT, RESET, RESET, RESET],
+                None,
+            ),
+            (
+                "unreachable after a reset",
+                &[RESET, CONNECT, CONNECT, CONNECT],
                 local,
             ),
             (
@@ -189,6 +208,30 @@ mod tests {
                 &[ERROR, CONNECT, ERROR, ERROR],
                 Some(Cause::Consecutive5xx),
             ),
+        ];
+        for (name, outcomes, expected) in cases {
+            assert_eq!(last(&settings, outcomes), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn error_codes_of_the_settings_are_of_http_answers_alone() {
+        let settings = OutlierSettings {
+            error_codes: vec![429],
+            ..settings()
+        };
+        let errors = Some(Cause::Consecutive5xx);
+        let refused = Outcome::Status(429);
+        let cases: [(&str, &[Outcome], Option<Cause>); 5] = [
+            ("theirs", &[refused, refused, refused], errors),
+            ("others", &[ERROR, ERROR, ERROR], None),
+            (
+                "unreachable",
+                &[CONNECT, TIMEOUT],
+                Some(Cause::ConsecutiveGatewayErrors),
+            ),
+            ("gRPC", &[Outcome::Grpc(500); 3], errors),
+            ("gRPC with theirs", &[Outcome::Grpc(429); 3], None),
         ];
         for (name, outcomes, expected) in cases {
             assert_eq!(last(&settings, outcomes), expected, "{name}");

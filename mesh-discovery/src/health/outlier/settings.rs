@@ -14,8 +14,8 @@ pub struct OutlierSettings {
     pub consecutive_5xx: u32,
     /// Gateway errors (502, 503, 504) in a row that eject; 0 is never, the default.
     pub consecutive_gateway_errors: u32,
-    /// Failures to reach the endpoint in a row that eject; 0 is never. Counts only where they are
-    /// split. Default: 5.
+    /// Failures to connect to the endpoint in a row that eject; 0 is never. Counts only where they are
+    /// split. Default: 5, also where 0 is written.
     pub consecutive_local_origin_failures: u32,
     /// Whether failures to reach the endpoint are counted apart. Default: they count as errors.
     pub split_local_origin: bool,
@@ -25,7 +25,8 @@ pub struct OutlierSettings {
     pub base_ejection_time: Duration,
     /// Most endpoints that are ejected at a time, in percent. Default: 10.
     pub max_ejection_percent: u32,
-    /// Statuses that are errors. Empty: those from 500 on, the default.
+    /// Statuses that are errors where HTTP other than gRPC is answered. Empty: those from 500 on, the
+    /// default.
     pub error_codes: Vec<u16>,
 }
 
@@ -50,7 +51,9 @@ impl OutlierSettings {
         Self {
             consecutive_5xx: consecutive_5xx_errors.unwrap_or(5),
             consecutive_gateway_errors: consecutive_gateway_errors.unwrap_or(0),
-            consecutive_local_origin_failures: consecutive_local_origin_failures.unwrap_or(5),
+            consecutive_local_origin_failures: consecutive_local_origin_failures
+                .filter(|failures| *failures > 0)
+                .unwrap_or(5),
             split_local_origin: *split_external_local_origin_errors,
             interval: time(*interval, Duration::from_secs(10)),
             base_ejection_time: time(*base_ejection_time, Duration::from_secs(30)),
@@ -126,6 +129,10 @@ mod tests {
         assert_eq!(settings.max_ejection_percent, 100);
         let errors = [429, 500, 503].map(|status| settings.is_error(status));
         assert_eq!(errors, [true, false, true]);
+
+        let written = r#"{"consecutiveLocalOriginFailures": 0}"#;
+        let settings = OutlierSettings::compile(&serde_json::from_str(written).unwrap());
+        assert_eq!(settings.consecutive_local_origin_failures, 5);
     }
 
     #[test]
