@@ -4,8 +4,8 @@
 //! cookie, the client's address, a query parameter. Several are combined as Envoy combines them.
 //! If none yields a hash, the endpoint is picked at random.
 //!
-//! A cookie that is absent is made up, where the policy gives it a lifetime: its value is a hash of
-//! the addresses of both ends of the connection, and the response has to set it.
+//! A cookie that is absent is made up, where the policy gives it a lifetime and the connection is known:
+//! its value is a hash of the addresses of both ends, and the response has to set it.
 //!
 //! Source: Envoy's [`RouteAction.HashPolicy`].
 //!
@@ -32,7 +32,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use http::Uri;
-use http::header::{COOKIE, HeaderMap, HeaderValue};
+use http::header::{COOKIE, HOST, HeaderMap, HeaderValue};
 use mesh_core::model::retry::HashPolicy;
 
 use crate::balance::hash::{xxhash64, xxhash64_of};
@@ -76,7 +76,7 @@ pub fn evaluate(
                     set_cookie(name, value, path, ttl, attributes)
                 }),
             },
-            HashPolicy::Header(name) => (header(headers, name), None),
+            HashPolicy::Header(name) => (header(headers, uri, name), None),
             HashPolicy::QueryParam(name) => (query_param(uri, name), None),
             HashPolicy::SourceIp => (connection.map(|ends| source_ip(ends.remote.ip())), None),
         };
@@ -95,8 +95,11 @@ pub fn evaluate(
     key
 }
 
-/// The hash of all values, whatever their order.
-fn header(headers: &HeaderMap, name: &str) -> Option<u64> {
+/// The hash of all values, whatever their order. The authority of a URI is the value of `host`, as in Envoy.
+fn header(headers: &HeaderMap, uri: &Uri, name: &str) -> Option<u64> {
+    if let Some(authority) = uri.authority().filter(|_| name == HOST.as_str()) {
+        return Some(xxhash64(authority.as_str().as_bytes()));
+    }
     let mut values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
     let first = values.next()?;
     let Some(second) = values.next() else {
@@ -147,12 +150,8 @@ fn made_up(
     ttl: Option<Duration>,
     set_cookie: impl FnOnce(&str, Duration) -> Option<HeaderValue>,
 ) -> (Option<u64>, Option<HeaderValue>) {
-    let Some(ttl) = ttl else {
+    let (Some(ttl), Some(Connection { remote, local })) = (ttl, connection) else {
         return (None, None);
-    };
-    // Envoy hashes an empty value when it does not know the addresses, and sets no cookie then.
-    let Some(Connection { remote, local }) = connection else {
-        return (Some(xxhash64(b"")), None);
     };
     let addresses = format!("{remote}{local}");
     let value = format!("{:016x}", xxhash64(addresses.as_bytes()));
@@ -256,6 +255,27 @@ mod tests {
         }
         let key = hash(&[of_cookie("session", Some(60))]).unwrap();
         assert_eq!(key.set_cookie, None, "it is there");
+
+        let policies = [of_cookie("other", Some(60))];
+        let of_nobody = evaluate(&policies, &HeaderMap::new(), &Uri::default(), None);
+        assert_eq!(
+            of_nobody, None,
+            "callers that are not known share no endpoint"
+        );
+    }
+
+    #[test]
+    fn the_host_is_hashed_wherever_the_request_names_it() {
+        let policies = [HashPolicy::Header("host".into())];
+        for uri in ["/", "https://a.example/"] {
+            let request = Request::get(uri).header("host", "a.example");
+            let (mut head, ()) = request.body(()).unwrap().into_parts();
+            if head.uri.authority().is_some() {
+                head.headers.clear();
+            }
+            let key = evaluate(&policies, &head.headers, &head.uri, None).unwrap();
+            assert_eq!(key.hash, xxhash64(b"a.example"), "{uri}");
+        }
     }
 
     #[test]
