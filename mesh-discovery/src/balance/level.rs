@@ -170,10 +170,8 @@ impl Choice {
     fn weighted(members: &LevelMembers, build: &Build<'_>) -> Option<Self> {
         let weights = weights(members, build.settings)?;
         let places = members.places.iter().zip(weights);
-        let weigh = |hosts: &Hosts, weight: u32| {
-            // Envoy drops the fraction.
-            (f64::from(weight) * hosts.health().locality_capacity()).floor()
-        };
+        let weigh =
+            |hosts: &Hosts, weight: u32| f64::from(weight) * hosts.health().locality_capacity();
         let places: Vec<_> = places
             .map(|((place, hosts), weight)| (place, hosts, weigh(hosts, weight)))
             .filter(|(_, _, weight)| *weight > 0.0)

@@ -25,6 +25,22 @@ fn load_moves_on_where_most_endpoints_of_a_zone_are_not_ready() {
 }
 
 #[test]
+fn a_place_where_some_are_not_ready_gets_less_and_no_whole_number_of_its_weight() {
+    let start = now();
+    let mut endpoints = places(&[("eu/a/1", 3), ("eu/b/1", 3)]);
+    for endpoint in &mut endpoints[1..3] {
+        endpoint.healthy = false;
+    }
+    let mut cluster = cluster(ROUND_ROBIN, &endpoints);
+    eject_after(&mut cluster, 1);
+    cluster.locality = locality(r#"{"failover": [{"from": "us", "to": "eu"}]}"#);
+    let balancer = Balancer::new(Arc::new(cluster), client("us/a/1"), start, 0);
+    // A third of the endpoints, which with a factor of 1.4 is a weight of 1.4 beside one of 3.
+    let found = shares_of(&balancer, start, 0..4400);
+    assert!(found["eu/a/1"].abs_diff(1400) < 5, "{found:?}");
+}
+
+#[test]
 fn what_is_not_ready_is_not_picked_however_few_are() {
     let start = now();
     let mut endpoints: Vec<Endpoint> = (1..=5).map(endpoint).collect();
