@@ -77,6 +77,11 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// Whether the proxy [answers the request itself](Self::answered_locally).
+    pub fn is_answered_locally(&self) -> bool {
+        self.is_answered_locally
+    }
+
     /// Says that the cluster of the route does not exist, so that `%UPSTREAM_CLUSTER%` is empty.
     /// Without it, [`ResponseFlag::NoClusterFound`] tells.
     #[must_use]

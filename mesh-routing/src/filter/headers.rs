@@ -6,7 +6,9 @@
 //! written.
 //!
 //! In a response that the proxy gives itself `%RESPONSE_CODE%` is `0`, since Envoy settles the status
-//! after the operations ([`Exchange::answered_locally`]).
+//! after the operations ([`Exchange::answered_locally`]), and so it does what the answer says of its
+//! text: its length, and `text/plain` if no operation has written another type. An answer without text has
+//! no type, and one to a gRPC caller always its own.
 //!
 //! Envoy joins values that are appended to a few well-known fields (`user-agent`, for one) with a
 //! comma; here they always become a further field, which means the same (RFC 9110 §5.3).
@@ -40,7 +42,7 @@
 
 use std::time::SystemTime;
 
-use http::header::HeaderMap;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use http::{HeaderValue, request, response};
 use mesh_core::attributes::MatchedRoute;
 use mesh_core::format_string::Exchange;
@@ -95,6 +97,9 @@ pub fn apply_to_response(
     exchange: &Exchange<'_>,
     response: &mut response::Parts,
 ) {
+    let is_own = exchange.is_answered_locally();
+    let own =
+        is_own.then(|| [CONTENT_LENGTH, CONTENT_TYPE].map(|name| response.headers.remove(name)));
     let mutations = levels(matched).map(|level| &level.response);
     for mutation in mutations.filter(|mutation| !mutation.is_empty()) {
         remove(mutation, &mut response.headers);
@@ -102,6 +107,29 @@ pub fn apply_to_response(
         match values(mutation, &exchange, &response.headers) {
             Some(values) => write(&mutation.options, &values, &mut response.headers),
             None => write_fixed(&mutation.options, &mut response.headers),
+        }
+    }
+    if let Some([length, content_type]) = own {
+        settle(length, content_type, &mut response.headers);
+    }
+}
+
+/// Lets an answer of the proxy say of its text what it said before the operations, but for a type that
+/// they have written.
+fn settle(length: Option<HeaderValue>, own: Option<HeaderValue>, headers: &mut HeaderMap) {
+    match length {
+        Some(length) => headers.insert(CONTENT_LENGTH, length),
+        None => headers.remove(CONTENT_LENGTH),
+    };
+    match own {
+        None => {
+            headers.remove(CONTENT_TYPE);
+        }
+        Some(own) if own == "application/grpc" => {
+            headers.insert(CONTENT_TYPE, own);
+        }
+        Some(own) => {
+            headers.entry(CONTENT_TYPE).or_insert(own);
         }
     }
 }
@@ -287,6 +315,38 @@ mod tests {
     fn an_empty_value_is_not_written() {
         for value in ["", "%REQ(absent)%"] {
             assert_eq!(after(overwrite("x", value), "x"), ["old"], "{value:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_answer_of_the_proxy_says_of_its_text_is_settled_after_the_operations() {
+        let text: &[_] = &[("content-type", "text/plain"), ("content-length", "2")];
+        let grpc: &[_] = &[("content-type", "application/grpc")];
+        let add = |name, value| option(name, value, AppendAction::AppendIfExistsOrAdd);
+        let json = mutation(&[], vec![add("content-type", "application/json")]);
+        let removed = mutation(&["content-type", "content-length"], vec![]);
+        let length = overwrite("content-length", "9");
+        let (none, plain): (&[&str], &[&str]) = (&[], &["text/plain"]);
+        for (own, operations, types, lengths) in [
+            (text, &json, &["application/json"][..], &["2"][..]),
+            (text, &removed, plain, &["2"]),
+            (text, &length, plain, &["2"]),
+            (&[], &json, none, none),
+            (grpc, &json, &["application/grpc"], none),
+        ] {
+            let mut route = route();
+            route.headers.response = operations.clone();
+            let mut response = Response::builder();
+            for (name, value) in own {
+                response = response.header(*name, *value);
+            }
+            let mut response = response.body(()).unwrap().into_parts().0;
+            let request = request(&[]);
+            let exchange = Exchange::of_request(&request, SystemTime::UNIX_EPOCH);
+            let matched = MatchedRoute::new(Arc::new(route), 0);
+            apply_to_response(&matched, &exchange.answered_locally(), &mut response);
+            let found = ["content-type", "content-length"].map(|name| all(&response.headers, name));
+            assert_eq!(found, [types, lengths], "{own:?} {operations:?}");
         }
     }
 
