@@ -381,7 +381,7 @@ impl Timeouts {
 /// `previous_hosts`).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct PreviousEndpoints {
-    /// Their addresses.
+    /// Their addresses, one for each attempt.
     pub addresses: Vec<EndpointAddress>,
     /// How often another endpoint is picked before one of these is accepted after all.
     pub selection_attempts: u32,

@@ -169,9 +169,10 @@ fn further_attempts_move_to_another_place_where_asked() {
     };
     let balancer = Balancer::new(Arc::new(cluster), client("eu/a/1"), start, 0);
     // Ports 1 and 2 are near, 3 and 4 are not.
-    let cases: [(&[u16], bool, &str); 5] = [
+    let cases: [(&[u16], bool, &str); 6] = [
         (&[], true, "eu/a/1"),
         (&[1], true, "eu/a/1"),
+        (&[1, 1], true, "us/a/1"),
         (&[1, 2], true, "us/a/1"),
         (&[1, 2], false, "eu/a/1"),
         (&[1, 2, 3, 4], true, "eu/a/1"),

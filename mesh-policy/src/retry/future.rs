@@ -327,11 +327,9 @@ impl<S, B, E> Retrying<S, B, E> {
             Ended::Failed(_) | Ended::TimedOut => None,
         };
         let tried = answered.or_else(|| self.head.extensions.get::<Progress>()?.endpoint());
-        let addresses = &mut self.previous.addresses;
-        if let Some(SelectedEndpoint(endpoint)) = tried
-            && !addresses.contains(&endpoint.address)
-        {
-            addresses.push(endpoint.address.clone());
+        if let Some(SelectedEndpoint(endpoint)) = tried {
+            // Named as often as it was tried: how many attempts there were decides on priorities.
+            self.previous.addresses.push(endpoint.address.clone());
         }
     }
 
