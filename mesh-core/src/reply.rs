@@ -137,6 +137,45 @@ pub fn grpc_status(status: StatusCode) -> u8 {
     }
 }
 
+/// The gRPC status code of an answer, as telemetry records it: what its trailers say, else its head, else
+/// what stands for its HTTP `status` where a gRPC client is answered by something that is not gRPC, of which
+/// `200` says nothing (2, unknown). What is no number is -1. `None` while there is no answer.
+///
+/// Source: Envoy's `Grpc::Common::getGrpcStatus`.
+///
+/// ```
+/// use http::{HeaderMap, HeaderValue, StatusCode};
+/// use mesh_core::reply::grpc_status_of;
+///
+/// let head = HeaderMap::new();
+/// let told = grpc_status_of(None, Some(&head), Some(StatusCode::SERVICE_UNAVAILABLE));
+/// assert_eq!(told, Some(14));
+///
+/// let not_found = HeaderValue::from_static("5");
+/// let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), not_found)]);
+/// assert_eq!(grpc_status_of(Some(&trailers), Some(&head), Some(StatusCode::OK)), Some(5));
+/// ```
+pub fn grpc_status_of(
+    trailers: Option<&HeaderMap>,
+    head: Option<&HeaderMap>,
+    status: Option<StatusCode>,
+) -> Option<i64> {
+    const NO_NUMBER: i64 = -1;
+    const UNKNOWN: i64 = 2;
+    let written = [trailers, head].into_iter().flatten();
+    let mut written = written.filter_map(|fields| fields.get(GRPC_STATUS));
+    let written = written.find(|value| !value.is_empty());
+    let Some(written) = written else {
+        return Some(match status? {
+            StatusCode::OK => UNKNOWN,
+            status => grpc_status(status).into(),
+        });
+    };
+    let number = std::str::from_utf8(written.as_bytes()).ok();
+    let number = number.and_then(|text| text.trim().parse::<u32>().ok());
+    Some(number.map_or(NO_NUMBER, i64::from))
+}
+
 fn http_text<B: From<Bytes>>(status: StatusCode, text: Bytes) -> Response<B> {
     let length = HeaderValue::from(text.len());
     let is_empty = text.is_empty();
@@ -223,6 +262,39 @@ mod tests {
             response.extensions().get(),
             Some(&ResponseFlag::NoHealthyUpstream)
         );
+    }
+
+    #[test]
+    fn the_grpc_status_is_written_or_stands_for_the_http_status() {
+        let of = |trailers: Option<&'static str>, head: Option<&'static str>, status| {
+            let fields =
+                |value| HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static(value))]);
+            let (trailers, head) = (trailers.map(fields), head.map(fields));
+            let status = StatusCode::from_u16(status).ok();
+            grpc_status_of(trailers.as_ref(), head.as_ref(), status)
+        };
+        for (trailers, head, status, expected) in [
+            (Some("5"), Some("4"), 200, Some(5)),
+            (None, Some("4"), 200, Some(4)),
+            (Some(""), Some("4"), 200, Some(4)),
+            (Some("99"), None, 200, Some(99)),
+            (Some("five"), Some("4"), 200, Some(-1)),
+            (Some("-5"), None, 200, Some(-1)),
+            (None, None, 200, Some(2)),
+            (None, None, 418, Some(2)),
+            (None, None, 400, Some(13)),
+            (None, None, 401, Some(16)),
+            (None, None, 403, Some(7)),
+            (None, None, 404, Some(12)),
+            (None, None, 429, Some(14)),
+            (None, None, 0, None),
+        ] {
+            assert_eq!(
+                of(trailers, head, status),
+                expected,
+                "{trailers:?} {head:?} {status}"
+            );
+        }
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub mod access_log;
 mod body;
 #[cfg(feature = "cel")]
 mod expression;
+#[cfg(any(feature = "cel", feature = "metrics"))]
+mod grpc_status;
 #[cfg_attr(
     not(feature = "cel"),
     expect(dead_code, reason = "only expressions read all of it")

@@ -17,6 +17,7 @@ use mesh_core::service::ClusterName;
 use super::durations;
 use super::facts::{Answer, Facts, bytes, head_bytes};
 use super::flags::bits;
+use crate::telemetry::grpc_status;
 use crate::telemetry::head::{Field, Head};
 use crate::telemetry::mutual_tls::is_mutual;
 
@@ -161,9 +162,7 @@ fn of_request(facts: &Facts<'_>) -> Value {
 }
 
 fn of_response(answer: &Answer<'_>) -> Value {
-    let grpc = [answer.trailers, answer.headers].into_iter().flatten();
-    let mut grpc = grpc.filter_map(|headers| headers.get("grpc-status")?.to_str().ok());
-    let grpc = grpc.next().and_then(|status| status.parse::<u64>().ok());
+    let grpc = grpc_status::of(answer.trailers, answer.headers, answer.status);
     // With the status, as HTTP/2 has it.
     let head = answer.status.map_or(0, |_| ":status".len() + 3) as u64;
     let fields_of = [answer.headers, answer.trailers].into_iter().flatten();
@@ -177,7 +176,7 @@ fn of_response(answer: &Answer<'_>) -> Value {
         ),
         ("code_details", answer.details.map(Value::from)),
         ("flags", Some(number(bits(answer.flags)))),
-        ("grpc_status", grpc.map(number)),
+        ("grpc_status", grpc.map(Value::Int)),
         (
             "headers",
             answer.headers.map(|headers| fields(status, headers)),

@@ -181,7 +181,7 @@ mod tests {
             "'x-a' in request.headers && !('x-none' in request.headers)",
             "has(request.useragent) && !has(request.referer)",
             "response.code >= 400 && response.code < 500",
-            "response.code_details == 'route_not_found'",
+            "response.code_details == 'route_not_found' && response.grpc_status == 12",
             "response.flags == 256",
             "response.headers['x-b'] == '3' && response.size == 5 && request.size == 3",
             "!connection.mtls && connection.termination_details == 'rbac_access_denied'",

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{Extensions, HeaderMap, Request, Response};
 use http_body::Body;
 use mesh_core::attributes::{
     ConnectionInfo, MatchedRoute, PeerIdentity, Progress, ResponseFlags, SelectedEndpoint,
@@ -22,11 +22,10 @@ use super::tags::{Ending, Tags};
 use crate::cut::cut;
 pub use crate::telemetry::body::MeteredBody;
 use crate::telemetry::body::{Counts, End, Nothing, OnEnd};
+use crate::telemetry::grpc_status;
 pub use crate::telemetry::observe::ResponseFuture;
 use crate::telemetry::observe::{self, Observe, Observed};
 use crate::telemetry::workload::PeerWorkload;
-
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// The request body that the service below gets.
 pub type Uploaded<B> = MeteredBody<B, Nothing>;
@@ -122,7 +121,8 @@ struct Underway {
     is_mutual_tls: bool,
     tags: Tags,
     code: u16,
-    grpc_status: Option<HeaderValue>,
+    /// What the head of the response says.
+    grpc_status: Option<i64>,
     flags: ResponseFlags,
 }
 
@@ -177,7 +177,8 @@ impl Observed for Exchange {
         this.code = response.status().as_u16();
         this.flags = ResponseFlags::of(extensions);
         this.head_bytes.1 = header_bytes(response.headers());
-        this.grpc_status = response.headers().get(GRPC_STATUS).cloned();
+        let (head, status) = (response.headers(), response.status());
+        this.grpc_status = grpc_status::of(None, Some(head), Some(status));
         // Routing stands below, and says where the request went on the response, if at all.
         if let Some(matched) = extensions.get::<MatchedRoute>() {
             this.cluster = cluster_of(matched);
@@ -245,8 +246,8 @@ impl Underway {
             duration,
         };
         let custom = self.tags.end(&self.metrics.custom, &ending);
-        let of_trailers = trailers.and_then(|trailers| trailers.get(GRPC_STATUS));
-        let grpc_status = of_trailers.or(self.grpc_status.as_ref());
+        let grpc_status = grpc_status::of(trailers, None, None).or(self.grpc_status);
+        let grpc_status = grpc_status.map(|code| grpc_status::text(code).unwrap_or("-1"));
         let facts = Facts {
             reporter: self.metrics.reporter,
             local: &self.metrics.local,
@@ -261,9 +262,7 @@ impl Underway {
             },
             is_mutual_tls: self.is_mutual_tls,
             code: self.code,
-            grpc_status: grpc_status
-                .filter(|_| self.is_grpc)
-                .and_then(|status| status.to_str().ok()),
+            grpc_status: grpc_status.filter(|_| self.is_grpc),
             flags,
             custom,
         };

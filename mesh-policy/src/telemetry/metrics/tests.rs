@@ -130,6 +130,33 @@ async fn a_client_that_goes_away_is_recorded_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_of_grpc_has_a_grpc_status_whoever_answers() {
+    for (content_type, written, code, expected) in [
+        ("application/grpc", Some("4"), 200, "4 1"),
+        ("application/grpc", None, 503, "14 1"),
+        ("application/grpc", None, 200, "2 1"),
+        ("application/grpc", Some("99"), 200, "-1 1"),
+        ("application/grpc", Some("anything"), 200, "-1 1"),
+        ("application/json", Some("4"), 200, " 1"),
+    ] {
+        let metrics = Arc::new(IstioMetrics::new(Reporter::Destination, local()));
+        let inner = service_fn(|_: Request<Uploaded<Full<Bytes>>>| async move {
+            let mut response = Response::builder().status(code);
+            if let Some(written) = written {
+                response = response.header("grpc-status", written);
+            }
+            Ok::<_, Infallible>(response.body(Full::<Bytes>::default()).unwrap())
+        });
+        let request = Request::post("/").header("content-type", content_type);
+        let service = MetricsLayer::new(Arc::clone(&metrics)).layer(inner);
+        let response = service.oneshot(request.body(Full::default()).unwrap());
+        response.await.unwrap().into_body().collect().await.unwrap();
+        let labels = lines(&metrics, "istio_requests_total", &["grpc_response_status"]);
+        assert_eq!(labels, [expected], "{content_type} {written:?} {code}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn grpc_messages_and_the_status_in_the_trailers_are_recorded() {
     let metrics = Arc::new(IstioMetrics::new(Reporter::Destination, local()));
     let two_messages = Bytes::from_static(&[0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 0]);
