@@ -88,16 +88,16 @@ pub(super) enum Refused {
 }
 
 impl CommonDuration {
-    /// Reads `start:end:unit`.
+    /// Reads `start:end:unit`; without a unit, it is milliseconds.
     pub(super) fn parse(argument: &str) -> Result<Self, Refused> {
         let mut parts = argument.split(':');
         let mut next = || parts.next().ok_or(Refused::Invalid);
         let (start, end) = (Moment::named(next()?)?, Moment::named(next()?)?);
-        let unit = match next()? {
-            "ms" => Unit::Milliseconds,
-            "us" => Unit::Microseconds,
-            "ns" => Unit::Nanoseconds,
-            _ => return Err(Refused::Invalid),
+        let unit = match parts.next() {
+            None | Some("ms") => Unit::Milliseconds,
+            Some("us") => Unit::Microseconds,
+            Some("ns") => Unit::Nanoseconds,
+            Some(_) => return Err(Refused::Invalid),
         };
         match parts.next() {
             Some(_) => Err(Refused::Invalid),
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn the_moments_of_an_exchange_and_its_end_are_known_once_it_is_over() {
         const FORMAT: &str = "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)% \
-            %COMMON_DURATION(DS_RX_END:DS_TX_BEG:ms)% %COMMON_DURATION(DS_TX_BEG:DS_RX_BEG:ns)% \
+            %COMMON_DURATION(DS_RX_END:DS_TX_BEG)% %COMMON_DURATION(DS_TX_BEG:DS_RX_BEG:ns)% \
             %EMIT_TIME% %EMIT_TIME(%s)% %ACCESS_LOG_TYPE%";
         let (request, ()) = Request::get("/").body(()).unwrap().into_parts();
         let exchange = Exchange::of_request(&request, SystemTime::UNIX_EPOCH);

@@ -8,7 +8,8 @@
 //!
 //! | operator | value |
 //! |---|---|
-//! | `REQ(name?other):n`, `RESP(name?other):n` | the first value of the field, else of the other, cut to `n` bytes; `:method`, `:scheme`, `:authority`, `:path` are fields of requests |
+//! | `REQ(name?other):n`, `RESP(name?other):n`, or `REQUEST_HEADER`, `RESPONSE_HEADER` | the first value of the field, else of the other, cut to `n` bytes; `:method`, `:scheme`, `:authority`, `:path` are fields of requests |
+//! | `REQ_WITHOUT_QUERY(name?other):n` | the same of a request, up to a `?` |
 //! | `PATH`, `PATH(WQ)`, `PATH(NQ)` | the path, with or without its query; second argument `ORIG`, `PATH` or `ORIG_OR_PATH` |
 //! | `PROTOCOL` | `HTTP/1.1`, `HTTP/2` … |
 //! | `RESPONSE_CODE`, `RESPONSE_FLAGS`, `RESPONSE_FLAGS_LONG` | `0` and `-` before there is a response; the code is `0` also in the header operations of [an answer of the proxy](Exchange::answered_locally) |
@@ -21,10 +22,10 @@
 //! | `STREAM_ID`, `TRACE_ID` | the request's `x-request-id`, and the trace of its `traceparent`, `b3` or `x-b3-traceid` |
 //! | `UPSTREAM_REQUEST_ATTEMPT_COUNT` | [how often it was sent](crate::attributes::Attempts); 0 if it was not |
 //! | `BYTES_RECEIVED`, `BYTES_SENT`, `DURATION`, `REQUEST_DURATION`, `RESPONSE_DURATION`, `RESPONSE_TX_DURATION`, `RESPONSE_CODE_DETAILS`, `CONNECTION_TERMINATION_DETAILS`, `UPSTREAM_TRANSPORT_FAILURE_REASON`, `UPSTREAM_LOCAL_ADDRESS`, `UPSTREAM_LOCAL_URI_SAN`, `UPSTREAM_PEER_URI_SAN` | of the [`Completion`]; durations in milliseconds |
-//! | `COMMON_DURATION(start:end:unit)` | from `DS_RX_BEG`, `DS_RX_END`, `DS_TX_BEG` or `DS_TX_END` to another of these, of the [`Completion`], in `ms`, `us` or `ns` |
+//! | `COMMON_DURATION(start:end:unit)` | from `DS_RX_BEG`, `DS_RX_END`, `DS_TX_BEG` or `DS_TX_END` to another of these, of the [`Completion`], in `ms`, which may be left out, `us` or `ns` |
 //! | `EMIT_TIME(format)`, `ACCESS_LOG_TYPE` | of the [`Completion`]: when the exchange was over, as `START_TIME`, and what of it is logged (`DownstreamEnd`, `TcpConnectionEnd`, `NotSet`) |
-//! | `TRAILER(name?other):n` | the trailers of the response, of the [`Completion`] |
-//! | `GRPC_STATUS`, `GRPC_STATUS(NUMBER)`, `GRPC_STATUS_NUMBER` | of trailers or head of the response |
+//! | `TRAILER(name?other):n`, or `RESPONSE_TRAILER` | the trailers of the response, of the [`Completion`] |
+//! | `GRPC_STATUS`, `GRPC_STATUS(NUMBER)`, `GRPC_STATUS_NUMBER` | the [gRPC status](crate::reply::grpc_status_of) of the answer to a request of gRPC |
 //! | `UPSTREAM_HOST` | the selected endpoint |
 //! | `UPSTREAM_REMOTE_ADDRESS`, `…_WITHOUT_PORT`, `UPSTREAM_REMOTE_PORT`, `UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT`, `UPSTREAM_LOCAL_PORT` | the ends of the connection to it, once the [`Completion`] has our address of one |
 //! | `ROUTE_NAME`, `UPSTREAM_CLUSTER`, `UPSTREAM_CLUSTER_RAW` | of the matched route |

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::io::Write;
 
 use http::{HeaderMap, HeaderName, Version};
@@ -10,6 +11,7 @@ use super::time::TimeFormat;
 use super::upstream::Upstream;
 use crate::attributes::{ClientAddress, PeerIdentity, ResponseFlag};
 use crate::model::cluster::EndpointAddress;
+use crate::reply::{self, Caller};
 use crate::service::ClusterName;
 
 const ORIGINAL_PATH: &str = "x-envoy-original-path";
@@ -27,6 +29,7 @@ pub(super) enum Operator {
     Protocol,
     QueryParam(Box<str>),
     Request(Vec<Field>),
+    RequestWithoutQuery(Vec<Field>),
     RequestedServerName,
     Response(Vec<HeaderName>),
     ResponseCode,
@@ -103,7 +106,10 @@ impl Operator {
                 .completion
                 .is_some_and(|completion| what.write(completion, out)),
             Self::Ending(what) => what.write(exchange, out),
-            Self::GrpcStatus(form) => put(out, grpc_status(exchange, *form)),
+            Self::GrpcStatus(form) => {
+                let status = grpc_status(exchange, *form);
+                put(out, status.as_deref())
+            }
             Self::Observed(what) => what.write(exchange, out),
             Self::Path { source, query } => put(out, path(exchange, *source, *query)),
             Self::PeerUriSan => {
@@ -115,13 +121,11 @@ impl Operator {
                 put(out, version.map(protocol))
             }
             Self::QueryParam(name) => put(out, exchange.query_param(name)),
-            Self::Request(fields) => put(out, fields.iter().find_map(|field| field.of(exchange))),
-            Self::RequestedServerName => {
-                let tls = exchange
-                    .connection()
-                    .and_then(|connection| connection.tls.as_ref());
-                put(out, tls.and_then(|tls| tls.server_name.as_deref()))
+            Self::Request(fields) => put(out, field(exchange, fields)),
+            Self::RequestWithoutQuery(fields) => {
+                put(out, field(exchange, fields).map(without_query))
             }
+            Self::RequestedServerName => put(out, server_name(exchange)),
             Self::Response(names) => {
                 let headers = exchange.response.map(|response| response.headers);
                 put(out, headers.and_then(|headers| first(headers, names)))
@@ -142,11 +146,10 @@ impl Operator {
                 format.write(exchange.start, out);
                 true
             }
-            Self::Trailer(names) => {
-                let completion = exchange.completion;
-                let trailers = completion.and_then(|completion| completion.trailers.as_ref());
-                put(out, trailers.and_then(|trailers| first(trailers, names)))
-            }
+            Self::Trailer(names) => put(
+                out,
+                trailers(exchange).and_then(|fields| first(fields, names)),
+            ),
             Self::Upstream(what) => what.write(exchange, out),
             Self::UpstreamCluster => {
                 let cluster = exchange.cluster();
@@ -231,22 +234,20 @@ const GRPC_STATUSES: [(&str, &str); 17] = [
     ("Unauthenticated", "UNAUTHENTICATED"),
 ];
 
-/// The gRPC status of the trailers, else of the head of the response.
-fn grpc_status<'a>(exchange: &Exchange<'a>, form: GrpcStatusForm) -> Option<&'a [u8]> {
-    let completion = exchange.completion;
-    let trailers = completion.and_then(|completion| completion.trailers.as_ref());
+/// The gRPC status of the answer to a request of gRPC.
+fn grpc_status(exchange: &Exchange<'_>, form: GrpcStatusForm) -> Option<Cow<'static, str>> {
+    if Caller::of(&exchange.request?.headers) != Caller::Grpc {
+        return None;
+    }
     let head = exchange.response.map(|response| response.headers);
-    let both = [trailers, head].into_iter().flatten();
-    let status = both.filter_map(|fields| fields.get("grpc-status")).next()?;
-    let code = status
-        .to_str()
-        .ok()
-        .and_then(|code| code.parse::<usize>().ok());
-    let names = code.and_then(|code| GRPC_STATUSES.get(code));
+    let status = exchange.response.and_then(|response| response.status);
+    let code = reply::grpc_status_of(trailers(exchange), head, status)?;
+    let names = usize::try_from(code).ok();
+    let names = names.and_then(|code| GRPC_STATUSES.get(code));
     Some(match (form, names) {
-        (GrpcStatusForm::Camel, Some((camel, _))) => camel.as_bytes(),
-        (GrpcStatusForm::Snake, Some((_, snake))) => snake.as_bytes(),
-        (GrpcStatusForm::Number, _) | (_, None) => status.as_bytes(),
+        (GrpcStatusForm::Camel, Some((camel, _))) => (*camel).into(),
+        (GrpcStatusForm::Snake, Some((_, snake))) => (*snake).into(),
+        (GrpcStatusForm::Number, _) | (_, None) => code.to_string().into(),
     })
 }
 
@@ -260,6 +261,25 @@ impl Field {
             Self::Scheme => exchange.scheme().map(str::as_bytes),
         }
     }
+}
+
+/// The trailers of the response, once it is over.
+fn trailers<'a>(exchange: &Exchange<'a>) -> Option<&'a HeaderMap> {
+    exchange.completion?.trailers.as_ref()
+}
+
+/// The name that the client's TLS asked for.
+fn server_name<'a>(exchange: &Exchange<'a>) -> Option<&'a str> {
+    exchange.connection()?.tls.as_ref()?.server_name.as_deref()
+}
+
+/// The first of the fields that is there.
+fn field<'a>(exchange: &Exchange<'a>, fields: &[Field]) -> Option<&'a [u8]> {
+    fields.iter().find_map(|field| field.of(exchange))
+}
+
+fn without_query(path: &[u8]) -> &[u8] {
+    path.split(|byte| *byte == b'?').next().unwrap_or_default()
 }
 
 /// Appends `value`, and returns whether there is one.
@@ -294,8 +314,7 @@ fn path<'a>(exchange: &Exchange<'a>, source: PathSource, query: bool) -> Option<
         PathSource::Original => original(),
         PathSource::OriginalOrCurrent => original().or_else(current),
     }?;
-    let end = path.iter().position(|&byte| byte == b'?' && !query);
-    Some(&path[..end.unwrap_or(path.len())])
+    Some(if query { path } else { without_query(path) })
 }
 
 /// What Envoy calls a version of HTTP: `%PROTOCOL%`, and in attributes, spans and questions to authorizers.

@@ -9,7 +9,7 @@ use super::upstream::Upstream;
 use super::{Constants, ParseFormatError, Piece};
 
 /// Operators that have a value here, beside the addresses of the client's connection.
-const AVAILABLE: [&str; 32] = [
+const AVAILABLE: [&str; 36] = [
     "ACCESS_LOG_TYPE",
     "BYTES_RECEIVED",
     "BYTES_SENT",
@@ -28,11 +28,15 @@ const AVAILABLE: [&str; 32] = [
     "REQ",
     "REQUESTED_SERVER_NAME",
     "REQUEST_DURATION",
+    "REQUEST_HEADER",
+    "REQ_WITHOUT_QUERY",
     "RESP",
     "RESPONSE_CODE",
     "RESPONSE_CODE_DETAILS",
     "RESPONSE_DURATION",
     "RESPONSE_FLAGS",
+    "RESPONSE_HEADER",
+    "RESPONSE_TRAILER",
     "RESPONSE_TX_DURATION",
     "ROUTE_NAME",
     "START_TIME",
@@ -232,9 +236,18 @@ impl<'a> Command<'a> {
             }),
             "PATH" => path(argument)?,
             "QUERY_PARAM" if !argument.is_empty() => Operator::QueryParam(argument.into()),
-            "TRAILER" => Operator::Trailer(names(argument, name).ok_or_else(invalid)?),
-            "REQ" => Operator::Request(names(argument, field).ok_or_else(invalid)?),
-            "RESP" => Operator::Response(names(argument, name).ok_or_else(invalid)?),
+            "TRAILER" | "RESPONSE_TRAILER" => {
+                Operator::Trailer(names(argument, name).ok_or_else(invalid)?)
+            }
+            "REQ" | "REQUEST_HEADER" => {
+                Operator::Request(names(argument, field).ok_or_else(invalid)?)
+            }
+            "REQ_WITHOUT_QUERY" => {
+                Operator::RequestWithoutQuery(names(argument, field).ok_or_else(invalid)?)
+            }
+            "RESP" | "RESPONSE_HEADER" => {
+                Operator::Response(names(argument, name).ok_or_else(invalid)?)
+            }
             "COMMON_DURATION" => match CommonDuration::parse(argument) {
                 Ok(duration) => Operator::Ending(Ending::CommonDuration(duration)),
                 Err(ending::Refused::Invalid) => return Err(invalid()),

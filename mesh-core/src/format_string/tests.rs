@@ -68,6 +68,16 @@ fn operators_are_filled_in() {
         ("%REQ(x-absent?x-absent-too)%", "-"),
         ("%RESP(x-up)%%RESP(x-down)%", "yes-"),
         (
+            "%REQUEST_HEADER(x-twice)% %RESPONSE_HEADER(x-up):2%",
+            "first ye",
+        ),
+        (
+            "%REQ_WITHOUT_QUERY(:path)% %REQ_WITHOUT_QUERY(x-envoy-original-path?:path):4%",
+            "/cart /bef",
+        ),
+        ("%REQ_WITHOUT_QUERY(x-absent?user-agent)%", "curl/8"),
+        ("%REQ_WITHOUT_QUERY(x-absent)%", "-"),
+        (
             "%PATH%|%PATH(NQ)%|%PATH(NQ:PATH)%|%PATH(WQ:ORIG)%",
             "/before?q|/before|/cart|/before?q",
         ),
@@ -406,13 +416,15 @@ proptest! {
 #[test]
 fn what_is_known_at_the_end_is_filled_in_at_the_end() {
     let format: FormatString = "%BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESPONSE_DURATION% \
-        %RESPONSE_TX_DURATION% %REQUEST_DURATION% %RESPONSE_CODE_DETAILS% %TRAILER(x-sum)% \
+        %RESPONSE_TX_DURATION% %REQUEST_DURATION% %RESPONSE_CODE_DETAILS% \
+        %TRAILER(x-sum)%%RESPONSE_TRAILER(x-none?x-sum)% \
         %GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS_NUMBER% %UPSTREAM_HOST%"
         .parse()
         .unwrap();
-    let (request, ()) = Request::get("/").body(()).unwrap().into_parts();
+    let request = Request::get("/").header("content-type", "application/grpc");
+    let (request, ()) = request.body(()).unwrap().into_parts();
     let exchange = Exchange::of_request(&request, SystemTime::UNIX_EPOCH);
-    assert_eq!(format.evaluate(&exchange, "-"), b"- - - - - - - - - - - -");
+    assert_eq!(format.evaluate(&exchange, "-"), b"- - - - - - - -- - - - -");
 
     let trailers = [("x-sum", "7"), ("grpc-status", "4")];
     let trailers = trailers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
@@ -426,9 +438,42 @@ fn what_is_known_at_the_end_is_filled_in_at_the_end() {
         ..Completion::default()
     };
     let exchange = exchange.with_completion(&completion);
-    let expected = "3 5 50 20 30 - via_upstream 7 DeadlineExceeded DEADLINE_EXCEEDED 4 -";
+    let expected = "3 5 50 20 30 - via_upstream 77 DeadlineExceeded DEADLINE_EXCEEDED 4 -";
     let evaluated = String::from_utf8(format.evaluate(&exchange, "-")).unwrap();
     assert_eq!(evaluated, expected);
+}
+
+#[test]
+fn requests_of_grpc_have_a_grpc_status_whoever_answers() {
+    let format: FormatString = "%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS_NUMBER%"
+        .parse()
+        .unwrap();
+    for (content_type, written, code, expected) in [
+        ("application/grpc", Some("1"), 200, "Canceled CANCELLED 1"),
+        ("application/grpc", Some("99"), 200, "99 99 99"),
+        ("application/grpc", Some("x"), 200, "-1 -1 -1"),
+        (
+            "application/grpc+proto",
+            None,
+            503,
+            "Unavailable UNAVAILABLE 14",
+        ),
+        ("application/grpc", None, 200, "Unknown UNKNOWN 2"),
+        ("application/json", Some("1"), 200, "- - -"),
+        ("application/json", None, 503, "- - -"),
+    ] {
+        let request = Request::post("/").header("content-type", content_type);
+        let (request, ()) = request.body(()).unwrap().into_parts();
+        let mut response = Response::builder().status(code);
+        if let Some(written) = written {
+            response = response.header("grpc-status", written);
+        }
+        let (response, ()) = response.body(()).unwrap().into_parts();
+        let exchange = Exchange::of_request(&request, SystemTime::UNIX_EPOCH);
+        let exchange = exchange.with_response(&response);
+        let evaluated = String::from_utf8(format.evaluate(&exchange, "-")).unwrap();
+        assert_eq!(evaluated, expected, "{content_type} {written:?} {code}");
+    }
 }
 
 #[test]
