@@ -53,6 +53,7 @@ pub struct TraceLayer {
 #[derive(Clone)]
 struct Settings {
     propagation: Vec<Propagation>,
+    leaves_context: bool,
     sampling: Percent,
     by_request_id: bool,
     max_path: usize,
@@ -71,6 +72,7 @@ impl TraceLayer {
         Self {
             settings: Arc::new(Settings {
                 propagation: Vec::new(),
+                leaves_context: false,
                 sampling: default_sampling(),
                 by_request_id: true,
                 max_path: MAX_PATH,
@@ -91,6 +93,13 @@ impl TraceLayer {
         self.set(|settings| settings.propagation = propagation)
     }
 
+    /// Sets whether upstreams are not told of spans, so that they do not learn where they stand in a trace:
+    /// the headers of contexts are left as the caller sent them. Default: no.
+    #[must_use]
+    pub fn with_context_left_alone(self, is_left: bool) -> Self {
+        self.set(|settings| settings.leaves_context = is_left)
+    }
+
     /// Sets the share of requests that are traced if nobody says. Default: 1 %, as Istio's; drawn in
     /// ten-thousandths.
     #[must_use]
@@ -99,7 +108,8 @@ impl TraceLayer {
     }
 
     /// Sets whether the request's identifier decides: by its trace bit, and as the number that is
-    /// drawn. Default: yes, as Istio's; else each proxy draws for itself.
+    /// drawn. Default: yes, as Istio's; else, as by Envoy, every request is traced that its caller does not
+    /// keep from it, whatever the share is, and its identifier is left as it is.
     #[must_use]
     pub fn with_sampling_by_request_id(self, decides: bool) -> Self {
         self.set(|settings| settings.by_request_id = decides)
@@ -187,10 +197,11 @@ impl Settings {
         let caller = TraceContext::extract_preferring(&self.propagation, headers);
         let decided = context::decision(&self.propagation, headers, caller);
         let reason = self.reason(decided, &id, headers);
-        let id = set_trace_reason(&id, reason).unwrap_or(id);
+        let told = set_trace_reason(&id, reason).filter(|_| self.by_request_id);
+        let id = told.unwrap_or(id);
         put_id(headers, &id);
         let context = self.context(caller, reason);
-        for propagation in &self.propagation {
+        for propagation in self.propagation.iter().filter(|_| !self.leaves_context) {
             context.inject(*propagation, headers);
         }
         let sink = self.sink.as_ref().filter(|_| reason.is_traced())?;
@@ -259,15 +270,12 @@ impl Settings {
     fn reason(&self, decided: Option<bool>, id: &str, headers: &HeaderMap) -> TraceReason {
         let of_id = trace_reason(id).filter(|_| self.by_request_id);
         let of_id = of_id.unwrap_or(TraceReason::NotTraced);
-        if let Some(sampled) = decided {
-            return match (sampled, of_id.is_traced()) {
-                (true, true) => of_id,
-                (true, false) => TraceReason::Sampled,
-                (false, _) => TraceReason::NotTraced,
-            };
-        }
-        if of_id.is_traced() {
-            return of_id;
+        match decided {
+            Some(false) => return TraceReason::NotTraced,
+            _ if of_id.is_traced() => return of_id,
+            Some(true) => return TraceReason::Sampled,
+            None if !self.by_request_id => return TraceReason::Sampled,
+            None => {}
         }
         if headers.contains_key(CLIENT_TRACE_ID) {
             return TraceReason::ClientForced;
@@ -275,8 +283,7 @@ impl Settings {
         if self.trust_force && headers.contains_key(FORCE_TRACE) {
             return TraceReason::ServiceForced;
         }
-        let of_id = sampling_draw(id).filter(|_| self.by_request_id);
-        let draw = of_id.unwrap_or_else(|| ((self.random)() % 10_000) as u32);
+        let draw = sampling_draw(id).unwrap_or_else(|| ((self.random)() % 10_000) as u32);
         let is_drawn = draw < self.sampling.parts_per_million() / 100;
         if is_drawn {
             TraceReason::Sampled
@@ -581,12 +588,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_proxy_may_draw_for_itself() {
-        let forced = "00002711-75a3-bf73-8a5e-5d9f6a2c1e00";
-        for (by_request_id, traced) in [(true, 1), (false, 0)] {
-            let layer = tracing(0.0).with_sampling_by_request_id(by_request_id);
-            let (_, spans) = send(layer, &[("x-request-id", forced)]).await;
-            assert_eq!(spans.len(), traced, "{by_request_id}");
+    async fn where_the_identifier_does_not_decide_the_caller_does_and_all_else_is_traced() {
+        let forced = ("x-request-id", "00002711-75a3-bf73-8a5e-5d9f6a2c1e00");
+        let unsampled = (
+            "traceparent",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00",
+        );
+        for (fields, traced) in [
+            (&[("x-request-id", UNTRACED)][..], 1),
+            (&[("x-request-id", "my-own")], 1),
+            (&[forced, unsampled], 0),
+        ] {
+            let layer = tracing(0.0).with_sampling_by_request_id(false);
+            let (headers, spans) = send(layer, fields).await;
+            assert_eq!(spans.len(), traced, "{fields:?}");
+            assert_eq!(headers["x-request-id"], fields[0].1, "it is left as it is");
+        }
+    }
+
+    #[tokio::test]
+    async fn spans_are_made_though_the_upstream_is_told_of_none() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        for sent in [None, Some(parent)] {
+            let layer = tracing(100.0).with_context_left_alone(true);
+            let fields: Vec<_> = sent.iter().map(|parent| ("traceparent", *parent)).collect();
+            let (headers, spans) = send(layer, &fields).await;
+            assert_eq!(
+                headers
+                    .get("traceparent")
+                    .map(|told| told.to_str().unwrap()),
+                sent
+            );
+            let parents: Vec<_> = spans.iter().map(|span| span.context.parent).collect();
+            assert_eq!(parents, [sent.map(|_| 0x00f0_67aa_0ba9_02b7)]);
         }
     }
 

@@ -14,6 +14,9 @@
 //! 4. `x-envoy-force-trace`, where the caller is trusted;
 //! 5. a share of the requests, drawn by the `x-request-id`, so that all proxies draw alike.
 //!
+//! Where the `x-request-id` shall not decide (`useRequestIdForTraceSampling`), whatever the caller does not
+//! decide is traced.
+//!
 //! [`TracePlan`] compiles what Telemetry resources and the mesh say of it. Spans are sent to a
 //! collector by `otlp` (feature `otel`).
 //!

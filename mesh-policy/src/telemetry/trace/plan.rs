@@ -54,15 +54,19 @@ const MAX_PATH: usize = 256;
 pub struct TracePlan {
     /// The provider that spans are sent to; `None` if there is none, and no spans are made.
     pub provider: Option<String>,
-    /// In which form upstreams are told of spans: that of the provider.
+    /// In which form the provider knows contexts: callers are understood by it, and upstreams are told of
+    /// spans in it.
     pub propagation: Vec<Propagation>,
+    /// Whether upstreams are not told of spans: contexts are left as the caller sent them.
+    pub leaves_context: bool,
     /// The share of requests that are traced if nobody says.
     pub sampling: Percent,
     /// Whether spans are sent.
     pub reports: bool,
     /// Whether spans have tags of Istio's own.
     pub istio_tags: bool,
-    /// Whether the request's identifier decides about sampling.
+    /// Whether the request's identifier decides about sampling, and the share; else every request is
+    /// traced that its caller does not keep from it.
     pub samples_by_request_id: bool,
     /// How many bytes of the path spans have.
     pub max_path: usize,
@@ -122,10 +126,8 @@ impl TracePlan {
         }));
         let plan = Self {
             provider,
-            propagation: match merged.leaves_context {
-                Some(true) => Vec::new(),
-                _ => propagation,
-            },
+            propagation,
+            leaves_context: merged.leaves_context == Some(true),
             sampling: share(merged.sampling),
             reports: merged.is_silent != Some(true),
             istio_tags: merged.istio_tags.unwrap_or(true),
@@ -164,6 +166,7 @@ impl TracePlan {
             .with_max_path(self.max_path)
             .with_short_trace_ids(self.short_trace_ids)
             .with_propagation(self.propagation.iter().copied())
+            .with_context_left_alone(self.leaves_context)
             .with_tags(tags);
         match self.reports {
             true => layer.with_sink(sink),
@@ -437,6 +440,7 @@ mod tests {
         assert_eq!(plan.propagation, [Propagation::W3c]);
         assert_eq!(plan.sampling.parts_per_million(), 50_000);
         assert!(plan.reports && plan.istio_tags && plan.samples_by_request_id);
+        assert!(!plan.leaves_context);
         assert_eq!((plan.max_path, plan.tags.len()), (9, 1));
         assert!(notices.is_empty(), "{notices:?}");
     }
@@ -452,7 +456,10 @@ mod tests {
         let (plan, _) = compile(&[general, special], Direction::Client);
         assert_eq!(plan.sampling, Percent::ZERO);
         assert!(!plan.reports && !plan.istio_tags && !plan.samples_by_request_id);
-        assert_eq!(plan.propagation, []);
+        assert_eq!(
+            (&plan.propagation[..], plan.leaves_context),
+            (&[Propagation::W3c][..], true)
+        );
         assert_eq!(
             plan.tags.keys().collect::<Vec<_>>(),
             ["c"],
