@@ -13,6 +13,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::context::{self, Propagation, TraceContext};
+use super::grpc::GrpcCall;
 use super::open::{self, Late, Open};
 use super::request_id::{
     TraceReason, new_request_id, sampling_draw, set_trace_reason, trace_reason,
@@ -260,6 +261,7 @@ impl Settings {
             response_bytes: 0,
             cluster: None,
             upstream: None,
+            grpc: GrpcCall::of_request(request),
             tags: tags.collect(),
             start,
             duration: Duration::ZERO,
@@ -547,6 +549,45 @@ mod tests {
         let span = span_of(Some(BoxError::from("reset"))).await;
         assert_eq!((span.code, &*span.flags.to_string()), (200, "UR"));
         assert_eq!(span.tags, [("outcome".into(), "UR 3".into())]);
+    }
+
+    #[tokio::test]
+    async fn a_span_of_grpc_has_the_status_of_the_trailers() {
+        for content_type in ["application/grpc", "application/json"] {
+            let (spans, sink) = spans();
+            let layer = tracing(100.0).with_sink(sink);
+            let upstream = service_fn(|_: Request<Uploaded<Full<Bytes>>>| async {
+                let trailers = [("grpc-status", "5"), ("grpc-message", "no cart")];
+                let trailers =
+                    trailers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+                let trailers = HeaderMap::from_iter(trailers);
+                let body =
+                    Full::<Bytes>::default().with_trailers(std::future::ready(Some(Ok(trailers))));
+                let response = Response::builder().header("grpc-status", "0");
+                Ok::<_, Infallible>(response.body(Box::pin(body)).unwrap())
+            });
+            let request = Request::post("http://cart.shop/shop.Cart/Get")
+                .header("content-type", content_type)
+                .header("grpc-timeout", "5S");
+            let request = request.body(Full::<Bytes>::default()).unwrap();
+            let response = layer.layer(upstream).oneshot(request).await.unwrap();
+            response.into_body().collect().await.unwrap();
+            let call = spans.lock().unwrap().remove(0).grpc;
+            assert_eq!(
+                (call.status.as_deref(), call.message.as_deref()),
+                (Some("5"), Some("no cart"))
+            );
+            let of_request = (
+                call.path.as_deref(),
+                call.authority.as_deref(),
+                call.timeout.as_deref(),
+            );
+            let expected = match content_type {
+                "application/grpc" => (Some("/shop.Cart/Get"), Some("cart.shop"), Some("5S")),
+                _ => (None, None, None),
+            };
+            assert_eq!(of_request, expected, "{content_type}");
+        }
     }
 
     #[tokio::test]

@@ -46,6 +46,7 @@
 //! ```
 
 mod context;
+mod grpc;
 mod layer;
 mod open;
 #[cfg(feature = "otel")]
@@ -56,6 +57,7 @@ mod span;
 mod tag;
 
 pub use self::context::{Propagation, TraceContext};
+pub use self::grpc::GrpcCall;
 pub use self::layer::{MeteredBody, ResponseFuture, Trace, TraceLayer, Traced, Uploaded};
 pub use self::open::Exchange;
 pub use self::plan::{Direction, TracePlan};

@@ -132,6 +132,7 @@ impl Open {
         let extensions = response.extensions();
         self.span.code = response.status().as_u16();
         self.span.flags = ResponseFlags::of(extensions);
+        self.span.grpc.answer(response.headers());
         if let Some(late) = &mut self.late {
             late.answer(response);
         }
@@ -165,6 +166,9 @@ impl Open {
         self.span.response_bytes = self.counts.sent.bytes();
         if let Some(flag) = end.flag() {
             self.span.flags = self.span.flags.with(flag);
+        }
+        if let Some(trailers) = end.trailers() {
+            self.span.grpc.answer(trailers);
         }
         let progress = self.progress.clone();
         if self.span.cluster.is_none() {

@@ -9,9 +9,14 @@
 //! receives, and have `http.method`, `http.url`, `http.status_code`, `http.protocol`, `user_agent`,
 //! `guid:x-request-id`, `guid:x-client-trace-id`, `request_size`, `response_size`, `response_flags`,
 //! `downstream_cluster`, `peer.address`, `upstream_cluster`, `upstream_cluster.name`,
-//! `upstream_address`, `component`, and the tags that were asked for. They last until the body of the
-//! response has ended. A span whose response failed, with `5xx`, has the status of an error. Envoy's
-//! `node_id` is not there: what is not an Envoy is no node of its control plane.
+//! `upstream_address`, `component`, those of [`GrpcCall`](super::GrpcCall) as `grpc.…`, and the tags that were asked for.
+//! They last until the body of the response has ended. Envoy's `node_id` is not there: what is not an
+//! Envoy is no node of its control plane.
+//!
+//! A span has the status of an error if its response says `5xx` or, of what a workload sends, `4xx`. A
+//! status of gRPC counts for more: of what a workload sends, any but `0` is an error; of what it receives,
+//! those for which the server is to blame. Of a request that failed by itself, or was not answered, `error`
+//! is `true`.
 //!
 //! Sources: [OTLP], Envoy's `HttpTracerUtility`.
 //!
@@ -209,11 +214,7 @@ impl Exporter {
 }
 
 fn wire(span: Span, kind: SpanKind) -> WireSpan {
-    let code = if span.code == 0 || span.code >= 500 {
-        StatusCode::Error
-    } else {
-        StatusCode::Unset
-    };
+    let code = status(&span, kind);
     let start = span.start.duration_since(SystemTime::UNIX_EPOCH);
     let start = start.unwrap_or_default();
     let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
@@ -235,6 +236,33 @@ fn wire(span: Span, kind: SpanKind) -> WireSpan {
     }
 }
 
+/// Whether a span is one of an error (`Span::setTag` of Envoy's tracer).
+fn status(span: &Span, kind: SpanKind) -> StatusCode {
+    let is_client = kind == SpanKind::Client;
+    let is_error = match &span.grpc.status {
+        // What is no number says nothing.
+        Some(written) => match written.trim().parse::<u64>() {
+            Ok(code) if is_client => code != 0,
+            Ok(code) => matches!(code, 2 | 4 | 12 | 13 | 14 | 15),
+            Err(_) => false,
+        },
+        None => span.code >= 500 || (is_client && span.code >= 400),
+    };
+    if is_error {
+        StatusCode::Error
+    } else {
+        StatusCode::Unset
+    }
+}
+
+/// Whether nobody is to blame but who should have answered.
+fn is_failure(span: &Span) -> bool {
+    let grpc = span.grpc.status.as_deref();
+    let grpc = grpc.and_then(|written| written.trim().parse::<u64>().ok());
+    let is_failure = matches!(grpc, Some(2 | 4 | 8 | 12 | 13 | 14 | 15));
+    is_failure || span.code == 0 || span.code >= 500
+}
+
 fn attributes(span: &Span) -> Vec<KeyValue> {
     let mut attributes = vec![
         attribute("component", "proxy"),
@@ -250,22 +278,30 @@ fn attributes(span: &Span) -> Vec<KeyValue> {
             "downstream_cluster",
             span.downstream_cluster.as_deref().unwrap_or("-"),
         ),
+        attribute("user_agent", span.user_agent.as_deref().unwrap_or("-")),
     ];
+    if is_failure(span) {
+        attributes.push(attribute("error", "true"));
+    }
     let cluster = span.cluster.as_ref().map(ClusterName::as_str);
-    let (peer, upstream) = (span.peer, span.upstream);
+    let peer = span.peer.map(|peer| peer.ip().to_string());
+    let upstream = span.upstream.map(|upstream| upstream.to_string());
+    let grpc = &span.grpc;
     let texts = [
-        ("user_agent", span.user_agent.as_deref()),
         ("guid:x-client-trace-id", span.client_trace_id.as_deref()),
         ("upstream_cluster", cluster),
         ("upstream_cluster.name", cluster),
+        ("peer.address", peer.as_deref()),
+        ("upstream_address", upstream.as_deref()),
+        ("grpc.path", grpc.path.as_deref()),
+        ("grpc.authority", grpc.authority.as_deref()),
+        ("grpc.content_type", grpc.content_type.as_deref()),
+        ("grpc.timeout", grpc.timeout.as_deref()),
+        ("grpc.status_code", grpc.status.as_deref()),
+        ("grpc.message", grpc.message.as_deref()),
     ];
     let texts = texts.into_iter();
     attributes.extend(texts.filter_map(|(name, text)| Some(attribute(name, text?))));
-    let addresses = [("peer.address", peer), ("upstream_address", upstream)];
-    let addresses = addresses.into_iter();
-    attributes.extend(
-        addresses.filter_map(|(name, address)| Some(attribute(name, address?.to_string()))),
-    );
     let tags = span.tags.iter();
     attributes.extend(tags.map(|(name, value)| attribute(name, &**value)));
     attributes

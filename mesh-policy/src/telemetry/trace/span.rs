@@ -7,6 +7,7 @@ use mesh_core::attributes::ResponseFlags;
 use mesh_core::service::ClusterName;
 
 use super::context::TraceContext;
+use super::grpc::GrpcCall;
 
 /// Takes the spans that are traced. It must not wait: it is called while a request is served.
 pub trait SpanSink: Send + Sync + 'static {
@@ -58,6 +59,8 @@ pub struct Span {
     pub cluster: Option<ClusterName>,
     /// The address of the endpoint that it was sent to.
     pub upstream: Option<SocketAddr>,
+    /// What gRPC says, if it is spoken.
+    pub grpc: GrpcCall,
     /// The tags that were asked for, by name.
     pub tags: Vec<(Arc<str>, Arc<str>)>,
     /// When the request came.

@@ -13,7 +13,7 @@ use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Response, async_trait};
 
 use super::*;
-use crate::telemetry::trace::TraceContext;
+use crate::telemetry::trace::{GrpcCall, TraceContext};
 
 /// A collector that keeps what it takes, or takes nothing.
 #[derive(Clone, Default)]
@@ -80,6 +80,7 @@ fn span(code: u16) -> Span {
         response_bytes: 5,
         cluster: Some(ClusterName::from("cart")),
         upstream: Some("10.0.0.7:80".parse().unwrap()),
+        grpc: GrpcCall::default(),
         tags: vec![("zone".into(), "eu".into())],
         start: SystemTime::UNIX_EPOCH + Duration::from_secs(7),
         duration: Duration::from_millis(3),
@@ -126,7 +127,8 @@ async fn spans_are_sent_in_batches_and_whole() {
         attribute("request_size", "3"),
         attribute("response_size", "5"),
         attribute("downstream_cluster", "-"),
-        attribute("peer.address", "192.0.2.7:5000"),
+        attribute("peer.address", "192.0.2.7"),
+        attribute("user_agent", "curl"),
         attribute("upstream_address", "10.0.0.7:80"),
         attribute("upstream_cluster", "cart"),
         attribute("upstream_cluster.name", "cart"),
@@ -136,6 +138,75 @@ async fn spans_are_sent_in_batches_and_whole() {
     }
     let statuses = [first, second].map(|span| span.status.as_ref().unwrap().code());
     assert_eq!(statuses, [StatusCode::Unset, StatusCode::Error]);
+}
+
+/// The status of a span of `kind`, and whether it says that it failed.
+fn outcome(kind: SpanKind, code: u16, grpc: Option<&str>) -> (StatusCode, bool) {
+    let call = GrpcCall {
+        status: grpc.map(str::to_owned),
+        ..GrpcCall::default()
+    };
+    let wire = wire(
+        Span {
+            grpc: call,
+            ..span(code)
+        },
+        kind,
+    );
+    let has_failed = wire.attributes.contains(&attribute("error", "true"));
+    (wire.status.unwrap().code(), has_failed)
+}
+
+#[test]
+fn a_span_is_an_error_by_who_is_to_blame() {
+    use StatusCode::{Error, Unset};
+    for (code, grpc, sent, received, has_failed) in [
+        (200, None, Unset, Unset, false),
+        (404, None, Error, Unset, false),
+        (503, None, Error, Error, true),
+        (0, None, Unset, Unset, true),
+        (200, Some("0"), Unset, Unset, false),
+        (200, Some("5"), Error, Unset, false),
+        (200, Some("8"), Error, Unset, true),
+        (200, Some("14"), Error, Error, true),
+        (200, Some("odd"), Unset, Unset, false),
+        // The status of gRPC counts for more.
+        (503, Some("0"), Unset, Unset, true),
+    ] {
+        let outcomes = [SpanKind::Client, SpanKind::Server].map(|kind| outcome(kind, code, grpc));
+        let expected = [(sent, has_failed), (received, has_failed)];
+        assert_eq!(outcomes, expected, "{code} {grpc:?}");
+    }
+}
+
+#[test]
+fn what_grpc_says_is_in_attributes_of_its_own() {
+    let text = |text: &str| Some(text.to_owned());
+    let call = GrpcCall {
+        path: text("/shop.Cart/Get"),
+        authority: text("cart.shop"),
+        content_type: text("application/grpc"),
+        timeout: text("5S"),
+        status: text("5"),
+        message: text("no cart"),
+    };
+    let wire = wire(
+        Span {
+            grpc: call,
+            ..span(200)
+        },
+        SpanKind::Client,
+    );
+    for expected in [
+        attribute("grpc.path", "/shop.Cart/Get"),
+        attribute("grpc.authority", "cart.shop"),
+        attribute("grpc.content_type", "application/grpc"),
+        attribute("grpc.timeout", "5S"),
+        attribute("grpc.status_code", "5"),
+        attribute("grpc.message", "no cart"),
+    ] {
+        assert!(wire.attributes.contains(&expected), "{expected:?}");
+    }
 }
 
 #[tokio::test]
