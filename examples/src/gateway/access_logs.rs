@@ -21,6 +21,8 @@ use super::mesh_wide::MeshWide;
 
 /// Istio's built-in provider of access logs.
 const ENVOY: &str = "envoy";
+/// What stands for a provider where the mesh asks for a log without one.
+const FILE: &str = "accessLogFile";
 /// Where logs go that say nothing else.
 const STDOUT: &str = "/dev/stdout";
 
@@ -79,8 +81,8 @@ fn access_log(
     (Some(AccessLogLayer::new(loggers)), notices, warnings)
 }
 
-/// What each provider logs. Istio's own logs everything to the file of the mesh, or because the
-/// gateway is told to, where no provider is configured.
+/// What each provider logs. Where none is configured, everything is logged to the file of the mesh, or
+/// because the gateway is told to.
 fn providers(
     telemetry: &[Arc<Resource<Telemetry>>],
     direction: Direction,
@@ -94,7 +96,7 @@ fn providers(
     let file = mesh.access_log_file.as_deref().unwrap_or_default();
     let falls_back = settings.log_all || !file.is_empty();
     if falls_back && !providers.keys().any(|name| logs(name, wide)) {
-        providers.insert(ENVOY.to_owned(), LogScope::Everything);
+        providers.insert(FILE.to_owned(), LogScope::Everything);
     }
     (providers, notices)
 }
@@ -103,13 +105,13 @@ fn providers(
 fn logs(name: &str, wide: &MeshWide) -> bool {
     let mut known = wide.options.as_written().extension_providers.iter();
     let provider = known.find(|provider| provider.name.eq_ignore_ascii_case(name));
-    let is_for_logs = provider.is_some_and(|provider| {
-        provider.envoy_file_access_log.is_some()
-            || provider.envoy_http_als.is_some()
-            || provider.envoy_tcp_als.is_some()
-            || provider.envoy_otel_als.is_some()
-    });
-    is_for_logs || name.eq_ignore_ascii_case(ENVOY)
+    let Some(provider) = provider else {
+        return name.eq_ignore_ascii_case(ENVOY);
+    };
+    provider.envoy_file_access_log.is_some()
+        || provider.envoy_http_als.is_some()
+        || provider.envoy_tcp_als.is_some()
+        || provider.envoy_otel_als.is_some()
 }
 
 /// The format of a provider; `None` if nothing is logged to it.
@@ -118,22 +120,27 @@ fn format(
     (wide, constants): (&MeshWide, &Constants),
     warnings: &mut Vec<String>,
 ) -> Option<LogFormat> {
-    let (format, problem) = if name.eq_ignore_ascii_case(ENVOY) {
-        of_mesh(wide, constants)
-    } else {
-        let mut providers = wide.options.as_written().extension_providers.iter();
-        let provider = providers.find(|provider| provider.name.eq_ignore_ascii_case(name));
-        let Some(file) = provider.and_then(|provider| provider.envoy_file_access_log.as_ref())
-        else {
+    let is_built_in = name.eq_ignore_ascii_case(ENVOY);
+    let mut providers = wide.options.as_written().extension_providers.iter();
+    let provider = providers.find(|provider| provider.name.eq_ignore_ascii_case(name));
+    let file = provider.and_then(|provider| provider.envoy_file_access_log.as_ref());
+    let path = file.map_or(STDOUT, |file| &file.path);
+    if !path.is_empty() && path != STDOUT {
+        warnings.push(format!(
+            "provider `{name}` logs where the others do, not to `{path}`"
+        ));
+    }
+    let (format, problem) = match file {
+        // Who gives the built-in provider no format of its own means that of the mesh.
+        Some(file) if is_built_in && file.log_format.is_none() && !file.omit_empty_values => {
+            of_mesh(wide, constants)
+        }
+        Some(file) => of_file(name, file, constants),
+        None if provider.is_none() && (is_built_in || name == FILE) => of_mesh(wide, constants),
+        None => {
             warnings.push(format!("nothing is logged to the provider `{name}`"));
             return None;
-        };
-        if !file.path.is_empty() && file.path != STDOUT {
-            let path = &file.path;
-            let message = format!("provider `{name}` logs where the others do, not to `{path}`");
-            warnings.push(message);
         }
-        of_file(name, file, constants)
     };
     warnings.extend(problem);
     Some(format)
@@ -240,9 +247,13 @@ mod tests {
     fn the_mesh_says_whether_requests_are_logged() {
         for (settings, log_all, expected) in [
             (json!({}), false, &[][..]),
-            (json!({}), true, &["envoy"]),
+            (json!({}), true, &["accessLogFile"]),
             (json!({"accessLogFile": ""}), false, &[]),
-            (json!({"accessLogFile": "/dev/stdout"}), false, &["envoy"]),
+            (
+                json!({"accessLogFile": "/dev/stdout"}),
+                false,
+                &["accessLogFile"],
+            ),
             (
                 json!({
                     "accessLogFile": "/dev/stdout",
@@ -267,10 +278,10 @@ mod tests {
                 &["envoy off"][..],
             ),
             // As in Istio: no provider is disabled by this.
-            ("[{ disabled: true }]", &["envoy"]),
+            ("[{ disabled: true }]", &["accessLogFile"]),
             (
                 "[{ match: { mode: SERVER }, providers: [{ name: mine }] }]",
-                &["envoy"],
+                &["accessLogFile"],
             ),
         ] {
             assert_eq!(names(&[logging], &mesh, false), expected, "{logging}");
@@ -305,5 +316,44 @@ mod tests {
             problem.contains("accessLogFormat") && problem.contains("NONSENSE"),
             "{problem}"
         );
+    }
+
+    #[test]
+    fn the_built_in_provider_may_be_given_a_format_of_its_own() {
+        let text = |format: &str| LogFormat::text(format).unwrap();
+        for (name, provider, expected) in [
+            ("envoy", None, text("of the mesh")),
+            ("envoy", Some(json!({})), text("of the mesh")),
+            (
+                "Envoy",
+                Some(json!({"logFormat": {"text": "its own"}})),
+                text("its own"),
+            ),
+            (
+                "envoy",
+                Some(json!({"omitEmptyValues": true})),
+                LogFormat::istio_text().with_empty_omitted(true),
+            ),
+            (
+                "accessLogFile",
+                Some(json!({"logFormat": {"text": "its own"}})),
+                text("of the mesh"),
+            ),
+        ] {
+            let providers = provider.iter();
+            let providers =
+                providers.map(|file| json!({"name": "envoy", "envoyFileAccessLog": file}));
+            let wide = mesh(json!({
+                "accessLogFormat": "of the mesh",
+                "extensionProviders": providers.collect::<Vec<_>>(),
+            }));
+            let mut warnings = Vec::new();
+            let format = format(name, (&wide, &Constants::default()), &mut warnings);
+            assert_eq!(
+                (format, warnings),
+                (Some(expected), Vec::new()),
+                "{provider:?}"
+            );
+        }
     }
 }
