@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mesh_core::parse::{Limits, parse_as};
 use mesh_core::resource::istio::mesh_config::{MeshConfig, ProxyConfig};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::annotation::{self, NATIVE_SIDECAR, PROXY_CONFIG, REWRITE_PROBERS, STATUS, TEMPLATES};
 use super::error::InjectError;
@@ -221,11 +221,9 @@ impl Injector {
         let Some(written) = pod.annotation(PROXY_CONFIG) else {
             return Ok(base);
         };
-        let own = parse_as::<Value>(PROXY_CONFIG, written, &Limits::default());
+        let own = parse_as::<ProxyConfig>(PROXY_CONFIG, written, &Limits::default());
         let (own, _) = own.map_err(InjectError::ProxyConfig)?;
-        let mut merged = serde_json::to_value(&base).unwrap_or_default();
-        overlay(&mut merged, own);
-        let merged = merged.to_string();
+        let merged = overlay(&base, &own).to_string();
         let merged = parse_as::<ProxyConfig>(PROXY_CONFIG, &merged, &Limits::default());
         let (merged, _) = merged.map_err(InjectError::ProxyConfig)?;
         Ok(merged)
@@ -299,14 +297,39 @@ fn move_proxy(pod: &mut Pod) {
     }
 }
 
-/// Lays messages over messages, as protobuf merges them.
-fn overlay(target: &mut Value, own: Value) {
-    match (target, own) {
-        (Value::Object(target), Value::Object(own)) => {
-            for (name, value) in own {
-                overlay(target.entry(name).or_insert(Value::Null), value);
+/// Headers of the proxy that a pod keeps where it speaks of others alone.
+const KEPT_HEADERS: [&str; 5] = [
+    "forwardedClientCert",
+    "requestId",
+    "attemptCount",
+    "server",
+    "envoyDebugHeaders",
+];
+
+/// Lays what a pod says over what it would have: each field whole, but variables by their names, and
+/// [some headers](KEPT_HEADERS) by theirs.
+///
+/// Source: Istio's `MergeProxyConfig`.
+fn overlay(base: &ProxyConfig, own: &ProxyConfig) -> Value {
+    let [base, own] = [base, own].map(|config| match serde_json::to_value(config) {
+        Ok(Value::Object(fields)) => fields,
+        // A message is always an object.
+        _ => Map::new(),
+    });
+    let mut merged = base;
+    for (name, mut value) in own {
+        let old = merged.get(&name).and_then(Value::as_object);
+        if let (Some(old), Some(own)) = (old, value.as_object_mut()) {
+            let is_kept = |field: &str| match &*name {
+                "proxyMetadata" => true,
+                "proxyHeaders" => KEPT_HEADERS.contains(&field),
+                _ => false,
+            };
+            for (field, old) in old.iter().filter(|(field, _)| is_kept(field)) {
+                own.entry(field).or_insert_with(|| old.clone());
             }
         }
-        (target, own) => *target = own,
+        merged.insert(name, value);
     }
+    Value::Object(merged)
 }

@@ -122,6 +122,52 @@ fn what_is_zero_or_empty_is_not_said() {
     assert_eq!(arguments[2], "15001");
 }
 
+#[test]
+fn what_a_pod_says_of_its_proxy_takes_the_place_of_what_the_mesh_does_field_by_field() {
+    const MESH: &str = "defaultConfig: { concurrency: 3, proxyMetadata: { A: mesh, B: mesh }, \
+        tracing: { sampling: 5, zipkin: { address: 'zipkin:9411' } }, proxyHeaders: \
+        { server: { value: shop }, setCurrentClientCertDetails: { uri: true } } }";
+    let told = |annotation: &str| {
+        let annotations = json!({"proxy.istio.io/config": annotation});
+        let pod = inject("sidecar", &annotations, &json!({}), MESH);
+        let told = variable(&pod, "PROXY_CONFIG").unwrap();
+        serde_json::from_str::<Value>(&told).unwrap()
+    };
+    let of_mesh = told("{}");
+    for (annotation, field, expected) in [
+        (
+            "concurrency: null",
+            "concurrency",
+            of_mesh["concurrency"].clone(),
+        ),
+        ("concurrency: 0", "concurrency", json!(0)),
+        (
+            "proxyMetadata: { B: own, C: own }",
+            "proxyMetadata",
+            json!({"A": "mesh", "B": "own", "C": "own"}),
+        ),
+        (
+            "tracing: { datadog: { address: 'agent:8126' } }",
+            "tracing",
+            json!({"datadog": {"address": "agent:8126"}}),
+        ),
+        (
+            "proxyHeaders: { attemptCount: { disabled: true } }",
+            "proxyHeaders",
+            json!({"attemptCount": {"disabled": true}, "server": {"value": "shop"}}),
+        ),
+    ] {
+        let told = told(annotation);
+        assert_eq!(told[field], expected, "{annotation}");
+        for (name, value) in of_mesh.as_object().unwrap() {
+            assert!(
+                name == field || told[name] == *value,
+                "{annotation}: {name}"
+            );
+        }
+    }
+}
+
 /// A pod of the Deployment `cart`, injected.
 fn inject(template: &str, annotations: &Value, values: &Value, mesh: &str) -> Value {
     let values: Values = serde_json::from_value(values.clone()).unwrap();
