@@ -36,6 +36,9 @@ pub const REVISION: &str = "istio.io/rev";
 /// The label by which a namespace asks for sidecars.
 pub const NAMESPACE_INJECTION: &str = "istio-injection";
 
+/// The label that Kubernetes gives to each namespace, its name.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
 /// Namespaces of Kubernetes itself, whose pods never get a sidecar.
 const IGNORED_NAMESPACES: [&str; 4] = [
     "kube-system",
@@ -266,7 +269,8 @@ impl WebhookSelection {
     }
 
     /// Selects pods for which neither their namespace nor themselves say anything, if this is the
-    /// default revision (`sidecarInjectorWebhook.enableNamespacesByDefault`). Default: no.
+    /// default revision (`sidecarInjectorWebhook.enableNamespacesByDefault`), except in namespaces of
+    /// Kubernetes itself. Default: no.
     #[must_use]
     pub fn enable_namespaces_by_default(self, enable: bool) -> Self {
         Self {
@@ -304,11 +308,13 @@ impl WebhookSelection {
             (Some((true, _)) | None, Some("false"), _) => (false, PodInject),
             (Some((true, reason)), _, _) => (true, reason),
             (None, _, Some(revision)) => (revision == self.revision, PodRevision),
-            (None, Some("true"), None) => (self.is_default, PodInject),
-            (None, _, None) => (
-                self.is_default && self.enable_namespaces_by_default,
-                DefaultSelection,
-            ),
+            (None, Some(inject), None) => (inject == "true" && self.is_default, PodInject),
+            (None, None, None) => {
+                let is_by_default = self.is_default && self.enable_namespaces_by_default;
+                let name = namespace.value(NAMESPACE_NAME).unwrap_or_default();
+                let is_own = IGNORED_NAMESPACES.contains(&name);
+                (is_by_default && !is_own, DefaultSelection)
+            }
         }
     }
 }
@@ -491,5 +497,11 @@ mod tests {
         let everywhere = default.enable_namespaces_by_default(true);
         assert!(everywhere.decide(&Labels::new(), &Labels::new()).selects);
         assert!(!everywhere.decide(&Labels::new(), &labels(&[no])).selects);
+        // What is neither yes nor no is said, too.
+        let odd = labels(&[(INJECT, "maybe")]);
+        assert!(!everywhere.decide(&Labels::new(), &odd).selects);
+        let system = labels(&[(NAMESPACE_NAME, "kube-system")]);
+        assert!(!everywhere.decide(&system, &Labels::new()).selects);
+        assert!(everywhere.decide(&system, &labels(&[yes])).selects);
     }
 }
