@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mesh_tls::certificate::Certificate;
 use mesh_tls::connection::{PeerCertificates, TlsPeer};
-use mesh_tls::drain::{DrainList, Handshake, Tracked};
+use mesh_tls::drain::{Handshake, Pending, Tracked};
 use mesh_tls::verify::{PeerVerifier, Purpose};
 use rustls::time_provider::TimeProvider;
 use rustls_pki_types::UnixTime;
@@ -15,11 +15,9 @@ use tokio::time::sleep;
 /// The longest sleep, because the clock may be set meanwhile.
 const MAX_SLEEP: Duration = Duration::from_secs(60);
 
-/// Who listed a connection, and when.
+/// How a connection is listed.
 pub(crate) struct Listing<'a> {
-    pub(crate) connections: &'a DrainList,
-    /// How often the connections had been rechecked before the handshake.
-    pub(crate) rounds: u64,
+    pub(crate) pending: Pending,
     pub(crate) verifier: &'a PeerVerifier,
     pub(crate) clock: Arc<dyn TimeProvider>,
 }
@@ -41,11 +39,11 @@ impl Client {
     /// The client of a handshake, which is listed if it has presented certificates. `None` if they are not
     /// to be understood, or if the clock cannot tell the time.
     pub(crate) fn new(peer: &TlsPeer, listing: Listing<'_>) -> Option<Self> {
+        let clock = Arc::clone(&listing.clock);
         let certificate = match &peer.certificates {
-            Some(certificates) => Some(Counted::new(certificates, &listing)?),
+            Some(certificates) => Some(Counted::new(certificates, listing)?),
             None => None,
         };
-        let clock = listing.clock;
         Some(Self { clock, certificate })
     }
 
@@ -73,7 +71,7 @@ impl Client {
 }
 
 impl Counted {
-    fn new(PeerCertificates(chain): &PeerCertificates, listing: &Listing<'_>) -> Option<Self> {
+    fn new(PeerCertificates(chain): &PeerCertificates, listing: Listing<'_>) -> Option<Self> {
         let ends = chain.iter().map(|der| {
             let certificate = Certificate::from_der(der).ok()?;
             Some(certificate.validity().not_after())
@@ -85,8 +83,8 @@ impl Counted {
             server_name: None,
             at: listing.clock.current_time()?,
         };
-        let (verifier, rounds) = (listing.verifier.clone(), listing.rounds);
-        let tracked = listing.connections.register(handshake, verifier, rounds);
+        let verifier = listing.verifier.clone();
+        let tracked = listing.pending.register(handshake, verifier);
         Some(Self {
             not_after: ends?.into_iter().min()?,
             tracked,

@@ -170,13 +170,12 @@ impl Server {
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let rounds = self.connections.rounds();
+        let pending = self.connections.begin();
         let stream = timeout(HANDSHAKE_TIMEOUT, self.tls.accept(io)).await??;
         let (_, state) = stream.get_ref();
         let tls = TlsPeer::new(state, state.server_name(), Some(&self.verifier));
         let listing = Listing {
-            connections: &self.connections,
-            rounds,
+            pending,
             verifier: &self.verifier,
             clock: Arc::clone(&self.clock),
         };

@@ -54,7 +54,7 @@ use crate::client_hello::Detected;
 use crate::config::ServerTls;
 use crate::connection::TlsPeer;
 use crate::diagnose::{Cause, Diagnosis, OwnCertificate, Side};
-use crate::drain::{DrainList, Handshake, Tracked};
+use crate::drain::{DrainList, Handshake, Pending, Tracked};
 use crate::mode::{Action, PortMode};
 use crate::peek::{Peeked, peek_until, until};
 use crate::verify::Purpose;
@@ -168,7 +168,7 @@ impl TlsAcceptor {
             Detected::Incomplete { .. } if io.has_ended() => return failed(Cause::Closed),
             Detected::Incomplete { .. } => return failed(Cause::TimedOut),
         };
-        let rounds = self.tls.drain_list().map(DrainList::rounds);
+        let pending = self.tls.drain_list().map(DrainList::begin);
         let config = self.tls.config(&offered).clone();
         let handshake = tokio_rustls::TlsAcceptor::from(config).accept(io);
         let Some(accepted) = until(deadline, handshake).await else {
@@ -181,7 +181,7 @@ impl TlsAcceptor {
             asks_for_own: true,
             ..TlsPeer::new(state, state.server_name(), self.tls.verifier())
         };
-        let tracked = self.track(&peer, rounds);
+        let tracked = self.track(&peer, pending);
         Ok(Accepted {
             stream,
             peer,
@@ -189,9 +189,9 @@ impl TlsAcceptor {
         })
     }
 
-    /// Lists a connection that was accepted when there had been so many rounds.
-    fn track(&self, peer: &TlsPeer, rounds: Option<u64>) -> Option<Tracked> {
-        let list = self.tls.drain_list()?;
+    /// Lists a connection.
+    fn track(&self, peer: &TlsPeer, pending: Option<Pending>) -> Option<Tracked> {
+        let pending = pending?;
         let (presented, ending) = (peer.certificates.as_ref(), self.tls.ending());
         if presented.is_none() && ending.is_none() {
             return None;
@@ -203,7 +203,7 @@ impl TlsAcceptor {
             at: self.tls.config(&[]).time_provider.current_time()?,
         };
         let verifier = presented.and_then(|_| self.tls.verifier().cloned());
-        Some(list.register_accepted(handshake, verifier, ending, rounds?))
+        Some(pending.register_accepted(handshake, verifier, ending))
     }
 
     /// What an error of a handshake means, on the thread that got it.

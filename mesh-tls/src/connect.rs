@@ -55,7 +55,7 @@ use tokio_rustls::client::TlsStream;
 use crate::config::{ApplicationProtocol, ClientTls, ServerNameError};
 use crate::connection::TlsPeer;
 use crate::diagnose::{Diagnosis, OwnCertificate, Side};
-use crate::drain::{DrainList, Handshake, Tracked};
+use crate::drain::{DrainList, Handshake, Pending, Tracked};
 use crate::peek::until;
 use crate::verify::Purpose;
 
@@ -122,7 +122,7 @@ impl TlsConnector {
         let name = self.tls.server_name(host)?;
         let (config, asked) = self.tls.asked(self.protocol);
         let sent = name.to_str().into_owned();
-        let rounds = self.tls.drain_list().map(DrainList::rounds);
+        let pending = self.tls.drain_list().map(DrainList::begin);
         let handshake = tokio_rustls::TlsConnector::from(config).connect(name.clone(), io);
         let deadline = Instant::now().checked_add(self.handshake_timeout);
         let connected = until(deadline, handshake).await;
@@ -134,7 +134,7 @@ impl TlsConnector {
             asks_for_own: asked.is_some_and(|asked| asked.is_asked()),
             ..TlsPeer::new(state, Some(&sent), Some(self.tls.verifier()))
         };
-        let tracked = self.track(&peer, name, rounds);
+        let tracked = self.track(&peer, name, pending);
         Ok(Connected {
             stream,
             peer,
@@ -142,14 +142,13 @@ impl TlsConnector {
         })
     }
 
-    /// Lists a connection to the server called `name` that was made when there had been so many rounds.
+    /// Lists a connection to the server called `name`.
     fn track(
         &self,
         peer: &TlsPeer,
         name: ServerName<'static>,
-        rounds: Option<u64>,
+        pending: Option<Pending>,
     ) -> Option<Tracked> {
-        let list = self.tls.drain_list()?;
         let time = &self.tls.config(self.protocol).time_provider;
         let handshake = Handshake {
             chain: peer.certificates.as_ref()?.0.to_vec(),
@@ -157,7 +156,7 @@ impl TlsConnector {
             server_name: Some(name),
             at: time.current_time()?,
         };
-        Some(list.register(handshake, self.tls.verifier().clone(), rounds?))
+        Some(pending?.register(handshake, self.tls.verifier().clone()))
     }
 
     /// What an error of the connection means, on the thread that got it.

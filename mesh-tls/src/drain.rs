@@ -36,14 +36,15 @@
 //! let verifier = PeerVerifier::spiffe(bundles, provider)?;
 //!
 //! let list = DrainList::new();
-//! let rounds = list.rounds();
+//! // Before the handshake.
+//! let pending = list.begin();
 //! let peer = rcgen::generate_simple_self_signed(["peer.example".to_owned()])?;
-//! let connection = list.register(Handshake {
+//! let connection = pending.register(Handshake {
 //!     chain: vec![peer.cert.der().clone()],
 //!     purpose: Purpose::Client,
 //!     server_name: None,
 //!     at: UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000)),
-//! }, verifier, rounds);
+//! }, verifier);
 //! assert!(!connection.is_draining());
 //!
 //! publisher.publish(TrustBundles::default());
@@ -184,9 +185,12 @@ impl DrainList {
         Self::default()
     }
 
-    /// How often the connections were rechecked. Ask before a handshake, for [`register`](Self::register).
-    pub fn rounds(&self) -> u64 {
-        self.lock().rounds
+    /// Says that a handshake begins, whose connection is then to be registered.
+    pub fn begin(&self) -> Pending {
+        Pending {
+            list: self.clone(),
+            rounds: self.lock().rounds,
+        }
     }
 
     /// From now on, connections that servers have accepted count only if the TLS of their filter chain is one
@@ -200,49 +204,6 @@ impl DrainList {
         let mut entries = self.lock();
         endings.set_kept();
         entries.endings = Some(endings);
-    }
-
-    /// Adds a connection that `verifier` has accepted, until the value that this gives is dropped. There had
-    /// been so many [rounds](Self::rounds) before the handshake: if there was another since, the connection
-    /// may have been accepted with what was known before it, and is rechecked.
-    pub fn register(&self, handshake: Handshake, verifier: PeerVerifier, rounds: u64) -> Tracked {
-        self.register_accepted(handshake, Some(verifier), None, rounds)
-    }
-
-    /// Adds a connection of a client that a filter chain has accepted, as [`register`](Self::register) does.
-    /// `verifier` is [that of the chain](crate::config::ServerTls::verifier), if the client has presented a
-    /// certificate that it verified, and `ending`
-    /// [by what the chain is kept](crate::config::ServerTls::ending). The connection is rechecked, too, if
-    /// the chain is not of those that are kept now.
-    pub fn register_accepted(
-        &self,
-        handshake: Handshake,
-        verifier: Option<PeerVerifier>,
-        ending: Option<&Ending>,
-        rounds: u64,
-    ) -> Tracked {
-        let made = Arc::new(Made {
-            handshake,
-            verifier,
-            ending: ending.cloned(),
-        });
-        let is_of_now = |endings: &Endings| ending.is_none_or(|ending| ending.is_of(endings));
-        let (draining, watch) = watch::channel(false);
-        let mut entries = self.lock();
-        entries.last += 1;
-        let id = entries.last;
-        entries.open.insert(id, Entry { made, draining });
-        let is_current = entries.rounds == rounds && entries.endings.as_ref().is_none_or(is_of_now);
-        drop(entries);
-        let tracked = Tracked {
-            id,
-            list: self.clone(),
-            draining: watch,
-        };
-        if !is_current {
-            tracked.recheck();
-        }
-        tracked
     }
 
     /// How many connections there are.
@@ -315,6 +276,56 @@ impl fmt::Debug for DrainList {
         f.debug_struct("DrainList")
             .field("len", &self.len())
             .finish()
+    }
+}
+
+/// A handshake that [has begun](DrainList::begin). If there is a round before its connection is registered, the
+/// connection may have been accepted with what was known before it, and is rechecked.
+#[derive(Debug)]
+pub struct Pending {
+    list: DrainList,
+    /// How many there had been.
+    rounds: u64,
+}
+
+impl Pending {
+    /// Adds the connection, which `verifier` has accepted, to the list, until the value that this gives is
+    /// dropped.
+    pub fn register(self, handshake: Handshake, verifier: PeerVerifier) -> Tracked {
+        self.register_accepted(handshake, Some(verifier), None)
+    }
+
+    /// Adds the connection of a client that a filter chain has accepted, as [`register`](Self::register) does.
+    /// `verifier` is [that of the chain](crate::config::ServerTls::verifier), if the client has presented a
+    /// certificate that it verified, and `ending`
+    /// [by what the chain is kept](crate::config::ServerTls::ending). The connection is rechecked, too, if
+    /// the chain is not of those that are kept now.
+    pub fn register_accepted(
+        self,
+        handshake: Handshake,
+        verifier: Option<PeerVerifier>,
+        ending: Option<&Ending>,
+    ) -> Tracked {
+        let Self { list, rounds } = self;
+        let made = Arc::new(Made {
+            handshake,
+            verifier,
+            ending: ending.cloned(),
+        });
+        let is_of_now = |endings: &Endings| ending.is_none_or(|ending| ending.is_of(endings));
+        let (draining, watch) = watch::channel(false);
+        let mut entries = list.lock();
+        entries.last += 1;
+        let id = entries.last;
+        entries.open.insert(id, Entry { made, draining });
+        let is_current = entries.rounds == rounds && entries.endings.as_ref().is_none_or(is_of_now);
+        drop(entries);
+        let draining = watch;
+        let tracked = Tracked { id, list, draining };
+        if !is_current {
+            tracked.recheck();
+        }
+        tracked
     }
 }
 

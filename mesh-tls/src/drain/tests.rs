@@ -60,8 +60,8 @@ fn connections_of_a_revoked_certificate_are_drained_and_others_are_not() {
     let verifier = verifier(known);
     let list = DrainList::new();
     let (bad, fine) = (
-        list.register(handshake(&stolen), verifier.clone(), 0),
-        list.register(handshake(&good), verifier, 0),
+        list.begin().register(handshake(&stolen), verifier.clone()),
+        list.begin().register(handshake(&good), verifier),
     );
 
     assert_eq!(list.recheck(), 0);
@@ -81,7 +81,7 @@ fn a_server_is_asked_for_by_the_name_that_it_was_connected_to_by() {
     let roots = Roots::new([authority.certificate()]).unwrap();
     let (publisher, roots) = watch::channel(roots);
     let verifier = PeerVerifier::roots(roots, testing::provider()).unwrap();
-    let connection = list.register(
+    let connection = list.begin().register(
         Handshake {
             chain: vec![host.leaf().der().clone()],
             purpose: Purpose::Server,
@@ -89,7 +89,6 @@ fn a_server_is_asked_for_by_the_name_that_it_was_connected_to_by() {
             at: testing::now(),
         },
         verifier.with_names(ExpectedNames::ServerName),
-        0,
     );
     assert_eq!((list.recheck(), connection.is_draining()), (0, false));
     publisher.publish(Roots::default());
@@ -103,8 +102,12 @@ fn connections_below_a_dropped_root_are_drained() {
     let (publisher, known) = watch::channel(TrustBundles::from_iter([both]));
     let verifier = verifier(known);
     let list = DrainList::new();
-    let of_old = list.register(handshake(&old.svid("/ns/a/sa/b")), verifier.clone(), 0);
-    let of_new = list.register(handshake(&new.svid("/ns/a/sa/b")), verifier, 0);
+    let of_old = list
+        .begin()
+        .register(handshake(&old.svid("/ns/a/sa/b")), verifier.clone());
+    let of_new = list
+        .begin()
+        .register(handshake(&new.svid("/ns/a/sa/b")), verifier);
     assert_eq!(list.recheck(), 0);
     publisher.publish(bundles(&[&new]));
     assert_eq!(list.recheck(), 1);
@@ -116,7 +119,9 @@ fn a_root_that_was_renewed_with_its_key_ends_no_connection() {
     let authority = Authority::new("mesh");
     let (publisher, known) = watch::channel(bundles(&[&authority]));
     let list = DrainList::new();
-    let connection = list.register(handshake(&authority.svid("/w")), verifier(known), 0);
+    let connection = list
+        .begin()
+        .register(handshake(&authority.svid("/w")), verifier(known));
     let domain = authority.bundle().trust_domain().clone();
     let renewed = authority.renewed(testing::NOW + testing::DAY);
     let renewed = TrustBundle::new(domain, [renewed]).unwrap();
@@ -131,10 +136,10 @@ fn a_connection_that_a_round_has_missed_is_rechecked_alone() {
     let authority = Authority::new("mesh");
     let (publisher, known) = watch::channel(bundles(&[&authority]));
     let list = DrainList::new();
-    let before = list.rounds();
+    let pending = list.begin();
     publisher.publish(TrustBundles::default());
     assert_eq!(list.recheck(), 0, "it is not there yet");
-    let connection = list.register(handshake(&authority.svid("/w")), verifier(known), before);
+    let connection = pending.register(handshake(&authority.svid("/w")), verifier(known));
     assert!(connection.is_draining());
 }
 
@@ -143,7 +148,9 @@ fn a_connection_that_ends_is_taken_off_the_list() {
     let authority = Authority::new("mesh");
     let list = DrainList::new();
     let nobody = verifier(TrustBundles::default());
-    let connection = list.register(handshake(&authority.svid("/ns/a/sa/b")), nobody, 0);
+    let connection = list
+        .begin()
+        .register(handshake(&authority.svid("/ns/a/sa/b")), nobody);
     assert_eq!(list.len(), 1);
     drop(connection);
     assert!(list.is_empty());
@@ -155,7 +162,9 @@ fn whoever_waits_is_woken() {
     let authority = Authority::new("mesh");
     let list = DrainList::new();
     let verifier = verifier(bundles(&[&authority]));
-    let connection = list.register(handshake(&authority.svid("/ns/a/sa/b")), verifier, 0);
+    let connection = list
+        .begin()
+        .register(handshake(&authority.svid("/ns/a/sa/b")), verifier);
     let mut cx = Context::from_waker(Waker::noop());
     let mut draining = pin!(connection.draining());
     assert!(draining.as_mut().poll(&mut cx).is_pending());
@@ -173,7 +182,9 @@ fn a_round_under_way_says_nothing_of_a_generation_that_is_kept_meanwhile() {
         let limits = TlsConfig::default();
         let ending = endings.add((listener, &chain), [&limits; 2], None);
         let handshake = handshake(&authority.svid("/w"));
-        let connection = list.register_accepted(handshake, None, ending.as_ref(), list.rounds());
+        let connection = list
+            .begin()
+            .register_accepted(handshake, None, ending.as_ref());
         (endings, connection)
     };
     let (before, old) = generation("before");

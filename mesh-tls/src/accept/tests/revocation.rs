@@ -75,7 +75,9 @@ async fn a_list_that_is_replaced_counts_from_the_next_handshake_and_drains_those
         server_name: None,
         at: testing::now(),
     };
-    let connection = list.register(handshake, server.verifier().unwrap().clone(), 0);
+    let connection = list
+        .begin()
+        .register(handshake, server.verifier().unwrap().clone());
     assert_eq!((list.recheck(), connection.is_draining()), (0, false));
 
     publisher.publish(authority.revocations(&[2]));
