@@ -21,10 +21,16 @@ use super::mesh_wide::MeshWide;
 
 /// Istio's built-in provider of access logs.
 const ENVOY: &str = "envoy";
-/// What stands for a provider where the mesh asks for a log without one.
-const FILE: &str = "accessLogFile";
 /// Where logs go that say nothing else.
 const STDOUT: &str = "/dev/stdout";
+
+/// Where requests are logged to.
+#[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Target {
+    /// The file of the mesh, or what the gateway is told, without a provider.
+    File,
+    Provider(String),
+}
 
 type AccessLogs = (
     ByDirection<Option<AccessLogLayer>>,
@@ -52,16 +58,16 @@ fn access_log(
     direction: Direction,
     (wide, settings): (&MeshWide, &Settings),
 ) -> (Option<AccessLogLayer>, Vec<Notice>, Vec<String>) {
-    let (providers, notices) = providers(telemetry, direction, (wide, settings));
+    let (targets, notices) = targets(telemetry, direction, (wide, settings));
     let mut warnings = Vec::new();
     let mut formats = Vec::new();
-    for (name, scope) in providers {
+    for (target, scope) in targets {
         let filter = match scope {
             LogScope::Everything => None,
             LogScope::Filtered(filter) => Some(filter),
             LogScope::Nothing => continue,
         };
-        let format = format(&name, (wide, &settings.constants), &mut warnings);
+        let format = format(&target, (wide, &settings.constants), &mut warnings);
         formats.extend(format.map(|format| (format, filter)));
     }
     if formats.is_empty() {
@@ -81,29 +87,30 @@ fn access_log(
     (Some(AccessLogLayer::new(loggers)), notices, warnings)
 }
 
-/// What each provider logs. Where none is configured, everything is logged to the file of the mesh, or
+/// What is logged where. Where no provider is configured, everything is logged to the file of the mesh, or
 /// because the gateway is told to.
-fn providers(
+fn targets(
     telemetry: &[Arc<Resource<Telemetry>>],
     direction: Direction,
     (wide, settings): (&MeshWide, &Settings),
-) -> (BTreeMap<String, LogScope>, Vec<Notice>) {
+) -> (BTreeMap<Target, LogScope>, Vec<Notice>) {
     let mesh = wide.options.as_written();
     let defaults = mesh.default_providers.as_ref();
     let defaults = defaults.map_or(&[][..], |defaults| &defaults.access_logging);
     let is_client = direction == Direction::Client;
-    let (mut providers, notices) = log_providers(telemetry, defaults, is_client);
+    let (providers, notices) = log_providers(telemetry, defaults, is_client);
     let file = mesh.access_log_file.as_deref().unwrap_or_default();
     let falls_back = settings.log_all || !file.is_empty();
-    if falls_back && !providers.keys().any(|name| logs(name, wide)) {
-        providers.insert(FILE.to_owned(), LogScope::Everything);
-    }
-    (providers, notices)
+    let falls_back = falls_back && !providers.keys().any(|name| logs(name, wide));
+    let providers = providers.into_iter();
+    let file = falls_back.then_some((Target::File, LogScope::Everything));
+    let targets = providers.map(|(name, scope)| (Target::Provider(name), scope));
+    (targets.chain(file).collect(), notices)
 }
 
 /// Whether a provider is one of access logs.
 fn logs(name: &str, wide: &MeshWide) -> bool {
-    let mut known = wide.options.as_written().extension_providers.iter();
+    let mut known = wide.options.extension_providers();
     let provider = known.find(|provider| provider.name.eq_ignore_ascii_case(name));
     let Some(provider) = provider else {
         return name.eq_ignore_ascii_case(ENVOY);
@@ -114,14 +121,19 @@ fn logs(name: &str, wide: &MeshWide) -> bool {
         || provider.envoy_otel_als.is_some()
 }
 
-/// The format of a provider; `None` if nothing is logged to it.
+/// How is logged; `None` if nothing is.
 fn format(
-    name: &str,
+    target: &Target,
     (wide, constants): (&MeshWide, &Constants),
     warnings: &mut Vec<String>,
 ) -> Option<LogFormat> {
+    let Target::Provider(name) = target else {
+        let (format, problem) = of_mesh(wide, constants);
+        warnings.extend(problem);
+        return Some(format);
+    };
     let is_built_in = name.eq_ignore_ascii_case(ENVOY);
-    let mut providers = wide.options.as_written().extension_providers.iter();
+    let mut providers = wide.options.extension_providers();
     let provider = providers.find(|provider| provider.name.eq_ignore_ascii_case(name));
     let file = provider.and_then(|provider| provider.envoy_file_access_log.as_ref());
     let path = file.map_or(STDOUT, |file| &file.path);
@@ -136,7 +148,7 @@ fn format(
             of_mesh(wide, constants)
         }
         Some(file) => of_file(name, file, constants),
-        None if provider.is_none() && (is_built_in || name == FILE) => of_mesh(wide, constants),
+        None if provider.is_none() && is_built_in => of_mesh(wide, constants),
         None => {
             warnings.push(format!("nothing is logged to the provider `{name}`"));
             return None;
@@ -235,10 +247,16 @@ mod tests {
             })
         });
         let telemetry: Vec<_> = telemetry.collect();
-        let (providers, _) = providers(&telemetry, Direction::Client, (mesh, &settings));
-        let names = providers.into_iter().map(|(name, scope)| match scope {
-            LogScope::Nothing => format!("{name} off"),
-            _ => name,
+        let (targets, _) = targets(&telemetry, Direction::Client, (mesh, &settings));
+        let names = targets.into_iter().map(|(target, scope)| {
+            let name = match target {
+                Target::File => "(file)".to_owned(),
+                Target::Provider(name) => name,
+            };
+            match scope {
+                LogScope::Nothing => format!("{name} off"),
+                _ => name,
+            }
         });
         names.collect()
     }
@@ -247,13 +265,9 @@ mod tests {
     fn the_mesh_says_whether_requests_are_logged() {
         for (settings, log_all, expected) in [
             (json!({}), false, &[][..]),
-            (json!({}), true, &["accessLogFile"]),
+            (json!({}), true, &["(file)"]),
             (json!({"accessLogFile": ""}), false, &[]),
-            (
-                json!({"accessLogFile": "/dev/stdout"}),
-                false,
-                &["accessLogFile"],
-            ),
+            (json!({"accessLogFile": "/dev/stdout"}), false, &["(file)"]),
             (
                 json!({
                     "accessLogFile": "/dev/stdout",
@@ -278,10 +292,10 @@ mod tests {
                 &["envoy off"][..],
             ),
             // As in Istio: no provider is disabled by this.
-            ("[{ disabled: true }]", &["accessLogFile"]),
+            ("[{ disabled: true }]", &["(file)"]),
             (
                 "[{ match: { mode: SERVER }, providers: [{ name: mine }] }]",
-                &["accessLogFile"],
+                &["(file)"],
             ),
         ] {
             assert_eq!(names(&[logging], &mesh, false), expected, "{logging}");
@@ -334,11 +348,6 @@ mod tests {
                 Some(json!({"omitEmptyValues": true})),
                 LogFormat::istio_text().with_empty_omitted(true),
             ),
-            (
-                "accessLogFile",
-                Some(json!({"logFormat": {"text": "its own"}})),
-                text("of the mesh"),
-            ),
         ] {
             let providers = provider.iter();
             let providers =
@@ -348,7 +357,8 @@ mod tests {
                 "extensionProviders": providers.collect::<Vec<_>>(),
             }));
             let mut warnings = Vec::new();
-            let format = format(name, (&wide, &Constants::default()), &mut warnings);
+            let target = Target::Provider(name.to_owned());
+            let format = format(&target, (&wide, &Constants::default()), &mut warnings);
             assert_eq!(
                 (format, warnings),
                 (Some(expected), Vec::new()),

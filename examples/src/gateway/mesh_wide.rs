@@ -35,25 +35,21 @@ impl MeshWide {
         }
     }
 
-    /// The authorizer that CUSTOM policies name so. Providers of other kinds may have the same name, other
-    /// authorizers may not (`processExtensionProvider`).
+    /// The authorizer that CUSTOM policies name so.
     ///
     /// # Errors
     ///
-    /// There is none, or none that is told apart.
+    /// There is none, or its name is none of an authorizer (`validateProviderName`).
     pub(crate) fn authorizer(&self, name: &str) -> Result<&ExtensionProvider, NoAuthorizer> {
-        let written = &self.options.as_written().extension_providers;
-        let named = || written.iter().filter(|provider| provider.name == name);
-        let mut authorizers = named().filter(|provider| {
-            provider.envoy_ext_authz_http.is_some() || provider.envoy_ext_authz_grpc.is_some()
-        });
-        let is_label = dns::validate_label(name).is_ok() && name == name.to_ascii_lowercase();
-        match (authorizers.next(), authorizers.next()) {
-            (Some(found), None) if is_label => Ok(found),
-            (Some(_), None) => Err(NoAuthorizer::Name),
-            (Some(_), Some(_)) => Err(NoAuthorizer::Ambiguous),
-            (None, _) if named().next().is_some() => Err(NoAuthorizer::Kind),
-            (None, _) => Err(NoAuthorizer::Unknown),
+        let mut providers = self.options.extension_providers();
+        let found = providers.find(|provider| provider.name == name);
+        let found = found.ok_or(NoAuthorizer::Unknown)?;
+        if found.envoy_ext_authz_http.is_none() && found.envoy_ext_authz_grpc.is_none() {
+            return Err(NoAuthorizer::Kind);
+        }
+        match dns::validate_label(name) {
+            Ok(()) if name == name.to_ascii_lowercase() => Ok(found),
+            _ => Err(NoAuthorizer::Name),
         }
     }
 }
@@ -61,8 +57,6 @@ impl MeshWide {
 /// Why nobody can be asked about what a CUSTOM policy is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum NoAuthorizer {
-    #[error("authorizers of the mesh share the name")]
-    Ambiguous,
     #[error("it is no authorizer")]
     Kind,
     #[error("its name is no DNS label of lower case")]
@@ -76,17 +70,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_authorizer_of_a_name_is_the_only_one() {
+    fn an_authorizer_is_the_last_provider_of_its_name() {
         let asked = "envoyExtAuthzHttp: { service: a.example, port: 80 }";
         let other = "prometheus: {}";
         for (providers, name, expected) in [
             (&[("a", asked), ("b", asked)][..], "a", Ok("a")),
             (&[("a", other), ("a", asked)], "a", Ok("a")),
-            (
-                &[("a", asked), ("a", asked)],
-                "a",
-                Err(NoAuthorizer::Ambiguous),
-            ),
+            (&[("a", asked), ("a", other)], "a", Err(NoAuthorizer::Kind)),
             (&[("a", other)], "a", Err(NoAuthorizer::Kind)),
             (&[("A", asked)], "A", Err(NoAuthorizer::Name)),
             (&[("a.b", asked)], "a.b", Err(NoAuthorizer::Name)),

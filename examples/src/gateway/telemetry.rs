@@ -142,7 +142,7 @@ impl Asked {
     fn of(model: &Model, wide: &MeshWide) -> Self {
         let mesh = wide.options.as_written();
         let defaults = mesh.default_providers.as_ref();
-        let providers = mesh.extension_providers.iter();
+        let providers = wide.options.extension_providers();
         Self {
             resources: model.policies.telemetry.clone(),
             local: PeerWorkload::of_member(&model.workload, &wide.options),

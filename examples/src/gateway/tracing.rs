@@ -114,7 +114,7 @@ impl Traced {
         clusters: &Upstreams,
     ) -> Option<String> {
         let name = self.plan.provider.as_ref()?;
-        let mut known = wide.options.as_written().extension_providers.iter();
+        let mut known = wide.options.extension_providers();
         let provider = known.find(|provider| provider.name == *name)?;
         let unsent = self.plan.layer(local, |_| ());
         let Some(collector) = &provider.opentelemetry else {

@@ -16,6 +16,7 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use crate::resource::istio::destination_rule::{
     ZoneAwareLoadBalancerSetting,
 };
 use crate::resource::istio::mesh_config::{
-    H2UpgradePolicy, InboundTrafficPolicyMode, MeshConfig, NormalizationType,
+    ExtensionProvider, H2UpgradePolicy, InboundTrafficPolicyMode, MeshConfig, NormalizationType,
     OutboundTrafficPolicyMode, Topology,
 };
 use crate::resource::istio::virtual_service::HttpRetry;
@@ -62,6 +63,16 @@ impl MeshOptions {
     /// The settings as they were written, without defaults.
     pub fn as_written(&self) -> &MeshConfig {
         &self.written
+    }
+
+    /// The extension providers, each name once: of several with one name the last counts, whatever its kind
+    /// (`ApplyMeshConfig`).
+    pub fn extension_providers(&self) -> impl Iterator<Item = &ExtensionProvider> {
+        let written = &self.written.extension_providers;
+        let named = written.iter().enumerate();
+        let last: BTreeMap<&str, usize> = named.map(|(at, one)| (one.name.as_str(), at)).collect();
+        let named = written.iter().enumerate();
+        named.filter_map(move |(at, one)| (last.get(one.name.as_str()) == Some(&at)).then_some(one))
     }
 
     /// The namespace whose policies hold for the whole mesh. Default `istio-system`.
@@ -258,6 +269,20 @@ mod tests {
         assert!(!options.h2_upgrade());
         assert!(!options.inbound_to_localhost());
         assert!(!options.destination_rules_are_private());
+    }
+
+    #[test]
+    fn of_providers_of_one_name_the_last_counts() {
+        let options = options(json!({"extensionProviders": [
+            {"name": "a", "envoyExtAuthzHttp": {"service": "a.example", "port": 80}},
+            {"name": "b", "envoyFileAccessLog": {}},
+            {"name": "a", "prometheus": {}},
+        ]}));
+        let found = options.extension_providers();
+        let found: Vec<_> = found
+            .map(|one| (one.name.as_str(), one.prometheus.is_some()))
+            .collect();
+        assert_eq!(found, [("b", false), ("a", true)]);
     }
 
     #[test]

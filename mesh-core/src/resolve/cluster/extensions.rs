@@ -10,8 +10,8 @@ use crate::service::{ClusterName, Direction};
 
 /// The clusters that may be called. Which of them are is decided where policies are compiled.
 pub(super) fn named(config: &MeshConfig) -> BTreeSet<ClusterName> {
-    let providers = &config.options().as_written().extension_providers;
-    let mut named: BTreeSet<_> = providers.iter().filter_map(of_provider).collect();
+    let providers = config.options().extension_providers();
+    let mut named: BTreeSet<_> = providers.filter_map(of_provider).collect();
     for filter in &config.resources().envoy_filters {
         for patch in &filter.spec.config_patches {
             let values = patch.patch.iter().filter_map(|patch| patch.value.as_ref());

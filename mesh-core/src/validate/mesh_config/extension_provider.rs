@@ -30,8 +30,9 @@ pub fn validate_extension_providers(providers: &[ExtensionProvider], at: At<'_>)
         if name.is_empty() {
             at.field("name").warning("an extension provider has a name");
         } else if !names.insert(name) {
-            at.field("name")
-                .warning(format_args!("extension provider `{name}` is there twice"));
+            at.field("name").warning(format_args!(
+                "extension provider `{name}` is there twice: the last counts"
+            ));
         }
         let report = Report::default();
         validate_provider(provider, report.root());

@@ -79,7 +79,7 @@ fn all<'a>(telemetry: &'a [Arc<Resource<Telemetry>>], defaults: &[&'a str]) -> V
 }
 
 fn is_prometheus(name: &str, mesh: &MeshOptions) -> bool {
-    let mut known = mesh.as_written().extension_providers.iter();
+    let mut known = mesh.extension_providers();
     match known.find(|provider| provider.name.eq_ignore_ascii_case(name)) {
         Some(provider) => provider.prometheus.is_some(),
         None => name.eq_ignore_ascii_case(PROMETHEUS),

@@ -282,7 +282,7 @@ impl Merged {
         let Some(name) = self.provider.clone() else {
             return (None, Vec::new(), None);
         };
-        let mut known = mesh.as_written().extension_providers.iter();
+        let mut known = mesh.extension_providers();
         let same = |known: &str| known.eq_ignore_ascii_case(&name);
         let Some(provider) = known.find(|provider| same(&provider.name)) else {
             let problem = format!("the mesh has no provider `{name}`, and nothing is traced");
