@@ -150,6 +150,10 @@ pub enum AuthorizeError {
     /// It is asked about requests only.
     #[error("the authorizer cannot be asked about connections that are not HTTP")]
     HttpOnly,
+    /// It lets the request pass with a query that does not fit into its URI. The request is denied even where those
+    /// pass whose authorizer fails.
+    #[error("the query that the authorizer writes is too long")]
+    Query,
     /// It failed itself, with this status.
     #[error("the authorizer failed with status {0}")]
     Status(StatusCode),
@@ -186,6 +190,7 @@ impl AuthorizeError {
         } = match self {
             Self::Answered(answer) => *answer,
             Self::HttpOnly
+            | Self::Query
             | Self::Status(_)
             | Self::Timeout
             | Self::TooLarge(_)

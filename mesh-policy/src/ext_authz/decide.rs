@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 use http::uri::Scheme;
-use http::{Method, Request, Version};
+use http::{HeaderMap, Method, Request, Version};
 use http_body::Body;
 use mesh_core::attributes::TargetScheme;
 use tokio::time::timeout;
@@ -101,7 +101,20 @@ where
             }
         };
         Poll::Ready(match ready!(checking.as_mut().poll(cx)) {
-            Ok(Answer::Allow(changes)) => Ok(changes),
+            Ok(Answer::Allow(changes)) => {
+                let Changes {
+                    set_query,
+                    remove_query,
+                    ..
+                } = &*changes;
+                match query::changed(&self.head.uri, set_query, remove_query) {
+                    Some(uri) => {
+                        self.head.uri = uri;
+                        Ok(changes)
+                    }
+                    None => failed(AuthorizeError::Query),
+                }
+            }
             Ok(Answer::Deny(denial)) => Err(ExtAuthzDenied::Provider(denial)),
             Err(_) if settings.fail_open => Ok(Box::default()),
             Err(error) => failed(error),
@@ -111,7 +124,7 @@ where
     /// The request, changed.
     pub(super) fn pass(self, changes: Changes) -> Passed<B> {
         let mut head = self.head;
-        let response = apply(changes, &mut head);
+        let response = apply(changes, &mut head.headers);
         Passed {
             request: Request::from_parts(head, self.body.into_body()),
             response,
@@ -157,18 +170,16 @@ fn opens_tunnel(head: &Parts) -> bool {
     head.method == Method::CONNECT || (head.version >= Version::HTTP_2 && is_websocket())
 }
 
-/// Changes a request as Envoy does, and gives the changes of its response.
-fn apply(changes: Changes, head: &mut Parts) -> Vec<HeaderChange> {
+/// Changes the headers of a request as Envoy does, and gives the changes of its response.
+fn apply(changes: Changes, headers: &mut HeaderMap) -> Vec<HeaderChange> {
     let Changes {
         request,
         extend,
         remove,
-        set_query,
-        remove_query,
+        set_query: _,
+        remove_query: _,
         response,
     } = changes;
-    query::change(&mut head.uri, &set_query, &remove_query);
-    let headers = &mut head.headers;
     for change in request {
         change.apply(headers);
     }

@@ -17,6 +17,8 @@
 //!
 //! Those that frame a message or name its host stay as they are.
 //!
+//! It may also write parameters of the query of an allowed request, over all of their name, and then remove some.
+//!
 //! [`CheckRequest`]: https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/auth/v3/external_auth.proto
 //!
 //! # Example

@@ -392,6 +392,18 @@ async fn an_authorizer_changes_the_query() {
     assert_eq!(seen, "http://a.example/asked?q=1&user=ann");
 }
 
+#[tokio::test]
+async fn what_has_no_room_for_the_authorizers_query_is_denied_though_failures_pass() {
+    let settings = Settings {
+        fail_open: true,
+        ..Settings::default()
+    };
+    let long = format!("/asked?q={}", "1".repeat(65_520));
+    let request = Request::get(long).body(Body::default()).unwrap();
+    let response = send(Provider::new(Exchange, settings), request).await;
+    assert_eq!(response.status(), 403);
+}
+
 /// The question about a request, as the layer puts it.
 pub(super) fn check(request: Request<Body>) -> Check {
     let (head, _) = request.into_parts();
