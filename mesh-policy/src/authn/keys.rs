@@ -1,8 +1,9 @@
 //! The keys of issuers: given, or fetched and kept fresh.
 //!
 //! Keys that are fetched are refreshed by a task of their own, [`RemoteKeys::keep_fresh`], and no
-//! request waits for them. Until they have arrived, no token of the issuer is accepted, and it is tried soon
-//! again, as Istio does; when they cannot be fetched again, the last ones stay.
+//! request waits for them. Until they have arrived, no token of the issuer is accepted, and they are tried again
+//! soon, at least once a minute, while Istio tries them some times in a row; when they cannot be fetched again, the
+//! last ones stay.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -20,11 +21,12 @@ use super::jwks::Jwks;
 
 /// Keys are fetched again after this time.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(20 * 60);
-/// When they could not be fetched again, it is tried after this time, which doubles each time.
+/// When keys that are known could not be fetched again, that is tried after this time, which doubles each time.
 pub const FIRST_RETRY: Duration = Duration::from_secs(60);
-/// Keys that have never arrived are tried again after this time, which doubles each time.
+/// When keys have never arrived, they are tried again after this time, which doubles each time up to
+/// [`FIRST_RETRY`].
 pub const EAGER_RETRY: Duration = Duration::from_secs(1);
-/// The longest time between two tries.
+/// The longest time between two tries of keys that are known.
 pub const LAST_RETRY: Duration = Duration::from_secs(60 * 60);
 /// The largest document that is read.
 pub const MAX_DOCUMENT: usize = 1 << 20;
@@ -178,13 +180,13 @@ impl RemoteKeys {
         }
     }
 
-    /// The pause after a failure, of which `earlier` was the last.
+    /// The pause after a failure; `earlier` is that after the failure before, if there was one.
     fn pause_after(&self, earlier: Option<Duration>) -> Duration {
-        match earlier {
-            Some(earlier) => (earlier * 2).min(LAST_RETRY),
-            None if self.load().is_none() => EAGER_RETRY,
-            None => FIRST_RETRY,
-        }
+        let (first, longest) = match self.load() {
+            Some(_) => (FIRST_RETRY, LAST_RETRY),
+            None => (EAGER_RETRY, FIRST_RETRY),
+        };
+        earlier.map_or(first, |earlier| (earlier * 2).min(longest))
     }
 
     fn patience(&self) -> MutexGuard<'_, Duration> {
@@ -331,6 +333,9 @@ mod tests {
         let keys = remote(KeyLocation::Uri("https://a".to_owned()));
         // Nobody has got any yet: 5 s until the first timeout, 1 s pause, 5 s, 2 s pause, 5 s, 4 s pause.
         assert_eq!(count(&keys, &web, 5 + 1 + 5 + 2 + 5 + 3).await, 3);
+        // However long it takes, the pause is one minute at most.
+        count(&keys, &web, 3600).await;
+        assert!(count(&keys, &web, 3600).await >= 55);
 
         web.put("https://a", JWKS);
         assert_eq!(count(&keys, &web, 3600).await, 3);
