@@ -177,10 +177,7 @@ impl FilterChains {
         destination: SocketAddr,
     ) -> Result<Taken, Refused> {
         let io_failed = |error| Diagnosis::of_io(Side::Server, &error, None);
-        let destination = match self.port {
-            Some(port) => SocketAddr::new(destination.ip(), port),
-            None => destination,
-        };
+        let destination = self.destination(destination);
         let looks = self.looks(destination.port());
         let Deadlines {
             detection,
@@ -219,6 +216,11 @@ impl FilterChains {
             tracked,
             server_name,
         })
+    }
+
+    /// The destination of a connection to `address`, as the chains know it.
+    fn destination(&self, address: SocketAddr) -> SocketAddr {
+        SocketAddr::new(address.ip(), self.port.unwrap_or_else(|| address.port()))
     }
 
     /// What becomes of the connections of `chain`, and its routes.

@@ -12,7 +12,7 @@ impl FilterChains {
     ///
     /// What only the first bytes tell is not asked again.
     pub fn takes(&self, connection: &Connection, passed_on: Option<&FilterChain>) -> bool {
-        let port = Some(connection.local.port());
+        let port = Some(self.destination(connection.local).port());
         let is_own = |chain: &FilterChain| chain.matches.destination_port == port;
         let has_own = self.table.chains().any(|chain| is_own(chain));
         let transport = match passed_on {
@@ -90,7 +90,8 @@ mod tests {
     fn compile(chains: Vec<(FilterChain, Ending)>) -> FilterChains {
         let (chains, endings): (Vec<_>, Vec<_>) = chains.into_iter().unzip();
         let listener = Listener::new("virtualInbound", 15006, chains);
-        FilterChains::compile(&listener, endings).unwrap()
+        let chains = FilterChains::compile(&listener, endings).unwrap();
+        chains.of_any_port()
     }
 
     const PLAIN: Option<Transport> = Some(Transport::Plaintext);
@@ -114,6 +115,18 @@ mod tests {
             let found = compile(chains).takes(&to_port(80), Some(&own));
             assert_eq!(found, expected, "{case}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_port_of_a_connection_is_the_one_that_its_listener_declares() {
+        let own = passing(Some(80), None, &[]);
+        let other = passing(None, None, &[]);
+        let chains = [other, own.clone()];
+        let listener = Listener::new("0.0.0.0_80", 80, chains);
+        let endings = [Ending::Plain, Ending::Unserved];
+        let chains = FilterChains::compile(&listener, endings).unwrap();
+        assert!(!chains.takes(&to_port(8080), Some(&own)));
+        assert!(chains.of_any_port().takes(&to_port(8080), Some(&own)));
     }
 
     #[tokio::test]
