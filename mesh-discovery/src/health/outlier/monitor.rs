@@ -18,8 +18,12 @@ pub enum Outcome {
     Reset,
     /// The endpoint answered with this HTTP status.
     Status(u16),
-    /// The endpoint did not answer in time. Counts as 504 where failures to reach it are not counted
-    /// apart; else once, as it was reached.
+    /// The endpoint did not answer in time, whether it was connected to by then or not. Counts as 504 where
+    /// failures to reach it are not counted apart; else as one of these, and none before it is forgotten.
+    ///
+    /// Envoy forgets them as soon as there is a connection, and counts nothing without one: an endpoint
+    /// that drops what would connect to it is never ejected there where requests are given up before the
+    /// connect timeout.
     Timeout,
 }
 
@@ -60,7 +64,7 @@ impl Monitor {
     /// as many in a row as the settings say; that count then begins again.
     pub fn record(&self, settings: &OutlierSettings, outcome: Outcome) -> Option<Cause> {
         if settings.split_local_origin {
-            if outcome != Outcome::ConnectFailure {
+            if !matches!(outcome, Outcome::ConnectFailure | Outcome::Timeout) {
                 // A connection was made.
                 clear(&self.local_origin_failures);
             }
@@ -185,11 +189,22 @@ mod tests {
             ..settings()
         };
         let local = Some(Cause::ConsecutiveLocalOriginFailures);
-        let cases: [(&str, &[Outcome], Option<Cause>); 6] = [
+        let cases: [(&str, &[Outcome], Option<Cause>); 9] = [
             ("unreachable", &[CONNECT, CONNECT, CONNECT, CONNECT], local),
+            ("silent", &[TIMEOUT, TIMEOUT, TIMEOUT, TIMEOUT], local),
             (
-                "reached, but late or reset",
-                &[CONNECT, TIMEOUT, TIMEOUT, RESET, RESET, RESET],
+                "unreachable, and given up in between",
+                &[CONNECT, CONNECT, TIMEOUT, CONNECT],
+                local,
+            ),
+            (
+                "reached, but reset",
+                &[CONNECT, CONNECT, CONNECT, RESET, RESET, RESET],
+                None,
+            ),
+            (
+                "late in between",
+                &[TIMEOUT, TIMEOUT, TIMEOUT, OK, TIMEOUT],
                 None,
             ),
             (

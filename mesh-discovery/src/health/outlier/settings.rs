@@ -14,8 +14,8 @@ pub struct OutlierSettings {
     pub consecutive_5xx: u32,
     /// Gateway errors (502, 503, 504) in a row that eject; 0 is never, the default.
     pub consecutive_gateway_errors: u32,
-    /// Failures to connect to the endpoint in a row that eject; 0 is never. Counts only where they are
-    /// split. Default: 5, also where 0 is written.
+    /// Failures to connect to the endpoint, or to be answered by it in time, in a row that eject; 0 is
+    /// never. Counts only where they are split. Default: 5, also where 0 is written.
     pub consecutive_local_origin_failures: u32,
     /// Whether failures to reach the endpoint are counted apart. Default: they count as errors.
     pub split_local_origin: bool,
