@@ -11,9 +11,9 @@
 //! - A source that fails keeps what it had, and its [status](Registry::status) says since when.
 //! - Changes that only say where services are (slices, pods, WorkloadEntries) do not build a
 //!   configuration: [`Change::Endpoints`] has the services in question with the endpoints they
-//!   would have in a new one. They do where callers have to know more: the endpoints of a service have
-//!   another identity among them, which callers demand, or those of a headless service that is not HTTP
-//!   alone, which they call one by one, are others.
+//!   would have in a new one. They do where callers need one: the endpoints of a service have another
+//!   identity among them, which callers demand; all of a port can be sent mesh mTLS now, or not all any
+//!   more; those of a headless service that is not HTTP alone, which are called one by one, are others.
 //!
 //! # Example
 //!
@@ -367,7 +367,7 @@ impl Registry {
             && let affected = self.affected(&pending.endpoints)
             && !affected.needs_config
             && let Some(updates) = self.endpoint_updates(&affected.services)
-            && !self.are_callers_to_know_more(&updates)
+            && !self.do_callers_need_config(&updates)
         {
             return (!updates.is_empty()).then_some(Change::Endpoints(updates));
         }

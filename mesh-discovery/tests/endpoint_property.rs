@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mesh_core::config::MeshConfig;
-use mesh_core::model::cluster::Cluster;
+use mesh_core::model::cluster::{Cluster, Discovery};
 use mesh_core::parse::{Limits, parse};
 use mesh_core::resolve::resolve;
 use mesh_core::resource::Object;
@@ -72,6 +72,21 @@ apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: { name: panicking, namespace: a }
 spec: { host: panicking, trafficPolicy: { outlierDetection: { minHealthPercent: 50 } } }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: headless, namespace: a }
+spec: { clusterIP: None, selector: { app: red }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: passed, namespace: a }
+spec: { selector: { app: blue }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: passed, namespace: a }
+spec: { host: passed, trafficPolicy: { loadBalancer: { simple: PASSTHROUGH } } }
 ---
 apiVersion: v1
 kind: Service
@@ -149,7 +164,11 @@ fn pod() -> impl Strategy<Value = String> {
         select(vec!["n1", "n2"]),
         select(vec!["True", "False"]),
         (
-            select(vec!["istio", "disabled"]),
+            select(vec![
+                ", security.istio.io/tlsMode: istio",
+                ", security.istio.io/tlsMode: disabled",
+                "",
+            ]),
             select(vec!["one", "two"]),
         ),
     )
@@ -162,7 +181,7 @@ kind: Pod
 metadata:
   name: p{name}
   namespace: {namespace}
-  labels: {{ app: {app}, version: {version}, security.istio.io/tlsMode: {tls} }}
+  labels: {{ app: {app}, version: {version}{tls} }}
 spec:
   nodeName: {node}
   serviceAccountName: {account}
@@ -289,13 +308,26 @@ proptest! {
                 let followed = &clusters.clusters()[name];
                 prop_assert_eq!(&followed.endpoints, &cluster.endpoints, "{} after {}", name, document);
                 // While there is no endpoint, it does not matter who it would have to be.
-                if !cluster.endpoints.is_empty() {
+                if is_served(&config, cluster) {
                     prop_assert_eq!(&followed.tls, &cluster.tls, "{} after {}", name, document);
                 }
             }
         }
         prop_assert!(rebuilt >= 1, "the first change is a configuration");
     }
+}
+
+/// Whether a cluster has endpoints: of one that does not list them, by its service.
+fn is_served(config: &MeshConfig, cluster: &Cluster) -> bool {
+    if cluster.discovery != Discovery::OriginalDestination {
+        return !cluster.endpoints.is_empty();
+    }
+    let service = || {
+        let host = cluster.name.host()?;
+        let service = config.services().lookup(host, "a")?;
+        Some(service.endpoints(service.port(cluster.name.port()?)?))
+    };
+    service().is_some_and(|endpoints| !endpoints.is_empty())
 }
 
 /// The clusters of a sidecar, and those of a gateway between networks, which have other names.

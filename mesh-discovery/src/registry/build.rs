@@ -84,7 +84,7 @@ impl Registry {
     }
 
     /// Whether more than the endpoints of clusters is other than in the last configuration.
-    pub(super) fn are_callers_to_know_more(&self, updates: &[EndpointUpdate]) -> bool {
+    pub(super) fn do_callers_need_config(&self, updates: &[EndpointUpdate]) -> bool {
         let Some(built) = &self.built else {
             return true;
         };
@@ -92,7 +92,7 @@ impl Registry {
             let new = update.service();
             let mut declared = built.services().declared(&new.hostname);
             let old = declared.find(|old| replicas::is_same(old, new));
-            old.is_some_and(|old| callers::are_to_know_more(old, new))
+            old.is_some_and(|old| callers::needs_config(old, new))
         })
     }
 

@@ -1,20 +1,21 @@
 //! What callers know of the endpoints of a service, beside those that their clusters list.
 //!
-//! They demand of endpoints the identities that these have together, and call those of a headless service one by
-//! one, each by a listener of its own. If either changes, clusters and listeners have to be resolved anew: istiod
-//! tells its proxies all again (`UpdateServiceEndpoints` and the controller of EndpointSlices).
+//! They demand of endpoints the identities that these have together, send all of them mesh mTLS or none where
+//! connections go where the client wanted them to go, and call those of a headless service one by one, each by a
+//! listener of its own. If one of these changes, clusters and listeners have to be resolved anew: istiod tells its
+//! proxies all again (`UpdateServiceEndpoints` and the controller of EndpointSlices).
 
 use std::collections::BTreeSet;
 
-use mesh_core::config::services::Service;
+use mesh_core::config::services::{Service, ServicePort};
 use mesh_core::model::cluster::{Discovery, Endpoint, EndpointAddress};
 
-/// Whether callers of `old` know less, or more, than they have to of `new`, the same service later.
-pub(super) fn are_to_know_more(old: &Service, new: &Service) -> bool {
-    // While there is no endpoint, callers may go on demanding who there was.
+/// Whether callers need a configuration, as their clusters and listeners were resolved by `old`, and `new` is the
+/// same service now. While there is no endpoint, they may go on expecting who there was.
+pub(super) fn needs_config(old: &Service, new: &Service) -> bool {
     let is_served = endpoints(new).next().is_some();
     let are_others = is_served && identities(old) != identities(new);
-    are_others || (has_listeners_by_endpoint(new) && listened_at(old) != listened_at(new))
+    are_others || has_other_listeners(old, new) || has_other_transport(old, new)
 }
 
 /// The namespaces and service accounts of all endpoints.
@@ -25,25 +26,34 @@ fn identities(service: &Service) -> BTreeSet<(&str, &str)> {
         .collect()
 }
 
-/// Whether a sidecar may have a listener for each endpoint: HTTP is told by its host instead.
-fn has_listeners_by_endpoint(service: &Service) -> bool {
-    let mut ports = service.ports.iter();
-    service.discovery == Discovery::OriginalDestination
-        && ports.any(|port| port.protocol.is_tcp() || port.protocol.is_unsupported())
+/// Whether mesh mTLS can be sent to the endpoints of a port where it could not, or the other way round. A rule
+/// may have the connections of any service go where the client wanted them to go.
+fn has_other_transport(old: &Service, new: &Service) -> bool {
+    let takes_mesh_tls = |service: &Service, port: &ServicePort| {
+        let is_plain = |endpoint: &Endpoint| !endpoint.mesh_tls && !endpoint.mesh_tls_disabled;
+        let endpoints = service.endpoints(port);
+        !endpoints.is_empty() && !endpoints.iter().any(is_plain)
+    };
+    let mut served = new
+        .ports
+        .iter()
+        .filter(|port| !new.endpoints(port).is_empty());
+    served.any(|port| takes_mesh_tls(old, port) != takes_mesh_tls(new, port))
 }
 
-/// The addresses of the endpoints, and whether mesh mTLS is sent there, which is decided for all of them.
-fn listened_at(service: &Service) -> BTreeSet<(&EndpointAddress, bool, bool)> {
-    let endpoints = endpoints(service);
-    endpoints
-        .map(|endpoint| {
-            (
-                &endpoint.address,
-                endpoint.mesh_tls,
-                endpoint.mesh_tls_disabled,
-            )
-        })
-        .collect()
+/// Whether a sidecar has to listen for other endpoints than before. HTTP is told by its host instead, and a service
+/// with an address by that.
+fn has_other_listeners(old: &Service, new: &Service) -> bool {
+    let is_by_endpoint =
+        new.discovery == Discovery::OriginalDestination && new.addresses.is_empty();
+    let is_l4 = |port: &&ServicePort| port.protocol.is_tcp() || port.protocol.is_unsupported();
+    let mut ports = new.ports.iter().filter(is_l4);
+    is_by_endpoint && ports.any(|port| listened_at(old, port) != listened_at(new, port))
+}
+
+fn listened_at<'a>(service: &'a Service, port: &ServicePort) -> BTreeSet<&'a EndpointAddress> {
+    let endpoints = service.endpoints(port).iter();
+    endpoints.map(|endpoint| &endpoint.address).collect()
 }
 
 fn endpoints(service: &Service) -> impl Iterator<Item = &Endpoint> {

@@ -133,6 +133,33 @@ fn endpoints_that_are_called_one_by_one_are_a_configuration() {
     }
 }
 
+#[test]
+fn whether_all_endpoints_have_mesh_mtls_is_a_configuration() {
+    let name = ClusterName::outbound(80, "", "cart.shop.svc.cluster.local");
+    let headless = SERVICE.replace("ports:", "clusterIP: None, selector: { app: cart }, ports:");
+    let with_sidecar = pod("one", "10.0.0.1", "cart");
+    let without = with_sidecar.replace(", security.istio.io/tlsMode: istio", "");
+    let mut registry = Registry::new(MeshConfig::builder()).with_debounce(Debounce::NONE);
+    let source = registry.add_source("files");
+    let all = objects(&(headless + "---" + &without));
+    registry.handle_update(source, Update::All(all), start());
+    assert!(matches!(registry.poll(start()), Some(Change::Config(_))));
+
+    for (pod, is_plain) in [(&with_sidecar, false), (&without, true)] {
+        let Some(Change::Config(config)) = changed(&mut registry, source, pod) else {
+            panic!("callers went on as before")
+        };
+        let clusters = resolve(&config, &Workload::sidecar("shop")).clusters;
+        assert_eq!(clusters[&name].tls == UpstreamTls::Plaintext, is_plain);
+    }
+    let again = changed(
+        &mut registry,
+        source,
+        &without.replace("10.0.0.1", "10.0.0.2"),
+    );
+    assert!(matches!(again, Some(Change::Endpoints(_))), "{again:?}");
+}
+
 /// The registry with a source that says that `cart` has these endpoints, its first configuration
 /// given out.
 fn known(registry: Registry, addresses: &[&str]) -> (Registry, SourceId) {
