@@ -126,7 +126,7 @@ mod debounce;
 mod driver;
 mod endpoints;
 mod excerpt;
-mod replicas;
+pub(crate) mod replicas;
 #[cfg(feature = "yaml")]
 mod settings;
 mod slices;
@@ -168,6 +168,8 @@ pub struct Registry {
     template: MeshConfigBuilder,
     default_namespace: String,
     own_addresses: Vec<IpAddr>,
+    // Whether workloads may listen for each endpoint of a service.
+    listens_by_endpoint: bool,
     debounce: Debounce,
     settings_reader: Option<SettingsReader>,
     vips: Option<crate::vip::Vips>,
@@ -231,6 +233,7 @@ impl Registry {
             template: template.default_namespace(&default_namespace),
             default_namespace,
             own_addresses: Vec::new(),
+            listens_by_endpoint: true,
             debounce: Debounce::default(),
             settings_reader: None,
             vips: None,
@@ -264,6 +267,15 @@ impl Registry {
     #[must_use]
     pub fn with_own_addresses(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         self.own_addresses = addresses.into_iter().collect();
+        self
+    }
+
+    /// Says that configurations are resolved for gateways alone, which call no endpoint of a headless service
+    /// by a listener of its own, as sidecars do: so other endpoints of one are no new configuration.
+    /// Default: for sidecars, too.
+    #[must_use]
+    pub fn for_gateways(mut self) -> Self {
+        self.listens_by_endpoint = false;
         self
     }
 

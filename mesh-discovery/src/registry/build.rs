@@ -92,7 +92,7 @@ impl Registry {
             let new = update.service();
             let mut declared = built.services().declared(&new.hostname);
             let old = declared.find(|old| replicas::is_same(old, new));
-            old.is_some_and(|old| callers::needs_config(old, new))
+            old.is_some_and(|old| callers::needs_config(old, new, self.listens_by_endpoint))
         })
     }
 

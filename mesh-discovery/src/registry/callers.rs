@@ -11,11 +11,13 @@ use mesh_core::config::services::{Service, ServicePort};
 use mesh_core::model::cluster::{Discovery, Endpoint, EndpointAddress};
 
 /// Whether callers need a configuration, as their clusters and listeners were resolved by `old`, and `new` is the
-/// same service now. While there is no endpoint, they may go on expecting who there was.
-pub(super) fn needs_config(old: &Service, new: &Service) -> bool {
+/// same service now. While there is no endpoint, they may go on expecting who there was. Gateways do not listen by
+/// endpoint.
+pub(super) fn needs_config(old: &Service, new: &Service, listens_by_endpoint: bool) -> bool {
     let is_served = endpoints(new).next().is_some();
     let are_others = is_served && identities(old) != identities(new);
-    are_others || has_other_listeners(old, new) || has_other_transport(old, new)
+    let listens_elsewhere = || listens_by_endpoint && has_other_listeners(old, new);
+    are_others || has_other_transport(old, new) || listens_elsewhere()
 }
 
 /// The namespaces and service accounts of all endpoints.

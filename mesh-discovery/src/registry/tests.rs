@@ -120,15 +120,27 @@ fn callers_are_told_of_another_identity_among_the_endpoints_of_a_service() {
 
 #[test]
 fn endpoints_that_are_called_one_by_one_are_a_configuration() {
-    for (port, is_config) in [("http", false), ("tcp", true), ("mine", true)] {
+    let cases = [
+        ("http", false, false),
+        ("tcp", false, true),
+        ("mine", false, true),
+        ("tcp", true, false),
+    ];
+    for (port, is_for_gateways, is_config) in cases {
+        let name = format!("{port}, for gateways: {is_for_gateways}");
         let named = |text: &str| text.replace("name: http", &format!("name: {port}"));
         let headless = named(SERVICE).replace("ports:", "clusterIP: None, ports:");
-        let (mut registry, source) = known(Registry::new(MeshConfig::builder()), &[]);
+        let registry = Registry::new(MeshConfig::builder());
+        let registry = match is_for_gateways {
+            true => registry.for_gateways(),
+            false => registry,
+        };
+        let (mut registry, source) = known(registry, &[]);
         changed(&mut registry, source, &headless);
         let change = changed(&mut registry, source, &named(&slice(&[A])));
         match change {
-            Some(Change::Config(_)) => assert!(is_config, "{port}"),
-            other => assert!(!is_config && endpoints(other) == [A], "{port}"),
+            Some(Change::Config(_)) => assert!(is_config, "{name}"),
+            other => assert!(!is_config && endpoints(other) == [A], "{name}"),
         }
     }
 }
