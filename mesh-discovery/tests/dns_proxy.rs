@@ -17,7 +17,7 @@ use mesh_core::resource::Object;
 use mesh_core::watch;
 use mesh_core::workload::Workload;
 use mesh_discovery::dns_proxy::{DnsProxy, DnsProxyOptions, NameTable};
-use mesh_discovery::registry::{Change, Debounce, Registry};
+use mesh_discovery::registry::{Change, Debounce, EndpointUpdate, Registry};
 use mesh_discovery::source::Update;
 use mesh_discovery::vip::Vips;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -237,36 +237,77 @@ spec:
 "
         )
     };
-    let text = entry("a", "192.0.2.1") + &entry("b", "192.0.2.2");
+    let text = entry("a", "192.0.2.1") + &entry("b", "192.0.2.2") + &entry("c", "192.0.2.1");
     let found = told(&text, &Workload::sidecar("shop"), "db.example.");
     assert_eq!(found.as_deref(), Some("192.0.2.1 192.0.2.2"));
 }
 
-#[test]
-fn headless_services_are_answered_by_the_endpoints_of_all_of_their_ports() {
-    let service = "
+const TWO_PORTS: &str = "
 apiVersion: v1
 kind: Service
 metadata: { name: db, namespace: shop }
 spec: { clusterIP: None, ports: [{ name: one, port: 1 }, { name: two, port: 2 }] }
 ---
 ";
-    let slice = |name: &str, address: &str| {
-        format!(
-            "
+
+/// A slice of the service with two ports, for one of them.
+fn slice_of(port: &str, address: &str) -> String {
+    format!(
+        "
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
-metadata: {{ name: db-{name}, namespace: shop, labels: {{ kubernetes.io/service-name: db }} }}
+metadata: {{ name: db-{port}, namespace: shop, labels: {{ kubernetes.io/service-name: db }} }}
 addressType: IPv4
-ports: [{{ name: {name}, port: 5432 }}]
+ports: [{{ name: {port}, port: 5432 }}]
 endpoints: [{{ addresses: [{address}] }}]
 ---
 "
-        )
-    };
-    let text = service.to_owned() + &slice("one", "10.0.0.1") + &slice("two", "10.0.0.2");
+    )
+}
+
+#[test]
+fn headless_services_are_answered_by_the_endpoints_of_all_of_their_ports() {
+    let text = TWO_PORTS.to_owned() + &slice_of("one", "10.0.0.1") + &slice_of("two", "10.0.0.2");
     let found = told(&text, &Workload::sidecar("shop"), "db.shop.");
     assert_eq!(found.as_deref(), Some("10.0.0.1 10.0.0.2"));
+}
+
+#[test]
+fn headless_services_are_answered_alike_whichever_of_their_ports_are_imported() {
+    let sidecar = "
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: default, namespace: shop }
+spec:
+  egress:
+  - { port: { number: 2, name: two, protocol: TCP }, hosts: [./*] }
+  - { port: { number: 1, name: one, protocol: TCP }, hosts: [./*] }
+---
+";
+    let text = sidecar.to_owned() + TWO_PORTS + &slice_of("one", "10.0.0.1");
+    let config = |text: &str| {
+        MeshConfig::builder()
+            .extend(objects(text))
+            .build(1)
+            .unwrap()
+    };
+    let before = config(&text);
+    let now = config(&(text + &slice_of("two", "10.0.0.2")));
+    let update = now.services().declared("db.shop.svc.cluster.local").next();
+    let update = EndpointUpdate::new(update.unwrap().clone());
+    let own = Workload::sidecar("shop");
+    let builder = NameTable::builder(&own);
+    let updated = builder.clone().with_updates([&update]);
+    let both = "10.0.0.1 10.0.0.2";
+    let cases = [
+        ("before", builder.build(&before), "10.0.0.1"),
+        ("after", builder.build(&now), both),
+        ("after an update", updated.build(&before), both),
+    ];
+    for (name, table, expected) in cases {
+        let found = addresses(&table, "db.shop.").unwrap_or_default().join(" ");
+        assert_eq!(found, expected, "{name}");
+    }
 }
 
 #[test]

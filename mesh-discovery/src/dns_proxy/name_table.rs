@@ -11,6 +11,7 @@ use mesh_core::resolve::imported_services;
 use mesh_core::workload::Workload;
 
 use crate::registry::EndpointUpdate;
+use crate::registry::replicas::is_same;
 
 /// The hosts that a workload sees, by all their names.
 ///
@@ -112,27 +113,37 @@ impl NameTable {
 pub struct NameTableBuilder<'a> {
     workload: &'a Workload,
     search_domain: Option<String>,
-    updates: HashMap<Declared, Arc<Service>>,
-}
-
-/// What declares a service: its provider, namespace, name, and host of several.
-type Declared = (Provider, String, String, String);
-
-fn declared(service: &Service) -> Declared {
-    (
-        service.provider,
-        service.namespace.clone(),
-        service.name.clone(),
-        service.hostname.clone(),
-    )
+    // By host.
+    updates: HashMap<String, Vec<Arc<Service>>>,
 }
 
 /// A host on its way into the table.
 #[derive(Debug)]
 struct Host {
     addresses: Vec<IpAddr>,
+    /// All of these, once there are those of another entry.
+    known: HashSet<IpAddr>,
     /// Name and namespace of a Kubernetes Service, which has shorter names as well.
     short: Option<(String, String)>,
+}
+
+impl Host {
+    fn new(addresses: Vec<IpAddr>, short: Option<(String, String)>) -> Self {
+        Self {
+            addresses,
+            known: HashSet::new(),
+            short,
+        }
+    }
+
+    /// Adds what is not known yet.
+    fn extend(&mut self, addresses: Vec<IpAddr>) {
+        if self.known.is_empty() {
+            self.known.extend(&self.addresses);
+        }
+        let new = addresses.into_iter().filter(|ip| self.known.insert(*ip));
+        self.addresses.extend(new);
+    }
 }
 
 impl NameTableBuilder<'_> {
@@ -154,7 +165,9 @@ impl NameTableBuilder<'_> {
     ) -> Self {
         for update in updates {
             let service = update.service();
-            self.updates.insert(declared(service), Arc::clone(service));
+            let same_host = self.updates.entry(service.hostname.clone()).or_default();
+            same_host.retain(|known| !is_same(known, service));
+            same_host.push(Arc::clone(service));
         }
         self
     }
@@ -164,7 +177,7 @@ impl NameTableBuilder<'_> {
     pub fn build(&self, config: &MeshConfig) -> NameTable {
         let mut hosts = BTreeMap::new();
         for service in imported_services(config, self.workload) {
-            let service = self.updates.get(&declared(&service)).unwrap_or(&service);
+            let service = self.whole(&service, config);
             self.add_service(service, &mut hosts);
             self.add_pods(service, config, &mut hosts);
         }
@@ -179,6 +192,15 @@ impl NameTableBuilder<'_> {
         NameTable { names }
     }
 
+    /// The service as it is now, with all of its ports: a listener with a port imports that one alone.
+    fn whole<'a>(&'a self, imported: &'a Service, config: &'a MeshConfig) -> &'a Service {
+        let updated = self.updates.get(&imported.hostname).into_iter().flatten();
+        let declared = config.services().declared(&imported.hostname);
+        let mut all = updated.chain(declared).map(|service| &**service);
+        all.find(|service| is_same(service, imported))
+            .unwrap_or(imported)
+    }
+
     /// Adds a service. One that Kubernetes has counts alone; entries with the same host are one.
     fn add_service(&self, service: &Service, hosts: &mut BTreeMap<String, Host>) {
         let addresses = self.addresses(service);
@@ -189,14 +211,9 @@ impl NameTableBuilder<'_> {
         let short = is_kubernetes.then(|| (service.name.clone(), service.namespace.clone()));
         match hosts.get_mut(&service.hostname) {
             Some(known) if known.short.is_some() => {}
-            Some(known) if !is_kubernetes => {
-                let all = &mut known.addresses;
-                let new = addresses.into_iter().filter(|ip| !all.contains(ip));
-                let new: Vec<_> = new.collect();
-                all.extend(new);
-            }
+            Some(known) if !is_kubernetes => known.extend(addresses),
             _ => {
-                let host = Host { addresses, short };
+                let host = Host::new(addresses, short);
                 hosts.insert(service.hostname.clone(), host);
             }
         }
@@ -261,6 +278,9 @@ impl NameTableBuilder<'_> {
             let spec = &pod.spec.spec;
             let is_own = pod.metadata.namespace == service.namespace
                 && spec.subdomain.as_deref() == Some(&*service.name);
+            if !is_own {
+                continue;
+            }
             let status = &pod.spec.status;
             let ips = status
                 .pod_ip
@@ -269,14 +289,14 @@ impl NameTableBuilder<'_> {
             let mut addresses: Vec<IpAddr> = ips.filter_map(|ip| ip.parse().ok()).collect();
             addresses.dedup();
             addresses.retain(|ip| ready.contains(ip));
-            if !is_own || addresses.is_empty() {
+            if addresses.is_empty() {
                 continue;
             }
             let hostname = spec.hostname.as_deref().unwrap_or(&pod.metadata.name);
             let short = format!("{hostname}.{}", service.name);
             let host = format!("{short}.{domain}").to_ascii_lowercase();
             let short = Some((short, service.namespace.clone()));
-            hosts.insert(host, Host { addresses, short });
+            hosts.insert(host, Host::new(addresses, short));
         }
     }
 

@@ -100,7 +100,7 @@ impl Replicas {
 }
 
 /// Whether two are versions of one service.
-pub(super) fn is_same(a: &Service, b: &Service) -> bool {
+pub(crate) fn is_same(a: &Service, b: &Service) -> bool {
     let declared = a.provider == b.provider && a.namespace == b.namespace && a.name == b.name;
     declared && a.hostname == b.hostname
 }
