@@ -7,8 +7,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
 use http::uri::Authority;
-use http::{HeaderMap, Uri};
 use mesh_core::attributes::{ConnectionInfo, ResponseFlag, SelectedEndpoint, TransportFailure};
 use mesh_core::host::HostPattern;
 use mesh_core::model::cluster::{Cluster, Discovery};
@@ -248,8 +248,7 @@ fn hash(cluster: &Cluster, connection: &Connection) -> Option<u64> {
         local: connection.local,
     };
     let by_address = (hash.use_source_ip == Some(true)).then_some(HashPolicy::SourceIp);
-    let (headers, uri) = (HeaderMap::new(), Uri::default());
-    let key = hash_key::evaluate(by_address.as_slice(), &headers, &uri, Some(ends))?;
+    let key = hash_key::evaluate(by_address.as_slice(), &Request::new(()), Some(ends))?;
     Some(key.hash)
 }
 

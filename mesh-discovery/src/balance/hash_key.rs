@@ -1,7 +1,7 @@
 //! What a consistent hash is taken of.
 //!
-//! Each [`HashPolicy`] of the route may yield a hash: of a header field (all its values, sorted), a
-//! cookie, the client's address, a query parameter. Several are combined as Envoy combines them.
+//! Each [`HashPolicy`] of the route may yield a hash: of a header field (all its values, sorted) or a
+//! pseudo-header of HTTP/2 (`:authority`, which is `host`, `:method`, `:path`, `:scheme`), a cookie, the client's address, a query parameter. Several are combined as Envoy combines them.
 //! If none yields a hash, the endpoint is picked at random.
 //!
 //! A cookie that is absent is made up, where the policy gives it a lifetime and the connection is known:
@@ -20,9 +20,8 @@
 //! use mesh_discovery::balance::hash_key;
 //!
 //! let request = Request::get("/cart?user=jason").body(()).unwrap();
-//! let (head, ()) = request.into_parts();
 //! let policies = [HashPolicy::Header("x-user".into()), HashPolicy::QueryParam("user".into())];
-//! let key = hash_key::evaluate(&policies, &head.headers, &head.uri, None).unwrap();
+//! let key = hash_key::evaluate(&policies, &request, None).unwrap();
 //! assert_eq!(key.hash, xxhash64(b"jason"));
 //! ```
 
@@ -31,8 +30,9 @@ use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use http::Uri;
 use http::header::{COOKIE, HOST, HeaderMap, HeaderValue};
+use http::{Request, Uri};
+use mesh_core::attributes::TargetScheme;
 use mesh_core::model::retry::HashPolicy;
 
 use crate::balance::hash::{xxhash64, xxhash64_of};
@@ -56,10 +56,9 @@ pub struct HashKey {
 }
 
 /// Takes the hash of a request. `None` if no policy yields one.
-pub fn evaluate(
+pub fn evaluate<B>(
     policies: &[HashPolicy],
-    headers: &HeaderMap,
-    uri: &Uri,
+    request: &Request<B>,
     connection: Option<Connection>,
 ) -> Option<HashKey> {
     let mut key: Option<HashKey> = None;
@@ -70,14 +69,14 @@ pub fn evaluate(
                 path,
                 ttl,
                 attributes,
-            } => match cookie(headers, name) {
+            } => match cookie(request.headers(), name) {
                 Some(value) => (Some(xxhash64(value)), None),
                 None => made_up(connection, *ttl, |value, ttl| {
                     set_cookie(name, value, path, ttl, attributes)
                 }),
             },
-            HashPolicy::Header(name) => (header(headers, uri, name), None),
-            HashPolicy::QueryParam(name) => (query_param(uri, name), None),
+            HashPolicy::Header(name) => (header(request, name), None),
+            HashPolicy::QueryParam(name) => (query_param(request.uri(), name), None),
             HashPolicy::SourceIp => (connection.map(|ends| source_ip(ends.remote.ip())), None),
         };
         let Some(hash) = hash else {
@@ -95,11 +94,24 @@ pub fn evaluate(
     key
 }
 
-/// The hash of all values, whatever their order. The authority of a URI is the value of `host`, as in Envoy.
-fn header(headers: &HeaderMap, uri: &Uri, name: &str) -> Option<u64> {
-    if let Some(authority) = uri.authority().filter(|_| name == HOST.as_str()) {
-        return Some(xxhash64(authority.as_str().as_bytes()));
-    }
+/// The hash of a header, or of a pseudo-header, as Envoy looks both up.
+fn header<B>(request: &Request<B>, name: &str) -> Option<u64> {
+    let uri = request.uri();
+    let written = match name {
+        ":authority" | "host" => match uri.authority() {
+            Some(authority) => authority.as_str(),
+            None => return field(request.headers(), HOST.as_str()),
+        },
+        ":method" => request.method().as_str(),
+        ":path" => uri.path_and_query()?.as_str(),
+        ":scheme" => TargetScheme::of(uri, request.extensions()),
+        name => return field(request.headers(), name),
+    };
+    Some(xxhash64(written.as_bytes()))
+}
+
+/// The hash of all values, whatever their order.
+fn field(headers: &HeaderMap, name: &str) -> Option<u64> {
     let mut values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
     let first = values.next()?;
     let Some(second) = values.next() else {
@@ -185,8 +197,6 @@ fn set_cookie(
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
-
     use super::*;
 
     #[test]
@@ -257,7 +267,7 @@ mod tests {
         assert_eq!(key.set_cookie, None, "it is there");
 
         let policies = [of_cookie("other", Some(60))];
-        let of_nobody = evaluate(&policies, &HeaderMap::new(), &Uri::default(), None);
+        let of_nobody = evaluate(&policies, &Request::new(()), None);
         assert_eq!(
             of_nobody, None,
             "callers that are not known share no endpoint"
@@ -265,16 +275,31 @@ mod tests {
     }
 
     #[test]
-    fn the_host_is_hashed_wherever_the_request_names_it() {
-        let policies = [HashPolicy::Header("host".into())];
-        for uri in ["/", "https://a.example/"] {
-            let request = Request::get(uri).header("host", "a.example");
-            let (mut head, ()) = request.body(()).unwrap().into_parts();
-            if head.uri.authority().is_some() {
-                head.headers.clear();
+    fn the_host_is_hashed_wherever_the_request_names_it_and_by_both_names() {
+        let by_uri = Request::get("https://a.example/").body(()).unwrap();
+        let by_header = Request::get("/").header("host", "a.example");
+        for request in [by_uri, by_header.body(()).unwrap()] {
+            for name in ["host", ":authority"] {
+                let policies = [HashPolicy::Header(name.into())];
+                let key = evaluate(&policies, &request, None).unwrap();
+                assert_eq!(key.hash, xxhash64(b"a.example"), "{name} of {request:?}");
             }
-            let key = evaluate(&policies, &head.headers, &head.uri, None).unwrap();
-            assert_eq!(key.hash, xxhash64(b"a.example"), "{uri}");
+        }
+    }
+
+    #[test]
+    fn pseudo_headers_are_headers() {
+        let cases = [
+            (":method", Some("GET")),
+            (":path", Some("/?b=2&a=1%20&a=3")),
+            (":scheme", Some("http")),
+            (":authority", None),
+            (":status", None),
+        ];
+        for (name, expected) in cases {
+            let key = hash(&[HashPolicy::Header(name.into())]);
+            let expected = expected.map(|value| xxhash64(value.as_bytes()));
+            assert_eq!(key.map(|key| key.hash), expected, "{name}");
         }
     }
 
@@ -316,11 +341,10 @@ mod tests {
             .header("x-many", "bc")
             .header("x-many", "a")
             .header("cookie", "session=s1");
-        let (head, ()) = request.body(()).unwrap().into_parts();
         let connection = Connection {
             remote: "[::1]:1234".parse().unwrap(),
             local: "[::1]:80".parse().unwrap(),
         };
-        evaluate(policies, &head.headers, &head.uri, Some(connection))
+        evaluate(policies, &request.body(()).unwrap(), Some(connection))
     }
 }

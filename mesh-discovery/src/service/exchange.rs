@@ -207,8 +207,7 @@ fn hash<B>(request: &Request<B>) -> Option<HashKey> {
         remote: ClientAddress::of(extensions).unwrap_or(info.peer),
         local: info.local,
     });
-    let policies = &route.hash_policies;
-    hash_key::evaluate(policies, request.headers(), request.uri(), connection)
+    hash_key::evaluate(&route.hash_policies, request, connection)
 }
 
 /// What a response says of its endpoint. Nothing if a limit was reached on our side.
