@@ -8,7 +8,7 @@
 //! In a response that the proxy gives itself `%RESPONSE_CODE%` is `0`, since Envoy settles the status
 //! after the operations ([`Exchange::answered_locally`]), and so it does what the answer says of its
 //! text: its length, and `text/plain` if no operation has written another type. An answer without text has
-//! no type, and one to a gRPC caller always its own.
+//! no type, and one that has another type keeps it: a page of an authorizer, a status for a gRPC caller.
 //!
 //! Envoy joins values that are appended to a few well-known fields (`user-agent`, for one) with a
 //! comma; here they always become a further field, which means the same (RFC 9110 §5.3).
@@ -114,8 +114,8 @@ pub fn apply_to_response(
     }
 }
 
-/// Lets an answer of the proxy say of its text what it said before the operations, but for a type that
-/// they have written.
+/// Lets an answer of the proxy say of its text what it said before the operations; `text/plain` only if
+/// they have written no type.
 fn settle(length: Option<HeaderValue>, own: Option<HeaderValue>, headers: &mut HeaderMap) {
     match length {
         Some(length) => headers.insert(CONTENT_LENGTH, length),
@@ -125,11 +125,12 @@ fn settle(length: Option<HeaderValue>, own: Option<HeaderValue>, headers: &mut H
         None => {
             headers.remove(CONTENT_TYPE);
         }
-        Some(own) if own == "application/grpc" => {
-            headers.insert(CONTENT_TYPE, own);
+        // Envoy's own, if nobody says another.
+        Some(own) if own == "text/plain" => {
+            headers.entry(CONTENT_TYPE).or_insert(own);
         }
         Some(own) => {
-            headers.entry(CONTENT_TYPE).or_insert(own);
+            headers.insert(CONTENT_TYPE, own);
         }
     }
 }
@@ -321,6 +322,7 @@ mod tests {
     #[test]
     fn what_an_answer_of_the_proxy_says_of_its_text_is_settled_after_the_operations() {
         let text: &[_] = &[("content-type", "text/plain"), ("content-length", "2")];
+        let page: &[_] = &[("content-type", "text/html"), ("content-length", "2")];
         let grpc: &[_] = &[("content-type", "application/grpc")];
         let add = |name, value| option(name, value, AppendAction::AppendIfExistsOrAdd);
         let json = mutation(&[], vec![add("content-type", "application/json")]);
@@ -332,6 +334,8 @@ mod tests {
             (text, &removed, plain, &["2"]),
             (text, &length, plain, &["2"]),
             (&[], &json, none, none),
+            (page, &json, &["text/html"], &["2"]),
+            (page, &removed, &["text/html"], &["2"]),
             (grpc, &json, &["application/grpc"], none),
         ] {
             let mut route = route();
