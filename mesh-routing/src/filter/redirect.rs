@@ -43,7 +43,8 @@ use http::{Response, StatusCode};
 use mesh_core::model::route::{PathRewrite, Redirect, RouteMatch};
 use mesh_core::reply::{self, Caller};
 
-use crate::filter::{direct_response, rewrite};
+use crate::filter::direct_response;
+use crate::filter::rewrite::Replaced;
 use crate::request::RequestHead;
 
 /// The answer to a request of a route with `redirect`.
@@ -157,11 +158,12 @@ fn path<'a>(
     let target = request.path_and_query();
     let path = match &redirect.path {
         Some(PathRewrite::Full(path)) if path.contains('?') => return Cow::Borrowed(path),
-        // Nothing is no path to redirect to.
-        Some(PathRewrite::Regex(regex)) if regex.replace_all(request.path()).is_empty() => None,
-        Some(rewrite) => rewrite::path(rewrite, matches, target),
+        Some(rewrite) => Replaced::new(rewrite, matches, target),
         None => None,
     };
+    // Nothing is no path to redirect to.
+    let path = path.filter(|replaced| !replaced.is_empty());
+    let path = path.map(Replaced::into_target);
     let path = path.map_or(Cow::Borrowed(target), Cow::Owned);
     match path.find('?') {
         Some(end) if redirect.strip_query => Cow::Owned(path[..end].to_owned()),

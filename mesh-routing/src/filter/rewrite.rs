@@ -47,26 +47,58 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 /// `matches` is the condition that took the request: it says which part of the path
 /// [`PathRewrite::Prefix`] replaces.
 pub fn path(rewrite: &PathRewrite, matches: &RouteMatch, target: &str) -> Option<String> {
-    let end = target.find('?').unwrap_or(target.len());
-    let (path, query) = target.split_at(end);
-    let (replacement, rest) = match rewrite {
-        PathRewrite::Full(path) => (Cow::Borrowed(path.as_str()), ""),
-        PathRewrite::Prefix(prefix) => {
-            let rest = path.get(matched_length(&matches.path, path)..)?;
-            (Cow::Borrowed(prefix.as_str()), rest)
-        }
-        PathRewrite::Regex(rewrite) => (rewrite.replace_all(path), ""),
-        PathRewrite::Template(rewrite) => (Cow::Owned(rewrite.apply(path)?), ""),
-    };
-    if replacement.is_empty() && !matches!(rewrite, PathRewrite::Regex(_)) {
-        return None;
+    let replaced = Replaced::new(rewrite, matches, target)?;
+    let is_change = !replaced.is_empty() || matches!(rewrite, PathRewrite::Regex(_));
+    is_change.then(|| replaced.into_target())
+}
+
+/// A path of which a rewrite has replaced a part.
+pub(super) struct Replaced<'a> {
+    replacement: Cow<'a, str>,
+    // What stays of the path behind it.
+    rest: &'a str,
+    query: &'a str,
+}
+
+impl<'a> Replaced<'a> {
+    /// What `rewrite` makes of `target`, as in [`path`]. `None` if it does not apply.
+    pub(super) fn new(
+        rewrite: &'a PathRewrite,
+        matches: &RouteMatch,
+        target: &'a str,
+    ) -> Option<Self> {
+        let end = target.find('?').unwrap_or(target.len());
+        let (path, query) = target.split_at(end);
+        let (replacement, rest) = match rewrite {
+            PathRewrite::Full(path) => (Cow::Borrowed(path.as_str()), ""),
+            PathRewrite::Prefix(prefix) => {
+                let rest = path.get(matched_length(&matches.path, path)..)?;
+                (Cow::Borrowed(prefix.as_str()), rest)
+            }
+            PathRewrite::Regex(rewrite) => (rewrite.replace_all(path), ""),
+            PathRewrite::Template(rewrite) => (Cow::Owned(rewrite.apply(path)?), ""),
+        };
+        Some(Self {
+            replacement,
+            rest,
+            query,
+        })
     }
-    let root = if replacement.starts_with('/') {
-        ""
-    } else {
-        "/"
-    };
-    Some([root, &encode(replacement), rest, query].concat())
+
+    /// Whether nothing was written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.replacement.is_empty()
+    }
+
+    /// Path and query, which begin with a `/`.
+    pub(super) fn into_target(self) -> String {
+        let root = if self.replacement.starts_with('/') {
+            ""
+        } else {
+            "/"
+        };
+        [root, &encode(self.replacement), self.rest, self.query].concat()
+    }
 }
 
 /// Percent-encodes what a path and query cannot hold.
