@@ -102,6 +102,11 @@ mod tests {
     /// Two generations of a Deployment, in two zones, a pod that is not ready, one in another region,
     /// and one that is draining.
     fn config() -> MeshConfig {
+        config_of("pod-template-hash")
+    }
+
+    /// As [`config`], with the label of generations.
+    fn config_of(label: &str) -> MeshConfig {
         let mut text = String::from(
             "
 apiVersion: v1
@@ -133,7 +138,7 @@ kind: Pod
 metadata:
   name: cart-{index}
   namespace: shop
-  labels: {{ app: cart, pod-template-hash: {generation} }}
+  labels: {{ app: cart, {label}: {generation} }}
 spec: {{ nodeName: node-{index} }}
 status:
   phase: Running
@@ -212,5 +217,15 @@ endpoints:
         assert_eq!(resolve(&config(), &told).replicas, ["us/a"]);
         let stranger = Workload::sidecar("shop").with_label("app", "books");
         assert_eq!(resolve(&config(), &stranger).replicas, [""; 0]);
+    }
+
+    #[test]
+    fn pods_of_a_rollout_have_generations_as_those_of_a_deployment_have() {
+        let label = "rollouts-pod-template-hash";
+        let config = config_of(label);
+        let old = cart().with_label(label, "old");
+        assert_eq!(resolve(&config, &old).replicas, ["eu/a", "eu/b", "us/a"]);
+        let new = cart().with_label(label, "new");
+        assert_eq!(resolve(&config, &new).replicas, ["eu/b"]);
     }
 }
