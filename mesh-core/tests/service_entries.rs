@@ -140,6 +140,13 @@ metadata: { name: shop, labels: { team: shop } }
     let text = namespaces.to_owned() + &entry("a", 1, HTTP, "STATIC", "192.0.2.1");
     let matching = r#"[{"visibility": "NAMESPACE", "matchingRules": [{"namespaceSelector": {"matchLabels": {"team": "shop"}}}]}]"#;
     let other = matching.replace(r#""team": "shop""#, r#""team": "bank""#);
+    // Selectors that Istio does not take match nothing.
+    let refused = |expression: &str| {
+        format!(
+            r#"{{"applyToSidecars": true, "defaultVisibility": "NONE", "policies": [{{"visibility": "PUBLIC",
+            "matchingRules": [{{"namespaceSelector": {{"matchExpressions": [{expression}]}}}}]}}]}}"#
+        )
+    };
     for (settings, seen_by) in [
         ("{}".to_owned(), &["shop", "bank"][..]),
         (
@@ -162,6 +169,15 @@ metadata: { name: shop, labels: { team: shop } }
             format!(
                 r#"{{"applyToSidecars": true, "defaultVisibility": "NONE", "policies": {other}}}"#
             ),
+            &[],
+        ),
+        (refused(r#"{"key": "team", "operator": "NotIn"}"#), &[]),
+        (
+            refused(r#"{"key": "team", "operator": "Exists", "values": ["shop"]}"#),
+            &[],
+        ),
+        (
+            refused(r#"{"key": "not a key", "operator": "DoesNotExist"}"#),
             &[],
         ),
     ] {

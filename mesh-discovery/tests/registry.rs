@@ -200,7 +200,7 @@ data: {{ mesh: '{mesh}' }}
 
 #[test]
 fn namespaces_that_no_discovery_selector_chooses_do_not_count() {
-    let namespaces = |label: &str| {
+    let namespaces = |label: &str, further: &str| {
         format!(
             "
 apiVersion: v1
@@ -209,7 +209,7 @@ metadata: {{ name: istio, namespace: istio-system }}
 data:
   mesh: |
     trustDomain: example.org
-    discoverySelectors: [{{ matchLabels: {{ mesh: \"yes\" }} }}]
+    discoverySelectors: [{{ matchLabels: {{ mesh: \"yes\" }} }}{further}]
 ---
 apiVersion: v1
 kind: Namespace
@@ -222,8 +222,16 @@ metadata: {{ name: shop, labels: {{ mesh: '{label}' }} }}
         .with_debounce(Debounce::NONE)
         .with_settings_from_config_map();
     let cluster = registry.add_cluster("cluster");
-    for (label, services) in [("no", 0), ("yes", 1), ("no", 0)] {
-        registry.handle_update(cluster, Update::All(objects(&namespaces(label))), now);
+    // Of selectors of which one has no sense, none counts.
+    let senseless = ", { matchExpressions: [{ key: mesh, operator: In }] }";
+    for (label, further, services) in [
+        ("no", "", 0),
+        ("yes", "", 1),
+        ("no", "", 0),
+        ("no", senseless, 1),
+    ] {
+        let all = Update::All(objects(&namespaces(label, further)));
+        registry.handle_update(cluster, all, now);
         let config = config(registry.poll(now));
         assert_eq!(config.services().iter().count(), services, "{label}");
         assert_eq!(

@@ -69,17 +69,11 @@ pub struct LabelSelectorRequirement {
 }
 
 impl LabelSelectorRequirement {
-    /// Whether the labels meet the expression.
+    /// Whether the labels meet the expression. None meet one that is not [valid](Self::validate).
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
         let value = labels.value(&self.key);
-        let is_listed = || value.is_some_and(|value| self.values.iter().any(|v| v == value));
-        match self.operator {
-            SelectorOperator::In => is_listed(),
-            SelectorOperator::NotIn => !is_listed(),
-            SelectorOperator::Exists => value.is_some(),
-            SelectorOperator::DoesNotExist => value.is_none(),
-        }
+        self.operator.is_met(value, &self.values)
     }
 
     /// Checks that there are values where the operator compares, and none where it does not.
@@ -89,18 +83,7 @@ impl LabelSelectorRequirement {
     /// When that does not hold. Keys and values are the subject of
     /// [`validate_key`](super::validate_key) and [`validate_value`](super::validate_value).
     pub fn validate(&self) -> Result<(), RequirementError> {
-        let operator = self.operator;
-        match operator {
-            SelectorOperator::In | SelectorOperator::NotIn if self.values.is_empty() => {
-                Err(RequirementError::NoValues { operator })
-            }
-            SelectorOperator::Exists | SelectorOperator::DoesNotExist
-                if !self.values.is_empty() =>
-            {
-                Err(RequirementError::Values { operator })
-            }
-            _ => Ok(()),
-        }
+        self.operator.validate(&self.values)
     }
 }
 
@@ -115,6 +98,35 @@ pub enum SelectorOperator {
     Exists,
     /// The key is absent.
     DoesNotExist,
+}
+
+impl SelectorOperator {
+    /// Whether the value of a key is as asked for, if `values` go with the operator.
+    pub(crate) fn is_met(self, value: Option<&str>, values: &[String]) -> bool {
+        let is_listed = || value.is_some_and(|value| values.iter().any(|listed| listed == value));
+        let is_met = match self {
+            Self::In => is_listed(),
+            Self::NotIn => !is_listed(),
+            Self::Exists => value.is_some(),
+            Self::DoesNotExist => value.is_none(),
+        };
+        is_met && self.validate(values).is_ok()
+    }
+
+    /// Checks that there are values if the operator compares, and none if it does not
+    /// (`NewRequirement` of Kubernetes).
+    pub(crate) fn validate(self, values: &[String]) -> Result<(), RequirementError> {
+        let operator = self;
+        match self {
+            Self::In | Self::NotIn if values.is_empty() => {
+                Err(RequirementError::NoValues { operator })
+            }
+            Self::Exists | Self::DoesNotExist if !values.is_empty() => {
+                Err(RequirementError::Values { operator })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Why an expression is refused.
@@ -162,7 +174,11 @@ mod tests {
             Labels::from_iter([("a", "y")]),
         ];
         for (operator, expected) in cases {
-            let requirement = requirement(operator, &["x"]);
+            let values: &[&str] = match operator {
+                In | NotIn => &["x"],
+                Exists | DoesNotExist => &[],
+            };
+            let requirement = requirement(operator, values);
             let matched = subjects
                 .each_ref()
                 .map(|labels| requirement.matches(labels));
@@ -171,26 +187,26 @@ mod tests {
     }
 
     #[test]
-    fn only_a_comparison_has_values() {
+    fn no_labels_meet_an_expression_whose_values_do_not_go_with_its_operator() {
         use SelectorOperator::{DoesNotExist, Exists, In, NotIn};
-        for operator in [In, NotIn] {
-            assert!(
-                requirement(operator, &["x"]).validate().is_ok(),
-                "{operator:?}"
-            );
-            assert!(
-                requirement(operator, &[]).validate().is_err(),
-                "{operator:?}"
-            );
-        }
-        for operator in [Exists, DoesNotExist] {
-            assert!(
-                requirement(operator, &[]).validate().is_ok(),
-                "{operator:?}"
-            );
-            assert!(
-                requirement(operator, &["x"]).validate().is_err(),
-                "{operator:?}"
+        let subjects = [Labels::new(), Labels::from_iter([("a", "x")])];
+        for (operator, values, is_valid) in [
+            (In, &["x"][..], true),
+            (In, &[], false),
+            (NotIn, &["x"], true),
+            (NotIn, &[], false),
+            (Exists, &[], true),
+            (Exists, &["x"], false),
+            (DoesNotExist, &[], true),
+            (DoesNotExist, &["x"], false),
+        ] {
+            let requirement = requirement(operator, values);
+            let is_met = subjects.iter().any(|labels| requirement.matches(labels));
+            let is_accepted = requirement.validate().is_ok();
+            assert_eq!(
+                [is_met, is_accepted],
+                [is_valid; 2],
+                "{operator:?} {values:?}"
             );
         }
     }

@@ -7,6 +7,7 @@ use mesh_core::config::{DuplicateResource, MeshConfig, MeshConfigBuilder};
 use mesh_core::diagnostic::{Diagnostic, Severity};
 use mesh_core::labels::Labels;
 use mesh_core::resource::Object;
+use mesh_core::resource::istio::mesh_config::LabelSelector;
 use mesh_core::resource::kind::Kind;
 
 use crate::registry::affected::{Affected, ServiceNames};
@@ -123,10 +124,11 @@ impl Registry {
     }
 
     /// The namespaces that the mesh's `discoverySelectors` choose by their labels
-    /// (`pkg/kube/namespace/filter.go`); `None` if there are no selectors.
+    /// (`pkg/kube/namespace/filter.go`); `None` for all, if there are no selectors, or one of them is not
+    /// [whole](LabelSelector::is_whole). Istio begins so, too, and keeps those that it had before.
     fn chosen_namespaces(&self, settings: &MeshConfig) -> Option<HashSet<String>> {
         let selectors = &settings.options().as_written().discovery_selectors;
-        if selectors.is_empty() {
+        if selectors.is_empty() || !selectors.iter().all(LabelSelector::is_whole) {
             return None;
         }
         let view = self.view();

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::labels::Labels;
+use crate::labels::{Labels, SelectorOperator};
 
 /// Requirements on labels, all of which have to hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,25 +87,24 @@ impl LabelSelectorRequirement {
     /// Kubernetes keeps others, and does not apply the selector (`LabelSelectorAsSelector`).
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        use LabelSelectorOperator as Operator;
-        self.operator.is_some_and(|operator| match operator {
-            Operator::In | Operator::NotIn => !self.values.is_empty(),
-            Operator::DoesNotExist | Operator::Exists => self.values.is_empty(),
-        })
+        let operator = self.operator.map(SelectorOperator::from);
+        operator.is_some_and(|operator| operator.validate(&self.values).is_ok())
     }
 
     fn is_met(&self, labels: &Labels) -> bool {
-        if !self.is_whole() {
-            return false;
-        }
+        let operator = self.operator.map(SelectorOperator::from);
         let value = labels.value(&self.key);
-        let is_listed = || value.is_some_and(|value| self.values.iter().any(|own| own == value));
-        match self.operator {
-            Some(LabelSelectorOperator::DoesNotExist) => value.is_none(),
-            Some(LabelSelectorOperator::Exists) => value.is_some(),
-            Some(LabelSelectorOperator::In) => is_listed(),
-            Some(LabelSelectorOperator::NotIn) => !is_listed(),
-            None => false,
+        operator.is_some_and(|operator| operator.is_met(value, &self.values))
+    }
+}
+
+impl From<LabelSelectorOperator> for SelectorOperator {
+    fn from(operator: LabelSelectorOperator) -> Self {
+        match operator {
+            LabelSelectorOperator::DoesNotExist => Self::DoesNotExist,
+            LabelSelectorOperator::Exists => Self::Exists,
+            LabelSelectorOperator::In => Self::In,
+            LabelSelectorOperator::NotIn => Self::NotIn,
         }
     }
 }

@@ -69,32 +69,29 @@ pub struct LabelSelector {
 }
 
 impl LabelSelector {
-    /// Whether the labels are selected. An unknown operator selects nothing.
+    /// Whether the labels are selected. A selector that is not [whole](Self::is_whole) selects nothing.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
-        let expressions = self.match_expressions.iter().map(|expression| {
-            let operator = match expression.operator.as_str() {
-                "In" => SelectorOperator::In,
-                "NotIn" => SelectorOperator::NotIn,
-                "Exists" => SelectorOperator::Exists,
-                "DoesNotExist" => SelectorOperator::DoesNotExist,
-                _ => return None,
-            };
-            Some(labels::LabelSelectorRequirement {
-                key: expression.key.clone(),
-                operator,
-                values: expression.values.clone(),
-            })
-        });
-        let Some(match_expressions) = expressions.collect() else {
-            return false;
+        let mut fixed = self.match_labels.iter();
+        let is_met = |found: &LabelSelectorRequirement| {
+            let value = labels.value(&found.key);
+            let operator = found.operator();
+            operator.is_some_and(|operator| operator.is_met(value, &found.values))
         };
-        let match_labels = self.match_labels.iter().collect();
-        let selector = labels::LabelSelector {
-            match_labels,
-            match_expressions,
-        };
-        selector.matches(labels)
+        self.is_whole()
+            && fixed.all(|(key, value)| labels.value(key) == Some(value))
+            && self.match_expressions.iter().all(is_met)
+    }
+
+    /// Whether Istio takes the selector (`LabelSelectorAsSelector`): its keys and values can be those of
+    /// labels, its operators are known, and each has values if it compares with some and only then.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let mut fixed = self.match_labels.iter();
+        let mut expressions = self.match_expressions.iter();
+        fixed.all(|(key, value)| {
+            labels::validate_key(key).is_ok() && labels::validate_value(value).is_ok()
+        }) && expressions.all(LabelSelectorRequirement::is_whole)
     }
 }
 
@@ -111,6 +108,26 @@ pub struct LabelSelectorRequirement {
     /// Values, for the first two operators.
     #[serde(skip_serializing_if = "is_default")]
     pub values: Vec<String>,
+}
+
+impl LabelSelectorRequirement {
+    fn operator(&self) -> Option<SelectorOperator> {
+        match self.operator.as_str() {
+            "In" => Some(SelectorOperator::In),
+            "NotIn" => Some(SelectorOperator::NotIn),
+            "Exists" => Some(SelectorOperator::Exists),
+            "DoesNotExist" => Some(SelectorOperator::DoesNotExist),
+            _ => None,
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        let mut values = self.values.iter();
+        let operator = self.operator();
+        operator.is_some_and(|operator| operator.validate(&self.values).is_ok())
+            && labels::validate_key(&self.key).is_ok()
+            && values.all(|value| labels::validate_value(value).is_ok())
+    }
 }
 
 /// Who sees service entries. The first policy that matches decides.
