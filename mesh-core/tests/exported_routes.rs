@@ -14,12 +14,12 @@ const SCENE: &str = "
 apiVersion: v1
 kind: Service
 metadata: { name: cart, namespace: shop }
-spec: { clusterIP: 10.0.0.1, ports: [{ name: http, port: 80 }, { name: tcp, port: 90 }] }
+spec: { clusterIP: 10.0.0.1, ports: [{ name: http, port: 80 }, { name: tcp, port: 90 }, { name: tls, port: 91 }] }
 ---
 apiVersion: v1
 kind: Service
 metadata: { name: books, namespace: shop }
-spec: { clusterIP: 10.0.0.2, ports: [{ name: http, port: 80 }, { name: tcp, port: 90 }] }
+spec: { clusterIP: 10.0.0.2, ports: [{ name: http, port: 80 }, { name: tcp, port: 90 }, { name: tls, port: 91 }] }
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -29,10 +29,21 @@ spec:
   listeners:
   - { name: http, port: 80, protocol: HTTP, allowedRoutes: { namespaces: { from: All } } }
   - { name: tcp, port: 90, protocol: TCP, allowedRoutes: { namespaces: { from: All } } }
+  - name: tls
+    port: 91
+    protocol: TLS
+    tls: { mode: Passthrough }
+    allowedRoutes: { namespaces: { from: All } }
 ---
 ";
 
-const KINDS: [(&str, u16); 3] = [("HTTPRoute", 80), ("GRPCRoute", 80), ("TCPRoute", 90)];
+/// Kinds of routes, each with a port for them.
+const KINDS: [(&str, u16); 4] = [
+    ("HTTPRoute", 80),
+    ("GRPCRoute", 80),
+    ("TCPRoute", 90),
+    ("TLSRoute", 91),
+];
 
 /// What `workload` makes of a route of `shop` to `books`, where VirtualServices are seen by
 /// `default`.
@@ -90,7 +101,7 @@ fn a_gateway_has_no_routes_of_namespaces_that_keep_theirs_to_themselves() {
         for (default, served) in [("*", true), ("edge", true), (".", false), ("~", false)] {
             let parent = "{ name: gateway, namespace: edge }";
             let model = model(kind, parent, default, &edge);
-            let is_served = is_routed(&model, "*", "0.0.0.0_90");
+            let is_served = is_routed(&model, "*", &format!("0.0.0.0_{}", kind.1));
             assert_eq!(is_served, served, "{kind:?} {default}");
             let mut notices = model.notices.iter();
             let is_told =
@@ -110,11 +121,21 @@ fn clients_elsewhere_have_no_routes_of_namespaces_that_keep_theirs_to_themselves
             ("bank", false, true),
         ] {
             for (namespace, expected) in [("shop", in_shop), ("bank", in_bank)] {
-                let parent = "{ group: '', kind: Service, name: cart }";
-                let model = model(kind, parent, default, &Workload::sidecar(namespace));
-                let cart = "cart.shop.svc.cluster.local";
-                let found = is_routed(&model, cart, "10.0.0.1_90");
+                let (cart, port) = ("cart.shop.svc.cluster.local", kind.1);
+                let parent = format!("{{ group: '', kind: Service, name: cart, port: {port} }}");
+                let model = model(kind, &parent, default, &Workload::sidecar(namespace));
+                let found = is_routed(&model, cart, &format!("10.0.0.1_{port}"));
                 assert_eq!(found, expected, "{kind:?} {default} in {namespace}");
+                // Those who wrote it are told.
+                let mut notices = model.notices.iter();
+                let is_told =
+                    notices.any(|notice| notice.message.contains("it is not exported to `shop`"));
+                let is_own = namespace == "shop";
+                assert_eq!(
+                    is_told,
+                    is_own && !in_shop,
+                    "{kind:?} {default} in {namespace}"
+                );
             }
         }
     }

@@ -100,7 +100,7 @@ pub(super) fn attach<'a, S: RouteSpec>(
 }
 
 /// That a route is attached, of which its status tells, and has no effect.
-fn not_exported<S: RouteSpec>(route: &Resource<S>, client: &str) -> Notice {
+pub(super) fn not_exported<S: RouteSpec>(route: &Resource<S>, client: &str) -> Notice {
     let message = format!("it is not exported to `{client}` (`defaultVirtualServiceExportTo`)");
     Notice {
         origin: route.origin(),

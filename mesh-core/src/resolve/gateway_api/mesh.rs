@@ -24,7 +24,7 @@ use crate::host::HostPattern;
 use crate::model::Notice;
 use crate::origin::Origin;
 use crate::resolve::context::Context;
-use crate::resolve::gateway_api::attach::RouteSpec;
+use crate::resolve::gateway_api::attach::{RouteSpec, not_exported};
 use crate::resolve::gateway_api::backend::RuleContext;
 use crate::resolve::gateway_api::class::CONTROLLER;
 use crate::resolve::gateway_api::l4::{self, ConnectionRoute};
@@ -176,6 +176,10 @@ impl<'a> Mesh<'a> {
         let namespace = route.metadata.namespace.as_str();
         let client = self.context.workload.namespace.as_str();
         if !is_exported_by_default(self.context.config, namespace, client) {
+            let mut parents = route.spec.parent_refs().iter();
+            if namespace == client && parents.any(|parent| provider(parent).is_some()) {
+                notices.push(not_exported(route, client));
+            }
             return Vec::new();
         }
         let mut targets: Vec<(&'a Service, u16)> = Vec::new();
