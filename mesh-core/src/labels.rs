@@ -26,6 +26,9 @@ mod selector;
 
 pub use selector::{LabelSelector, LabelSelectorRequirement, RequirementError, SelectorOperator};
 
+/// Label of a service, or of its namespace, with the Gateway that its clients go through.
+pub(crate) const USE_WAYPOINT: &str = "istio.io/use-waypoint";
+
 /// The longest DNS name before the `/` of a key, in bytes.
 const MAX_PREFIX_LEN: usize = 253;
 

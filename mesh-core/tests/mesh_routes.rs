@@ -173,12 +173,12 @@ spec: { host: cart, trafficPolicy: { loadBalancer: { consistentHash: { httpHeade
 
 #[test]
 fn routes_of_a_service_with_a_waypoint_of_another_controller_are_left_to_it() {
-    let waypoint = |controller: &str| {
+    let waypoint = |controller: &str, elsewhere: &str| {
         format!(
             "
 apiVersion: v1
 kind: Namespace
-metadata: {{ name: shop, labels: {{ istio.io/use-waypoint: waypoint }} }}
+metadata: {{ name: shop, labels: {{ istio.io/use-waypoint: waypoint{elsewhere} }} }}
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -197,11 +197,15 @@ spec: {{ controllerName: {controller} }}
     let to = |port: u16| format!("{{ backendRefs: [{{ name: books, port: {port} }}] }}");
     let routes = route("HTTPRoute", "shop", "cart.shop", 80, &to(80))
         + &route("TCPRoute", "shop", "cart.shop", 90, &to(90));
-    for (controller, is_left) in [
-        ("example.net/waypoint", true),
-        ("istio.io/mesh-controller", false),
+    let at = |namespace: &str| format!(", istio.io/use-waypoint-namespace: {namespace}");
+    for (controller, elsewhere, is_left) in [
+        ("example.net/waypoint", "", true),
+        ("example.net/waypoint", &at("shop"), true),
+        ("example.net/waypoint", &at("bank"), false),
+        ("istio.io/gateway-controller", "", false),
+        ("istio.io/mesh-controller", "", false),
     ] {
-        let text = services() + &waypoint(controller) + &routes;
+        let text = services() + &waypoint(controller, elsewhere) + &routes;
         let model = model(&(text + &imports(&format!("[./{CART}]"))));
         let to = if is_left { CART } else { books };
         assert_eq!(requests_to(&model, CART), Some(outbound(80, to)));

@@ -23,6 +23,8 @@ use std::sync::Arc;
 #[cfg(feature = "gateway-api")]
 use crate::config::gateway_api::GatewayApiResources;
 use crate::labels::Labels;
+#[cfg(feature = "gateway-api")]
+use crate::resource::gateway_api::gateway::Gateway as KubernetesGateway;
 use crate::resource::istio::{
     AuthorizationPolicy, DestinationRule, EnvoyFilter, Gateway, PeerAuthentication, ProxyConfig,
     RequestAuthentication, ServiceEntry, Sidecar, Telemetry, TrafficExtension, VirtualService,
@@ -93,6 +95,8 @@ macro_rules! resources {
                 self.gateway_api.sort();
                 self.names = Names {
                     config_maps: by_name(&self.config_maps),
+                    #[cfg(feature = "gateway-api")]
+                    kubernetes_gateways: by_name(&self.gateway_api.gateways),
                     namespaces: by_name(&self.namespaces),
                     secrets: by_name(&self.secrets),
                     virtual_services: by_name(&self.virtual_services),
@@ -182,6 +186,17 @@ impl Resources {
         self.config_maps.get(index)
     }
 
+    /// The Gateway `namespace`/`name` of the Gateway API.
+    #[cfg(feature = "gateway-api")]
+    pub(crate) fn kubernetes_gateway(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Option<&Arc<Resource<KubernetesGateway>>> {
+        let index = find(&self.names.kubernetes_gateways, namespace, name)?;
+        self.gateway_api.gateways.get(index)
+    }
+
     /// The VirtualService `namespace`/`name`.
     pub fn virtual_service(
         &self,
@@ -217,6 +232,8 @@ type ByName = HashMap<String, HashMap<String, usize>>;
 #[derive(Clone, Debug, Default)]
 struct Names {
     config_maps: ByName,
+    #[cfg(feature = "gateway-api")]
+    kubernetes_gateways: ByName,
     namespaces: ByName,
     secrets: ByName,
     virtual_services: ByName,

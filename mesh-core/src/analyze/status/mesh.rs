@@ -46,8 +46,7 @@ pub(super) fn parent<'s, S: RouteSpec>(
         return Some((Site::Mesh, Verdict::refused(&refusal)));
     };
     let labels: Labels = service.labels.iter().collect();
-    let own = &scene.options.controller;
-    if is_of_another_controller(scene.config, &service.namespace, &labels, own) {
+    if is_of_another_controller(scene.config, &service.namespace, &labels) {
         return None;
     }
     let accepted = match S::KIND {

@@ -14,7 +14,8 @@ use crate::resource::timestamp::Timestamp;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StatusOptions {
-    /// Name of the controller. Classes, Gateways and routes of others are left to them.
+    /// Name of the controller. Classes, Gateways and routes of others are left to them. Waypoints are
+    /// Istio's only if their class has a controller of Istio, whatever this one is, as for sidecars.
     pub controller: String,
     /// When the status is written. `None` leaves the time out of conditions, which Kubernetes
     /// needs.

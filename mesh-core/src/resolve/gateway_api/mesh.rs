@@ -15,6 +15,7 @@
 //!   as those for requests are. In Istio every client has them that imports them.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 use crate::config::gateway_api::reason::{Reason, Refusal};
@@ -26,7 +27,6 @@ use crate::origin::Origin;
 use crate::resolve::context::Context;
 use crate::resolve::gateway_api::attach::{RouteSpec, not_exported};
 use crate::resolve::gateway_api::backend::RuleContext;
-use crate::resolve::gateway_api::class::CONTROLLER;
 use crate::resolve::gateway_api::l4::{self, ConnectionRoute};
 use crate::resolve::gateway_api::routes::{self, RankedRoute};
 use crate::resolve::gateway_api::rule::RequestRoute;
@@ -37,6 +37,10 @@ use crate::resolve::virtual_service::is_exported_by_default;
 use crate::resource::gateway_api::parent_reference::ParentReference;
 use crate::resource::kind::Kind;
 use crate::resource::{Metadata, Resource};
+
+/// That routes of a service are for another controller, which has the status, too.
+const LEFT_TO_ANOTHER: &str =
+    "the waypoint of the service is another controller's; the route is left to it";
 
 /// The routes that the workload has for the services that it calls.
 pub(in crate::resolve) fn mesh_routes<'a>(
@@ -209,23 +213,20 @@ impl<'a> Mesh<'a> {
         let of = parent.namespace.as_deref().unwrap_or(namespace);
         let found = self.services.get(&(provider, of, &*parent.name));
         if found.is_none() && is_own {
-            notices.push(notice(route, index, &no_such_service(parent)));
+            notices.push(notice(route, index, no_such_service(parent)));
         }
         let mut services = found.cloned().unwrap_or_default();
         services.retain(|service| is_own || service.namespace == namespace);
         let count = services.len();
-        services.retain(|service| !is_left_to_another(self.context, service));
+        let config = self.context.config;
+        services.retain(|service| {
+            !is_of_another_controller(config, &service.namespace, &service.labels)
+        });
         if is_own && services.len() < count {
-            notices.push(notice(route, index, &left_to_another()));
+            notices.push(notice(route, index, LEFT_TO_ANOTHER));
         }
         services
     }
-}
-
-/// Whether routes of the service are left to the controller of its waypoint.
-fn is_left_to_another(context: &Context<'_>, service: &Service) -> bool {
-    let labels = &service.labels;
-    is_of_another_controller(context.config, &service.namespace, labels, CONTROLLER)
 }
 
 /// The kind of services that a reference is to, if it is to one.
@@ -245,12 +246,6 @@ pub(crate) fn no_such_service(parent: &ParentReference) -> Refusal {
         Some(Provider::Kubernetes) | None => "service",
     };
     let message = format!("parent {what}: \"{name}\" not found");
-    Refusal::new(Reason::NoMatchingParent, message)
-}
-
-/// That routes of a service are for another controller, which has the status, too.
-fn left_to_another() -> Refusal {
-    let message = "the waypoint of the service is another controller's; the route is left to it";
     Refusal::new(Reason::NoMatchingParent, message)
 }
 
@@ -294,11 +289,15 @@ fn ports(service: &Service, parent: &ParentReference, kind: Kind) -> impl Iterat
     ports.map(|port| port.number)
 }
 
-/// Says of the parent `index` of a route that something is refused.
-fn notice<S: RouteSpec>(route: &Resource<S>, index: usize, refusal: &Refusal) -> Notice {
+/// Says what becomes of a route at its parent `index`.
+fn notice<S: RouteSpec>(
+    route: &Resource<S>,
+    index: usize,
+    message: impl fmt::Display,
+) -> Notice {
     let origin = route.origin();
     let root = Place::root(&origin, &route.source);
     let spec = root.field("spec");
     let parents = spec.field("parentRefs");
-    parents.index(index).notice(refusal)
+    parents.index(index).notice(message)
 }

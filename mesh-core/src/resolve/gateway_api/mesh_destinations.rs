@@ -9,7 +9,6 @@ use crate::config::MeshConfig;
 use crate::config::services::{Provider, Service};
 use crate::resolve::gateway_api::attach::RouteSpec;
 use crate::resolve::gateway_api::backend::RuleContext;
-use crate::resolve::gateway_api::class::CONTROLLER;
 use crate::resolve::gateway_api::l4::ConnectionRoute;
 use crate::resolve::gateway_api::mesh::provider;
 use crate::resolve::gateway_api::rule::{Filter, Reference, RequestRoute};
@@ -110,8 +109,7 @@ impl<'a> Collector<'a, '_> {
             let Some(led) = self.by_parent.get(&key) else {
                 continue;
             };
-            let labels = &service.labels;
-            if is_of_another_controller(self.config, &service.namespace, labels, CONTROLLER) {
+            if is_of_another_controller(self.config, &service.namespace, &service.labels) {
                 continue;
             }
             all.extend(led.iter().map(|(namespace, to)| MeshDestinations {

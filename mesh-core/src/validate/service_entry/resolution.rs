@@ -4,15 +4,13 @@ use std::collections::BTreeSet;
 
 use crate::dns;
 use crate::host::HostPattern;
+use crate::labels::USE_WAYPOINT;
 use crate::resource::Resource;
 use crate::resource::istio::service_entry::{Location, Resolution, ServiceEntry};
 use crate::resource::istio::workload_entry::WorkloadEntry;
 use crate::service::Protocol;
 use crate::validate::address::is_ip;
 use crate::validate::{At, workload_entry};
-
-/// Label by which a service is reached through a waypoint.
-const USE_WAYPOINT: &str = "istio.io/use-waypoint";
 
 /// Checks what the resolution of the service requires of its other fields.
 pub(super) fn validate(resource: &Resource<ServiceEntry>, at: At<'_>) {

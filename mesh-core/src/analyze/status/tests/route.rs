@@ -281,7 +281,16 @@ fn a_service_with_a_waypoint_of_another_controller_is_left_to_it() {
         TO_CART,
     ) + namespace;
     assert_eq!(parents(&text).len(), 1);
-    assert_eq!(parents(&(text + &waypoint + &class)), []);
+    let text = text + &waypoint + &class;
+    assert_eq!(parents(&text), []);
+    // Sidecars leave the route to it, too, whoever writes the status.
+    let config = config(&text);
+    let notices = resolve(&config, &Workload::sidecar("shop")).notices;
+    let mut notices = notices.iter();
+    assert!(notices.any(|notice| notice.message.contains("left to it")));
+    let options = StatusOptions::default().controller("example.net/waypoint");
+    let statuses = statuses(&config, &options);
+    assert_eq!(statuses.http_routes[0].status.parents.own, []);
 }
 
 #[test]
