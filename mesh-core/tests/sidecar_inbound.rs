@@ -386,7 +386,7 @@ spec:
 }
 
 #[test]
-fn the_application_is_called_by_a_family_that_the_workload_speaks() {
+fn any_address_is_of_the_family_that_was_written_and_loopback_of_one_that_the_workload_speaks() {
     let text = sidecar(
         "
   ingress:

@@ -9,6 +9,7 @@ use crate::config::options::MeshOptions;
 use crate::model::cluster::TrafficPolicy;
 use crate::model::listener::TcpProxy;
 use crate::model::route::WeightedDestination;
+use crate::resolve::cluster::connections;
 use crate::resource::istio::destination_rule::{
     PortTrafficPolicy, Subset, TrafficPolicy as Written,
 };
@@ -117,7 +118,7 @@ fn of_entry(written: &PortTrafficPolicy) -> TrafficPolicy {
 /// Puts the mesh's defaults where the rule says nothing (`applyDefaultTrafficPolicy`).
 fn fill_defaults(policy: &mut TrafficPolicy, options: &MeshOptions) {
     if policy.connection_pool.is_none() {
-        policy.connection_pool = options.default_connection_pool().cloned().map(Box::new);
+        policy.connection_pool = connections::default_pool(options);
     }
     if policy.outlier_detection.is_none() {
         policy.outlier_detection = options.default_outlier_detection().cloned().map(Box::new);

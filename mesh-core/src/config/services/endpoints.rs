@@ -22,10 +22,11 @@ use crate::resource::kubernetes::endpoint_slice::{
 use crate::resource::kubernetes::endpoints::{EndpointAddress as WrittenAddress, Endpoints};
 use crate::resource::kubernetes::service::Service;
 
-/// The endpoints of each of `ports` of a Kubernetes Service.
+/// The endpoints of each of `ports` of a Kubernetes Service, which may be headless.
 pub(super) fn of_kubernetes<'a>(
     service: &'a Resource<Service>,
     ports: &[ServicePort],
+    headless: bool,
     sources: &Sources<'a>,
 ) -> Vec<PortEndpoints> {
     let metadata = &service.metadata;
@@ -34,7 +35,6 @@ pub(super) fn of_kubernetes<'a>(
     let selector: Labels = spec.selector.iter().collect();
     let slices = sources.slices(namespace, name);
     let endpoints = sources.endpoints(namespace, name);
-    let headless = spec.cluster_ip.as_deref() == Some("None");
     let of_port = |port: &ServicePort| {
         let mut found = if !slices.is_empty() {
             of_slices(slices, port, sources)

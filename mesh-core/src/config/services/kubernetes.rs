@@ -35,7 +35,7 @@ pub(super) fn service<'a>(
     let alias_of = alias_of(spec);
     let endpoints = match alias_of {
         Some(_) => Vec::new(),
-        None => endpoints::of_kubernetes(resource, &ports, sources),
+        None => endpoints::of_kubernetes(resource, &ports, headless, sources),
     };
     let name = ServiceName::new(&metadata.namespace, &metadata.name);
     Service {

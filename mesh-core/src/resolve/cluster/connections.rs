@@ -3,7 +3,14 @@
 use crate::config::options::MeshOptions;
 use crate::duration;
 use crate::model::cluster::Cluster;
-use crate::resource::istio::destination_rule::{TcpKeepalive, TcpSettings};
+use crate::resource::istio::destination_rule::{ConnectionPoolSettings, TcpKeepalive, TcpSettings};
+
+/// The connection pool of what no DestinationRule is about: that of the mesh.
+pub(in crate::resolve) fn default_pool(
+    options: &MeshOptions,
+) -> Option<Box<ConnectionPoolSettings>> {
+    options.default_connection_pool().cloned().map(Box::new)
+}
 
 /// Has connections of `cluster` made as its connection pool says, and where that says nothing, as the mesh does.
 pub(in crate::resolve) fn settle(cluster: &mut Cluster, options: &MeshOptions) {

@@ -84,8 +84,7 @@ fn special(context: &Context<'_>) -> Vec<Cluster> {
     if context.workload.kind == WorkloadKind::Sidecar {
         let mut passthrough = empty(ClusterName::passthrough());
         passthrough.discovery = Discovery::OriginalDestination;
-        let pool = options.default_connection_pool();
-        passthrough.policy.connection_pool = pool.cloned().map(Box::new);
+        passthrough.policy.connection_pool = connections::default_pool(options);
         clusters.push(passthrough);
     }
     if context.scope.outbound_mode == OutboundMode::AllowAnyDynamicDns {

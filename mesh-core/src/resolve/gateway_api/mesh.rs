@@ -290,11 +290,7 @@ fn ports(service: &Service, parent: &ParentReference, kind: Kind) -> impl Iterat
 }
 
 /// Says what becomes of a route at its parent `index`.
-fn notice<S: RouteSpec>(
-    route: &Resource<S>,
-    index: usize,
-    message: impl fmt::Display,
-) -> Notice {
+fn notice<S: RouteSpec>(route: &Resource<S>, index: usize, message: impl fmt::Display) -> Notice {
     let origin = route.origin();
     let root = Place::root(&origin, &route.source);
     let spec = root.field("spec");

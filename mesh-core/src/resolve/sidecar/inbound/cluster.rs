@@ -46,8 +46,7 @@ pub(super) fn passthrough(sidecar: &Sidecar<'_>) -> Cluster {
     let mut cluster = new(ClusterName::from(PASSTHROUGH));
     cluster.protocol = Protocol::Unsupported;
     cluster.origin = Origin::synthetic("ports that no service leads to");
-    let pool = options(sidecar).default_connection_pool();
-    cluster.policy.connection_pool = pool.cloned().map(Box::new);
+    cluster.policy.connection_pool = connections::default_pool(options(sidecar));
     connections::settle(&mut cluster, options(sidecar));
     cluster
 }

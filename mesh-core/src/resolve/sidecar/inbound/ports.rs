@@ -7,6 +7,7 @@ use crate::config::services::Service;
 use crate::model::Notice;
 use crate::model::listener::Bind;
 use crate::origin::Origin;
+use crate::resolve::cluster::connections;
 use crate::resolve::place::Place;
 use crate::resolve::sidecar::Sidecar;
 use crate::resolve::sidecar::inbound::cluster::Upstream;
@@ -176,11 +177,7 @@ fn pool_of_port(sidecar: &Sidecar<'_>, number: u16) -> Option<Box<ConnectionPool
         .find(|target| target.target_port == number);
     match target {
         Some(target) => pool_of_service(sidecar, target.service, number),
-        None => config
-            .options()
-            .default_connection_pool()
-            .cloned()
-            .map(Box::new),
+        None => connections::default_pool(config.options()),
     }
 }
 
@@ -195,8 +192,12 @@ fn pool_of_service(
     traffic_policy::effective(rule, None, port, options).connection_pool
 }
 
-/// What a `defaultEndpoint` means: any address is that of the workload, a loopback address that of a family
-/// that the workload has, and no host is where the client connected to (`buildInboundClustersFromSidecar`).
+/// What a `defaultEndpoint` means, as in Istio (`buildInboundClustersFromSidecar`):
+///
+/// - Any address is that of the workload of the family that was written, the loopback address of that
+///   family if the workload has none.
+/// - A loopback address is that of a family that the workload has.
+/// - No host is where the client connected to.
 fn upstream(sidecar: &Sidecar<'_>, written: &str) -> Option<Upstream> {
     if written.is_empty() {
         return Some(Upstream::OriginalDestination);
@@ -213,8 +214,8 @@ fn upstream(sidecar: &Sidecar<'_>, written: &str) -> Option<Upstream> {
     let addresses = &sidecar.context.workload.addresses;
     let mut own = addresses.iter();
     let own = own.find(|address| address.is_ipv4() == socket.is_ipv4());
-    let is_loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-    let is_loopback = is_loopback.contains(&socket.ip());
+    // Others of 127.0.0.0/8 stay as they are written.
+    let is_loopback = socket.ip() == loopback(socket.is_ipv4());
     let ip = match own {
         Some(own) if socket.ip().is_unspecified() => *own,
         None if socket.ip().is_unspecified() => match addresses.is_empty() {
