@@ -1,8 +1,10 @@
 //! What spans say of gRPC, beside what they say of HTTP.
 
+use std::borrow::Cow;
+
 use http::header::{AsHeaderName, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, request};
-use mesh_core::reply::Caller;
+use mesh_core::reply::{self, Caller};
 
 use crate::telemetry::head::Head;
 
@@ -25,6 +27,8 @@ pub struct GrpcCall {
     pub timeout: Option<String>,
     /// The status that the response says, in its trailers or its head (`grpc.status_code`).
     pub status: Option<String>,
+    /// The same as a number, if it is one.
+    pub code: Option<u32>,
     /// What it says of it (`grpc.message`).
     pub message: Option<String>,
 }
@@ -39,7 +43,7 @@ impl GrpcCall {
         let head = Head::of_parts(request);
         Self {
             path: head.path().map(str::to_owned),
-            authority: head.host().map(std::borrow::Cow::into_owned),
+            authority: head.host().map(Cow::into_owned),
             content_type: text(headers, CONTENT_TYPE),
             timeout: text(headers, TIMEOUT),
             ..Self::default()
@@ -50,6 +54,8 @@ impl GrpcCall {
     pub(super) fn answer(&mut self, fields: &HeaderMap) {
         if let Some(status) = text(fields, STATUS) {
             self.status = Some(status);
+            let code = reply::grpc_status_of(None, Some(fields), None);
+            self.code = code.and_then(|code| code.try_into().ok());
             self.message = text(fields, MESSAGE).or_else(|| self.message.take());
         }
     }

@@ -142,10 +142,9 @@ async fn spans_are_sent_in_batches_and_whole() {
 
 /// The status of a span of `kind`, and whether it says that it failed.
 fn outcome(kind: SpanKind, code: u16, grpc: Option<&str>) -> (StatusCode, bool) {
-    let call = GrpcCall {
-        status: grpc.map(str::to_owned),
-        ..GrpcCall::default()
-    };
+    let mut call = GrpcCall::default();
+    let written = grpc.map(|status| ("grpc-status".parse().unwrap(), status.parse().unwrap()));
+    call.answer(&written.into_iter().collect());
     let wire = wire(
         Span {
             grpc: call,
@@ -170,6 +169,7 @@ fn a_span_is_an_error_by_who_is_to_blame() {
         (200, Some("8"), Error, Unset, true),
         (200, Some("14"), Error, Error, true),
         (200, Some("odd"), Unset, Unset, false),
+        (503, Some(""), Unset, Unset, true),
         // The status of gRPC counts for more.
         (503, Some("0"), Unset, Unset, true),
     ] {
@@ -188,6 +188,7 @@ fn what_grpc_says_is_in_attributes_of_its_own() {
         content_type: text("application/grpc"),
         timeout: text("5S"),
         status: text("5"),
+        code: Some(5),
         message: text("no cart"),
     };
     let wire = wire(
