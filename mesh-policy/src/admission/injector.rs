@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use mesh_core::parse::{Limits, parse_as};
 use mesh_core::resource::istio::mesh_config::{MeshConfig, ProxyConfig};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::annotation::{self, NATIVE_SIDECAR, PROXY_CONFIG, REWRITE_PROBERS, STATUS, TEMPLATES};
 use super::error::InjectError;
@@ -12,7 +11,7 @@ use super::owner::Owner;
 use super::pod::{List, PROXY, Pod, named, push_env};
 use super::template::{Render, Template};
 use super::values::Values;
-use super::{merge, order, overrides, probe, prometheus, status};
+use super::{merge, order, overrides, probe, prometheus, proxy_config, status};
 
 /// The port of the agent where the mesh configuration has none.
 const AGENT_PORT: u16 = 15020;
@@ -221,12 +220,7 @@ impl Injector {
         let Some(written) = pod.annotation(PROXY_CONFIG) else {
             return Ok(base);
         };
-        let own = parse_as::<ProxyConfig>(PROXY_CONFIG, written, &Limits::default());
-        let (own, _) = own.map_err(InjectError::ProxyConfig)?;
-        let merged = overlay(&base, &own).to_string();
-        let merged = parse_as::<ProxyConfig>(PROXY_CONFIG, &merged, &Limits::default());
-        let (merged, _) = merged.map_err(InjectError::ProxyConfig)?;
-        Ok(merged)
+        proxy_config::overlay(&base, written).map_err(InjectError::ProxyConfig)
     }
 
     /// What templates cannot say.
@@ -295,41 +289,4 @@ fn move_proxy(pod: &mut Pod) {
         init.push(proxy);
         pod.set_containers(List::InitContainers, init);
     }
-}
-
-/// Headers of the proxy that a pod keeps where it speaks of others alone.
-const KEPT_HEADERS: [&str; 5] = [
-    "forwardedClientCert",
-    "requestId",
-    "attemptCount",
-    "server",
-    "envoyDebugHeaders",
-];
-
-/// Lays what a pod says over what it would have: each field whole, but variables by their names, and
-/// [some headers](KEPT_HEADERS) by theirs.
-///
-/// Source: Istio's `MergeProxyConfig`.
-fn overlay(base: &ProxyConfig, own: &ProxyConfig) -> Value {
-    let [base, own] = [base, own].map(|config| match serde_json::to_value(config) {
-        Ok(Value::Object(fields)) => fields,
-        // A message is always an object.
-        _ => Map::new(),
-    });
-    let mut merged = base;
-    for (name, mut value) in own {
-        let old = merged.get(&name).and_then(Value::as_object);
-        if let (Some(old), Some(own)) = (old, value.as_object_mut()) {
-            let is_kept = |field: &str| match &*name {
-                "proxyMetadata" => true,
-                "proxyHeaders" => KEPT_HEADERS.contains(&field),
-                _ => false,
-            };
-            for (field, old) in old.iter().filter(|(field, _)| is_kept(field)) {
-                own.entry(field).or_insert_with(|| old.clone());
-            }
-        }
-        merged.insert(name, value);
-    }
-    Value::Object(merged)
 }

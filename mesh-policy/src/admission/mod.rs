@@ -54,6 +54,7 @@ mod owner;
 mod pod;
 mod probe;
 mod prometheus;
+mod proxy_config;
 mod status;
 mod template;
 mod workload;

@@ -168,6 +168,45 @@ fn what_a_pod_says_of_its_proxy_takes_the_place_of_what_the_mesh_does_field_by_f
     }
 }
 
+#[test]
+fn what_a_pod_says_of_its_proxy_takes_the_place_of_what_it_excludes_and_may_be_empty() {
+    const MESH: &str = "defaultConfig: { serviceCluster: mesh, caCertificatesPem: [mesh], \
+        extraStatTags: [mesh], runtimeValues: { A: mesh }, proxyMetadata: { A: mesh } }";
+    let told = |annotation: &str| {
+        let annotations = json!({"proxy.istio.io/config": annotation});
+        let pod = inject("sidecar", &annotations, &json!({}), MESH);
+        let told = variable(&pod, "PROXY_CONFIG").unwrap();
+        serde_json::from_str::<Value>(&told).unwrap()
+    };
+    let of_mesh = told("{}");
+    let named = "tracingServiceName: CANONICAL_NAME_ONLY";
+    for (annotation, changed) in [
+        (
+            named,
+            &[
+                ("serviceCluster", None),
+                ("tracingServiceName", Some("CANONICAL_NAME_ONLY")),
+            ][..],
+        ),
+        ("serviceCluster: own", &[("serviceCluster", Some("own"))]),
+        ("tracingServiceName: null", &[]),
+        ("caCertificatesPem: []", &[("caCertificatesPem", None)]),
+        ("caCertificatesPem: null", &[]),
+        ("extraStatTags: []", &[("extraStatTags", None)]),
+        ("runtimeValues: {}", &[("runtimeValues", None)]),
+        ("proxyMetadata: {}", &[]),
+    ] {
+        let mut expected = of_mesh.clone();
+        for (name, value) in changed {
+            match value {
+                Some(value) => expected[*name] = json!(value),
+                None => drop(expected.as_object_mut().unwrap().remove(*name)),
+            }
+        }
+        assert_eq!(told(annotation), expected, "{annotation}");
+    }
+}
+
 /// A pod of the Deployment `cart`, injected.
 fn inject(template: &str, annotations: &Value, values: &Value, mesh: &str) -> Value {
     let values: Values = serde_json::from_value(values.clone()).unwrap();
