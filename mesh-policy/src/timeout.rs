@@ -15,8 +15,6 @@
 //! retries below, and the upstream is told the shorter of both in
 //! `x-envoy-expected-rq-timeout-ms`; balancing is told by the [`Timeouts`] extension.
 //!
-//! [`Timeouts`]: mesh_core::attributes::Timeouts
-//!
 //! The time begins when the request reaches the layer; Envoy begins it when the request has been
 //! received whole. It ends when the head of the response is there. [`stream`] holds the body to what
 //! is left of it, as Envoy does; [`idle`] ends exchanges in which nothing comes any more.
@@ -69,7 +67,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use mesh_core::attributes::{MatchedRoute, ResponseFlag};
+use mesh_core::attributes::{MatchedRoute, ResponseFlag, Timeouts};
 use mesh_core::reply::{self, Caller};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -85,6 +83,7 @@ use self::timeouts::Known;
 #[derive(Clone, Copy, Debug)]
 pub struct TimeoutLayer {
     trust_headers: bool,
+    knows_limits: bool,
     announce: bool,
     envoy_headers: bool,
     deadline: bool,
@@ -95,6 +94,7 @@ impl TimeoutLayer {
     pub fn new() -> Self {
         Self {
             trust_headers: false,
+            knows_limits: false,
             announce: true,
             envoy_headers: true,
             deadline: true,
@@ -107,6 +107,15 @@ impl TimeoutLayer {
     #[must_use]
     pub fn with_trusted_headers(mut self, trust: bool) -> Self {
         self.trust_headers = trust;
+        self
+    }
+
+    /// Sets whether the limits are those of the [`Timeouts`] that requests carry, counted anew, in place of
+    /// what their routes and headers say; those that carry none have no limit. Default: no. So a copy of a
+    /// request, made below another of these layers, may take as long as the request itself.
+    #[must_use]
+    pub fn with_known_limits(mut self, known: bool) -> Self {
+        self.knows_limits = known;
         self
     }
 
@@ -132,6 +141,28 @@ impl TimeoutLayer {
     pub fn with_deadline(mut self, deadline: bool) -> Self {
         self.deadline = deadline;
         self
+    }
+}
+
+impl TimeoutLayer {
+    /// The limits of a request that comes now.
+    fn limits<B>(&self, request: &Request<B>, caller: Caller) -> Option<Timeouts> {
+        let now = || Instant::now().into_std();
+        let extensions = request.extensions();
+        if self.knows_limits {
+            let known = extensions.get::<Timeouts>().copied();
+            return known.map(|known| Timeouts {
+                start: now(),
+                ..known
+            });
+        }
+        let matched = extensions.get::<MatchedRoute>();
+        timeouts::of(
+            matched,
+            request.headers(),
+            (self.trust_headers, caller),
+            now,
+        )
     }
 }
 
@@ -183,17 +214,13 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let TimeoutLayer {
             trust_headers,
+            knows_limits: _,
             announce,
             envoy_headers,
             deadline: tells_deadline,
         } = self.layer;
         let caller = Caller::of(request.headers());
-        let timeouts = timeouts::of(
-            request.extensions().get::<MatchedRoute>(),
-            request.headers(),
-            (trust_headers, caller),
-            || Instant::now().into_std(),
-        );
+        let timeouts = self.layer.limits(&request, caller);
         if trust_headers {
             timeouts::remove_overrides(request.headers_mut());
         }
@@ -299,7 +326,6 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use mesh_core::attributes::Timeouts;
     use mesh_core::model::route::{Route, RouteAction, RouteMatch};
     use mesh_core::service::ClusterName;
     use tower::{ServiceExt, service_fn};
@@ -410,6 +436,26 @@ mod tests {
             assert_eq!(value("x-envoy-upstream-rq-timeout-ms"), left, "{trusted}");
             let expected = if trusted { "500" } else { "2000" };
             assert_eq!(value("x-envoy-expected-rq-timeout-ms"), Some(expected));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_may_take_as_long_as_its_original_whatever_its_route_says() {
+        for (total, status) in [(Some(SECOND), 504), (Some(3 * SECOND), 200), (None, 200)] {
+            let matched = MatchedRoute::new(Arc::new(route(Some(SECOND))), 0);
+            let mut request = Request::get("/").extension(matched).body(()).unwrap();
+            if total.is_some() {
+                request.extensions_mut().insert(Timeouts {
+                    start: Instant::now().into_std(),
+                    total,
+                    per_try: None,
+                });
+            }
+            // The original's time has begun earlier.
+            tokio::time::advance(2 * SECOND).await;
+            let layer = TimeoutLayer::new().with_known_limits(true);
+            let response = layer.layer(late(2 * SECOND)).oneshot(request).await;
+            assert_eq!(response.unwrap().status(), status, "{total:?}");
         }
     }
 

@@ -14,8 +14,8 @@ use mesh_tls::xfcc::{ClientCertDetails, ForwardClientCert};
 
 use super::limits::Limits;
 use super::mesh_wide::MeshWide;
-use crate::headers::HeaderPolicy;
 use crate::headers::forwarded::Trust;
+use crate::headers::{HeaderPolicy, router};
 
 /// What is particular of a filter chain that carries HTTP.
 #[derive(Clone, Debug)]
@@ -23,6 +23,9 @@ pub(super) struct Served {
     pub(super) routes: Watch<RouteTable>,
     pub(super) limits: Limits,
     pub(super) uses: Uses,
+    /// Whether requests may have [headers](router::STEERING) by which Envoy's router is told what to do, from
+    /// their route or from clients inside the mesh. Those of others have been removed.
+    pub(super) is_steered: bool,
     /// Whether policies are about its requests: those that others send, not what is sent to others.
     pub(super) is_guarded: bool,
     /// Whose address is that of the client.
@@ -41,6 +44,7 @@ impl Served {
             routes: no_routes().into(),
             limits: Limits::none(),
             uses: Uses::default(),
+            is_steered: false,
             is_guarded: true,
             forwarding: Forwarding::default(),
             headers: HeaderPolicy::default(),
@@ -57,13 +61,15 @@ impl Served {
     ) -> Result<(Self, Vec<String>), CompileErrors> {
         let routes = route_configuration(model, &connection.route_configuration);
         let (limits, warnings) = Limits::compile((model, wide), listener, &routes);
+        let (uses, headers) = (Uses::of(&routes), header_policy(connection, wide));
         let served = Self {
             routes: RouteTable::compile(&routes)?.into(),
             limits,
-            uses: Uses::of(&routes),
+            uses,
+            is_steered: is_steered(uses, &headers),
             is_guarded: listener.direction == Direction::Inbound,
             forwarding: Forwarding::of(connection),
-            headers: header_policy(connection, wide),
+            headers,
             told: Told::of(connection),
             client_cert: client_cert(model, listener, wide),
         };
@@ -108,8 +114,7 @@ pub(super) struct Uses {
     pub(super) mirrors: bool,
     /// Operations on the headers of responses.
     pub(super) response_headers: bool,
-    /// Headers by which Envoy's router is told how long to wait and when to try again. Those of clients
-    /// have been removed.
+    /// [Headers](router::STEERING) by which Envoy's router is told what to do.
     pub(super) steering_headers: bool,
 }
 
@@ -135,8 +140,15 @@ impl Uses {
     fn add_headers(&mut self, headers: &HeaderMutations) {
         let mut written = headers.request.options.iter();
         self.response_headers |= !headers.response.is_empty();
-        self.steering_headers |= written.any(|one| one.name.as_str().starts_with("x-envoy-"));
+        self.steering_headers |= written.any(|one| router::STEERING.contains(&one.name));
     }
+}
+
+/// Whether requests may be steered: by what their routes write, or by clients inside the mesh, who may send
+/// the same.
+fn is_steered(uses: Uses, headers: &HeaderPolicy) -> bool {
+    let trust = headers.forwarded.as_ref();
+    uses.steering_headers || trust.is_some_and(|trust| !trust.internal.is_empty())
 }
 
 /// What upstreams are told of clients: by a gateway what its topology says, by a sidecar what its
@@ -206,4 +218,69 @@ pub(super) fn route_configuration(model: &Model, name: &str) -> Arc<RouteConfigu
 fn no_routes() -> RouteTable {
     let empty = RouteTable::compile(&RouteConfiguration::default());
     empty.expect("a table of no hosts has nothing to refuse")
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh_core::format_string::{Constants, HeaderFormat};
+    use mesh_core::model::filter::HeaderOption;
+    use mesh_core::model::route::{Route, RouteAction, RouteMatch, VirtualHost};
+    use mesh_core::service::ClusterName;
+
+    use super::*;
+
+    /// Routes that write `name` at one of four levels, from the outermost on.
+    fn writing(name: &str, level: usize) -> RouteConfiguration {
+        let at = |one| {
+            let mut headers = HeaderMutations::default();
+            if level == one {
+                let value = HeaderFormat::parse("1", &Constants::default()).unwrap();
+                let option = HeaderOption::overwrite(name.parse().unwrap(), value);
+                headers.request.options.push(option);
+            }
+            headers
+        };
+        let mut route = Route::forward("all", RouteMatch::prefix("/"), ClusterName::from("cart"));
+        route.headers = at(2);
+        if let RouteAction::Forward(forward) = &mut route.action {
+            forward.destinations[0].headers = at(3);
+        }
+        let mut host = VirtualHost::new("all", ["*"], [route]);
+        host.headers = at(1);
+        RouteConfiguration {
+            headers: at(0),
+            virtual_hosts: vec![host],
+            ..RouteConfiguration::default()
+        }
+    }
+
+    #[test]
+    fn what_tells_the_router_what_to_do_is_followed_whichever_level_writes_it() {
+        for level in 0..4 {
+            for (name, expected) in [
+                ("x-envoy-retry-on", true),
+                ("x-envoy-upstream-alt-stat-name", true),
+                ("x-envoy-peer-metadata", false),
+            ] {
+                let uses = Uses::of(&writing(name, level));
+                assert_eq!(uses.steering_headers, expected, "{name} {level}");
+            }
+        }
+    }
+
+    #[test]
+    fn clients_inside_the_mesh_tell_the_router_what_to_do_if_there_can_be_any() {
+        for (internal, expected) in [(vec![], false), (vec!["10.0.0.0/8"], true)] {
+            let internal = internal.iter().map(|range| range.parse().unwrap());
+            let trust = Trust {
+                internal: internal.collect(),
+                ..Trust::default()
+            };
+            let headers = HeaderPolicy {
+                forwarded: Some(trust),
+                ..HeaderPolicy::default()
+            };
+            assert_eq!(is_steered(Uses::default(), &headers), expected);
+        }
+    }
 }

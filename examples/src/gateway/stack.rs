@@ -130,6 +130,7 @@ impl Stack {
             routes,
             limits,
             uses,
+            is_steered,
             told,
             is_guarded: is_inbound,
             ..
@@ -147,7 +148,7 @@ impl Stack {
         let is_aborting = uses.response_headers && uses.faults;
         let below = (is_aborting && !is_changing).then(|| answers.clone());
 
-        let sent = self.send(generation, &limits, (uses, told));
+        let sent = self.send(generation, &limits, (uses, is_steered, told));
         let recorded = is_recorded.then(RecordRouteLayer::new);
         let sent = optional(recorded, optional(below, sent));
         let routed = bare(RoutingLayer::new(routes.clone()).layer(sent));
@@ -170,11 +171,11 @@ impl Stack {
         &self,
         generation: &Arc<Generation>,
         limits: &Limits,
-        (uses, told): (Uses, Told),
+        (uses, is_steered, told): (Uses, bool, Told),
     ) -> Layered<impl Http + use<>> {
         let upstreams = generation.upstreams();
         let mirror = uses.mirrors.then(|| {
-            let copies = self.send_copies(upstreams, told);
+            let copies = self.send_copies(upstreams, (is_steered, told));
             ServiceBuilder::new()
                 .layer(MirrorLayer::new(copies).with_executor(self.tasks.clone()))
                 .map_request(|request: Request<TeeBody<Body>>| request.map(Body::wrapped))
@@ -183,16 +184,22 @@ impl Stack {
         let retried = RetryLayer::<Infallible>::new()
             .with_budgets(budgets)
             .with_attempt_count(told.attempts)
-            .with_trusted_headers(uses.steering_headers)
+            .with_trusted_headers(is_steered)
             .layer(upstream::dispatch(upstreams, &self.requests, told.debug));
         let sent = ServiceBuilder::new()
             .layer(FiltersLayer::new().with_original_headers(told.debug))
+            .map_request(move |mut request: Request<Body>| {
+                if is_steered {
+                    router::remove_unread(request.headers_mut());
+                }
+                request
+            })
             .map_response(|response: Response<TimedBody<Body>>| response.map(Body::timed))
             .layer(StreamTimeoutLayer::new())
             .layer(
                 TimeoutLayer::new()
                     .with_envoy_headers(told.debug)
-                    .with_trusted_headers(uses.steering_headers),
+                    .with_trusted_headers(is_steered),
             )
             .service(optional(mirror, bare(retried)));
         let (local, global) = limits.at(Place::Last);
@@ -200,12 +207,12 @@ impl Stack {
         optional(uses.faults.then(FaultLayer::new), limited)
     }
 
-    /// Sends mirrored requests to an endpoint of their cluster, within its limits: for as long as the
-    /// route allows, answer included, and once.
+    /// Sends mirrored requests to an endpoint of their cluster, within its limits: for as long as their
+    /// originals may take, answer included, and once.
     fn send_copies(
         &self,
         upstreams: &Upstreams,
-        told: Told,
+        (is_steered, told): (bool, Told),
     ) -> impl Service<
         Request<MirrorBody>,
         Response = Response<TimedBody<Body>>,
@@ -216,13 +223,20 @@ impl Stack {
         let mirrors = self.mirrors.clone();
         ServiceBuilder::new()
             .map_request(move |mut copy: Request<MirrorBody>| {
+                if is_steered {
+                    router::remove_steering(copy.headers_mut());
+                }
                 if told.attempts {
                     router::set_attempt_count(copy.headers_mut(), 1);
                 }
                 copy
             })
             .layer(StreamTimeoutLayer::new())
-            .layer(TimeoutLayer::new().with_envoy_headers(told.debug))
+            .layer(
+                TimeoutLayer::new()
+                    .with_envoy_headers(told.debug)
+                    .with_known_limits(true),
+            )
             .map_response(move |response: Response<Body>| {
                 mirrors.record(&response);
                 response

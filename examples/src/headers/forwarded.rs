@@ -58,7 +58,7 @@ const EDGE_ONLY: [HeaderName; 6] = [
 ];
 
 /// What nobody may say who is not known to be inside the mesh, because it steers proxies.
-const STEERING: [HeaderName; 15] = [
+const STEERING: [HeaderName; 16] = [
     HeaderName::from_static("x-envoy-expected-rq-timeout-ms"),
     HeaderName::from_static("x-envoy-force-trace"),
     HeaderName::from_static("x-envoy-hedge-on-per-try-timeout"),
@@ -74,6 +74,8 @@ const STEERING: [HeaderName; 15] = [
     HeaderName::from_static("x-envoy-upstream-rq-per-try-timeout-ms"),
     HeaderName::from_static("x-envoy-upstream-rq-timeout-alt-response"),
     HeaderName::from_static("x-envoy-upstream-rq-timeout-ms"),
+    // Envoy obeys it whoever sends it, but sends it on as little as the others.
+    HeaderName::from_static("x-envoy-upstream-stream-duration-ms"),
 ];
 
 /// Whom to believe.

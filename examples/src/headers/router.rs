@@ -1,5 +1,5 @@
-//! What Envoy's router says about its attempts, to the upstream and to the client. How long an upstream
-//! has, [`TimeoutLayer`](mesh_policy::timeout::TimeoutLayer) says.
+//! What Envoy's router says about its attempts, to the upstream and to the client, and by which headers it
+//! is told what to do. How long an upstream has, [`TimeoutLayer`](mesh_policy::timeout::TimeoutLayer) says.
 //!
 //! # Example
 //!
@@ -15,6 +15,10 @@
 //!
 //! assert_eq!(headers["x-envoy-attempt-count"], "1");
 //! assert_eq!(headers["x-envoy-upstream-service-time"], "3");
+//!
+//! headers.insert("x-envoy-retry-on", http::HeaderValue::from_static("5xx"));
+//! router::remove_steering(&mut headers);
+//! assert!(!headers.contains_key("x-envoy-retry-on"));
 //! ```
 
 use std::time::Duration;
@@ -28,6 +32,42 @@ pub const X_ENVOY_OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-over
 /// Tells the client how many milliseconds the upstream took.
 pub const X_ENVOY_UPSTREAM_SERVICE_TIME: HeaderName =
     HeaderName::from_static("x-envoy-upstream-service-time");
+
+/// By what Envoy's router is told what to do. It sends none of them on.
+///
+/// Source: `Filter::decodeHeaders`, `FilterUtility::finalTimeout` and `RetryStateImpl::create` in Envoy.
+pub const STEERING: [HeaderName; 11] = [
+    HeaderName::from_static("x-envoy-hedge-on-per-try-timeout"),
+    HeaderName::from_static("x-envoy-max-retries"),
+    HeaderName::from_static("x-envoy-retriable-header-names"),
+    HeaderName::from_static("x-envoy-retriable-status-codes"),
+    HeaderName::from_static("x-envoy-retry-grpc-on"),
+    HeaderName::from_static("x-envoy-retry-on"),
+    HeaderName::from_static("x-envoy-upstream-alt-stat-name"),
+    HeaderName::from_static("x-envoy-upstream-rq-per-try-timeout-ms"),
+    HeaderName::from_static("x-envoy-upstream-rq-timeout-alt-response"),
+    HeaderName::from_static("x-envoy-upstream-rq-timeout-ms"),
+    HeaderName::from_static("x-envoy-upstream-stream-duration-ms"),
+];
+
+/// Removes what tells Envoy's router what to do ([`STEERING`]).
+pub fn remove_steering(headers: &mut HeaderMap) {
+    for name in &STEERING {
+        headers.remove(name);
+    }
+}
+
+/// Removes what tells Envoy's router what no layer of ours does.
+pub(crate) fn remove_unread(headers: &mut HeaderMap) {
+    for name in [
+        "x-envoy-hedge-on-per-try-timeout",
+        "x-envoy-upstream-alt-stat-name",
+        "x-envoy-upstream-rq-timeout-alt-response",
+        "x-envoy-upstream-stream-duration-ms",
+    ] {
+        headers.remove(name);
+    }
+}
 
 /// Tells the upstream that this is the `attempt`th, counted from 1.
 pub fn set_attempt_count(headers: &mut HeaderMap, attempt: u32) {

@@ -38,16 +38,25 @@ fn rules(timeout: &str) -> String {
 
 /// Serves the rules, and gives where the mirrored requests go.
 fn mirrored(timeout: &str, policies: &str) -> (Scene, TcpListener) {
+    mirrored_by(&rules(timeout), policies)
+}
+
+fn mirrored_by(rules: &str, policies: &str) -> (Scene, TcpListener) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let mut scene = Scene::new("\n  - route: [{ destination: { host: cart.example } }]\n");
     let further = format!("{}{policies}", copies(port));
-    assert_eq!(scene.publish(&rules(timeout), &further), [""; 0]);
+    assert_eq!(scene.publish(rules, &further), [""; 0]);
     (scene, listener)
 }
 
 /// The next connection, on which a request has come.
 fn accept(listener: &TcpListener) -> TcpStream {
+    accept_head(listener).0
+}
+
+/// The same, and the head of the request.
+fn accept_head(listener: &TcpListener) -> (TcpStream, String) {
     let (mut copy, _) = listener.accept().unwrap();
     let patience = Some(Duration::from_secs(10));
     copy.set_read_timeout(patience).unwrap();
@@ -57,7 +66,7 @@ fn accept(listener: &TcpListener) -> TcpStream {
         copy.read_exact(&mut byte).unwrap();
         head.extend(byte);
     }
-    copy
+    (copy, String::from_utf8(head).unwrap())
 }
 
 #[test]
@@ -96,4 +105,23 @@ fn a_mirrored_request_ends_with_the_time_of_its_route_whether_its_answer_has_beg
         let ended = copy.read(&mut [0]);
         assert!(matches!(ended, Ok(0)), "{begun:?}: {ended:?}");
     }
+}
+
+#[test]
+fn a_mirrored_request_has_the_time_of_its_original_and_nothing_that_is_meant_for_the_router() {
+    let steering = "x-envoy-upstream-rq-timeout-ms: '200', x-envoy-retry-on: 5xx, \
+                    x-envoy-max-retries: '2', x-envoy-upstream-alt-stat-name: a";
+    let headers = format!("    headers: {{ request: {{ set: {{ {steering} }} }} }}\n");
+    let (scene, listener) = mirrored_by(&(rules("1h") + &headers), "");
+    let answer = scene.get("/", "");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let (mut copy, head) = accept_head(&listener);
+    for name in examples::headers::router::STEERING {
+        assert!(!head.contains(&format!("\r\n{name}:")), "{head}");
+    }
+    assert!(
+        head.contains("\r\nx-envoy-expected-rq-timeout-ms: 200\r\n"),
+        "{head}"
+    );
+    assert!(matches!(copy.read(&mut [0]), Ok(0)));
 }

@@ -196,6 +196,60 @@ fn a_route_sets_limits_by_headers_that_no_client_may_send() {
 }
 
 #[test]
+fn what_one_route_tells_the_router_no_client_tells_it_on_another() {
+    let asked = "x-envoy-upstream-rq-timeout-ms";
+    let rules = format!(
+        "
+  - match: [{{ headers: {{ x-route: {{ exact: steered }} }} }}]
+    timeout: 5s
+    headers: {{ request: {{ set: {{ {asked}: '60000' }} }} }}
+    route: [{{ destination: {{ host: cart.example }} }}]
+  - match: [{{ headers: {{ x-route: {{ exact: destination }} }} }}]
+    timeout: 5s
+    route:
+    - destination: {{ host: cart.example }}
+      weight: 1
+      headers: {{ request: {{ set: {{ {asked}: '50000' }} }} }}
+    - {{ destination: {{ host: cart.example }}, weight: 0 }}
+  - timeout: 5s
+    route: [{{ destination: {{ host: cart.example }} }}]
+"
+    );
+    let scene = Scene::new(&rules);
+    for (route, millis) in [
+        ("steered", "60000"),
+        ("destination", "50000"),
+        ("other", "5000"),
+    ] {
+        let said = format!("x-route: {route}\r\n{asked}: 70000\r\n");
+        let expected = seen(&scene, "x-envoy-expected-rq-timeout-ms", &said);
+        assert_eq!(expected.as_deref(), Some(millis), "{route}");
+        assert_eq!(seen(&scene, asked, &said), None, "{route}");
+    }
+}
+
+#[test]
+fn what_tells_the_router_what_to_do_is_not_sent_on_whoever_writes_it() {
+    for name in examples::headers::router::STEERING {
+        let rules = format!(
+            "
+  - match: [{{ headers: {{ x-route: {{ exact: steered }} }} }}]
+    headers: {{ request: {{ set: {{ {name}: '60000' }} }} }}
+    route: [{{ destination: {{ host: cart.example }} }}]
+  - route: [{{ destination: {{ host: cart.example }} }}]
+"
+        );
+        let scene = Scene::new(&rules);
+        for said in [
+            "x-route: steered\r\n".to_owned(),
+            format!("{name}: 70000\r\n"),
+        ] {
+            assert_eq!(seen(&scene, name.as_str(), &said), None, "{said}");
+        }
+    }
+}
+
+#[test]
 fn the_gateway_is_the_server_of_all_answers_unless_it_passes_on_who_is() {
     let rules = "
   - { match: [{ uri: { exact: /own } }], directResponse: { status: 200 } }

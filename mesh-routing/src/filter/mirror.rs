@@ -33,7 +33,7 @@ use http::header::HOST;
 use http::request::Parts;
 use http::uri::{Authority, Uri};
 use http::{HeaderValue, Method, Request};
-use mesh_core::attributes::{ConnectionInfo, MatchedRoute};
+use mesh_core::attributes::{ConnectionInfo, MatchedRoute, Timeouts};
 use mesh_core::model::filter::Mirror;
 use mesh_core::model::route::{Forward, Route, RouteAction, WeightedDestination};
 
@@ -56,7 +56,7 @@ pub fn is_copyable(request: &RequestHead<'_>) -> bool {
 
 /// The head of the copy of `request` for `mirror`.
 ///
-/// Of the request's extensions, the copy gets [`ConnectionInfo`].
+/// Of the request's extensions, the copy gets [`ConnectionInfo`] and [`Timeouts`].
 pub fn copy(mirror: &Mirror, matched: &MatchedRoute, request: &Parts) -> Parts {
     let (mut copy, ()) = Request::new(()).into_parts();
     copy.method = request.method.clone();
@@ -65,6 +65,9 @@ pub fn copy(mirror: &Mirror, matched: &MatchedRoute, request: &Parts) -> Parts {
     copy.headers = request.headers.clone();
     if let Some(connection) = request.extensions.get::<ConnectionInfo>() {
         copy.extensions.insert(connection.clone());
+    }
+    if let Some(timeouts) = request.extensions.get::<Timeouts>() {
+        copy.extensions.insert(*timeouts);
     }
     copy.extensions.insert(route_of_copy(mirror, matched));
     copy
