@@ -28,7 +28,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::refusal::Refusal;
 
-/// To which protocols a client may switch by `Upgrade`.
+/// To which protocols a client may switch by `Upgrade`, or by extended `CONNECT` (RFC 8441).
 ///
 /// A client may offer several; each has to be allowed. An upgrade to `h2c` is never made, and the
 /// offer is removed, alone or among others: a server may ignore it (RFC 9110 §7.8).
@@ -48,8 +48,32 @@ impl Default for Upgrades {
 }
 
 impl Upgrades {
+    /// What of the protocols that a client offers may be offered to the upstream, as one list; `None` if
+    /// nothing is left.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Upgrade`] if one is not allowed.
+    pub(super) fn offer<'a>(
+        &self,
+        protocols: impl Iterator<Item = &'a str>,
+    ) -> Result<Option<HeaderValue>, Refusal> {
+        let offered: Vec<&str> = protocols
+            .map(str::trim)
+            .filter(|protocol| !protocol.is_empty() && !protocol.eq_ignore_ascii_case("h2c"))
+            .collect();
+        if offered.is_empty() {
+            return Ok(None);
+        }
+        if !offered.iter().all(|protocol| self.allows(protocol)) {
+            return Err(Refusal::Upgrade);
+        }
+        let list = HeaderValue::try_from(offered.join(", "));
+        list.map(Some).map_err(|_| Refusal::Upgrade)
+    }
+
     /// Whether a client may switch to `protocol`.
-    pub(super) fn allows(&self, protocol: &str) -> bool {
+    fn allows(&self, protocol: &str) -> bool {
         match self {
             Self::Any => true,
             Self::Only(allowed) => allowed
@@ -143,17 +167,7 @@ fn offered_upgrade(
     if lines.any(|line| line.to_str().is_err()) {
         return Err(Refusal::Upgrade);
     }
-    let offered: Vec<&str> = names(headers, &UPGRADE)
-        .filter(|protocol| !protocol.is_empty() && !protocol.eq_ignore_ascii_case("h2c"))
-        .collect();
-    if offered.is_empty() {
-        return Ok(None);
-    }
-    if !offered.iter().all(|protocol| upgrades.allows(protocol)) {
-        return Err(Refusal::Upgrade);
-    }
-    let list = HeaderValue::try_from(offered.join(", "));
-    list.map(Some).map_err(|_| Refusal::Upgrade)
+    upgrades.offer(names(headers, &UPGRADE))
 }
 
 /// Removes all of them but `TE`, and what `Connection` nominates.

@@ -114,13 +114,11 @@ impl HeaderPolicy {
         if request.headers().len() > self.max_headers {
             return Err(Refusal::HeaderCount);
         }
-        match request.extensions().get::<Protocol>() {
-            Some(protocol) if !self.upgrades.allows(protocol.as_str()) => {
-                return Err(Refusal::Upgrade);
-            }
+        let offered = match request.extensions().get::<Protocol>() {
+            Some(protocol) => Some(self.upgrades.offer(protocol.as_str().split(','))?),
             None if request.method() == Method::CONNECT => return Err(Refusal::Connect),
-            _ => {}
-        }
+            None => None,
+        };
         let named = authority::settle(request, scheme)?;
         if request.version() >= Version::HTTP_2 {
             join_crumbs(request.headers_mut());
@@ -128,7 +126,10 @@ impl HeaderPolicy {
         self.normalize_path(request)?;
         let version = request.version();
         hop_by_hop::remove_from_request(request.headers_mut(), version, &self.upgrades)?;
-        say_as_upgrade(request)?;
+        if let Some(offered) = offered {
+            // Nobody could answer whoever offers nothing that may be made.
+            say_as_upgrade(request, offered.ok_or(Refusal::Upgrade)?);
+        }
         let headers = request.headers_mut();
         let (is_edge, told) = match &self.forwarded {
             Some(trust) => {
@@ -170,16 +171,11 @@ impl HeaderPolicy {
 
 /// Makes a request for another protocol by extended `CONNECT` (RFC 8441) what it is by HTTP/1.1, as Envoy
 /// does: a `GET` with `Upgrade`. So routes and policies see the method that the upstream gets.
-fn say_as_upgrade<B>(request: &mut Request<B>) -> Result<(), Refusal> {
-    let Some(protocol) = request.extensions().get::<Protocol>() else {
-        return Ok(());
-    };
-    let protocol = HeaderValue::from_str(protocol.as_str()).map_err(|_| Refusal::Upgrade)?;
+fn say_as_upgrade<B>(request: &mut Request<B>, protocol: HeaderValue) {
     *request.method_mut() = Method::GET;
     let headers = request.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, protocol);
-    Ok(())
 }
 
 #[cfg(test)]
@@ -342,6 +338,30 @@ mod tests {
         let trust = policy.forwarded.clone().unwrap_or_default();
         let peer = Peer::new([192, 0, 2, 1].into(), scheme, &trust);
         policy.admit(request, &peer, scheme, || 0).unwrap();
+    }
+
+    #[test]
+    fn extended_connect_makes_no_upgrade_to_h2c_either() {
+        for (protocol, expected) in [
+            ("foo", Ok("foo")),
+            ("foo, H2C", Ok("foo")),
+            ("h2c", Err(Refusal::Upgrade)),
+            ("", Err(Refusal::Upgrade)),
+        ] {
+            let request = Request::connect("https://a.example/x").version(Version::HTTP_2);
+            let mut request = request.body(()).unwrap();
+            request
+                .extensions_mut()
+                .insert(Protocol::from_static(protocol));
+            let policy = HeaderPolicy {
+                upgrades: Upgrades::Any,
+                ..HeaderPolicy::default()
+            };
+            let peer = Peer::new([192, 0, 2, 1].into(), Scheme::Https, &Trust::default());
+            let admitted = policy.admit(&mut request, &peer, Scheme::Https, || 0);
+            let offered = admitted.map(|()| request.headers()[UPGRADE].to_str().unwrap());
+            assert_eq!(offered, expected, "{protocol:?}");
+        }
     }
 
     #[test]
