@@ -244,10 +244,78 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use http_body_util::BodyExt;
-    use tower::service_fn;
+    use hyper::ext::Protocol;
+    use mesh_core::identity::TrustDomains;
+    use mesh_core::matcher::StringMatch;
+    use mesh_core::model::route::{Route, RouteConfiguration, RouteMatch, VirtualHost};
+    use mesh_core::resource::Resource;
+    use mesh_core::resource::istio::AuthorizationPolicy;
+    use mesh_core::service::ClusterName;
+    use mesh_policy::authz::PolicySet;
+    use mesh_policy::authz::layer::AuthorizationLayer;
+    use mesh_routing::layer::RoutingLayer;
+    use mesh_routing::table::RouteTable;
+    use tower::{ServiceBuilder, service_fn};
 
     use super::*;
+
+    /// Denies every `GET` below `/denied`.
+    fn denying() -> AuthorizationLayer {
+        let mut policy = Resource::<AuthorizationPolicy>::default();
+        let operation = serde_json::json!({"methods": ["GET"], "paths": ["/denied/*"]});
+        policy.spec = serde_json::from_value(serde_json::json!({
+            "action": "DENY",
+            "rules": [{"to": [{"operation": operation}]}],
+        }))
+        .unwrap();
+        let domains = TrustDomains::new("cluster.local".parse().unwrap());
+        AuthorizationLayer::new(PolicySet::compile(&[Arc::new(policy)], &domains))
+    }
+
+    /// Routes every `GET`, and nothing else.
+    fn routing() -> RoutingLayer {
+        let matches = RouteMatch {
+            method: Some(StringMatch::exact("GET")),
+            ..RouteMatch::prefix("/")
+        };
+        let route = Route::forward("get", matches, ClusterName::from("cart"));
+        let routes = RouteConfiguration {
+            virtual_hosts: vec![VirtualHost::new("all", ["*"], [route])],
+            ..RouteConfiguration::default()
+        };
+        RoutingLayer::new(RouteTable::compile(&routes).unwrap())
+    }
+
+    #[tokio::test]
+    async fn extended_connect_is_judged_and_routed_as_the_get_that_it_becomes() {
+        for (path, status) in [
+            ("/chat", StatusCode::OK),
+            ("/denied/x", StatusCode::FORBIDDEN),
+        ] {
+            let upstream = service_fn(|request: Request<()>| {
+                assert_eq!(request.method(), Method::GET);
+                ready(Ok::<_, Infallible>(Response::new(Body::from("hello"))))
+            });
+            let policy = Rc::new(HeaderPolicy::default());
+            let service = ServiceBuilder::new()
+                .layer(HeaderPolicyLayer::new(
+                    policy,
+                    [192, 0, 2, 1].into(),
+                    Scheme::Https,
+                ))
+                .layer(denying())
+                .layer(routing())
+                .service(upstream);
+            let request = Request::connect(format!("https://a.example{path}"))
+                .version(Version::HTTP_2)
+                .extension(Protocol::from_static("websocket"));
+            let response = service.oneshot(request.body(()).unwrap()).await.unwrap();
+            assert_eq!(response.status(), status, "{path}");
+        }
+    }
 
     #[tokio::test]
     async fn an_answer_to_head_says_how_long_its_text_would_be_and_has_none_by_http2() {
