@@ -19,6 +19,9 @@ pub(crate) struct RequestArguments {
     /// The identity that the caller has proven, `spiffe://cluster.local/ns/shop/sa/cart`.
     #[arg(long, value_name = "SPIFFE-ID")]
     peer: Option<SpiffeId>,
+    /// The caller has proven to own a certificate, if only one without an identity.
+    #[arg(long)]
+    certificate: bool,
     /// The claims of the caller's token, which is taken to be valid: `{"iss": "…", "sub": "…"}`.
     #[arg(long, value_name = "JSON", value_parser = claims)]
     claims: Option<Value>,
@@ -52,6 +55,7 @@ impl RequestArguments {
             is_tls: *is_tls,
             is_inbound: self.inbound,
             peer: self.peer.clone(),
+            has_certificate: self.certificate,
             source: self.source,
             ..Asked::new(parts, port)
         };

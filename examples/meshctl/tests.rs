@@ -225,6 +225,24 @@ fn an_explanation_names_the_policy_that_denies() {
     }
 }
 
+#[test]
+fn a_certificate_without_an_identity_is_any_principal_here_as_in_the_gateway() {
+    let any = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+               metadata: { name: any, namespace: bookstore }\nspec:\n  rules:\n  \
+               - from: [{ source: { principals: [cluster.local/ns/shop/sa/cart] } }]\n  \
+               - from: [{ source: { principals: ['*'] } }]\n";
+    for (certificate, outcome) in [
+        (&[][..], "=> denied with 403, `RBAC: access denied`\n"),
+        (&["--certificate"], "=> route `home`\n"),
+    ] {
+        let request = [&["GET http://shop.example/"], certificate].concat();
+        let answer = explained(any, &request, &[GATEWAY, CONFIG]);
+        assert!(answer.text.ends_with(outcome), "{}", answer.text);
+        let seen = answer.text.contains("a certificate without an identity");
+        assert_eq!(seen, !certificate.is_empty(), "{}", answer.text);
+    }
+}
+
 /// What becomes of a request by policies in a file of its own beside `files`.
 fn explained(policies: &str, request: &[&str], files: &[&str]) -> Answer {
     let directory = tempfile::tempdir().unwrap();

@@ -46,11 +46,12 @@ fn a_question_that_is_none_is_told_so() {
         assert!(unknown.starts_with("HTTP/1.1 404 "), "{unknown}");
         assert!(unknown.contains("there are /healthz/ready, "), "{unknown}");
         let fields = "there are scheme=https&port=443&host=HOST&path=/PATH&method=GET&\
-                      header=NAME:VALUE&peer=SPIFFE-ID&claims=JSON";
+                      header=NAME:VALUE&peer=SPIFFE-ID&certificate=true&claims=JSON";
         for (query, expected) in [
             ("port=http", "`http` is no port\n"),
             ("user=jason", &format!("there is no `user`: {fields}\n")),
             ("host", &format!("`host` has no value: {fields}\n")),
+            ("certificate=1", "`1` is neither true nor false\n"),
             ("scheme=ftp", "`ftp` is neither http nor https\n"),
             (
                 "claims=[]",

@@ -21,6 +21,9 @@ pub struct Asked {
     pub is_inbound: bool,
     /// The identity that the caller has proven.
     pub peer: Option<SpiffeId>,
+    /// Whether the caller has proven to own a certificate, if only one without an identity. Who has proven
+    /// an identity has one anyway.
+    pub has_certificate: bool,
     /// The address of the caller.
     pub source: IpAddr,
 }
@@ -35,6 +38,7 @@ impl Asked {
             is_tls: false,
             is_inbound: false,
             peer: None,
+            has_certificate: false,
             source: Ipv4Addr::LOCALHOST.into(),
         }
     }

@@ -33,6 +33,7 @@ pub(super) fn judge(
     let destination = SocketAddr::from((Ipv4Addr::UNSPECIFIED, asked.port));
     let mut connection = Connection {
         peer: asked.peer.as_ref().map(|peer| peer.as_str()),
+        has_certificate: asked.has_certificate || asked.peer.is_some(),
         server_name: asked.is_tls.then_some(asked.host.as_str()),
         ..Connection::new(source, destination)
     };

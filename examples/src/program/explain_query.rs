@@ -9,7 +9,8 @@ use crate::explain::{Asked, claims};
 
 /// The fields that there are, with examples of values.
 pub(super) const FIELDS: &str = "scheme=https&port=443&host=HOST&path=/PATH&method=GET&\
-                                 header=NAME:VALUE&peer=SPIFFE-ID&claims=JSON";
+                                 header=NAME:VALUE&peer=SPIFFE-ID&certificate=true&\
+                                 claims=JSON";
 
 /// Reads the query of a URL, all of whose fields may be left out.
 pub(super) fn read(query: &str) -> Result<Asked, String> {
@@ -31,6 +32,7 @@ struct Question {
     method: Option<String>,
     headers: Vec<(HeaderName, HeaderValue)>,
     peer: Option<SpiffeId>,
+    has_certificate: bool,
     claims: Option<Value>,
 }
 
@@ -44,6 +46,11 @@ impl Question {
             "method" => self.method = Some(value),
             "header" => self.headers.push(header(&value)?),
             "peer" => self.peer = Some(peer(&value)?),
+            "certificate" => {
+                let is_known = value.parse();
+                let wrong = |_| format!("`{value}` is neither true nor false");
+                self.has_certificate = is_known.map_err(wrong)?;
+            }
             "claims" => {
                 let wrong = |error: String| format!("`{value}` is no JSON of claims: {error}");
                 self.claims = Some(claims(&value).map_err(wrong)?);
@@ -67,6 +74,7 @@ impl Question {
         let asked = Asked {
             is_tls: self.is_tls,
             peer: self.peer,
+            has_certificate: self.has_certificate,
             ..Asked::new(parts, self.port.unwrap_or(port))
         };
         Ok(match self.claims {
@@ -106,4 +114,21 @@ fn decode(text: &str) -> String {
     percent_encoding::percent_decode_str(&text)
         .decode_utf8_lossy()
         .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_has_a_certificate_if_the_question_says_so() {
+        for (query, expected) in [
+            ("host=a", false),
+            ("host=a&certificate=true", true),
+            ("host=a&certificate=false", false),
+        ] {
+            let asked = read(query).unwrap();
+            assert_eq!(asked.has_certificate, expected, "{query}");
+        }
+    }
 }

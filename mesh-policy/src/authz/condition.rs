@@ -143,7 +143,13 @@ impl Predicate {
             Self::Method(_) => Some(facts.request?.method.to_owned()),
             Self::Path(_) => facts.path().map(str::to_owned),
             Self::PathAndQuery(_) => Some(facts.request?.path.to_owned()),
-            Self::Peer(_) => connection.peer.map(str::to_owned),
+            Self::Peer(_) => {
+                let unnamed = || {
+                    let text = "a certificate without an identity";
+                    connection.has_certificate.then(|| text.to_owned())
+                };
+                connection.peer.map(str::to_owned).or_else(unnamed)
+            }
             Self::RemoteIp(_) => address(connection.remote),
             Self::RequestPrincipal(_) => facts.request?.claims.and_then(PrincipalMatch::seen),
             Self::Scheme(_) => Some(facts.request?.scheme.to_owned()),

@@ -83,6 +83,28 @@ fn a_certificate_without_an_identity_is_any_principal_and_no_other() {
 }
 
 #[test]
+fn an_explanation_tells_a_certificate_without_an_identity_from_none() {
+    let rule = json!({"from": [{"source": {"principals": ["cluster.local/x"]}}]});
+    let policies = compile(&[json!({"rules": [rule]})]);
+    for (has_certificate, seen) in [
+        (
+            true,
+            "principals is `a certificate without an identity`, not one of",
+        ),
+        (false, "principals is nothing, not one of"),
+    ] {
+        let connection = Connection {
+            peer: None,
+            has_certificate,
+            ..connection()
+        };
+        let decision = policies.explain_connection(&connection);
+        let step = decision.steps[0].to_string();
+        assert!(step.contains(seen), "{step}");
+    }
+}
+
+#[test]
 fn denials_come_before_permissions_and_no_permission_is_a_denial() {
     let here = json!({"rules": [{"to": [{"operation": {"paths": ["/admin"]}}]}]});
     let elsewhere = json!({"rules": [{"to": [{"operation": {"paths": ["/"]}}]}]});
