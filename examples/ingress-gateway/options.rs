@@ -55,7 +55,8 @@ pub(crate) struct Options {
     pub(crate) identity: Option<PathBuf>,
     /// Where the state of the gateway can be asked for: /healthz/ready, /config, /fidelity,
     /// /explain, /stats/prometheus. What /explain is about is said in its query: scheme, host, port,
-    /// path, method and header of a request; peer, the caller's SPIFFE ID; and claims of its token.
+    /// path, method and header of a request; peer, the caller's SPIFFE ID; certificate, whether it has one
+    /// without; and claims of its token.
     #[arg(long, default_value = "127.0.0.1:15000")]
     pub(crate) admin: SocketAddr,
     /// Seconds that connections have to end after SIGTERM.

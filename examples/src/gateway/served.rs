@@ -23,9 +23,6 @@ pub(super) struct Served {
     pub(super) routes: Watch<RouteTable>,
     pub(super) limits: Limits,
     pub(super) uses: Uses,
-    /// Whether requests may have [headers](router::STEERING) by which Envoy's router is told what to do, from
-    /// their route or from clients inside the mesh. Those of others have been removed.
-    pub(super) is_steered: bool,
     /// Whether policies are about its requests: those that others send, not what is sent to others.
     pub(super) is_guarded: bool,
     /// Whose address is that of the client.
@@ -44,7 +41,6 @@ impl Served {
             routes: no_routes().into(),
             limits: Limits::none(),
             uses: Uses::default(),
-            is_steered: false,
             is_guarded: true,
             forwarding: Forwarding::default(),
             headers: HeaderPolicy::default(),
@@ -61,19 +57,25 @@ impl Served {
     ) -> Result<(Self, Vec<String>), CompileErrors> {
         let routes = route_configuration(model, &connection.route_configuration);
         let (limits, warnings) = Limits::compile((model, wide), listener, &routes);
-        let (uses, headers) = (Uses::of(&routes), header_policy(connection, wide));
         let served = Self {
             routes: RouteTable::compile(&routes)?.into(),
             limits,
-            uses,
-            is_steered: is_steered(uses, &headers),
+            uses: Uses::of(&routes),
             is_guarded: listener.direction == Direction::Inbound,
             forwarding: Forwarding::of(connection),
-            headers,
+            headers: header_policy(connection, wide),
             told: Told::of(connection),
             client_cert: client_cert(model, listener, wide),
         };
         Ok((served, warnings))
+    }
+
+    /// Whether requests may have [headers](router::steering) by which the router is told what to do: from their
+    /// route, or from clients inside the mesh. Those of others have been removed.
+    pub(super) fn is_steered(&self) -> bool {
+        let trust = self.headers.forwarded.as_ref();
+        let takes_internal = trust.is_some_and(|trust| !trust.internal.is_empty());
+        self.uses.steering_headers || takes_internal
     }
 }
 
@@ -114,7 +116,7 @@ pub(super) struct Uses {
     pub(super) mirrors: bool,
     /// Operations on the headers of responses.
     pub(super) response_headers: bool,
-    /// [Headers](router::STEERING) by which Envoy's router is told what to do.
+    /// [Headers](router::steering) by which Envoy's router is told what to do.
     pub(super) steering_headers: bool,
 }
 
@@ -140,15 +142,8 @@ impl Uses {
     fn add_headers(&mut self, headers: &HeaderMutations) {
         let mut written = headers.request.options.iter();
         self.response_headers |= !headers.response.is_empty();
-        self.steering_headers |= written.any(|one| router::STEERING.contains(&one.name));
+        self.steering_headers |= written.any(|one| router::steering().any(|name| name == one.name));
     }
-}
-
-/// Whether requests may be steered: by what their routes write, or by clients inside the mesh, who may send
-/// the same.
-fn is_steered(uses: Uses, headers: &HeaderPolicy) -> bool {
-    let trust = headers.forwarded.as_ref();
-    uses.steering_headers || trust.is_some_and(|trust| !trust.internal.is_empty())
 }
 
 /// What upstreams are told of clients: by a gateway what its topology says, by a sidecar what its
@@ -280,7 +275,11 @@ mod tests {
                 forwarded: Some(trust),
                 ..HeaderPolicy::default()
             };
-            assert_eq!(is_steered(Uses::default(), &headers), expected);
+            let served = Served {
+                headers,
+                ..Served::nothing()
+            };
+            assert_eq!(served.is_steered(), expected);
         }
     }
 }

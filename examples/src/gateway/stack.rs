@@ -126,11 +126,11 @@ impl Stack {
     /// Judges, limits, routes and sends requests.
     fn admit(&self, generation: &Arc<Generation>, served: Served) -> Layered<impl Http + use<>> {
         let policies = generation.policies_of(&served);
+        let is_steered = served.is_steered();
         let Served {
             routes,
             limits,
             uses,
-            is_steered,
             told,
             is_guarded: is_inbound,
             ..

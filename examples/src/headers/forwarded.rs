@@ -34,6 +34,7 @@ use ipnet::IpNet;
 use mesh_policy::authz::Forwarding;
 
 use super::policy::Scheme;
+use super::router;
 
 /// The addresses that a request has come by.
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -57,25 +58,14 @@ const EDGE_ONLY: [HeaderName; 6] = [
     HeaderName::from_static("x-envoy-original-path"),
 ];
 
-/// What nobody may say who is not known to be inside the mesh, because it steers proxies.
-const STEERING: [HeaderName; 16] = [
+/// What nobody may say who is not known to be inside the mesh, beside what [steers](router::steering) the
+/// router. Envoy obeys `x-envoy-upstream-stream-duration-ms`, which is among that, whoever sends it.
+const INTERNAL_ONLY: [HeaderName; 5] = [
     HeaderName::from_static("x-envoy-expected-rq-timeout-ms"),
     HeaderName::from_static("x-envoy-force-trace"),
-    HeaderName::from_static("x-envoy-hedge-on-per-try-timeout"),
     X_ENVOY_INTERNAL,
     HeaderName::from_static("x-envoy-ip-tags"),
-    HeaderName::from_static("x-envoy-max-retries"),
     HeaderName::from_static("x-envoy-original-url"),
-    HeaderName::from_static("x-envoy-retriable-header-names"),
-    HeaderName::from_static("x-envoy-retriable-status-codes"),
-    HeaderName::from_static("x-envoy-retry-grpc-on"),
-    HeaderName::from_static("x-envoy-retry-on"),
-    HeaderName::from_static("x-envoy-upstream-alt-stat-name"),
-    HeaderName::from_static("x-envoy-upstream-rq-per-try-timeout-ms"),
-    HeaderName::from_static("x-envoy-upstream-rq-timeout-alt-response"),
-    HeaderName::from_static("x-envoy-upstream-rq-timeout-ms"),
-    // Envoy obeys it whoever sends it, but sends it on as little as the others.
-    HeaderName::from_static("x-envoy-upstream-stream-duration-ms"),
 ];
 
 /// Whom to believe.
@@ -159,7 +149,7 @@ impl Peer {
             headers.insert(X_ENVOY_INTERNAL, HeaderValue::from_static("true"));
             return (Source::Internal, told);
         }
-        remove(headers, EDGE_ONLY.iter().chain(&STEERING));
+        remove(headers, EDGE_ONLY.into_iter().chain(internal_only()));
         let external = if client == self.address {
             self.external.clone()
         } else {
@@ -210,12 +200,16 @@ impl Peer {
     }
 }
 
-/// Removes what steers proxies from a request of which is not known whether it comes from inside the mesh.
-pub(super) fn remove_steering(headers: &mut HeaderMap) {
-    remove(headers, STEERING.iter());
+/// Removes what nobody may say from a request of which is not known whether it comes from inside the mesh.
+pub(super) fn remove_internal_only(headers: &mut HeaderMap) {
+    remove(headers, internal_only());
 }
 
-fn remove<'a>(headers: &mut HeaderMap, names: impl Iterator<Item = &'a HeaderName>) {
+fn internal_only() -> impl Iterator<Item = HeaderName> {
+    INTERNAL_ONLY.into_iter().chain(router::steering())
+}
+
+fn remove(headers: &mut HeaderMap, names: impl Iterator<Item = HeaderName>) {
     // Looking at the names is much less than looking each of them up.
     if headers
         .keys()
@@ -349,7 +343,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         let named = ["x-envoy-original-host", "x-envoy-original-url"];
         let named = named.map(HeaderName::from_static).into_iter();
-        for name in named.chain(EDGE_ONLY).chain(STEERING) {
+        for name in named.chain(EDGE_ONLY).chain(internal_only()) {
             headers.insert(name, HeaderValue::from_static("true"));
         }
         headers.insert("x-envoy-peer-metadata", HeaderValue::from_static("kept"));

@@ -137,7 +137,7 @@ impl HeaderPolicy {
                 (source == Source::External, told)
             }
             None => {
-                forwarded::remove_steering(headers);
+                forwarded::remove_internal_only(headers);
                 (false, peer.tell_scheme(headers, true))
             }
         };

@@ -33,38 +33,42 @@ pub const X_ENVOY_OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-over
 pub const X_ENVOY_UPSTREAM_SERVICE_TIME: HeaderName =
     HeaderName::from_static("x-envoy-upstream-service-time");
 
-/// By what Envoy's router is told what to do. It sends none of them on.
-///
-/// Source: `Filter::decodeHeaders`, `FilterUtility::finalTimeout` and `RetryStateImpl::create` in Envoy.
-pub const STEERING: [HeaderName; 11] = [
-    HeaderName::from_static("x-envoy-hedge-on-per-try-timeout"),
+/// By what Envoy's router, and our layers, are told what to do.
+const READ: [HeaderName; 7] = [
     HeaderName::from_static("x-envoy-max-retries"),
     HeaderName::from_static("x-envoy-retriable-header-names"),
     HeaderName::from_static("x-envoy-retriable-status-codes"),
     HeaderName::from_static("x-envoy-retry-grpc-on"),
     HeaderName::from_static("x-envoy-retry-on"),
-    HeaderName::from_static("x-envoy-upstream-alt-stat-name"),
     HeaderName::from_static("x-envoy-upstream-rq-per-try-timeout-ms"),
-    HeaderName::from_static("x-envoy-upstream-rq-timeout-alt-response"),
     HeaderName::from_static("x-envoy-upstream-rq-timeout-ms"),
+];
+
+/// By what Envoy's router is told what no layer of ours does.
+const UNREAD: [HeaderName; 4] = [
+    HeaderName::from_static("x-envoy-hedge-on-per-try-timeout"),
+    HeaderName::from_static("x-envoy-upstream-alt-stat-name"),
+    HeaderName::from_static("x-envoy-upstream-rq-timeout-alt-response"),
     HeaderName::from_static("x-envoy-upstream-stream-duration-ms"),
 ];
 
-/// Removes what tells Envoy's router what to do ([`STEERING`]).
+/// By what Envoy's router is told what to do. It sends none of them on.
+///
+/// Source: `Filter::decodeHeaders`, `FilterUtility::finalTimeout` and `RetryStateImpl::create` in Envoy.
+pub fn steering() -> impl Iterator<Item = HeaderName> {
+    READ.into_iter().chain(UNREAD)
+}
+
+/// Removes what tells Envoy's router what to do ([`steering`]).
 pub fn remove_steering(headers: &mut HeaderMap) {
-    for name in &STEERING {
+    for name in steering() {
         headers.remove(name);
     }
 }
 
 /// Removes what tells Envoy's router what no layer of ours does.
 pub(crate) fn remove_unread(headers: &mut HeaderMap) {
-    for name in [
-        "x-envoy-hedge-on-per-try-timeout",
-        "x-envoy-upstream-alt-stat-name",
-        "x-envoy-upstream-rq-timeout-alt-response",
-        "x-envoy-upstream-stream-duration-ms",
-    ] {
+    for name in UNREAD {
         headers.remove(name);
     }
 }

@@ -116,7 +116,7 @@ fn a_mirrored_request_has_the_time_of_its_original_and_nothing_that_is_meant_for
     let answer = scene.get("/", "");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     let (mut copy, head) = accept_head(&listener);
-    for name in examples::headers::router::STEERING {
+    for name in examples::headers::router::steering() {
         assert!(!head.contains(&format!("\r\n{name}:")), "{head}");
     }
     assert!(

@@ -230,7 +230,7 @@ fn what_one_route_tells_the_router_no_client_tells_it_on_another() {
 
 #[test]
 fn what_tells_the_router_what_to_do_is_not_sent_on_whoever_writes_it() {
-    for name in examples::headers::router::STEERING {
+    for name in examples::headers::router::steering() {
         let rules = format!(
             "
   - match: [{{ headers: {{ x-route: {{ exact: steered }} }} }}]

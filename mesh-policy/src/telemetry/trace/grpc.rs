@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::header::{AsHeaderName, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, request};
-use mesh_core::reply::{self, Caller};
+use mesh_core::reply::Caller;
 
 use crate::telemetry::head::Head;
 
@@ -27,13 +27,16 @@ pub struct GrpcCall {
     pub timeout: Option<String>,
     /// The status that the response says, in its trailers or its head (`grpc.status_code`).
     pub status: Option<String>,
-    /// The same as a number, if it is one.
-    pub code: Option<u32>,
     /// What it says of it (`grpc.message`).
     pub message: Option<String>,
 }
 
 impl GrpcCall {
+    /// The [status](Self::status) as a number, if it is one.
+    pub fn code(&self) -> Option<u32> {
+        self.status.as_deref()?.trim().parse().ok()
+    }
+
     /// What a request says; nothing if it is none of gRPC.
     pub(super) fn of_request(request: &request::Parts) -> Self {
         let headers = &request.headers;
@@ -54,8 +57,6 @@ impl GrpcCall {
     pub(super) fn answer(&mut self, fields: &HeaderMap) {
         if let Some(status) = text(fields, STATUS) {
             self.status = Some(status);
-            let code = reply::grpc_status_of(None, Some(fields), None);
-            self.code = code.and_then(|code| code.try_into().ok());
             self.message = text(fields, MESSAGE).or_else(|| self.message.take());
         }
     }

@@ -239,7 +239,7 @@ fn wire(span: Span, kind: SpanKind) -> WireSpan {
 /// Whether a span is one of an error (`Span::setTag` of Envoy's tracer).
 fn status(span: &Span, kind: SpanKind) -> StatusCode {
     let is_client = kind == SpanKind::Client;
-    let is_error = match (&span.grpc.status, span.grpc.code) {
+    let is_error = match (&span.grpc.status, span.grpc.code()) {
         (Some(_), Some(code)) if is_client => code != 0,
         (Some(_), Some(code)) => matches!(code, 2 | 4 | 12 | 13 | 14 | 15),
         // What is no number says nothing.
@@ -255,7 +255,7 @@ fn status(span: &Span, kind: SpanKind) -> StatusCode {
 
 /// Whether nobody is to blame but who should have answered.
 fn is_failure(span: &Span) -> bool {
-    let is_failure = matches!(span.grpc.code, Some(2 | 4 | 8 | 12 | 13 | 14 | 15));
+    let is_failure = matches!(span.grpc.code(), Some(2 | 4 | 8 | 12 | 13 | 14 | 15));
     is_failure || span.code == 0 || span.code >= 500
 }
 

@@ -188,7 +188,6 @@ fn what_grpc_says_is_in_attributes_of_its_own() {
         content_type: text("application/grpc"),
         timeout: text("5S"),
         status: text("5"),
-        code: Some(5),
         message: text("no cart"),
     };
     let wire = wire(
