@@ -20,9 +20,10 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
 /// A null, a scalar, a list or a map.
@@ -30,6 +31,9 @@ use serde::ser::{Serialize, Serializer};
 /// Integers are kept apart from other numbers, so that `1` is written back as `1`. One that an
 /// `i64` does not hold becomes the nearest float, as every number of a `google.protobuf.Struct`
 /// does.
+///
+/// A map that names an entry twice is no value, at whatever depth it is: who reads the same text elsewhere might
+/// take the other one, and Envoy's JSON parser takes none.
 ///
 /// How deep a value may nest is up to the deserializer that reads it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -173,7 +177,13 @@ impl<'de> Visitor<'de> for ValueVisitor {
     {
         let mut entries = BTreeMap::new();
         while let Some((name, value)) = access.next_entry()? {
-            entries.insert(name, value);
+            match entries.entry(name) {
+                Entry::Vacant(entry) => entry.insert(value),
+                Entry::Occupied(entry) => {
+                    let twice = format_args!("`{}` is there twice", entry.key());
+                    return Err(A::Error::custom(twice));
+                }
+            };
         }
         Ok(Value::Map(entries))
     }
@@ -185,6 +195,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_map_that_names_an_entry_twice_is_no_value() {
+        for (text, expected) in [
+            (r#"{"a": [{"b": 1}, {"b": null}], "b": -1}"#, true),
+            (r#"{"a": 1, "b": 2, "a": 1}"#, false),
+            (r#"{"a": [{"b": 1, "\u0062": 2}]}"#, false),
+        ] {
+            let read = serde_json::from_str::<Value>(text);
+            assert_eq!(read.is_ok(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn a_document_is_given_back_as_it_was_written() {
